@@ -1,0 +1,1 @@
+//! QUIC endpoints, job sessions, blob transfer and job ads.

@@ -1,0 +1,1 @@
+//! A node: pulls leases from clients and proves them in its prover process.

@@ -1,0 +1,1 @@
+//! The wire messages of Starling, their limits and signatures.

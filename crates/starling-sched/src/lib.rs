@@ -1,0 +1,1 @@
+//! Leases, placement and acceptance of a job's tasks: pure.

@@ -1,0 +1,1 @@
+//! Swarm references, blob files under a disk budget, and the job log.

@@ -1,0 +1,12 @@
+//! The words every Starling crate agrees on: ids, units, segment ranges and task names.
+//!
+//! This crate owns no behaviour beyond parsing, printing and comparing. It knows nothing of plans,
+//! nodes, sockets or provers, and it stays that way: everything else depends on it.
+
+mod id;
+mod task;
+mod unit;
+
+pub use id::{JobId, NodeId, ParseIdError, Reference};
+pub use task::{ParseTaskError, ReceiptKind, SegmentRange, TaskId, TaskKind};
+pub use unit::{BlobRef, Epoch, MemoryBytes, Millis, ParsePo2Error, Po2};

@@ -1,0 +1,2 @@
+//! The command line of Starling: parses, prints, exits.
+fn main() {}
