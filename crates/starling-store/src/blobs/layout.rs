@@ -1,0 +1,133 @@
+//! Where a blob store keeps its files, and what it finds there when it opens.
+//!
+//! | path | holds |
+//! |---|---|
+//! | `<dir>/92/92672a47…` | a whole blob: first two hex digits, then all 64 |
+//! | `<dir>/partial/92672a47…` | what an interrupted receive left, to go on from |
+//! | `<dir>/temp/…` | bytes being written; worthless after a crash |
+//!
+//! A blob reaches its place by renaming a finished, synced file, so that a file there is whole.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use starling_types::Reference;
+use tracing::{debug, warn};
+
+use super::{
+    error::{IoContext, StoreError},
+    ledger::{DiskBudget, Ledger, Partial},
+};
+
+#[derive(Debug)]
+pub(super) struct Layout {
+    dir: PathBuf,
+}
+
+impl Layout {
+    /// Makes the directories below `dir`, and `dir`.
+    pub fn create(dir: &Path) -> Result<Self, StoreError> {
+        let layout = Self { dir: dir.to_owned() };
+        for dir in [layout.partial_dir(), layout.temp_dir()] {
+            fs::create_dir_all(&dir).context("create the directory", &dir)?;
+        }
+        Ok(layout)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn blob_path(&self, reference: Reference) -> PathBuf {
+        let name = reference.to_string();
+        self.dir.join(&name[..2]).join(name)
+    }
+
+    pub fn partial_path(&self, reference: Reference) -> PathBuf {
+        self.partial_dir().join(reference.to_string())
+    }
+
+    fn partial_dir(&self) -> PathBuf {
+        self.dir.join("partial")
+    }
+
+    pub fn temp_dir(&self) -> PathBuf {
+        self.dir.join("temp")
+    }
+
+    /// The directory of the blob, on disk.
+    pub fn create_shard(&self, blob_path: &Path) -> io::Result<PathBuf> {
+        let shard = blob_path.parent().unwrap_or(&self.dir);
+        match fs::create_dir(shard) {
+            Ok(()) => sync_dir(&self.dir)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        Ok(shard.to_owned())
+    }
+
+    /// Removes what writers that died left behind, and takes stock of the rest.
+    pub fn scan(&self, budget: DiskBudget) -> Result<Ledger, StoreError> {
+        for (_, path, _) in files(&self.temp_dir())? {
+            warn!(path = %path.display(), "removing a file that was never finished");
+            fs::remove_file(&path).context("remove", &path)?;
+        }
+        let mut ledger = Ledger::new(budget);
+        for (reference, path, metadata) in files(&self.partial_dir())? {
+            let Some(reference) = reference else { continue };
+            let touched = metadata.modified().context("read the time of", &path)?;
+            ledger.insert_partial(reference, Partial { size_bytes: metadata.len(), touched });
+        }
+        for entry in fs::read_dir(&self.dir).context("list", &self.dir)? {
+            let entry = entry.context("list", &self.dir)?;
+            let shard = entry.path();
+            let is_dir = entry.file_type().context("look at", &shard)?.is_dir();
+            if !is_dir || entry.file_name().len() != 2 {
+                continue;
+            }
+            for (reference, path, metadata) in files(&shard)? {
+                match reference.filter(|reference| self.blob_path(*reference) == path) {
+                    Some(reference) => ledger.insert_blob(reference, metadata.len()),
+                    None => debug!(path = %path.display(), "leaving a file that is no blob alone"),
+                }
+            }
+        }
+        Ok(ledger)
+    }
+}
+
+/// The plain files in a directory, with the references that they are named by.
+fn files(dir: &Path) -> Result<Vec<(Option<Reference>, PathBuf, fs::Metadata)>, StoreError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).context("list", dir)? {
+        let entry = entry.context("list", dir)?;
+        let path = entry.path();
+        let metadata = entry.metadata().context("look at", &path)?;
+        if metadata.is_file() {
+            let reference = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            files.push((reference, path, metadata));
+        }
+    }
+    Ok(files)
+}
+
+/// Makes renames in `dir` survive a power cut. Elsewhere than on Unix a directory cannot be synced.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
+/// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.
+#[cfg(unix)]
+pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.
+#[cfg(not(unix))]
+pub(super) fn free_bytes(_: &Path) -> io::Result<u64> {
+    Ok(u64::MAX)
+}

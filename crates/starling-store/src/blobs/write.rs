@@ -1,0 +1,211 @@
+//! Bytes on their way to disk: the space promised to them, and the file that they go to.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use starling_types::BlobRef;
+use tempfile::TempPath;
+
+use super::{
+    BlobStore, Shared,
+    error::{IoContext, StoreError},
+    ledger::{Ask, Ledger},
+};
+use crate::swarm::ReferenceHasher;
+
+/// Space promised to one blob; given back on drop, when the blob is stored or given up.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    shared: Arc<Shared>,
+    reserved_bytes: u64,
+    pending_bytes: u64,
+}
+
+impl Reservation {
+    /// A reservation over bytes that the ledger counts as reserved, and the disk as used, already.
+    pub fn over_written(shared: &Arc<Shared>, written_bytes: u64) -> Self {
+        Self { shared: shared.clone(), reserved_bytes: written_bytes, pending_bytes: 0 }
+    }
+
+    /// Makes sure that `needed_bytes` are reserved in all.
+    pub fn grow_to(&mut self, needed_bytes: u64) -> Result<(), StoreError> {
+        let extra_bytes = needed_bytes.saturating_sub(self.reserved_bytes);
+        if extra_bytes > 0 {
+            self.shared.reserve(Ask { needed_bytes, extra_bytes })?;
+            self.reserved_bytes += extra_bytes;
+            self.pending_bytes += extra_bytes;
+        }
+        Ok(())
+    }
+
+    /// Takes the promise back under a lock that the caller holds, together with what replaces it: at no
+    /// instant may the books show the bytes twice, or not at all.
+    pub fn release(&mut self, ledger: &mut Ledger) {
+        ledger.release(self.reserved_bytes, self.pending_bytes);
+        (self.reserved_bytes, self.pending_bytes) = (0, 0);
+    }
+
+    fn written(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.pending_bytes);
+        self.pending_bytes -= bytes;
+        self.shared.ledger().written(bytes);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // The lock may be held by whoever has released the space already.
+        if self.reserved_bytes > 0 {
+            let shared = self.shared.clone();
+            self.release(&mut shared.ledger());
+        }
+    }
+}
+
+/// A file being filled within its reservation. After a failed write it takes nothing more, since
+/// nobody knows what of the piece reached the disk.
+#[derive(Debug)]
+pub(super) struct Spool {
+    file: File,
+    path: PathBuf,
+    size_bytes: u64,
+    failed: Option<io::ErrorKind>,
+}
+
+impl Spool {
+    /// Goes on behind the `size_bytes` that `file` holds; its cursor is at its end.
+    pub fn new(file: File, path: &Path, size_bytes: u64) -> Self {
+        Self { file, path: path.to_owned(), size_bytes, failed: None }
+    }
+
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    pub fn append(&mut self, bytes: &[u8], space: &mut Reservation) -> Result<(), StoreError> {
+        self.check()?;
+        let size_bytes = self.size_bytes + bytes.len() as u64;
+        space.grow_to(size_bytes)?;
+        let written = self.file.write_all(bytes);
+        self.failed = written.as_ref().err().map(io::Error::kind);
+        written.context("write", &self.path)?;
+        space.written(bytes.len() as u64);
+        self.size_bytes = size_bytes;
+        Ok(())
+    }
+
+    /// Waits until the bytes are on the disk.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.file.sync_all().context("sync", &self.path)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match self.failed {
+            Some(kind) => Err(io::Error::from(kind)).context("write", &self.path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes the bytes of a blob whose name is not known yet; [`Self::finish`] names and stores it.
+///
+/// Memory use does not depend on the blob's size. Dropped before that, it leaves nothing behind.
+#[derive(Debug)]
+pub struct BlobWriter {
+    store: BlobStore,
+    hasher: ReferenceHasher,
+    temp: Temp,
+}
+
+impl BlobWriter {
+    pub(super) fn new(store: &BlobStore) -> Result<Self, StoreError> {
+        let temp = Temp::new(&store.shared)?;
+        Ok(Self { store: store.clone(), hasher: ReferenceHasher::new(), temp })
+    }
+
+    /// Makes sure that a blob of `size_bytes` fits, before the work of writing it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] when it does not.
+    pub fn reserve(&mut self, size_bytes: u64) -> Result<(), StoreError> {
+        self.temp.space.grow_to(size_bytes)
+    }
+
+    /// Takes the next bytes of the blob.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] when they do not fit. After [`StoreError::Io`] the blob cannot be finished.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.temp.append(bytes)?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// Stores the blob durably.
+    ///
+    /// # Errors
+    /// When the disk fails or is full; then nothing of the blob stays.
+    pub fn finish(self) -> Result<BlobRef, StoreError> {
+        let blob = self.hasher.finish();
+        if !self.store.shared.holds(blob)? {
+            self.temp.store_as(&self.store.shared, blob)?;
+        }
+        Ok(blob)
+    }
+}
+
+/// Like [`BlobWriter::append`]; the [`StoreError`] is inside the [`io::Error`].
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes).map_err(|error| match error {
+            StoreError::NoSpace(_) => io::Error::new(io::ErrorKind::StorageFull, error),
+            _ => io::Error::other(error),
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A file in the temp directory, removed on drop unless it became a blob.
+#[derive(Debug)]
+pub(super) struct Temp {
+    spool: Spool,
+    path: TempPath,
+    space: Reservation,
+}
+
+impl Temp {
+    pub fn new(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let dir = shared.layout.temp_dir();
+        // Not `tempfile_in`: its files are private to the user for ever, blobs have the usual mode.
+        let (file, path) = tempfile::Builder::new()
+            .make_in(&dir, |path| File::create_new(path))
+            .context("create a file in", &dir)?
+            .into_parts();
+        let spool = Spool::new(file, &path, 0);
+        Ok(Self { spool, path, space: Reservation::over_written(shared, 0) })
+    }
+
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.spool.append(bytes, &mut self.space)
+    }
+
+    /// Makes the file the blob `blob`, whose bytes it must hold.
+    pub fn store_as(mut self, shared: &Shared, blob: BlobRef) -> Result<(), StoreError> {
+        self.spool.sync()?;
+        let rename = |target: &Path| self.path.persist(target).map_err(|error| error.error);
+        shared.settle(blob, &mut self.space, rename)
+    }
+}

@@ -1,0 +1,301 @@
+//! The data directory: where a Starling process keeps its state, owned by one process at a time.
+//!
+//! | name | holds |
+//! |---|---|
+//! | `blobs/` | the [`BlobStore`] |
+//! | `starling.db` | the [`EventLog`] (SQLite, with its `-wal` and `-shm` beside it) |
+//! | `key` | the secret key that names this machine, for its owner's eyes only |
+//! | `lock` | locked by the owning process; its text says who that is |
+//!
+//! The lock is the operating system's: it ends with the process, however that ends. [`DataDir::peek`]
+//! reads the log without it.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError, blobs::sync_dir};
+
+/// The size of the secret key.
+pub const KEY_SIZE_BYTES: usize = 32;
+
+/// What is read of a lock file: room for a process id and a purpose, whatever else the file holds.
+const LOCK_SIZE_BYTES_MAX: u64 = 256;
+
+/// An owned data directory. Keep it for as long as anything opened through it is in use.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    lock: File,
+}
+
+/// A data directory that cannot be used.
+#[derive(Debug, Error)]
+pub enum DataDirError {
+    /// Another process owns it, or this one does already.
+    #[error(
+        "data directory {} is in use by {}; wait for it to end, stop it, or use another --data-dir",
+        path.display(),
+        owner(*pid, purpose)
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The owner's process id, if it has said so.
+        pid: Option<u32>,
+        /// What the owner does, in its own words; empty if it has not said so.
+        purpose: String,
+    },
+    /// The key file does not hold a key.
+    #[error(
+        "key file {} has {size_bytes} bytes instead of {KEY_SIZE_BYTES}; restore it, or delete it to get \
+         a new identity",
+        path.display()
+    )]
+    KeySize {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        size_bytes: u64,
+    },
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {cause}; check the path and its permissions, or use another --data-dir", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+}
+
+fn owner(pid: Option<u32>, purpose: &str) -> String {
+    match (pid, purpose) {
+        (None, _) => "another process".to_owned(),
+        (Some(pid), "") => format!("process {pid}"),
+        (Some(pid), purpose) => format!("process {pid} ({purpose})"),
+    }
+}
+
+impl DataDir {
+    /// Opens the directory at `path`, creating it if need be, and owns it until dropped.
+    ///
+    /// `purpose` tells a second opener, in a few words on one line, what this process is doing.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`] while it is owned already.
+    pub fn open(path: &Path, purpose: &str) -> Result<Self, DataDirError> {
+        fs::create_dir_all(path).map_err(io_error("create the data directory", path))?;
+        let lock_path = path.join("lock");
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(io_error("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let (pid, purpose) = read_owner(&mut lock);
+                return Err(DataDirError::InUse { path: path.to_owned(), pid, purpose });
+            }
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", &lock_path)(error)),
+        }
+        // Who owns it is a courtesy: a disk too full to say so is no reason to stop here.
+        let _ = write_owner(&mut lock, purpose);
+        Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// The event log of the directory at `path`, to read while another process may own it; `None` when
+    /// there is none yet.
+    ///
+    /// # Errors
+    /// As [`LogReader::open`].
+    pub fn peek(path: &Path) -> Result<Option<LogReader>, LogError> {
+        LogReader::open(&log_path(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens its blobs. Open them once and clone the store.
+    ///
+    /// # Errors
+    /// As [`BlobStore::open`].
+    pub fn blobs(&self, budget: DiskBudget) -> Result<BlobStore, StoreError> {
+        BlobStore::open(&self.path.join("blobs"), budget)
+    }
+
+    /// Opens its event log.
+    ///
+    /// # Errors
+    /// As [`EventLog::open`].
+    pub fn log(&self) -> Result<EventLog, LogError> {
+        EventLog::open(&log_path(&self.path))
+    }
+
+    /// The secret key kept here; the first time, the one that `generate` returns.
+    ///
+    /// # Errors
+    /// [`DataDirError::KeySize`] when the file holds something else: it is never overwritten.
+    pub fn load_or_create_key(
+        &self,
+        generate: impl FnOnce() -> [u8; KEY_SIZE_BYTES],
+    ) -> Result<[u8; KEY_SIZE_BYTES], DataDirError> {
+        let path = self.path.join("key");
+        match File::open(&path) {
+            Ok(file) => read_key(file, &path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key = generate();
+                self.create_key(&path, &key).map_err(io_error("create the key file", &path))?;
+                Ok(key)
+            }
+            Err(error) => Err(io_error("open the key file", &path)(error)),
+        }
+    }
+
+    fn create_key(&self, path: &Path, key: &[u8]) -> io::Result<()> {
+        // A temporary file is its owner's alone from the start (mode 0600), and the rename makes the
+        // key appear whole or not at all.
+        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        file.write_all(key)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path)?;
+        sync_dir(&self.path)
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // So that nobody is told of an owner that has left.
+        let _ = self.lock.set_len(0);
+    }
+}
+
+fn log_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("starling.db")
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    move |cause| DataDirError::Io { action, path: path.to_owned(), cause }
+}
+
+fn read_key(file: File, path: &Path) -> Result<[u8; KEY_SIZE_BYTES], DataDirError> {
+    let metadata = file.metadata().map_err(io_error("look at", path))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let path = path.display();
+            tracing::warn!(%path, mode = %format!("{mode:o}"), "others can read the secret key: chmod 600 it");
+        }
+    }
+    let mut bytes = Vec::with_capacity(KEY_SIZE_BYTES + 1);
+    // One byte more than a key, to tell a file that is too long.
+    let mut head = file.take(KEY_SIZE_BYTES as u64 + 1);
+    head.read_to_end(&mut bytes).map_err(io_error("read the key file", path))?;
+    bytes
+        .try_into()
+        .map_err(|_| DataDirError::KeySize { path: path.to_owned(), size_bytes: metadata.len() })
+}
+
+fn write_owner(lock: &mut File, purpose: &str) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    write!(lock, "{} {purpose}", std::process::id())
+}
+
+/// The process id and purpose in a lock file, as far as they are there.
+fn read_owner(lock: &mut File) -> (Option<u32>, String) {
+    let mut bytes = Vec::new();
+    // What cannot be read is not known: the caller has an error to report anyway.
+    let _ = lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    let (pid, purpose) = text.split_once(' ').unwrap_or((&text, ""));
+    let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
+    (pid.parse().ok(), purpose)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_opener_is_told_who_owns_the_directory_and_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/data");
+        let owned = DataDir::open(&path, "starling prove fib.bin").unwrap();
+        let error = DataDir::open(&path, "starling node").unwrap_err();
+        let said = format!(
+            "data directory {} is in use by process {} (starling prove fib.bin); wait for it to end, \
+             stop it, or use another --data-dir",
+            path.display(),
+            std::process::id()
+        );
+        assert_eq!(error.to_string(), said);
+        drop(owned);
+        DataDir::open(&path, "starling node").unwrap();
+    }
+
+    #[test]
+    fn a_lock_file_with_any_text_names_no_false_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        for (text, pid, purpose) in [
+            (&b""[..], None, ""),
+            (b"12", Some(12), ""),
+            (b"-1 x", None, "x"),
+            (b"12 a\n\x1b[31mb", Some(12), "a[31mb"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let owner = read_owner(&mut File::open(&path).unwrap());
+            assert_eq!(owner, (pid, purpose.to_owned()), "{text:?}");
+        }
+        fs::write(&path, vec![b'7'; 1 << 20]).unwrap();
+        assert_eq!(read_owner(&mut File::open(&path).unwrap()).0, None);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_a_clear_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = DataDir::open(&file.path().join("data"), "").unwrap_err().to_string();
+        assert!(error.starts_with("cannot create the data directory "), "{error}");
+    }
+
+    #[test]
+    fn the_key_is_made_once_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "").unwrap();
+        assert_eq!(data.load_or_create_key(|| [7; 32]).unwrap(), [7; 32]);
+        let again = data.load_or_create_key(|| panic!("there is a key already")).unwrap();
+        assert_eq!(again, [7; 32]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(dir.path().join("key")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_key_file_of_another_size_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "").unwrap();
+        for size_bytes in [0, 31, 33, 5000] {
+            fs::write(dir.path().join("key"), vec![1; size_bytes]).unwrap();
+            let error = data.load_or_create_key(|| [7; 32]).unwrap_err().to_string();
+            assert!(error.contains(&format!("has {size_bytes} bytes instead of 32")), "{error}");
+            assert_eq!(fs::read(dir.path().join("key")).unwrap().len(), size_bytes);
+        }
+    }
+}

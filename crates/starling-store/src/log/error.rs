@@ -1,0 +1,123 @@
+//! What can go wrong with the event log, and what SQLite says when the disk is full.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{ErrorCode, ffi};
+use starling_types::JobId;
+use thiserror::Error;
+
+use super::BODY_SIZE_BYTES_MAX;
+
+/// A failed operation on an [`EventLog`](super::EventLog) or a [`LogReader`](super::LogReader).
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The disk has no room for more. Nothing was appended; what was stays readable.
+    #[error(
+        "cannot {action} the job log {}: {cause}; the disk is full, over its quota or failing: free \
+         space, or move the data directory to another disk with --data-dir",
+        path.display()
+    )]
+    NoSpace {
+        /// What was tried.
+        action: &'static str,
+        /// The log.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: rusqlite::Error,
+    },
+    /// A later version of Starling has written the log.
+    #[error(
+        "job log {} has schema {found}, this version of starling knows up to {supported}; use the newer \
+         starling, or another --data-dir",
+        path.display()
+    )]
+    NewerSchema {
+        /// The log.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The latest schema known here.
+        supported: i64,
+    },
+    /// An event is missing: something other than Starling has changed the log.
+    #[error(
+        "job log {} is damaged: event {expected_seq} of job {job} is missing, event {found_seq} is there; \
+         restore the file from a backup, or cancel the job",
+        path.display()
+    )]
+    Damaged {
+        /// The log.
+        path: PathBuf,
+        /// The job.
+        job: JobId,
+        /// The number of the event that is missing.
+        expected_seq: u64,
+        /// The number of the event that stands in its place.
+        found_seq: u64,
+    },
+    /// An event is too large for the log.
+    #[error(
+        "a {kind} event of {size_bytes} bytes is too large for the job log: at most {BODY_SIZE_BYTES_MAX}; store a blob and name it"
+    )]
+    BodyTooLarge {
+        /// The kind of the event.
+        kind: String,
+        /// The size of its body.
+        size_bytes: usize,
+    },
+    /// The body of an event has no JSON form.
+    #[error("cannot write a {kind} event as JSON: {cause}")]
+    Encode {
+        /// The kind of the event.
+        kind: String,
+        /// What is wrong.
+        cause: serde_json::Error,
+    },
+    /// The body of an event is not of the type asked for.
+    #[error("cannot read event {seq}, a {kind} event: {cause}")]
+    Decode {
+        /// The kind of the event.
+        kind: String,
+        /// Its number.
+        seq: u64,
+        /// What is wrong.
+        cause: serde_json::Error,
+    },
+    /// Anything else that SQLite says.
+    #[error("cannot {action} the job log {}: {cause}", path.display())]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// The log.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: rusqlite::Error,
+    },
+}
+
+/// Says what was tried, and on what.
+pub(super) trait SqliteContext<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, LogError>;
+}
+
+impl<T> SqliteContext<T> for rusqlite::Result<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, LogError> {
+        self.map_err(|cause| {
+            let path = path.to_owned();
+            if is_no_space(&cause) {
+                LogError::NoSpace { action, path, cause }
+            } else {
+                LogError::Sqlite { action, path, cause }
+            }
+        })
+    }
+}
+
+/// SQLite says `FULL` when a write fails with "no space left", but reports an exhausted quota as a
+/// failed write, and a shared-memory file that cannot grow as an error of its own.
+fn is_no_space(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull
+            || matches!(error.extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)
+    })
+}

@@ -1,0 +1,68 @@
+//! A data directory between processes: the second opener is this test, run again as a child.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    env,
+    io::Read,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use starling_store::{DataDir, DataDirError};
+use starling_types::JobId;
+
+/// Tells the test below that it is the child, and which directory to hold.
+const HOLD_VARIABLE: &str = "STARLING_TEST_HOLD_DATA_DIR";
+const JOB: JobId = JobId([1; 16]);
+
+/// What the child process does: it appends an event and holds on until killed.
+#[test]
+#[ignore = "no test of its own: run by the one below, in a child process"]
+fn hold_when_told_to() {
+    let Some(path) = env::var_os(HOLD_VARIABLE) else { return };
+    let data = DataDir::open(Path::new(&path), "holding").unwrap();
+    data.log().unwrap().append(JOB, "held", &(), 1).unwrap();
+    eprintln!("!");
+    std::thread::sleep(std::time::Duration::from_secs(600));
+}
+
+fn start_holder(path: &Path) -> Child {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "hold_when_told_to", "--nocapture"])
+        .env(HOLD_VARIABLE, path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stderr.take().unwrap().read_exact(&mut [0]).unwrap();
+    child
+}
+
+#[test]
+fn a_directory_held_by_another_process_can_be_read_and_is_free_once_that_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut holder = start_holder(dir.path());
+    match DataDir::open(dir.path(), "waiting") {
+        Err(DataDirError::InUse { pid, purpose, .. }) => {
+            assert_eq!((pid, purpose.as_str()), (Some(holder.id()), "holding"));
+        }
+        other => panic!("opened twice: {other:?}"),
+    }
+    let peek = || DataDir::peek(dir.path()).unwrap().unwrap().read(JOB).unwrap().len();
+    assert_eq!(peek(), 1);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    // What was appended before the kill is there, for the onlooker and for the next owner.
+    assert_eq!(peek(), 1);
+    let data = DataDir::open(dir.path(), "next").unwrap();
+    assert_eq!(data.log().unwrap().append(JOB, "held", &(), 2).unwrap(), 2);
+}
+
+#[test]
+fn a_directory_that_was_never_used_has_nothing_to_peek_at_and_is_not_created() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    assert!(DataDir::peek(&path).unwrap().is_none());
+    assert!(!path.exists());
+}
