@@ -1,1 +1,37 @@
-//! A client: executes a guest, schedules its tasks over nodes, verifies and delivers the receipt.
+//! A client: executes a guest, has its segments proved by nodes, verifies and joins what comes back,
+//! and delivers one receipt.
+//!
+//! [`Client`] is the front door: it owns a data directory, makes jobs ([`Client::create`]) and runs
+//! them ([`Client::run`]). A job's state is a fold over its log ([`JobEvent`], [`JobState`]), so a
+//! client can be killed at any instant and go on where it was. What is decided lies in the pure
+//! crates `starling-plan` and `starling-sched`; here is the event loop around them and its I/O:
+//!
+//! - `run.rs`, the loop; `execution.rs`, the guest on its thread; `peers.rs`, the connected nodes;
+//! - `check.rs`, what a result must pass before it counts; `deliver.rs`, the receipt;
+//! - `local.rs`, nodes on this machine.
+//!
+//! It refuses to believe anything that a peer says, and to do anything that its log does not show.
+
+mod check;
+mod client;
+mod deliver;
+mod error;
+mod event;
+mod execution;
+mod journal;
+mod local;
+mod peers;
+mod progress;
+mod request;
+mod run;
+mod state;
+
+pub use client::{Client, JobOptions, RunOptions, list_jobs, zkvm};
+pub use deliver::Delivery;
+pub use error::JobError;
+pub use event::{ExecutionSummary, JobEvent};
+pub use local::LocalNodes;
+pub use progress::Progress;
+pub use request::JobRequest;
+pub use run::Patience;
+pub use state::{JobPhase, JobState, StateError, StoredSegment};

@@ -1,1 +1,70 @@
-//! QUIC endpoints, job sessions, blob transfer and job ads.
+//! The network of one Starling process: job connections, blob transfer and job ads, over QUIC.
+//!
+//! [`Net`] is the front door. It owns the endpoint and knows peers, streams and bytes; what a job is, and
+//! whether a result is any good, it does not know. No service outside of the peers themselves is used,
+//! and a relay only if one is configured.
+//!
+//! - Nodes dial clients ([`Net::connect_job`], [`Net::accept_job`]); both get a [`Session`] of typed
+//!   messages in order, bounded in size and number.
+//! - Blobs are fetched by name from whoever has them ([`Net::fetch`]), over a connection of their own or
+//!   over a job connection in either direction, so that a node behind a NAT can hand out results.
+//! - Ads spread by gossip ([`Net::ads`]).
+//!
+//! Every peer is known by its key. Nothing that it sends is believed beyond that: sizes are checked
+//! before they are used, bytes are hashed before they are stored, and whoever stops answering is left.
+//! All bounds are in [`limits`].
+//!
+//! ```
+//! use starling_net::{Net, NetConfig, Source};
+//! use starling_proto::NodeMessage;
+//! use starling_store::{BlobStore, DiskBudget};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (dir, node_dir) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! # let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
+//! # let (blobs, node_blobs) = (BlobStore::open(dir.path(), budget)?, BlobStore::open(node_dir.path(), budget)?);
+//! # let loopback = |key| NetConfig { secret_key: [key; 32], bind: None, loopback_only: true, relay: None };
+//! let client = Net::bind(loopback(1), blobs.clone()).await?;
+//! let node = Net::bind(loopback(2), node_blobs).await?;
+//!
+//! // The node dials the client and speaks first.
+//! let at_node = node.connect_job(&client.addr()).await?;
+//! at_node.send(&NodeMessage::WorkRequested).await?;
+//! let mut at_client = client.accept_job().await.expect("the client is open");
+//! assert_eq!(at_client.recv().await?, Some(NodeMessage::WorkRequested));
+//! assert_eq!(at_client.peer(), node.id());
+//!
+//! // It fetches a blob over the same connection.
+//! let blob = blobs.put(b"a segment")?;
+//! let source = Source::via(client.addr(), at_node.handle());
+//! let report = node.fetch(blob, &[source]).await?;
+//! assert_eq!(report.from, Some(client.id()));
+//!
+//! node.close().await;
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod addr;
+mod ads;
+mod close;
+mod fetch;
+mod frame;
+mod jobs;
+pub mod limits;
+mod net;
+mod pool;
+mod serve;
+mod session;
+
+pub use ads::{Ads, NetClosed};
+pub use fetch::{FetchError, FetchReport, Source, SourceError, SourceFailure};
+pub use frame::ProtocolError;
+pub use net::{BindError, Net, NetConfig};
+pub use pool::ConnectError;
+pub use session::{
+    ClientSession, JobHandle, NodeSession, Session, SessionError, SessionReceiver, SessionSender,
+};
+pub use starling_proto::{ParseTicketError, PeerAddr, Ticket};

@@ -1,1 +1,37 @@
-//! The growing DAG of a job's tasks, and what each task costs: pure.
+//! What is left to prove of one job: a task graph that grows while the guest still runs, and what each
+//! task costs.
+//!
+//! [`Plan`] owns the meaning of a job's tasks: which exist, which are ready, running or accepted, and
+//! which two neighbouring receipts are joined next. [`CostModel`] owns how much memory and work each
+//! needs. Neither knows nodes, leases or time, and neither does I/O: segments and accepted receipts come
+//! in as calls, task descriptions go out. The same calls in the same order give the same plan.
+//!
+//! ```
+//! use starling_plan::{Outcome, Plan, PlanShape};
+//! # use starling_types::{BlobRef, Po2, Reference};
+//! # let blob = |name: u8| BlobRef { reference: Reference([name; 32]), size_bytes: 1 };
+//! # let po2 = Po2::try_from(18)?;
+//! let mut plan = Plan::new(PlanShape::Succinct);
+//! plan.add_segment(0, po2, blob(1))?;
+//! plan.add_segment(1, po2, blob(2))?;
+//! plan.end_execution()?;
+//! // A worker that can hold anything takes lift/0, then lift/1, then join/0..2.
+//! while let Some(task) = plan.next_task(|_kind, _po2| true) {
+//!     plan.start(task.id)?;
+//!     plan.accept(task.id, blob(9))?;
+//! }
+//! assert_eq!(plan.outcome(), Some(Outcome::Succinct(blob(9))));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![warn(clippy::disallowed_types, clippy::disallowed_methods, clippy::float_arithmetic)]
+
+mod cost;
+mod frontier;
+mod plan;
+mod runs;
+mod task;
+
+pub use cost::{CostModel, TaskCost};
+pub use plan::{Plan, PlanError, PlanShape};
+pub use task::{Accepted, Outcome, Progress, TaskSpec};

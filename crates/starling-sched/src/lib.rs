@@ -1,1 +1,68 @@
-//! Leases, placement and acceptance of a job's tasks: pure.
+//! Who proves what of one job, and until when.
+//!
+//! A [`Scheduler`] is told what happened ([`Event`]) and at what time, and answers with what to do
+//! ([`Action`]). It owns the job's plan, its leases and what is known of its nodes. It refuses everything
+//! else: no socket, no clock, no file, no prover. A client's shell drives it with real events, a simulator
+//! with made-up ones in virtual time; the same events, times and seed give the same actions.
+//!
+//! The rules:
+//! - Nodes pull. A lease fits its node: memory, slots, kinds, po2.
+//! - Leaves go before joins, the largest to the fastest node that waits; a join goes to a node that holds
+//!   an input if one waits.
+//! - A lease expires when its node is silent, and ends at a deadline set by the node's own speed.
+//!   Its task is then ready again, once, unless another node still works on it.
+//! - The first valid result wins. A late one, of a lease that expired, is as good; what comes after the
+//!   first is not looked at.
+//! - Idle nodes back up tasks that they would finish before those who have them.
+//! - A node that reports a false result is dismissed. What it proved right stays.
+//! - Lease numbers are never used twice, across all runs of a client.
+//!
+//! ```
+//! use starling_plan::{Plan, PlanShape};
+//! use starling_sched::{Action, Capability, Config, Event, Scheduler};
+//! use starling_types::{BlobRef, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind};
+//!
+//! let mut scheduler = Scheduler::new(Config::default(), Plan::new(PlanShape::Succinct), 1, 42);
+//! let po2 = Po2::try_from(18)?;
+//! let blob = BlobRef { reference: Reference([0; 32]), size_bytes: 40_000 };
+//! let node = NodeId([7; 32]);
+//! let capability = Capability {
+//!     memory: MemoryBytes::from_mib(4096),
+//!     kinds: TaskKind::ALL.into(),
+//!     po2_max: po2,
+//!     slots: 1,
+//!     speed_permille: 1000,
+//! };
+//! scheduler.handle(Millis(0), Event::SegmentStored { index: 0, po2, blob });
+//! scheduler.handle(Millis(5), Event::NodeJoined { node, capability });
+//! let actions = scheduler.handle(Millis(6), Event::WorkRequested { node });
+//! let [Action::Grant { node: to, lease }] = &actions[..] else { panic!("{actions:?}") };
+//! assert_eq!((*to, lease.task), (node, TaskId::Lift(0)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An event costs O(log n) in the number of nodes and of tasks, times the dozen classes that tasks fall
+//! into by what they need.
+
+#![warn(clippy::disallowed_types, clippy::disallowed_methods, clippy::float_arithmetic)]
+
+mod acceptance;
+mod class;
+mod config;
+mod event;
+mod holders;
+mod holding;
+mod lease;
+mod node;
+mod nodes;
+mod placement;
+mod scheduler;
+mod status;
+
+pub use config::Config;
+pub use event::{
+    Action, Capability, Event, ExpiryReason, Failure, FailureClass, IgnoreReason, JobFailure,
+    Lease, LeaseInput, RevokeReason, WaitReason,
+};
+pub use scheduler::Scheduler;
+pub use status::Status;

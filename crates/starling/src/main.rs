@@ -1,2 +1,67 @@
-//! The command line of Starling: parses, prints, exits.
-fn main() {}
+//! The command line of Starling: parses, prints, exits. What it does is in the crates it calls.
+
+mod args;
+mod commands;
+mod exit;
+mod files;
+mod machine;
+mod output;
+mod progress;
+mod signals;
+mod yardstick;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{Cli, Command},
+    exit::CommandResult,
+};
+
+/// What is logged unless `RUST_LOG` says otherwise: what a person running a job or a node must know.
+/// The zkVM's own crates stay at `warn` in any case below: see [`log_filter`].
+const DEFAULT_LOG: &str = "warn,starling=info,starling_client=info,starling_node=info,starling_net=info";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(log_filter())
+        .with_writer(progress::Stderr)
+        .with_target(false)
+        .with_ansi(progress::wants_colour())
+        .init();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => exit.report(),
+    }
+}
+
+fn log_filter() -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG))
+}
+
+fn run(cli: Cli) -> CommandResult {
+    // The prover process is native code with a memory limit: it has no use for an async runtime.
+    if let Command::Prover(args) = &cli.command {
+        return commands::prover::run(args);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match &cli.command {
+            Command::Prove(args) => commands::prove::run(&cli.common, args).await,
+            Command::Node(args) => commands::node::run(&cli.common, args).await,
+            Command::Verify(args) => commands::verify::run(&cli.common, args),
+            Command::Inspect(args) => commands::inspect::run(&cli.common, args),
+            Command::Execute(args) => commands::execute::run(&cli.common, args).await,
+            Command::Job(command) => commands::job::run(&cli.common, command).await,
+            Command::Doctor(args) => commands::doctor::run(&cli.common, args).await,
+            Command::Bench(command) => commands::bench::run(&cli.common, command).await,
+            Command::Prover(_) => unreachable!("handled before the runtime is built"),
+        }
+    });
+    // A blocking thread may sit in the executor or in a read of stdin: the result does not wait for it.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,406 @@
+//! The front door: a data directory's jobs, and running one of them to its receipt.
+
+use std::{
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rand::{Rng as _, RngExt as _};
+use starling_net::{Net, NetConfig};
+use starling_proto::{JobAd, PeerAddr};
+use starling_store::{BlobStore, DataDir, DiskBudget, EventLog, LogReader};
+use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
+use starling_zkvm::{ExecuteOptions, Guest, ZKVM_VERSION};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Delivery, JobError, JobEvent, JobPhase, JobRequest, JobState, LocalNodes, Patience, Progress,
+    StateError, deliver,
+    execution::ExecutionThread,
+    journal::{JobJournal, unix_ms},
+    local, peers,
+    run::{End, PEER_EVENTS_MAX, Parts, Runner},
+};
+
+/// What stays free on the disk whatever the budget says, so that the log can always be written.
+const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
+
+/// How often a job is advertised anew: nodes that come later hear of it, and lost ads cost seconds.
+const AD_PERIOD: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long an ad is valid: a few periods, so that a dead client's ads die soon.
+const AD_TTL_MS: u64 = 30_000;
+
+/// How many times in one run an execution that differs from the log is begun anew. With seeded
+/// randomness it does not happen at all; a guest that never repeats itself must not loop for ever.
+const DIVERGENCES_MAX: u32 = 1;
+
+/// A data directory and its jobs, owned by this process.
+pub struct Client {
+    dir: DataDir,
+    log: Arc<EventLog>,
+    blobs: BlobStore,
+}
+
+/// What to ask for, besides guest and input.
+#[derive(Debug, Clone, Copy)]
+pub struct JobOptions {
+    /// Segments have at most 2^po2 cycles.
+    pub segment_po2: Po2,
+    /// What to deliver.
+    pub receipt_kind: ReceiptKind,
+    /// User cycles after which the guest is given up.
+    pub cycle_limit: Option<u64>,
+    /// Whether an earlier run of the same job is forgotten.
+    pub fresh: bool,
+}
+
+/// How a job finds its nodes, and when it gives up.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Nodes to tell of the job; they tell others.
+    pub join: Vec<PeerAddr>,
+    /// Nodes to start on this machine.
+    pub local: Option<LocalNodes>,
+    /// Whether nodes elsewhere can come: otherwise the client stays on the loopback interface.
+    pub reachable: bool,
+    /// The UDP address to bind; any free port when `None`.
+    pub bind: Option<std::net::SocketAddr>,
+    /// A relay for machines that can't reach each other.
+    pub relay: Option<String>,
+    /// When to give up.
+    pub patience: Patience,
+    /// Where the receipt goes.
+    pub receipt: PathBuf,
+}
+
+impl Client {
+    /// Opens the data directory at `path` for this process alone.
+    ///
+    /// # Errors
+    /// When another process has it open, or it can't be read or written.
+    pub fn open(path: &Path, purpose: &str, disk_budget_bytes: u64) -> Result<Self, JobError> {
+        let dir = DataDir::open(path, purpose)?;
+        let log = Arc::new(dir.log()?);
+        let blobs = dir.blobs(DiskBudget {
+            max_bytes: disk_budget_bytes,
+            min_free_bytes: DISK_FREE_BYTES_MIN,
+        })?;
+        Ok(Self { dir, log, blobs })
+    }
+
+    /// The job for this guest and input: the one that is there already, or a new one.
+    ///
+    /// # Errors
+    /// When the guest is no program, or there is no room for it and its input.
+    pub fn create(
+        &self,
+        guest: &Guest,
+        mut input: impl Read,
+        options: JobOptions,
+    ) -> Result<JobId, JobError> {
+        let guest_blob = self.blobs.put(guest.bytes())?;
+        let mut writer = self.blobs.writer()?;
+        io::copy(&mut input, &mut writer).map_err(|error| crate::error::unwrap_io(error))?;
+        let request = JobRequest {
+            guest: guest_blob,
+            input: writer.finish()?,
+            segment_po2: options.segment_po2,
+            receipt_kind: options.receipt_kind,
+            cycle_limit: options.cycle_limit,
+        };
+        let id = request.job_id();
+        let events = self.log.read(id)?;
+        if !events.is_empty() && !options.fresh {
+            let state = JobState::load(&events, id)?;
+            if state.phase != JobPhase::Cancelled {
+                return Ok(id);
+            }
+        }
+        self.log.forget(id)?;
+        let mut seed = [0; 32];
+        rand::rng().fill_bytes(&mut seed);
+        let created = JobEvent::Created {
+            request,
+            image_id: hex::encode(guest.image_id().as_bytes()),
+            seed: hex::encode(seed),
+        };
+        self.log.append(id, created.kind(), &created, unix_ms())?;
+        Ok(id)
+    }
+
+    /// The state of a job.
+    ///
+    /// # Errors
+    /// When there is no such job.
+    pub fn job(&self, id: JobId) -> Result<JobState, JobError> {
+        Ok(JobState::load(&self.log.read(id)?, id)?)
+    }
+
+    /// Gives a job up and frees what only it holds; the bytes freed.
+    ///
+    /// # Errors
+    /// When there is no such job.
+    pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
+        let mut journal = JobJournal::open(self.log.clone(), id)?;
+        if journal.state().phase != JobPhase::Cancelled {
+            journal.record(JobEvent::Cancelled)?;
+        }
+        self.collect_garbage()
+    }
+
+    /// Removes every blob that no job needs; the bytes freed.
+    fn collect_garbage(&self) -> Result<u64, JobError> {
+        let mut kept = std::collections::BTreeSet::new();
+        for id in self.log.jobs()? {
+            match JobState::load(&self.log.read(id)?, id) {
+                Ok(state) => kept.extend(state.blobs().map(|blob| blob.reference)),
+                // Whatever a log that can't be read names stays: nothing is freed on a guess.
+                Err(error) => {
+                    tracing::warn!(%error, "no garbage is collected");
+                    return Ok(0);
+                }
+            }
+        }
+        Ok(self.blobs.retain(|reference| kept.contains(&reference))?)
+    }
+
+    /// Runs the job to its receipt. What the guest prints goes to `guest_output`.
+    ///
+    /// # Errors
+    /// [`JobError`]; unless it says otherwise, running the job again goes on where this run stopped.
+    pub async fn run(
+        &self,
+        id: JobId,
+        options: RunOptions,
+        guest_output: impl Write + Send + Clone + 'static,
+        progress: &watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<Delivery, JobError> {
+        let mut journal = JobJournal::open(self.log.clone(), id)?;
+        match journal.state().phase.clone() {
+            JobPhase::Cancelled => return Err(JobError::Cancelled { job: id }),
+            JobPhase::Done { receipt, seconds } => {
+                tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
+                let receipt = deliver::stored(&self.blobs, id, receipt)?;
+                return deliver::write(journal.state(), &receipt, &options.receipt, seconds);
+            }
+            JobPhase::Open | JobPhase::Failed { .. } => {}
+        }
+        let incarnation = journal.state().incarnation + 1;
+        journal.record(JobEvent::ClientStarted { incarnation })?;
+        let result = self.run_open(&mut journal, options, guest_output, progress, stop).await;
+        if let Err(error) = &result
+            && error.is_final()
+        {
+            journal.record(JobEvent::Failed { message: error.to_string() })?;
+        }
+        result
+    }
+
+    async fn run_open(
+        &self,
+        journal: &mut JobJournal,
+        options: RunOptions,
+        guest_output: impl Write + Send + Clone + 'static,
+        progress: &watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<Delivery, JobError> {
+        let guest = self.guest(journal.state())?;
+        let net = Net::bind(
+            NetConfig {
+                // A client's identity lives as long as its run: nothing hangs on it.
+                secret_key: rand::rng().random(),
+                bind: options.bind,
+                loopback_only: !options.reachable,
+                relay: options.relay.clone(),
+            },
+            self.blobs.clone(),
+        )
+        .await?;
+        let helpers = CancellationToken::new();
+        let local = options.local.clone().map(|nodes| {
+            let (ticket, dir) = (net.ticket(), self.dir.path().to_owned());
+            tokio::spawn(local::run(nodes, ticket, dir, helpers.clone()))
+        });
+        if options.reachable {
+            eprintln!("this client's ticket: {}", net.ticket());
+        }
+        let advertised = (!options.join.is_empty())
+            .then(|| tokio::spawn(advertise(net.clone(), journal.state().clone(), options.join.clone())));
+
+        let outcome =
+            self.prove(journal, &guest, &net, &options, guest_output, progress, &stop).await;
+        helpers.cancel();
+        if let Some(advertised) = advertised {
+            advertised.abort();
+        }
+        let delivered = match outcome {
+            Ok(outcome) => {
+                progress.send_modify(|now| now.delivering = true);
+                tokio::task::block_in_place(|| self.deliver(journal, &outcome, &options.receipt))
+            }
+            Err(error) => Err(error),
+        };
+        if let Some(local) = local {
+            match local.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "local nodes"),
+                Err(error) => tracing::warn!(%error, "local nodes"),
+            }
+        }
+        net.close().await;
+        delivered
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn prove(
+        &self,
+        journal: &mut JobJournal,
+        guest: &Guest,
+        net: &Net,
+        options: &RunOptions,
+        guest_output: impl Write + Send + Clone + 'static,
+        progress: &watch::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<starling_plan::Outcome, JobError> {
+        let zkvm = zkvm();
+        let (events_in, mut events) = mpsc::channel(PEER_EVENTS_MAX);
+        let job = journal.state().id;
+        let accepting = tokio::spawn(peers::accept(net.clone(), job, zkvm, events_in));
+        let mut divergences = 0;
+        let result = loop {
+            let execution = match journal.state().execution {
+                Some(_) => None,
+                None => Some(self.execute(journal.state(), guest, guest_output.clone())?),
+            };
+            let parts = Parts {
+                net: net.clone(),
+                blobs: self.blobs.clone(),
+                journal,
+                execution,
+                peer_events: &mut events,
+                progress,
+                patience: options.patience.clone(),
+                seed: rand::rng().random(),
+            };
+            let mut runner = Runner::new(parts)?;
+            let end = runner.run(stop).await;
+            runner.finish(match &end {
+                Ok(End::Proved(_)) => "the job is proved",
+                Ok(End::Diverged { .. }) => "the job starts over",
+                Err(_) => "the job is stopped",
+            });
+            match end {
+                Ok(End::Proved(outcome)) => break Ok(outcome),
+                Ok(End::Diverged { reason }) if divergences < DIVERGENCES_MAX => {
+                    divergences += 1;
+                    tracing::warn!(reason, "the guest did not execute the same way again; the job starts over");
+                    journal.record(JobEvent::Restarted { reason })?;
+                }
+                Ok(End::Diverged { reason }) => break Err(JobError::Diverged { reason }),
+                Err(error) => break Err(error),
+            }
+        };
+        accepting.abort();
+        result
+    }
+
+    fn guest(&self, state: &JobState) -> Result<Guest, JobError> {
+        let blob = state.request.guest;
+        let bytes = self.blobs.get(blob.reference, blob.size_bytes)?.ok_or_else(|| {
+            JobError::BlobMissing { what: "the guest".into(), job: state.id }
+        })?;
+        Ok(Guest::parse(bytes)?)
+    }
+
+    fn execute(
+        &self,
+        state: &JobState,
+        guest: &Guest,
+        guest_output: impl Write + Send + 'static,
+    ) -> Result<ExecutionThread, JobError> {
+        let input = self.blobs.open_read(state.request.input.reference)?.ok_or_else(|| {
+            JobError::BlobMissing { what: "the input".into(), job: state.id }
+        })?;
+        let mut seed = [0; 32];
+        hex::decode_to_slice(&state.seed, &mut seed).map_err(|error| StateError::Unreadable {
+            job: state.id,
+            seq: 1,
+            detail: format!("the seed: {error}"),
+        })?;
+        let options = ExecuteOptions {
+            input: Box::new(io::BufReader::new(input.1)),
+            segment_po2: state.request.segment_po2,
+            cycle_limit: state.request.cycle_limit,
+            seed,
+            guest_output: Box::new(guest_output),
+        };
+        Ok(ExecutionThread::start(guest.clone(), options, self.blobs.clone()))
+    }
+
+    fn deliver(
+        &self,
+        journal: &mut JobJournal,
+        outcome: &starling_plan::Outcome,
+        path: &Path,
+    ) -> Result<Delivery, JobError> {
+        let receipt = deliver::assemble(journal.state(), &self.blobs, outcome)?;
+        let elapsed_ms = unix_ms().saturating_sub(journal.state().created_at_ms);
+        let seconds = elapsed_ms as f64 / 1000.0;
+        let delivery = deliver::write(journal.state(), &receipt, path, seconds)?;
+        // Kept here too, so that asking for the job again delivers it again.
+        let kept = self.blobs.put_file(path)?;
+        journal.record(JobEvent::Done { receipt: kept, seconds })?;
+        self.collect_garbage()?;
+        Ok(delivery)
+    }
+}
+
+/// The jobs of the data directory at `path`, oldest first, whether or not a process has it open.
+///
+/// # Errors
+/// When the log is there and can't be read.
+pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobState, StateError>>, JobError> {
+    let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
+    reader.jobs()?.into_iter().map(|id| Ok(load(&reader, id)?)).collect()
+}
+
+fn load(reader: &LogReader, id: JobId) -> Result<Result<JobState, StateError>, JobError> {
+    Ok(JobState::load(&reader.read(id)?, id))
+}
+
+/// The proof system and version that peers must agree on.
+pub fn zkvm() -> String {
+    format!("risc0-zkvm {ZKVM_VERSION}")
+}
+
+/// Advertises the job until the task is aborted.
+async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr>) {
+    let ads = match net.ads(&bootstrap).await {
+        Ok(ads) => ads,
+        Err(error) => {
+            tracing::warn!(%error, "the job can't be advertised");
+            return;
+        }
+    };
+    let mut period = tokio::time::interval(AD_PERIOD);
+    loop {
+        period.tick().await;
+        let ad = JobAd {
+            job: state.id,
+            client: net.addr(),
+            zkvm: zkvm(),
+            kinds: TaskKind::ALL.into_iter().collect(),
+            po2_max: state.request.segment_po2,
+            memory: MemoryBytes(0),
+            issued_at_unix_ms: unix_ms(),
+            ttl_ms: AD_TTL_MS,
+        };
+        if let Err(error) = ads.publish(&ad).await {
+            tracing::debug!(%error, "an ad was not sent");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Why a job did not end in a receipt, sorted by what its user can do about it.
+
+use std::{path::PathBuf, time::Duration};
+
+use starling_net::BindError;
+use starling_plan::PlanError;
+use starling_sched::JobFailure;
+use starling_store::{DataDirError, LogError, StoreError};
+use starling_types::JobId;
+use starling_zkvm::{ExecuteError, GuestError, ReceiptError, groth16::Groth16Error};
+use thiserror::Error;
+
+use crate::StateError;
+
+/// Why a job did not end in a receipt.
+#[derive(Debug, Error)]
+pub enum JobError {
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The job log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The job's log does not make a job.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A blob could not be kept or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network endpoint could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The guest's input could not be read.
+    #[error("can't read the input: {0}")]
+    Input(std::io::Error),
+    /// The guest is no program.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// The guest did not run to its end.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The guest ended, and says that it failed.
+    #[error("the guest ended with {exit}{}; only successful executions are proved", said(output))]
+    GuestFailed {
+        /// How it ended.
+        exit: String,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// The nodes can't do it.
+    #[error(transparent)]
+    Unprovable(#[from] JobFailure),
+    /// Nobody takes the work.
+    #[error(
+        "no node could take the work for {} s: {reason}; start nodes that can (`starling node`, --local), or \
+         choose a smaller --segment-po2, and go on with the same command",
+        waited.as_secs()
+    )]
+    NoCapacity {
+        /// How long nothing could be handed out.
+        waited: Duration,
+        /// What is missing.
+        reason: String,
+    },
+    /// The time for the job is over.
+    #[error("the job is not done after {} s (--timeout); go on with `starling job resume {job}`", limit.as_secs())]
+    OutOfTime {
+        /// The time it had.
+        limit: Duration,
+        /// The job.
+        job: JobId,
+    },
+    /// The user stopped the job.
+    #[error("stopped; go on with `starling job resume {job}`")]
+    Interrupted {
+        /// The job.
+        job: JobId,
+    },
+    /// The job was cancelled earlier.
+    #[error("job {job} was cancelled; ask for it anew with --fresh")]
+    Cancelled {
+        /// The job.
+        job: JobId,
+    },
+    /// A blob that the job's log names is not in the store any more.
+    #[error("{what} of job {job} is missing or damaged in the store; start over with --fresh")]
+    BlobMissing {
+        /// What it is.
+        what: String,
+        /// The job.
+        job: JobId,
+    },
+    /// The receipts do not make a receipt.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    /// The last step to a Groth16 receipt failed.
+    #[error(transparent)]
+    Groth16(#[from] Groth16Error),
+    /// A local node could not be started.
+    #[error("can't start a local node ({}): {source}", program.display())]
+    LocalNode {
+        /// What was to be started.
+        program: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The guest executed otherwise than before, and otherwise again.
+    #[error("the guest does not execute the same way twice: {reason}; its job can't be resumed, start over with --fresh")]
+    Diverged {
+        /// What differed.
+        reason: String,
+    },
+    /// The plan and the execution disagree: a defect of ours.
+    #[error("the plan of the job is broken: {0}")]
+    Plan(#[from] PlanError),
+    /// A thread of ours died: a defect of ours.
+    #[error("{what} died unexpectedly: {detail}")]
+    Died {
+        /// Which.
+        what: &'static str,
+        /// How.
+        detail: String,
+    },
+}
+
+impl JobError {
+    /// Whether the job itself has failed, where other errors only stop a run of it.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Guest(_)
+                | Self::Execute(_)
+                | Self::GuestFailed { .. }
+                | Self::Unprovable(_)
+                | Self::BlobMissing { .. }
+                | Self::Receipt(_)
+                | Self::Diverged { .. }
+                | Self::Plan(_)
+        )
+    }
+}
+
+/// The store's error inside an I/O error that came through `std::io`.
+pub(crate) fn unwrap_io(error: std::io::Error) -> JobError {
+    let (kind, text) = (error.kind(), error.to_string());
+    match error.into_inner().map(|inner| inner.downcast::<StoreError>()) {
+        Some(Ok(store)) => (*store).into(),
+        _ => JobError::Input(std::io::Error::new(kind, text)),
+    }
+}
+
+fn said(output: &str) -> String {
+    match output.trim() {
+        "" => String::new(),
+        text => format!(", having said: {text}"),
+    }
+}

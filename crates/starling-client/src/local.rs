@@ -1,0 +1,125 @@
+//! Nodes on this machine, as child processes that come to the client over the loopback interface.
+//!
+//! They are ordinary nodes with the ordinary protocol. A child sees its stdin end when the client
+//! dies, however it dies, and ends itself.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use starling_proto::Ticket;
+use starling_types::MemoryBytes;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use crate::JobError;
+
+/// How often a local node that dies is started again in one run of a job.
+const RESTARTS_MAX: u32 = 5;
+
+/// How long to wait before starting it again.
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+
+/// How long a node may take to end itself before it is killed.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The nodes to start on this machine.
+#[derive(Debug, Clone)]
+pub struct LocalNodes {
+    /// How many.
+    pub count: u32,
+    /// The `starling` binary.
+    pub program: PathBuf,
+    /// What each may use for proving.
+    pub memory_each: MemoryBytes,
+    /// The threads that each proves with.
+    pub threads_each: u32,
+    /// Whether they stay on the loopback interface, as the client does.
+    pub loopback: bool,
+}
+
+/// Starts the nodes and keeps them running until `stop`, then waits for their end.
+///
+/// # Errors
+/// When one can't be started at all.
+pub(crate) async fn run(
+    nodes: LocalNodes,
+    ticket: Ticket,
+    data_dir: PathBuf,
+    stop: CancellationToken,
+) -> Result<(), JobError> {
+    let mut supervisors = tokio::task::JoinSet::new();
+    for index in 0..nodes.count {
+        let dir = data_dir.join("local").join(index.to_string());
+        let (nodes, ticket, stop) = (nodes.clone(), ticket.clone(), stop.clone());
+        supervisors.spawn(async move { supervise(&nodes, &ticket, &dir, &stop).await });
+    }
+    while let Some(ended) = supervisors.join_next().await {
+        ended.map_err(|error| JobError::Died {
+            what: "the supervisor of a local node",
+            detail: error.to_string(),
+        })??;
+    }
+    Ok(())
+}
+
+async fn supervise(
+    nodes: &LocalNodes,
+    ticket: &Ticket,
+    dir: &Path,
+    stop: &CancellationToken,
+) -> Result<(), JobError> {
+    for _ in 0..=RESTARTS_MAX {
+        let mut child = start(nodes, ticket, dir)
+            .map_err(|source| JobError::LocalNode { program: nodes.program.clone(), source })?;
+        // Held here, since waiting for a child closes the stdin that it still owns.
+        let stdin = child.stdin.take();
+        tokio::select! {
+            () = stop.cancelled() => {
+                drop(stdin);
+                if tokio::time::timeout(END_TIMEOUT, child.wait()).await.is_err() {
+                    let _ = child.kill().await;
+                }
+                return Ok(());
+            }
+            status = child.wait() => {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                tracing::warn!(dir = %dir.display(), status, "a local node ended; its log is `log` in this directory");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(RESTART_DELAY) => {}
+        }
+    }
+    tracing::error!(dir = %dir.display(), "a local node keeps ending and is not started again");
+    Ok(())
+}
+
+fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Child> {
+    std::fs::create_dir_all(dir)?;
+    let log = File::options().create(true).append(true).open(dir.join("log"))?;
+    let mut command = Command::new(&nodes.program);
+    command
+        .arg("node")
+        .arg("--supervised")
+        .args(["--client", &ticket.to_string()])
+        .arg("--data-dir")
+        .arg(dir)
+        .args(["--memory", &nodes.memory_each.0.to_string()])
+        .args(["--threads", &nodes.threads_each.to_string()]);
+    if nodes.loopback {
+        command.arg("--loopback");
+    }
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(log)
+        // Ctrl-C in a terminal goes to the whole foreground group: the client alone decides what it means.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}

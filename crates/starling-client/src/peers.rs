@@ -1,0 +1,239 @@
+//! The nodes that are connected: one session task each, and the table through which the loop speaks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use starling_net::{ClientSession, JobHandle, Net, Source};
+use starling_proto::{ClientMessage, Grant, Hello, Input, NodeMessage, PeerAddr, Welcome};
+use starling_sched::{Capability, Lease, RevokeReason};
+use starling_types::{BlobRef, Epoch, JobId, NodeId, Po2, Reference};
+use tokio::sync::mpsc;
+
+/// Messages that may wait for a node. A node that lets more pile up has stopped reading.
+const OUTBOX_MAX: usize = 64;
+
+/// How long a node may take to introduce itself.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a session tells the event loop.
+pub(crate) enum PeerEvent {
+    /// A node has introduced itself.
+    Joined(Joined),
+    /// It said something.
+    Said { node: NodeId, generation: u64, message: NodeMessage },
+    /// Its connection is gone.
+    Left { node: NodeId, generation: u64, reason: String },
+}
+
+/// A node that has introduced itself.
+pub(crate) struct Joined {
+    pub(crate) node: NodeId,
+    /// Which of the node's connections this is: the newest counts.
+    pub(crate) generation: u64,
+    pub(crate) capability: Capability,
+    outbox: mpsc::Sender<ClientMessage>,
+    handle: JobHandle,
+    addr: PeerAddr,
+}
+
+/// The connected nodes.
+#[derive(Default)]
+pub(crate) struct Peers {
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+struct Peer {
+    generation: u64,
+    outbox: mpsc::Sender<ClientMessage>,
+    handle: JobHandle,
+    addr: PeerAddr,
+    /// Results of this node that were accepted: it can hand them to others.
+    held: BTreeSet<Reference>,
+}
+
+impl Peers {
+    /// Takes a node in; an older connection of it is dropped, which closes it.
+    pub(crate) fn insert(&mut self, joined: Joined) {
+        let Joined { node, generation, outbox, handle, addr, .. } = joined;
+        let held = self.peers.remove(&node).map(|old| old.held).unwrap_or_default();
+        self.peers.insert(node, Peer { generation, outbox, handle, addr, held });
+    }
+
+    /// Drops the node if `generation` is its newest connection; says whether it was.
+    pub(crate) fn remove(&mut self, node: NodeId, generation: u64) -> bool {
+        let current = self.is_current(node, generation);
+        if current {
+            self.peers.remove(&node);
+        }
+        current
+    }
+
+    /// Whether `generation` is the node's newest connection.
+    pub(crate) fn is_current(&self, node: NodeId, generation: u64) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.generation == generation)
+    }
+
+    /// Where to fetch what `node` made.
+    pub(crate) fn source(&self, node: NodeId) -> Option<Source> {
+        let peer = self.peers.get(&node)?;
+        Some(Source::via(peer.addr.clone(), peer.handle.clone()))
+    }
+
+    /// Notes that `node` holds `blob`.
+    pub(crate) fn holds(&mut self, node: NodeId, blob: BlobRef) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.held.insert(blob.reference);
+        }
+    }
+
+    /// Sends a lease; `po2` is the largest segment that it concerns.
+    pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, po2: Po2) {
+        let inputs = lease
+            .inputs
+            .iter()
+            .map(|input| Input {
+                blob: input.blob,
+                holders: input
+                    .holders
+                    .iter()
+                    .filter_map(|holder| self.peers.get(holder))
+                    .filter(|peer| peer.held.contains(&input.blob.reference))
+                    .map(|peer| peer.addr.clone())
+                    .collect(),
+            })
+            .collect();
+        let Lease { epoch, task, renew_within, deadline, memory, .. } = lease;
+        let grant = Grant { epoch, task, po2, inputs, renew_within, deadline, memory };
+        self.send(node, ClientMessage::Grant(grant));
+    }
+
+    /// Tells the node to stop working on a lease.
+    pub(crate) fn revoke(&mut self, node: NodeId, epoch: Epoch, reason: RevokeReason) {
+        let reason = match reason {
+            RevokeReason::NotNeeded => "the task is done",
+            RevokeReason::DeadlinePassed => "its deadline has passed",
+            RevokeReason::Replaced => "others do the task by now",
+            RevokeReason::Dismissed => "a result of this node was refused",
+            RevokeReason::JobOver => "the job is over",
+        };
+        self.send(node, ClientMessage::Revoke { epoch, reason: reason.into() });
+    }
+
+    /// Tells the node what became of its result.
+    pub(crate) fn verdict(&mut self, node: NodeId, epoch: Epoch, verdict: Result<(), &str>) {
+        let (accepted, reason) = match verdict {
+            Ok(()) => (true, String::new()),
+            Err(reason) => (false, reason.to_owned()),
+        };
+        self.send(node, ClientMessage::Verdict { epoch, accepted, reason });
+    }
+
+    /// Breaks with the node.
+    pub(crate) fn dismiss(&mut self, node: NodeId, reason: &str) {
+        self.send(node, ClientMessage::Goodbye { reason: reason.to_owned() });
+    }
+
+    /// Says goodbye to every node.
+    pub(crate) fn say_goodbye(&mut self, reason: &str) {
+        for node in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.send(node, ClientMessage::Goodbye { reason: reason.to_owned() });
+        }
+        // The sessions end once their outboxes are closed and empty.
+        self.peers.clear();
+    }
+
+    fn send(&mut self, node: NodeId, message: ClientMessage) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if peer.outbox.try_send(message).is_err() {
+            // Without its outbox, its session ends and reports that the node left.
+            tracing::debug!(node = %format_args!("{node:#}"), "a node does not read what it is sent");
+            peer.outbox = mpsc::channel(1).0;
+        }
+    }
+}
+
+/// Takes in nodes until the endpoint is closed.
+pub(crate) async fn accept(net: Net, job: JobId, zkvm: String, events: mpsc::Sender<PeerEvent>) {
+    let generations = AtomicU64::new(0);
+    while let Some(connection) = net.accept_job().await {
+        let generation = generations.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(session(connection, generation, job, zkvm.clone(), events.clone()));
+    }
+}
+
+async fn session(
+    mut connection: ClientSession,
+    generation: u64,
+    job: JobId,
+    zkvm: String,
+    events: mpsc::Sender<PeerEvent>,
+) {
+    let node = connection.peer();
+    let hello = match tokio::time::timeout(HELLO_TIMEOUT, connection.recv()).await {
+        Ok(Ok(Some(NodeMessage::Hello(hello)))) => hello,
+        other => {
+            tracing::debug!(node = %format_args!("{node:#}"), ?other, "a node did not introduce itself");
+            return;
+        }
+    };
+    let (node_zkvm, capability) = introduced(hello);
+    if node_zkvm != zkvm {
+        let reason = format!("this job is proved with {zkvm}, the node proves with {node_zkvm}");
+        tracing::warn!(node = %format_args!("{node:#}"), reason, "turned a node away");
+        let _ = connection.send(&ClientMessage::Goodbye { reason }).await;
+        return;
+    }
+    let welcome = Welcome { job, agent: agent(), zkvm };
+    if connection.send(&ClientMessage::Welcome(welcome)).await.is_err() {
+        return;
+    }
+    let (outbox, mut messages) = mpsc::channel(OUTBOX_MAX);
+    let joined = Joined {
+        node,
+        generation,
+        capability,
+        outbox,
+        handle: connection.handle(),
+        addr: connection.peer_addr(),
+    };
+    if events.send(PeerEvent::Joined(joined)).await.is_err() {
+        return;
+    }
+    let reason = loop {
+        tokio::select! {
+            received = connection.recv() => match received {
+                Ok(Some(message)) => {
+                    let said = PeerEvent::Said { node, generation, message };
+                    if events.send(said).await.is_err() {
+                        break "the job is over".to_owned();
+                    }
+                }
+                Ok(None) => break "it closed the connection".to_owned(),
+                Err(error) => break error.to_string(),
+            },
+            message = messages.recv() => {
+                let Some(message) = message else { break "this client broke the session off".to_owned() };
+                if let Err(error) = connection.send(&message).await {
+                    break error.to_string();
+                }
+            }
+        }
+    };
+    // What is queued is still sent; the connection closes with the session.
+    drop(connection);
+    // Nobody listens any more when the job is over.
+    let _ = events.send(PeerEvent::Left { node, generation, reason }).await;
+}
+
+/// What this program calls itself to peers.
+fn agent() -> String {
+    concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+fn introduced(hello: Hello) -> (String, Capability) {
+    let Hello { zkvm, memory, kinds, po2_max, slots, speed_permille, .. } = hello;
+    (zkvm, Capability { memory, kinds, po2_max, slots, speed_permille })
+}

@@ -1,0 +1,28 @@
+//! What a job tells whoever watches it.
+
+use starling_types::Millis;
+
+/// A job's progress at one moment. Watchers see the newest, not each one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Segments emitted so far.
+    pub segments: u32,
+    /// Whether the guest has ended, so that `segments` is final.
+    pub executed: bool,
+    /// Segments proved (and lifted, when the receipt is to be succinct).
+    pub leaves_accepted: u32,
+    /// Joins accepted.
+    pub joins_accepted: u32,
+    /// Joins that the segments so far need.
+    pub joins_total: u32,
+    /// Nodes connected.
+    pub nodes: u32,
+    /// Nodes that hold a lease.
+    pub nodes_busy: u32,
+    /// Time left by the nodes' own speed, where it can be told.
+    pub eta: Option<Millis>,
+    /// Why nothing can be handed out, when that is so.
+    pub waiting: Option<String>,
+    /// Whether all tasks are done and the receipt is being put together.
+    pub delivering: bool,
+}

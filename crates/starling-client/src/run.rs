@@ -1,0 +1,415 @@
+//! The event loop of one job: executes, lets the scheduler decide, does what it decides.
+//!
+//! Everything that happens comes in through [`Runner::run`], in one task: what the execution emits,
+//! what nodes say, what checks of results find, and time. Each becomes an event of the pure scheduler,
+//! and each action of the scheduler becomes I/O here. What must survive a crash is in the log before
+//! the scheduler hears of it.
+
+use std::time::{Duration, Instant};
+
+use starling_net::Net;
+use starling_plan::{Outcome, Plan, PlanShape};
+use starling_proto::{FailureClass, NodeMessage};
+use starling_sched::{Action, Config, Event, Failure, Scheduler};
+use starling_store::BlobStore;
+use starling_types::{BlobRef, Epoch, Millis, NodeId, ReceiptKind, TaskId};
+use starling_zkvm::{ExecuteError, Execution};
+use tokio::{sync::{mpsc, watch}, task::JoinSet, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ExecutionSummary, JobError, JobEvent, JobState, Progress,
+    check::{Checker, Verdict},
+    execution::{ExecutionEvent, ExecutionThread},
+    journal::JobJournal,
+    peers::{PeerEvent, Peers},
+};
+
+/// How often watchers hear of the progress, and the waiting time is looked at.
+const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
+
+/// Peer events that may wait for the loop; a session that would exceed it waits in turn.
+pub(crate) const PEER_EVENTS_MAX: usize = 1024;
+
+/// How long a job may wait, and on what.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// How long there may be no node that can take a ready task.
+    pub node_wait: Duration,
+    /// How long the job may take in this run.
+    pub timeout: Option<Duration>,
+}
+
+/// How the event loop ended.
+pub(crate) enum End {
+    /// All receipts are there.
+    Proved(Outcome),
+    /// The execution went another way than the one that the log tells of: start over.
+    Diverged { reason: String },
+}
+
+/// One run of one job.
+pub(crate) struct Runner<'a> {
+    blobs: BlobStore,
+    journal: &'a mut JobJournal,
+    execution: Option<ExecutionThread>,
+    peers: Peers,
+    peer_events: &'a mut mpsc::Receiver<PeerEvent>,
+    progress: &'a watch::Sender<Progress>,
+    patience: Patience,
+    started: Instant,
+    scheduler: Scheduler,
+    checks: JoinSet<(Epoch, NodeId, TaskId, BlobRef, Verdict)>,
+    checker: Checker,
+    /// Since when a ready task has been waiting for a node, and why.
+    waiting: Option<(Instant, String)>,
+    /// Actions of events that were handled within an action.
+    outcome: Option<Result<Outcome, JobError>>,
+}
+
+/// What a [`Runner`] is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) net: Net,
+    pub(crate) blobs: BlobStore,
+    pub(crate) journal: &'a mut JobJournal,
+    pub(crate) execution: Option<ExecutionThread>,
+    pub(crate) peer_events: &'a mut mpsc::Receiver<PeerEvent>,
+    pub(crate) progress: &'a watch::Sender<Progress>,
+    pub(crate) patience: Patience,
+    pub(crate) seed: u64,
+}
+
+impl<'a> Runner<'a> {
+    /// A runner of the job as its log tells it.
+    pub(crate) fn new(parts: Parts<'a>) -> Result<Self, JobError> {
+        let Parts { net, blobs, journal, execution, peer_events, progress, patience, seed } = parts;
+        let plan = replay(journal.state())?;
+        let incarnation = journal.state().incarnation;
+        let scheduler = Scheduler::new(Config::default(), plan, incarnation, seed);
+        Ok(Self {
+            checker: Checker::new(net, blobs.clone()),
+            blobs,
+            journal,
+            execution,
+            peers: Peers::default(),
+            peer_events,
+            progress,
+            patience,
+            started: Instant::now(),
+            scheduler,
+            checks: JoinSet::new(),
+            waiting: None,
+            outcome: None,
+        })
+    }
+
+    /// Runs the job until all receipts are there, or an error, or `stop`.
+    pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<End, JobError> {
+        let mut ticks = tokio::time::interval(PROGRESS_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The plan of a resumed job may be complete already.
+        self.tell(Event::Tick);
+        loop {
+            if let Some(outcome) = self.outcome.take() {
+                return outcome.map(End::Proved);
+            }
+            let wakeup = self.scheduler.next_wakeup();
+            tokio::select! {
+                () = stop.cancelled() => {
+                    return Err(JobError::Interrupted { job: self.journal.state().id });
+                }
+                Some(event) = next_of(&mut self.execution) => {
+                    if let Some(reason) = self.on_execution(event)? {
+                        return Ok(End::Diverged { reason });
+                    }
+                }
+                Some(event) = self.peer_events.recv() => self.on_peer(event),
+                Some(checked) = self.checks.join_next() => {
+                    let checked = checked.map_err(|error| JobError::Died {
+                        what: "the check of a result",
+                        detail: error.to_string(),
+                    })?;
+                    self.on_checked(checked)?;
+                }
+                () = sleep_until(self.started, wakeup) => self.tell(Event::Tick),
+                _ = ticks.tick() => {
+                    self.report_progress();
+                    self.check_patience()?;
+                }
+            }
+        }
+    }
+
+    /// Takes leave of the nodes.
+    pub(crate) fn finish(mut self, reason: &str) {
+        self.peers.say_goodbye(reason);
+    }
+
+    fn now(&self) -> Millis {
+        Millis(self.started.elapsed().as_millis() as u64)
+    }
+
+    /// Tells the scheduler of `event` and does what it asks for.
+    fn tell(&mut self, event: Event) {
+        for action in self.scheduler.handle(self.now(), event) {
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Grant { node, lease } => {
+                tracing::debug!(task = %lease.task, node = %format_args!("{node:#}"), epoch = %lease.epoch, "granted");
+                let po2 = lease.po2.unwrap_or(self.journal.state().request.segment_po2);
+                self.peers.grant(node, lease, po2);
+            }
+            Action::Revoke { node, epoch, task, reason } => {
+                tracing::debug!(%task, node = %format_args!("{node:#}"), %epoch, ?reason, "revoked");
+                self.peers.revoke(node, epoch, reason);
+            }
+            Action::CheckResult { node, epoch, task, blob } => self.check(node, epoch, task, blob),
+            Action::Dismiss { node, reason } => {
+                tracing::warn!(node = %format_args!("{node:#}"), reason, "dismissed a node");
+                self.peers.dismiss(node, &reason);
+            }
+            Action::Expired { node, epoch, task, reason } => {
+                tracing::info!(%task, node = %format_args!("{node:#}"), %epoch, ?reason, "a lease expired; the task goes elsewhere");
+            }
+            Action::Revived { node, epoch, task } => {
+                tracing::info!(%task, node = %format_args!("{node:#}"), %epoch, "an expired lease is back");
+            }
+            Action::Ignored { reason } => tracing::debug!(%reason, "ignored"),
+            Action::Waiting { reason } => {
+                let since = self.waiting.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+                self.waiting = Some((since, reason.to_string()));
+            }
+            Action::WaitingOver => self.waiting = None,
+            Action::JobProved { outcome } => self.outcome = Some(Ok(outcome)),
+            Action::JobFailed { reason } => self.outcome = Some(Err(reason.into())),
+        }
+    }
+
+    /// Returns why the execution diverged from the log, if it did.
+    fn on_execution(&mut self, event: ExecutionEvent) -> Result<Option<String>, JobError> {
+        match event {
+            ExecutionEvent::Segment { index, po2, blob, claim } => {
+                // Segments of an execution that was cut short come again, byte for byte, since the
+                // guest's randomness is seeded. It is checked, not assumed.
+                if let Some(known) = self.journal.state().segments.get(index as usize) {
+                    let same = known.blob == blob && known.claim == claim;
+                    return Ok((!same).then(|| {
+                        format!("segment {index} was {:#}, is now {:#}", known.blob.reference, blob.reference)
+                    }));
+                }
+                self.journal.record(JobEvent::SegmentStored { index, po2, blob, claim })?;
+                self.tell(Event::SegmentStored { index, po2, blob });
+            }
+            ExecutionEvent::Ended(ended) => {
+                let thread = self.execution.take();
+                let output = thread.map(|thread| thread.output.text()).unwrap_or_default();
+                let execution = ended.map_err(unwrap_sink)?;
+                if execution.exit_code != starling_zkvm::ExitCode::Halted(0) {
+                    let exit = format!("{:?}", execution.exit_code);
+                    return Err(JobError::GuestFailed { exit, output });
+                }
+                self.end_execution(&execution)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn end_execution(&mut self, execution: &Execution) -> Result<(), JobError> {
+        let known = self.journal.state().segments.len();
+        if known > execution.segment_count as usize {
+            return Err(JobError::Diverged {
+                reason: format!("{known} segments before, {} now", execution.segment_count),
+            });
+        }
+        let journal = self.blobs.put(&execution.journal)?;
+        self.journal.record(JobEvent::ExecutionEnded(ExecutionSummary {
+            segment_count: execution.segment_count,
+            journal,
+            user_cycles: execution.user_cycles,
+            total_cycles: execution.total_cycles,
+        }))?;
+        tracing::info!(
+            segments = execution.segment_count,
+            user_cycles = execution.user_cycles,
+            total_cycles = execution.total_cycles,
+            "the guest has run to its end"
+        );
+        self.tell(Event::ExecutionEnded);
+        Ok(())
+    }
+
+    fn on_peer(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::Joined(joined) => {
+                let (node, capability) = (joined.node, joined.capability.clone());
+                tracing::info!(node = %format_args!("{node:#}"), memory = %capability.memory, slots = capability.slots, "a node joined");
+                self.peers.insert(joined);
+                self.tell(Event::NodeJoined { node, capability });
+            }
+            PeerEvent::Left { node, generation, reason } => {
+                // An old connection of a node that has come back says nothing about the node.
+                if self.peers.remove(node, generation) {
+                    tracing::info!(node = %format_args!("{node:#}"), reason, "a node left");
+                    self.tell(Event::NodeLeft { node });
+                }
+            }
+            PeerEvent::Said { node, generation, message } => {
+                if self.peers.is_current(node, generation) {
+                    self.on_message(node, message);
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, node: NodeId, message: NodeMessage) {
+        let event = match message {
+            NodeMessage::WorkRequested => Event::WorkRequested { node },
+            NodeMessage::Renew { epoch } => Event::LeaseRenewed { node, epoch },
+            NodeMessage::Decline { epoch } => Event::LeaseDeclined { node, epoch },
+            NodeMessage::Done(done) => {
+                tracing::debug!(node = %format_args!("{node:#}"), epoch = %done.epoch, prove_ms = done.prove_ms, peak = %done.peak_memory, "a result was reported");
+                Event::ResultReported { node, epoch: done.epoch, blob: done.result }
+            }
+            NodeMessage::Failed(failure) => {
+                tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.epoch, message = failure.message, "a node failed at a task");
+                let failure_of = Failure { class: class_of(failure.class), message: failure.message };
+                Event::TaskFailed { node, epoch: failure.epoch, failure: failure_of }
+            }
+            // The connection closes next, and that is what counts.
+            NodeMessage::Leaving { .. } | NodeMessage::Hello(_) => return,
+        };
+        self.tell(event);
+    }
+
+    fn check(&mut self, node: NodeId, epoch: Epoch, task: TaskId, blob: BlobRef) {
+        let expected = self
+            .journal
+            .state()
+            .expected_claim(task.range())
+            .expect("the plan makes tasks of stored segments only");
+        let source = self.peers.source(node);
+        let check = self.checker.check(node, source, task, blob, expected);
+        self.checks.spawn(async move { (epoch, node, task, blob, check.await) });
+    }
+
+    fn on_checked(
+        &mut self,
+        (epoch, node, task, blob, verdict): (Epoch, NodeId, TaskId, BlobRef, Verdict),
+    ) -> Result<(), JobError> {
+        match verdict {
+            Verdict::Accepted => {
+                // Two copies of one task may finish at the same time: the log keeps the first.
+                if !self.journal.state().accepted.iter().any(|(known, _)| *known == task) {
+                    self.journal.record(JobEvent::accepted(task, blob, node))?;
+                }
+                self.peers.holds(node, blob);
+                self.peers.verdict(node, epoch, Ok(()));
+                tracing::debug!(%task, node = %format_args!("{node:#}"), "accepted");
+                self.tell(Event::ResultAccepted { epoch, blob });
+                self.report_progress();
+            }
+            Verdict::Refused { reason } => {
+                tracing::warn!(%task, node = %format_args!("{node:#}"), reason, "a result was refused");
+                self.peers.verdict(node, epoch, Err(&reason));
+                self.tell(Event::ResultRefused { epoch, reason });
+            }
+            Verdict::Unfetchable { reason } => {
+                tracing::warn!(%task, node = %format_args!("{node:#}"), reason, "a result could not be fetched");
+                self.peers.verdict(node, epoch, Err(&reason));
+                self.tell(Event::ResultUnfetchable { epoch, reason });
+            }
+            Verdict::NoSpace(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn report_progress(&self) {
+        let status = self.scheduler.status();
+        self.progress.send_replace(Progress {
+            segments: status.progress.segments_known,
+            executed: status.progress.execution_ended,
+            leaves_accepted: status.progress.leaves_accepted,
+            joins_accepted: status.progress.joins_accepted,
+            joins_total: status.progress.joins_total,
+            nodes: status.node_count as u32,
+            nodes_busy: status.busy_node_count as u32,
+            eta: status.eta_ms,
+            waiting: self.waiting.as_ref().map(|(_, reason)| reason.clone()),
+            delivering: false,
+        });
+    }
+
+    fn check_patience(&self) -> Result<(), JobError> {
+        if let Some(limit) = self.patience.timeout
+            && self.started.elapsed() >= limit
+        {
+            return Err(JobError::OutOfTime { limit, job: self.journal.state().id });
+        }
+        if let Some((since, reason)) = &self.waiting
+            && since.elapsed() >= self.patience.node_wait
+        {
+            return Err(JobError::NoCapacity { waited: since.elapsed(), reason: reason.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// The plan of a job, as far as its log tells.
+fn replay(state: &JobState) -> Result<Plan, JobError> {
+    let shape = match state.request.receipt_kind {
+        ReceiptKind::Composite => PlanShape::Composite,
+        ReceiptKind::Succinct | ReceiptKind::Groth16 => PlanShape::Succinct,
+    };
+    let mut plan = Plan::new(shape);
+    for (index, segment) in (0..).zip(&state.segments) {
+        plan.add_segment(index, segment.po2, segment.blob)?;
+    }
+    for (task, blob) in &state.accepted {
+        plan.restore(*task, *blob)?;
+    }
+    if state.execution.is_some() {
+        plan.end_execution()?;
+    }
+    Ok(plan)
+}
+
+fn class_of(class: FailureClass) -> starling_sched::FailureClass {
+    match class {
+        FailureClass::Memory => starling_sched::FailureClass::Memory,
+        FailureClass::Node => starling_sched::FailureClass::Node,
+        FailureClass::Input => starling_sched::FailureClass::Input,
+        FailureClass::Task => starling_sched::FailureClass::Task,
+    }
+}
+
+/// A full disk stops an execution from within: say so instead of naming the messenger.
+fn unwrap_sink(error: ExecuteError) -> JobError {
+    match error {
+        ExecuteError::Sink(error) => match error.downcast::<starling_store::StoreError>() {
+            Ok(store) => (*store).into(),
+            Err(error) => ExecuteError::Sink(error).into(),
+        },
+        error => error.into(),
+    }
+}
+
+/// The next event of the execution; never, when there is none under way.
+async fn next_of(execution: &mut Option<ExecutionThread>) -> Option<ExecutionEvent> {
+    match execution {
+        Some(thread) => thread.events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(started: Instant, wakeup: Option<Millis>) {
+    match wakeup {
+        Some(Millis(at)) => {
+            tokio::time::sleep_until((started + Duration::from_millis(at)).into()).await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,89 @@
+//! What a peer may cost: every queue, count and wait of this crate, and why it is as large as it is.
+
+use std::time::Duration;
+
+/// Job connections that a client keeps at once. A node needs one, and a client that serves more
+/// nodes than this spends its machine on them.
+pub const JOB_CONNECTION_COUNT_MAX: usize = 1024;
+
+/// Job connections that wait to be accepted by the client. A process that accepts none, as a mere
+/// node, is not burdened by more than these.
+pub const JOB_BACKLOG_COUNT_MAX: usize = 64;
+
+/// Blob connections that strangers may keep open.
+pub const BLOB_CONNECTION_COUNT_MAX: usize = 256;
+
+/// Gossip connections: the protocol keeps five neighbours and some in reserve.
+pub const GOSSIP_CONNECTION_COUNT_MAX: usize = 64;
+
+/// Blobs that one connection fetches at once. A node has a few slots, each with at most two inputs.
+pub const BLOB_STREAM_COUNT_MAX: usize = 16;
+
+/// Blobs that are served at once in all: each holds a file and a buffer.
+pub const SERVE_COUNT_MAX: usize = 256;
+
+/// Blobs that are fetched at once: each holds a file, a blocking thread and a few buffers. The rest wait.
+pub const FETCH_COUNT_MAX: usize = 32;
+
+/// Sources that are tried for one blob.
+pub const SOURCE_COUNT_MAX: usize = 16;
+
+/// Connections to holders of blobs that are kept for the next fetch.
+pub const POOL_CONNECTION_COUNT_MAX: usize = 32;
+
+/// Control messages waiting to be sent on one connection. A full queue makes the sender wait.
+pub const SEND_QUEUE_COUNT_MAX: usize = 64;
+
+/// How long a peer may leave a full queue standing before it counts as gone.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long last words may take to arrive before the connection is closed over them.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long dialing a client may take: some tries over a bad link, and through a relay.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long dialing a holder of a blob may take. There are others, and a lease waits for its inputs.
+pub const HOLDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a peer that has connected may take to open its stream and be accepted.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection that is silent for so long is dead: both sides send a sign of life every 5 seconds, and
+/// machines that prove on every core are late with theirs.
+pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a blob request, or the header that answers it, may take to arrive.
+pub const BLOB_MESSAGE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a blob's bytes may stop before the transfer is given up, on either side.
+pub const BLOB_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a transfer must reach on average, beyond a first [`BLOB_IDLE_TIMEOUT`]: a holder that drips
+/// bytes must not hold a fetch for ever. 16 KiB/s is below every link worth fetching over.
+pub const BLOB_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// Bytes of a blob that are read or written at once.
+pub const BLOB_CHUNK_SIZE_BYTES: usize = 128 * 1024;
+
+/// Chunks that have arrived and wait for the disk.
+pub const BLOB_CHUNK_QUEUE_COUNT_MAX: usize = 8;
+
+/// Verified ads that wait to be read; when full, new ones are dropped, since they are repeated anyway.
+pub const AD_QUEUE_COUNT_MAX: usize = 64;
+
+/// Jobs whose ads are remembered, to tell news from repetition.
+pub const AD_JOB_COUNT_MAX: usize = 1024;
+
+/// Jobs that one client may advertise at once.
+pub const AD_JOB_COUNT_PER_SIGNER_MAX: usize = 16;
+
+/// The least time between two ads for the same job: clients repeat theirs every few seconds.
+pub const AD_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// How often a process that has lost all its gossip neighbours dials its bootstrap peers again.
+pub const REJOIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The largest gossip message: a signed ad, or the protocol's own messages with the addresses of some
+/// peers.
+pub const GOSSIP_MESSAGE_SIZE_BYTES_MAX: usize = 2 * starling_proto::limits::AD_SIZE_BYTES_MAX;

@@ -1,0 +1,171 @@
+//! Handing out blobs: one request a stream, answered from the store, slowly if the peer is slow, but
+//! never for ever.
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use iroh::{
+    endpoint::{Connection, RecvStream, SendStream, VarInt},
+    protocol::{AcceptError, ProtocolHandler},
+};
+use starling_proto::{BlobHeader, BlobRequest, limits::BLOB_SIZE_BYTES_MAX};
+use starling_store::{BlobStore, StoreError};
+use thiserror::Error;
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
+use tracing::debug;
+
+use crate::{
+    addr, close,
+    frame::{self, FrameError, FrameReader, ProtocolError},
+    limits::{
+        BLOB_CHUNK_SIZE_BYTES, BLOB_CONNECTION_COUNT_MAX, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
+        BLOB_STREAM_COUNT_MAX, SERVE_COUNT_MAX,
+    },
+};
+
+/// Serves blobs of one store, on connections of either protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct BlobServer {
+    blobs: BlobStore,
+    connections: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+}
+
+/// Why a request was not answered in full. Only logged: the asker goes elsewhere.
+#[derive(Debug, Error)]
+enum ServeError {
+    #[error("the request did not arrive in time")]
+    NoRequest,
+    #[error("the peer stopped reading")]
+    Stalled,
+    #[error("the request is wrong: {0}")]
+    Protocol(ProtocolError),
+    #[error("the stream broke: {0}")]
+    Stream(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot read a blob: {0}")]
+    Read(#[from] std::io::Error),
+}
+
+impl BlobServer {
+    pub fn new(blobs: BlobStore) -> Self {
+        let connections = Arc::new(Semaphore::new(BLOB_CONNECTION_COUNT_MAX));
+        Self { blobs, connections, streams: Arc::new(Semaphore::new(SERVE_COUNT_MAX)) }
+    }
+
+    /// Serves every stream that the peer opens on `connection`, until it is closed.
+    pub async fn serve(&self, connection: &Connection) {
+        let mut streams = JoinSet::new();
+        loop {
+            // Not accepting is what makes the peer wait: it may open only so many streams.
+            while streams.len() >= BLOB_STREAM_COUNT_MAX {
+                streams.join_next().await;
+            }
+            let accepted = tokio::select! {
+                accepted = connection.accept_bi() => accepted,
+                Some(_) = streams.join_next() => continue,
+            };
+            let Ok((send, recv)) = accepted else { return };
+            let server = self.clone();
+            let peer = addr::to_node_id(connection.remote_id());
+            streams.spawn(async move {
+                if let Err(error) = server.answer(send, recv).await {
+                    debug!(peer = %format_args!("{peer:#}"), %error, "blob not served");
+                }
+            });
+        }
+    }
+
+    async fn answer(&self, mut send: SendStream, recv: RecvStream) -> Result<(), ServeError> {
+        let answered = self.try_answer(&mut send, recv).await;
+        // A stream that is only dropped would end as if all had been sent.
+        match answered {
+            Ok(()) => drop(send.finish()),
+            Err(_) => drop(send.reset(VarInt::from_u32(close::PROTOCOL))),
+        }
+        answered
+    }
+
+    async fn try_answer(&self, send: &mut SendStream, recv: RecvStream) -> Result<(), ServeError> {
+        let mut frames = FrameReader::new(recv);
+        let request = timeout(BLOB_MESSAGE_TIMEOUT, frames.next::<BlobRequest>());
+        let request = match request.await.map_err(|_| ServeError::NoRequest)? {
+            Ok(Some(request)) => request,
+            Ok(None) => return Err(ServeError::NoRequest),
+            Err(FrameError::Protocol(error)) => return Err(ServeError::Protocol(error)),
+            Err(FrameError::Read(error)) => return Err(ServeError::Stream(error.to_string())),
+        };
+        let _permit = self.streams.acquire().await.expect("the semaphore is never closed");
+        let (header, file) = self.look_up(request).await?;
+        let header = frame::encode(&header).expect("a header is a few bytes");
+        write(send, &header).await?;
+        match file {
+            Some(file) => copy(file, send).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What to answer, and the file at the offset asked for.
+    async fn look_up(
+        &self,
+        request: BlobRequest,
+    ) -> Result<(BlobHeader, Option<File>), ServeError> {
+        let blobs = self.blobs.clone();
+        let look_up = move || {
+            let Some((size_bytes, mut file)) = blobs.open_read(request.reference)? else {
+                return Ok((BlobHeader::Absent, None));
+            };
+            if size_bytes > BLOB_SIZE_BYTES_MAX || request.offset_bytes > size_bytes {
+                return Ok((BlobHeader::Refused, None));
+            }
+            file.seek(SeekFrom::Start(request.offset_bytes))?;
+            Ok((BlobHeader::Found { size_bytes }, Some(file)))
+        };
+        spawn_blocking(look_up)
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+    }
+}
+
+/// Sends the rest of `file`.
+async fn copy(mut file: File, send: &mut SendStream) -> Result<(), ServeError> {
+    loop {
+        let read = move || {
+            let mut chunk = Vec::with_capacity(BLOB_CHUNK_SIZE_BYTES);
+            (&mut file).take(BLOB_CHUNK_SIZE_BYTES as u64).read_to_end(&mut chunk)?;
+            Ok::<_, std::io::Error>((file, Bytes::from(chunk)))
+        };
+        let chunk;
+        (file, chunk) = spawn_blocking(read).await.map_err(std::io::Error::other)??;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        write(send, &chunk).await?;
+    }
+}
+
+async fn write(send: &mut SendStream, bytes: &[u8]) -> Result<(), ServeError> {
+    let written = timeout(BLOB_IDLE_TIMEOUT, send.write_all(bytes)).await;
+    written.map_err(|_| ServeError::Stalled)?.map_err(|error| ServeError::Stream(error.to_string()))
+}
+
+impl ProtocolHandler for BlobServer {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        match self.connections.try_acquire() {
+            Ok(_permit) => self.serve(&connection).await,
+            Err(_) => {
+                close::close(&connection, close::BUSY, "too many blob connections; try later")
+            }
+        }
+        Ok(())
+    }
+}

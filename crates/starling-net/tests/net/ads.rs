@@ -1,0 +1,78 @@
+//! Job ads by gossip.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use starling_net::{Ads, Net};
+use starling_proto::JobAd;
+use starling_types::{JobId, MemoryBytes, TaskKind};
+use tokio::time::timeout;
+
+use crate::{Peer, bind_again, soon};
+
+fn ad(client: &Net) -> JobAd {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    JobAd {
+        job: JobId([5; 16]),
+        client: client.addr(),
+        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
+        kinds: TaskKind::ALL.into(),
+        po2_max: 20.try_into().unwrap(),
+        memory: MemoryBytes::from_mib(900),
+        issued_at_unix_ms: now.as_millis() as u64,
+        ttl_ms: 60_000,
+    }
+}
+
+/// Publishes, again and again as clients do, until `listener` has heard.
+async fn publish_until_heard(publisher: &Ads, client: &Net, listener: &mut Ads) -> JobAd {
+    soon(async {
+        loop {
+            publisher.publish(&ad(client)).await.unwrap();
+            if let Ok(heard) = timeout(Duration::from_millis(200), listener.recv()).await {
+                return heard.expect("the listener is open");
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_ad_reaches_those_who_know_only_somebody_who_knows_the_client() {
+    let (a, b, c) = (Peer::new(1).await, Peer::new(2).await, Peer::new(3).await);
+    let of_a = a.net.ads(&[]).await.unwrap();
+    let mut of_b = b.net.ads(&[a.addr()]).await.unwrap();
+    let mut of_c = c.net.ads(&[b.addr()]).await.unwrap();
+    let heard = publish_until_heard(&of_a, &a.net, &mut of_c).await;
+    assert_eq!((heard.client, heard.job), (a.addr(), JobId([5; 16])));
+    assert_eq!(soon(of_b.recv()).await.unwrap().client.node_id, a.id());
+    // And back, to the one that knew nobody.
+    let mut of_a = of_a;
+    let heard = publish_until_heard(&of_c, &c.net, &mut of_a).await;
+    assert_eq!(heard.client.node_id, c.id());
+}
+
+#[tokio::test]
+async fn a_peer_that_lost_its_neighbours_finds_its_bootstrap_peer_when_that_is_back() {
+    let (a, b) = (Peer::new(1).await, Peer::new(2).await);
+    let b_addr = b.addr();
+    let of_a = a.net.ads(std::slice::from_ref(&b_addr)).await.unwrap();
+    let mut of_b = b.net.ads(&[]).await.unwrap();
+    publish_until_heard(&of_a, &a.net, &mut of_b).await;
+
+    drop(of_b);
+    soon(b.net.close()).await;
+    let Peer { net, blobs, _dir } = b;
+    drop(net);
+    let back = bind_again(2, b_addr.direct[0], &blobs).await;
+    let mut of_back = back.ads(&[]).await.unwrap();
+    publish_until_heard(&of_a, &a.net, &mut of_back).await;
+}
+
+#[tokio::test]
+async fn a_closed_process_hears_and_says_nothing_more() {
+    let a = Peer::new(1).await;
+    let mut ads = a.net.ads(&[]).await.unwrap();
+    soon(a.net.close()).await;
+    assert_eq!(soon(ads.recv()).await, None);
+    assert!(a.net.ads(&[]).await.is_err());
+}

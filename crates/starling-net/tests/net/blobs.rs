@@ -1,0 +1,303 @@
+//! Fetching blobs: from whom, over what, and what becomes of sources that fail or lie.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use iroh::endpoint::VarInt;
+use starling_net::{FetchError, PeerAddr, Source, SourceError};
+use starling_proto::{BLOB_ALPN, BlobHeader, BlobRequest, JOB_ALPN, Message};
+use starling_store::{StoreError, reference_of};
+use starling_types::{BlobRef, NodeId, Reference};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{Peer, framed, job_connection, raw_endpoint, soon};
+
+/// Some chunks, and quickly hashed without optimisation too.
+const SIZE_BYTES: usize = 300_000;
+
+fn bytes() -> Vec<u8> {
+    (0..SIZE_BYTES).map(|index| (index * 7 % 251) as u8).collect()
+}
+
+fn blob() -> BlobRef {
+    static REFERENCE: LazyLock<Reference> = LazyLock::new(|| reference_of(&bytes()));
+    BlobRef { reference: *REFERENCE, size_bytes: SIZE_BYTES as u64 }
+}
+
+#[track_caller]
+fn assert_stored(peer: &Peer) {
+    let stored = peer.blobs.get(blob().reference, u64::MAX).unwrap().unwrap();
+    assert!(stored == bytes(), "stored other bytes");
+}
+
+/// What a source of the test's own answers to every request.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// As many wrong bytes as there should be.
+    WrongBytes,
+    /// The right bytes, and one more.
+    TooMany,
+    /// The first half of the right bytes, then nobody is there any more.
+    HalfThenGone,
+    /// Half as many wrong bytes as there should be, then a regular end.
+    WrongHalf,
+    /// The size of another blob.
+    WrongSize,
+    /// No header.
+    Garbage,
+}
+
+async fn source_that_answers(answer: Answer) -> (iroh::Endpoint, PeerAddr) {
+    let (endpoint, addr) = raw_endpoint(BLOB_ALPN).await;
+    let accepting = endpoint.clone();
+    tokio::spawn(async move {
+        while let Some(incoming) = accepting.accept().await {
+            let connection = incoming.await.unwrap();
+            tokio::spawn(async move {
+                while let Ok((mut send, mut recv)) = connection.accept_bi().await {
+                    let request = recv.read_to_end(1000).await.unwrap();
+                    let request = BlobRequest::decode(&request[4..]).unwrap();
+                    let (header, body) = head_and_body(answer, request);
+                    if send.write_all(&header).await.is_err()
+                        || send.write_all(&body).await.is_err()
+                    {
+                        continue;
+                    }
+                    if matches!(answer, Answer::HalfThenGone) {
+                        // Long enough for what was written to get there.
+                        sleep(Duration::from_millis(300)).await;
+                        connection.close(VarInt::from_u32(9), b"cut");
+                    }
+                    let _ = send.finish();
+                }
+            });
+        }
+    });
+    (endpoint, addr)
+}
+
+fn head_and_body(answer: Answer, request: BlobRequest) -> (Vec<u8>, Vec<u8>) {
+    let found = framed(&BlobHeader::Found { size_bytes: SIZE_BYTES as u64 });
+    let offset = request.offset_bytes as usize;
+    let right = bytes();
+    match answer {
+        Answer::WrongBytes => (found, vec![1; SIZE_BYTES - offset]),
+        Answer::TooMany => (found, [&right[offset..], &[0]].concat()),
+        Answer::HalfThenGone => (found, right[offset..SIZE_BYTES / 2].to_vec()),
+        Answer::WrongHalf => (found, vec![1; SIZE_BYTES / 2]),
+        Answer::WrongSize => (framed(&BlobHeader::Found { size_bytes: 5 }), vec![1; 5]),
+        Answer::Garbage => (b"\x02\0\0\0\xff\xff".to_vec(), Vec::new()),
+    }
+}
+
+/// A peer that has the blob.
+async fn holder(key: u8) -> Peer {
+    let peer = Peer::new(key).await;
+    peer.blobs.put(&bytes()).unwrap();
+    peer
+}
+
+#[tokio::test]
+async fn a_blob_comes_from_a_peer_that_is_dialed_and_then_is_here() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let sources = [Source::peer(holder.addr())];
+    let report = soon(asker.net.fetch(blob(), &sources)).await.unwrap();
+    assert_eq!((report.from, report.received_bytes), (Some(holder.id()), blob().size_bytes));
+    assert_stored(&asker);
+    soon(holder.net.close()).await;
+    let report = soon(asker.net.fetch(blob(), &sources)).await.unwrap();
+    assert_eq!((report.from, report.received_bytes), (None, 0));
+}
+
+#[tokio::test]
+async fn an_empty_blob_is_fetched_like_any_other() {
+    let (holder, asker) = (Peer::new(1).await, Peer::new(2).await);
+    let empty = holder.blobs.put(b"").unwrap();
+    let report = soon(asker.net.fetch(empty, &[Source::peer(holder.addr())])).await.unwrap();
+    assert_eq!(report.from, Some(holder.id()));
+    assert_eq!(asker.blobs.blob(empty.reference), Some(empty));
+}
+
+#[tokio::test]
+async fn blobs_come_over_a_job_connection_in_both_directions() {
+    let (client, node) = (holder(1).await, Peer::new(2).await);
+    let (at_client, at_node) = job_connection(&client, &node).await;
+    // Neither side gets an address: nothing but the connection leads to the other.
+    let of_client = Source::via(PeerAddr::new(client.id()), at_node.handle());
+    let report = soon(node.net.fetch(blob(), &[of_client])).await.unwrap();
+    assert_eq!(report.from, Some(client.id()));
+    assert_stored(&node);
+
+    let result = node.blobs.put(b"a receipt").unwrap();
+    let of_node = Source::via(PeerAddr::new(node.id()), at_client.handle());
+    soon(client.net.fetch(result, &[of_node])).await.unwrap();
+    assert_eq!(client.blobs.get(result.reference, 100).unwrap().unwrap(), b"a receipt");
+}
+
+#[tokio::test]
+async fn a_closed_job_connection_does_not_keep_a_peer_from_being_dialed() {
+    let (client, node) = (holder(1).await, Peer::new(2).await);
+    let (at_client, at_node) = job_connection(&client, &node).await;
+    let handle = at_node.handle();
+    drop((at_client, at_node));
+    soon(handle.closed()).await;
+    let source = Source::via(client.addr(), handle);
+    let report = soon(node.net.fetch(blob(), &[source])).await.unwrap();
+    assert_eq!(report.from, Some(client.id()));
+}
+
+#[tokio::test]
+async fn a_transfer_that_was_cut_goes_on_at_another_source() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let (_cut, cut_addr) = source_that_answers(Answer::HalfThenGone).await;
+    let error = soon(asker.net.fetch(blob(), &[Source::peer(cut_addr)])).await.unwrap_err();
+    let FetchError::Unavailable { failures, .. } = error else { panic!("{error}") };
+    assert!(matches!(failures[0].error, SourceError::Broken { .. }), "{}", failures[0].error);
+
+    let report = soon(asker.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap();
+    assert_eq!(report.received_bytes, (SIZE_BYTES - SIZE_BYTES / 2) as u64);
+    assert_stored(&asker);
+}
+
+#[tokio::test]
+async fn the_third_source_delivers_when_two_are_dead() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let dead = Peer::new(3).await;
+    let dead_addr = dead.addr();
+    soon(dead.net.close()).await;
+    drop(dead);
+    let (_no_blobs_here, other_addr) = raw_endpoint(JOB_ALPN).await;
+    let sources = [dead_addr, other_addr, holder.addr()].map(Source::peer);
+    let report = soon(asker.net.fetch(blob(), &sources)).await.unwrap();
+    assert_eq!((report.from, report.liars), (Some(holder.id()), vec![]));
+    assert_stored(&asker);
+}
+
+#[tokio::test]
+async fn a_source_without_the_blob_is_passed_over() {
+    let (without, holder, asker) = (Peer::new(1).await, holder(2).await, Peer::new(3).await);
+    let only = [Source::peer(without.addr())];
+    let error = soon(asker.net.fetch(blob(), &only)).await.unwrap_err();
+    let FetchError::Unavailable { failures, .. } = &error else { panic!("{error}") };
+    assert!(matches!(failures[0].error, SourceError::Absent), "{error}");
+    let expected = format!("is not to be had: {:#}: does not have it", without.id());
+    assert!(error.to_string().ends_with(&expected), "{error}");
+
+    let both = [without.addr(), holder.addr()].map(Source::peer);
+    assert_eq!(soon(asker.net.fetch(blob(), &both)).await.unwrap().from, Some(holder.id()));
+}
+
+async fn assert_liar(answer: Answer) {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let (_liar, liar_addr) = source_that_answers(answer).await;
+    let liar = liar_addr.node_id;
+    let error =
+        soon(asker.net.fetch(blob(), &[Source::peer(liar_addr.clone())])).await.unwrap_err();
+    assert!(matches!(error, FetchError::WrongBytes { peer, .. } if peer == liar), "{error}");
+    assert_eq!(asker.blobs.blob(blob().reference), None);
+
+    let both = [liar_addr, holder.addr()].map(Source::peer);
+    let report = soon(asker.net.fetch(blob(), &both)).await.unwrap();
+    assert_eq!((report.from, report.liars), (Some(holder.id()), vec![liar]));
+    assert_stored(&asker);
+}
+
+#[tokio::test]
+async fn wrong_bytes_are_refused_and_their_sender_is_named() {
+    assert_liar(Answer::WrongBytes).await;
+}
+
+#[tokio::test]
+async fn more_bytes_than_announced_are_refused_and_their_sender_is_named() {
+    assert_liar(Answer::TooMany).await;
+}
+
+async fn assert_passed_over(answer: Answer) {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let (_wrong, wrong_addr) = source_that_answers(answer).await;
+    let both = [wrong_addr, holder.addr()].map(Source::peer);
+    let report = soon(asker.net.fetch(blob(), &both)).await.unwrap();
+    // Who is honest must not be called a liar; of the others, nothing is certain.
+    assert_eq!((report.from, report.liars), (Some(holder.id()), vec![]));
+    assert_stored(&asker);
+}
+
+#[tokio::test]
+async fn an_honest_source_is_not_blamed_for_the_start_that_a_liar_left() {
+    assert_passed_over(Answer::WrongHalf).await;
+}
+
+#[tokio::test]
+async fn a_source_with_another_size_is_passed_over() {
+    assert_passed_over(Answer::WrongSize).await;
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_speak_the_protocol_is_passed_over() {
+    assert_passed_over(Answer::Garbage).await;
+}
+
+#[tokio::test]
+async fn fetching_a_blob_many_times_at_once_costs_one_transfer() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let sources = Arc::new([Source::peer(holder.addr())]);
+    let mut fetches = JoinSet::new();
+    for _ in 0..8 {
+        let (net, sources) = (asker.net.clone(), sources.clone());
+        fetches.spawn(async move { net.fetch(blob(), &*sources).await.unwrap().from });
+    }
+    let from: Vec<Option<NodeId>> = soon(fetches.join_all()).await;
+    assert_eq!(from.iter().flatten().count(), 1, "{from:?}");
+    assert_stored(&asker);
+}
+
+#[tokio::test]
+async fn many_blobs_come_at_once_over_one_connection() {
+    const COUNT: u32 = 100;
+    let (client, node) = (Peer::new(1).await, Peer::new(2).await);
+    let (_at_client, at_node) = job_connection(&client, &node).await;
+    let mut fetches = JoinSet::new();
+    for index in 0..COUNT {
+        let blob = client.blobs.put(&index.to_le_bytes()).unwrap();
+        let source = Source::via(client.addr(), at_node.handle());
+        let net = node.net.clone();
+        fetches.spawn(async move { net.fetch(blob, &[source]).await.unwrap().from.is_some() });
+    }
+    let fetched = soon(fetches.join_all()).await;
+    assert_eq!(fetched.into_iter().filter(|fetched| *fetched).count(), COUNT as usize);
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_given_up_does_not_block_the_next() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let (_cut, cut_addr) = source_that_answers(Answer::HalfThenGone).await;
+    let fetch = asker.net.fetch(blob(), &[Source::peer(cut_addr)]).await;
+    assert!(fetch.is_err());
+    for ms in [0, 1, 5] {
+        let sources = [Source::peer(holder.addr())];
+        let fetch = asker.net.fetch(blob(), &sources);
+        let _ = tokio::time::timeout(Duration::from_millis(ms), fetch).await;
+    }
+    soon(asker.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap();
+    assert_stored(&asker);
+}
+
+#[tokio::test]
+async fn a_full_disk_budget_is_this_sides_fault() {
+    let (holder, asker) = (holder(1).await, Peer::with_budget(2, 1000).await);
+    let sources = [Source::peer(holder.addr())];
+    let error = soon(asker.net.fetch(blob(), &sources)).await.unwrap_err();
+    assert!(matches!(error, FetchError::Store(StoreError::NoSpace(_))), "{error}");
+}
+
+#[tokio::test]
+async fn a_blob_larger_than_any_is_not_asked_for() {
+    let asker = Peer::new(1).await;
+    let huge = BlobRef { size_bytes: u64::MAX, ..blob() };
+    let error = soon(asker.net.fetch(huge, &[])).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLarge { .. }), "{error}");
+    let error = soon(asker.net.fetch(blob(), &[])).await.unwrap_err();
+    assert!(error.to_string().ends_with("nobody is known to have it"), "{error}");
+}

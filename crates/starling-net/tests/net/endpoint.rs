@@ -1,0 +1,101 @@
+//! Listening, addresses, tickets, closing.
+
+use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Ticket};
+
+use crate::{Peer, bind_again, job_connection, loopback, soon};
+
+#[tokio::test]
+async fn a_port_in_use_is_named_in_the_error() {
+    let first = Peer::new(1).await;
+    let taken = first.addr().direct[0];
+    let config = NetConfig { bind: Some(taken), ..loopback(2) };
+    let error = Net::bind(config, first.blobs.clone()).await.unwrap_err();
+    assert!(matches!(error, BindError::AddrInUse { addr } if addr == taken), "{error:?}");
+    let expected = format!("cannot listen on {taken} (UDP): the port is in use");
+    assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_of_another_machine_is_named_in_the_error() {
+    let peer = Peer::new(1).await;
+    // TEST-NET-1: nobody has it.
+    let elsewhere = "192.0.2.1:7000".parse().unwrap();
+    let config = NetConfig { bind: Some(elsewhere), loopback_only: false, ..loopback(2) };
+    let error = Net::bind(config, peer.blobs.clone()).await.unwrap_err();
+    assert!(matches!(error, BindError::Addr { addr, .. } if addr == elsewhere), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_relay_that_is_no_url_is_refused() {
+    let peer = Peer::new(1).await;
+    let config = NetConfig { relay: Some("not a url".into()), ..loopback(2) };
+    let error = Net::bind(config, peer.blobs.clone()).await.unwrap_err();
+    assert!(matches!(error, BindError::Relay { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_loopback_peer_tells_of_no_other_address() {
+    let peer = Peer::new(1).await;
+    let PeerAddr { node_id, direct, relay } = peer.addr();
+    assert_eq!((node_id, relay), (peer.id(), None));
+    assert_eq!(direct.len(), 1);
+    assert!(direct[0].ip().is_loopback() && direct[0].port() != 0, "{direct:?}");
+}
+
+#[tokio::test]
+async fn a_peer_on_all_interfaces_has_an_address_at_once_and_is_reached_there() {
+    let node = Peer::new(1).await;
+    let config = NetConfig { loopback_only: false, ..loopback(2) };
+    let client = Net::bind(config, node.blobs.clone()).await.unwrap();
+    assert!(!client.addr().direct.is_empty());
+    // A peer that listens on loopback alone cannot dial out, one that listens everywhere can.
+    let config = NetConfig { loopback_only: false, ..loopback(3) };
+    let node = Net::bind(config, node.blobs.clone()).await.unwrap();
+    soon(node.connect_job(&client.addr())).await.unwrap();
+    node.close().await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_ticket_leads_to_the_peer_that_gave_it() {
+    let client = Peer::new(1).await;
+    let node = Peer::new(2).await;
+    let ticket: Ticket = client.net.ticket().to_string().parse().unwrap();
+    assert_eq!(ticket, client.net.ticket());
+    let session = soon(node.net.connect_job(&ticket.0)).await.unwrap();
+    assert_eq!(session.peer(), client.id());
+}
+
+#[tokio::test]
+async fn somebody_else_at_the_address_is_not_taken_for_the_peer() {
+    let client = Peer::new(1).await;
+    let node = Peer::new(2).await;
+    let other = Peer::new(3).await;
+    let addr = PeerAddr { node_id: other.id(), ..client.addr() };
+    let error = soon(node.net.connect_job(&addr)).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Failed { peer, .. } if peer == other.id()), "{error}");
+}
+
+#[tokio::test]
+async fn a_peer_without_an_address_cannot_be_dialed() {
+    let node = Peer::new(1).await;
+    let error = node.net.connect_job(&PeerAddr::new(node.id())).await.unwrap_err();
+    assert_eq!(error, ConnectError::NoAddr { peer: node.id() });
+}
+
+#[tokio::test]
+async fn closing_ends_what_waits_and_frees_the_port() {
+    let client = Peer::new(1).await;
+    let node = Peer::new(2).await;
+    let (at_client, mut at_node) = job_connection(&client, &node).await;
+    let port = client.addr().direct[0];
+    let accepting = tokio::spawn({
+        let net = client.net.clone();
+        async move { net.accept_job().await.is_none() }
+    });
+    soon(client.net.close()).await;
+    assert!(soon(accepting).await.unwrap());
+    assert_eq!(soon(at_node.recv()).await, Ok(None));
+    drop((client, at_client));
+    bind_again(1, port, &node.blobs).await;
+}

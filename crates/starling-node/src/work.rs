@@ -1,0 +1,126 @@
+//! One lease: fetch its inputs, prove, keep the result where the client can fetch it.
+
+use std::{path::PathBuf, sync::Arc, time::{Duration, Instant}};
+
+use starling_net::{FetchError, JobHandle, Net, Source};
+use starling_plan::CostModel;
+use starling_proto::{Grant, FailureClass, PeerAddr};
+use starling_store::BlobStore;
+use starling_types::{BlobRef, MemoryBytes};
+use starling_zkvm::{ProveFailure, Work};
+
+use crate::{slots::Slot, speed::Speed};
+
+/// What the work on a lease needs of the node.
+pub(crate) struct Workshop {
+    pub(crate) net: Net,
+    pub(crate) blobs: BlobStore,
+    pub(crate) speed: Speed,
+    pub(crate) costs: CostModel,
+    /// Where results lie between the prover process and the blob store.
+    pub(crate) scratch: PathBuf,
+}
+
+/// A result to report.
+pub(crate) struct Proved {
+    pub(crate) result: BlobRef,
+    pub(crate) elapsed: Duration,
+    pub(crate) peak_memory: MemoryBytes,
+}
+
+/// A failure to report.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) class: FailureClass,
+    pub(crate) message: String,
+}
+
+impl Failed {
+    fn node(error: impl std::fmt::Display) -> Self {
+        Self { class: FailureClass::Node, message: error.to_string() }
+    }
+
+    fn input(error: impl std::fmt::Display) -> Self {
+        Self { class: FailureClass::Input, message: error.to_string() }
+    }
+
+    /// The work on a lease died: a defect of ours, and no fault of the task.
+    pub(crate) fn panicked(error: &tokio::task::JoinError) -> Self {
+        Self::node(error)
+    }
+}
+
+impl Workshop {
+    /// Works on `grant`, given by the client behind `client`. Dropping the future stops the work.
+    pub(crate) async fn prove(
+        self: Arc<Self>,
+        mut slot: Slot,
+        grant: Grant,
+        client: JobHandle,
+        client_addr: PeerAddr,
+    ) -> Result<Proved, Failed> {
+        let mut input_paths = Vec::with_capacity(grant.inputs.len());
+        for input in &grant.inputs {
+            // The other holders first: the client has every blob, and every node asks it.
+            let mut sources: Vec<Source> = input
+                .holders
+                .iter()
+                .filter(|holder| holder.node_id != self.net.id())
+                .map(|holder| Source::peer(holder.clone()))
+                .collect();
+            sources.push(Source::via(client_addr.clone(), client.clone()));
+            self.net.fetch(input.blob, &sources).await.map_err(|error| match error {
+                FetchError::Store(error) => Failed::node(error),
+                error => Failed::input(error),
+            })?;
+            let path = self.blobs.path_of(input.blob.reference).ok_or_else(|| {
+                Failed::node(format!("input {:#} vanished from the store", input.blob.reference))
+            })?;
+            input_paths.push(path);
+        }
+
+        let output = Scratch(self.scratch.join(format!("{}-{}", client_addr.node_id, grant.epoch)));
+        let work = Work {
+            task: grant.task,
+            inputs: input_paths,
+            output: output.0.clone(),
+            po2_max: grant.po2,
+        };
+        let started = Instant::now();
+        let report = slot
+            .prover()
+            .run(&work, Duration::from_millis(grant.deadline.0))
+            .await
+            .map_err(|failure| Failed { class: class_of(&failure), message: failure.to_string() })?;
+        let elapsed = started.elapsed();
+        self.speed.observe(self.costs.work_ms(grant.task.kind(), Some(grant.po2)), elapsed);
+
+        let blobs = self.blobs.clone();
+        let path = output.0.clone();
+        let result = tokio::task::spawn_blocking(move || blobs.put_file(&path))
+            .await
+            .map_err(Failed::node)?
+            .map_err(Failed::node)?;
+        drop(output);
+        Ok(Proved { result, elapsed, peak_memory: report.peak_memory.unwrap_or_default() })
+    }
+}
+
+fn class_of(failure: &ProveFailure) -> FailureClass {
+    match failure {
+        ProveFailure::OutOfMemory { .. } => FailureClass::Memory,
+        ProveFailure::Refused { class: starling_zkvm::FailureClass::Input, .. } => FailureClass::Input,
+        ProveFailure::Refused { class: starling_zkvm::FailureClass::Task, .. } => FailureClass::Task,
+        _ => FailureClass::Node,
+    }
+}
+
+/// A file that is removed when it is no longer needed, however the work ends.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing is there when the prover failed before it wrote.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,83 @@
+//! Asking for a blob, and the head of the answer.
+
+use prost::Message as _;
+use starling_types::Reference;
+
+use crate::{
+    error::{DecodeError, FieldError, FieldProblem},
+    field,
+    limits::{BLOB_MESSAGE_SIZE_BYTES_MAX, BLOB_SIZE_BYTES_MAX},
+    message::{Message, decode_as},
+    wire,
+};
+
+/// A request for the bytes of a blob from an offset to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobRequest {
+    /// The blob.
+    pub reference: Reference,
+    /// Where to begin: how much of the blob the asker has.
+    pub offset_bytes: u64,
+}
+
+/// What precedes the bytes of a blob, or stands in their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobHeader {
+    /// The bytes from the offset asked for follow.
+    Found {
+        /// The size of the whole blob.
+        size_bytes: u64,
+    },
+    /// The peer does not have the blob.
+    Absent,
+    /// The peer does not serve the blob, or not now, or not from that offset.
+    Refused,
+}
+
+impl Message for BlobRequest {
+    const NAME: &'static str = "BlobRequest";
+    const SIZE_BYTES_MAX: usize = BLOB_MESSAGE_SIZE_BYTES_MAX;
+
+    fn encode(&self) -> Vec<u8> {
+        let reference = self.reference.0.into();
+        wire::BlobRequest { reference, offset_bytes: self.offset_bytes }.encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_as(bytes, |wire: wire::BlobRequest| {
+            let reference = field::reference("reference", &wire.reference)?;
+            let offset_bytes =
+                field::in_range("offset_bytes", wire.offset_bytes, 0, BLOB_SIZE_BYTES_MAX)?;
+            Ok(Self { reference, offset_bytes })
+        })
+    }
+}
+
+impl Message for BlobHeader {
+    const NAME: &'static str = "BlobHeader";
+    const SIZE_BYTES_MAX: usize = BLOB_MESSAGE_SIZE_BYTES_MAX;
+
+    fn encode(&self) -> Vec<u8> {
+        let (status, size_bytes) = match *self {
+            Self::Found { size_bytes } => (wire::BlobStatus::Found, size_bytes),
+            Self::Absent => (wire::BlobStatus::Absent, 0),
+            Self::Refused => (wire::BlobStatus::Refused, 0),
+        };
+        wire::BlobHeader { status: status.into(), size_bytes }.encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_as(bytes, |wire: wire::BlobHeader| match wire::BlobStatus::try_from(wire.status) {
+            Ok(wire::BlobStatus::Found) => {
+                let size_bytes =
+                    field::in_range("size_bytes", wire.size_bytes, 0, BLOB_SIZE_BYTES_MAX)?;
+                Ok(Self::Found { size_bytes })
+            }
+            Ok(wire::BlobStatus::Absent) => Ok(Self::Absent),
+            Ok(wire::BlobStatus::Refused) => Ok(Self::Refused),
+            Ok(wire::BlobStatus::Unspecified) | Err(_) => {
+                Err(FieldError::new("status", FieldProblem::Unknown { value: wire.status }))
+            }
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! Reading and writing single fields: each function checks one kind of field, once for all messages.
+
+use std::collections::BTreeSet;
+
+use starling_types::{
+    BlobRef, JobId, Millis, NodeId, Po2, Reference, SegmentRange, TaskId, TaskKind,
+};
+
+use crate::{
+    error::{FieldError, FieldProblem},
+    limits::{BLOB_SIZE_BYTES_MAX, DURATION_MS_MAX, TASK_KIND_COUNT_MAX, TEXT_SIZE_BYTES_MAX},
+    wire,
+};
+
+type Checked<T> = Result<T, FieldError>;
+
+/// `text` with every control character replaced by a space, so that a peer's words cannot drive a
+/// terminal or forge a line of a log.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect()
+}
+
+fn is_unprintable(c: char) -> bool {
+    // Besides control characters: marks that change the direction of the text around them.
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What of our own `text` goes into a message: cleaned, and cut to what every peer accepts. A reason
+/// that lost its end is better than a message that a peer must refuse.
+pub(crate) fn outgoing_text(text: &str) -> String {
+    let mut cut = clean(text);
+    cut.truncate(cut.floor_char_boundary(TEXT_SIZE_BYTES_MAX));
+    cut
+}
+
+pub(crate) fn text(field: &'static str, text: &str) -> Checked<String> {
+    bounded(field, text, TEXT_SIZE_BYTES_MAX).map(clean)
+}
+
+/// `text`, unless it is too long.
+pub(crate) fn bounded<'a>(field: &str, text: &'a str, size_bytes_max: usize) -> Checked<&'a str> {
+    if text.len() > size_bytes_max {
+        let problem = FieldProblem::TooLong { size_bytes: text.len(), size_bytes_max };
+        return Err(FieldError::new(field, problem));
+    }
+    Ok(text)
+}
+
+pub(crate) fn present<T>(field: &'static str, value: Option<T>) -> Checked<T> {
+    value.ok_or_else(|| FieldError::new(field, FieldProblem::Missing))
+}
+
+pub(crate) fn at_most<'a, T>(
+    field: &'static str,
+    entries: &'a [T],
+    count_max: usize,
+) -> Checked<&'a [T]> {
+    if entries.len() > count_max {
+        let problem = FieldProblem::TooMany { count: entries.len(), count_max };
+        return Err(FieldError::new(field, problem));
+    }
+    Ok(entries)
+}
+
+/// Checks every entry, and says which one is wrong.
+pub(crate) fn each<W, T>(
+    field: &'static str,
+    entries: &[W],
+    read: impl Fn(&W) -> Checked<T>,
+) -> Checked<Vec<T>> {
+    let read_indexed = |(index, entry)| {
+        read(entry).map_err(|error: FieldError| error.within(format_args!("{field}[{index}]")))
+    };
+    entries.iter().enumerate().map(read_indexed).collect()
+}
+
+pub(crate) fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Checked<u64> {
+    if !(min..=max).contains(&value) {
+        return Err(FieldError::new(field, FieldProblem::OutOfRange { value, min, max }));
+    }
+    Ok(value)
+}
+
+pub(crate) fn duration(field: &'static str, ms: u64) -> Checked<Millis> {
+    in_range(field, ms, 0, DURATION_MS_MAX).map(Millis)
+}
+
+pub(crate) fn po2(field: &'static str, value: u32) -> Checked<Po2> {
+    Po2::try_from(value).map_err(|_| {
+        let (min, max) = (Po2::MIN.into(), Po2::MAX.into());
+        FieldError::new(field, FieldProblem::OutOfRange { value: value.into(), min, max })
+    })
+}
+
+pub(crate) fn array<const N: usize>(field: &'static str, bytes: &[u8]) -> Checked<[u8; N]> {
+    bytes.try_into().map_err(|_| {
+        FieldError::new(field, FieldProblem::Size { actual: bytes.len(), expected: N })
+    })
+}
+
+pub(crate) fn reference(field: &'static str, bytes: &[u8]) -> Checked<Reference> {
+    array(field, bytes).map(Reference)
+}
+
+pub(crate) fn job_id(field: &'static str, bytes: &[u8]) -> Checked<JobId> {
+    array(field, bytes).map(JobId)
+}
+
+pub(crate) fn node_id(field: &'static str, bytes: &[u8]) -> Checked<NodeId> {
+    let id = array(field, bytes)?;
+    iroh_base::PublicKey::from_bytes(&id)
+        .map_err(|_| FieldError::new(field, FieldProblem::NotAKey))?;
+    Ok(NodeId(id))
+}
+
+pub(crate) fn blob(field: &'static str, blob: Option<&wire::BlobRef>) -> Checked<BlobRef> {
+    let blob = present(field, blob)?;
+    let read = || {
+        Ok(BlobRef {
+            reference: reference("reference", &blob.reference)?,
+            size_bytes: in_range("size_bytes", blob.size_bytes, 0, BLOB_SIZE_BYTES_MAX)?,
+        })
+    };
+    read().map_err(|error: FieldError| error.within(field))
+}
+
+pub(crate) fn blob_to_wire(blob: BlobRef) -> wire::BlobRef {
+    wire::BlobRef { reference: blob.reference.0.into(), size_bytes: blob.size_bytes }
+}
+
+fn task_kind(value: i32) -> Option<TaskKind> {
+    match wire::TaskKind::try_from(value).ok()? {
+        wire::TaskKind::Unspecified => None,
+        wire::TaskKind::Prove => Some(TaskKind::Prove),
+        wire::TaskKind::Lift => Some(TaskKind::Lift),
+        wire::TaskKind::Join => Some(TaskKind::Join),
+    }
+}
+
+fn task_kind_to_wire(kind: TaskKind) -> wire::TaskKind {
+    match kind {
+        TaskKind::Prove => wire::TaskKind::Prove,
+        TaskKind::Lift => wire::TaskKind::Lift,
+        TaskKind::Join => wire::TaskKind::Join,
+    }
+}
+
+pub(crate) fn kinds(field: &'static str, kinds: &[i32]) -> Checked<BTreeSet<TaskKind>> {
+    if kinds.is_empty() {
+        return Err(FieldError::new(field, FieldProblem::Empty));
+    }
+    let known = |&value: &i32| {
+        task_kind(value).ok_or_else(|| FieldError::new(field, FieldProblem::Unknown { value }))
+    };
+    at_most(field, kinds, TASK_KIND_COUNT_MAX)?.iter().map(known).collect()
+}
+
+pub(crate) fn kinds_to_wire(kinds: &BTreeSet<TaskKind>) -> Vec<i32> {
+    kinds.iter().map(|&kind| task_kind_to_wire(kind).into()).collect()
+}
+
+pub(crate) fn task(field: &'static str, task: Option<&wire::Task>) -> Checked<TaskId> {
+    let &wire::Task { kind, start, end } = present(field, task)?;
+    let kind = task_kind(kind).ok_or_else(|| {
+        FieldError::new("kind", FieldProblem::Unknown { value: kind }).within(field)
+    })?;
+    let id = SegmentRange::new(start, end).and_then(|range| match kind {
+        TaskKind::Prove if range.segment_count() == 1 => Some(TaskId::Prove(start)),
+        TaskKind::Lift if range.segment_count() == 1 => Some(TaskId::Lift(start)),
+        TaskKind::Join if range.segment_count() > 1 => Some(TaskId::Join(range)),
+        _ => None,
+    });
+    id.ok_or_else(|| FieldError::new(field, FieldProblem::BadRange { kind, start, end }))
+}
+
+pub(crate) fn task_to_wire(task: TaskId) -> wire::Task {
+    let range = task.range();
+    wire::Task {
+        kind: task_kind_to_wire(task.kind()).into(),
+        start: range.start(),
+        end: range.end(),
+    }
+}

@@ -1,0 +1,57 @@
+//! How large anything from a peer may be, and why. Sizes are checked before bytes are decoded, counts
+//! and lengths right after.
+
+/// A control message of a job connection, decoded or not.
+///
+/// A grant has at most a few KiB. A message of 64 KiB decodes to a few MiB at the very worst
+/// (an empty repeated message takes two bytes on the wire and some hundred in memory).
+pub const CONTROL_MESSAGE_SIZE_BYTES_MAX: usize = 64 * 1024;
+
+/// A blob request or the header of its answer: a reference and two numbers, with room to grow.
+pub const BLOB_MESSAGE_SIZE_BYTES_MAX: usize = 256;
+
+/// A signed job ad: gossip floods it to everybody, and everybody pays for it. Holds
+/// [`DIRECT_ADDR_COUNT_MAX`] addresses and both texts at their longest.
+pub const AD_SIZE_BYTES_MAX: usize = 4 * 1024;
+
+/// A text in a message: the reason of a failure with the first lines of a panic.
+pub const TEXT_SIZE_BYTES_MAX: usize = 1024;
+
+/// The URL of a relay.
+pub const RELAY_URL_SIZE_BYTES_MAX: usize = 512;
+
+/// Addresses of one peer: a machine with several interfaces, each with a v4 and some v6 addresses.
+pub const DIRECT_ADDR_COUNT_MAX: usize = 16;
+
+/// An address in text: the longest IPv6 address with a scope (58 bytes) and a port.
+pub const DIRECT_ADDR_SIZE_BYTES_MAX: usize = 64;
+
+/// Inputs of one task: a join takes two; room for task kinds that combine more.
+pub const INPUT_COUNT_MAX: usize = 8;
+
+/// Holders named for one input: more would hardly help a node that failed to reach these.
+pub const HOLDER_COUNT_MAX: usize = 4;
+
+/// Task kinds listed by one message; each is listed once, and new kinds come with a new ALPN.
+pub const TASK_KIND_COUNT_MAX: usize = 16;
+
+/// Tasks that one node works on at once: far beyond the cores of any machine.
+pub const SLOT_COUNT_MAX: u32 = 1024;
+
+/// A blob. The largest ones known are journals of 100 MB; a segment of po2 24 has some 7 MB, and
+/// every receipt is smaller than that.
+pub const BLOB_SIZE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// A length of time in a message: a year, so that sums of a few never overflow anything.
+pub const DURATION_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1000;
+
+/// How long a job ad may say that it is valid: a client that is gone is forgotten after this, and a live
+/// one repeats its ad long before.
+pub const AD_TTL_MS_MAX: u64 = 10 * 60 * 1000;
+
+/// How far the clocks of two machines may differ before ads are refused. Home machines without time
+/// service drift by seconds a week.
+pub const CLOCK_SKEW_MS_MAX: u64 = 2 * 60 * 1000;
+
+/// A ticket as text: base32 of a peer's address, at its largest below 3 KiB.
+pub const TICKET_SIZE_BYTES_MAX: usize = 4 * 1024;

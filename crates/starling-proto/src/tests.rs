@@ -1,0 +1,112 @@
+//! Tests of all messages alike: the bytes they have, what comes back, and what is refused.
+
+#![allow(clippy::unwrap_used)]
+
+mod golden;
+mod refusals;
+mod round_trip;
+
+use starling_types::{
+    BlobRef, Epoch, JobId, MemoryBytes, Millis, NodeId, Reference, TaskId, TaskKind,
+};
+
+use crate::{
+    ClientMessage, Done, Failure, FailureClass, Grant, Hello, Input, JobAd, NodeMessage, PeerAddr,
+    Welcome,
+};
+
+/// The public key of the secret of 32 sevens: a node id has to be a key.
+fn key() -> iroh_base::SecretKey {
+    iroh_base::SecretKey::from_bytes(&[7; 32])
+}
+
+fn node_id() -> NodeId {
+    NodeId(*key().public().as_bytes())
+}
+
+fn addr() -> PeerAddr {
+    PeerAddr {
+        node_id: node_id(),
+        direct: vec!["192.168.1.5:7000".parse().unwrap(), "[::1]:7000".parse().unwrap()],
+        relay: Some("https://relay.example.org/".parse().unwrap()),
+    }
+}
+
+fn blob() -> BlobRef {
+    BlobRef { reference: Reference([0xab; 32]), size_bytes: 6_400_000 }
+}
+
+fn hello() -> Hello {
+    Hello {
+        agent: "starling 0.1.0".into(),
+        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
+        memory: MemoryBytes::from_mib(4096),
+        kinds: TaskKind::ALL.into(),
+        po2_max: 20.try_into().unwrap(),
+        slots: 2,
+        speed_permille: 1100,
+    }
+}
+
+fn grant() -> Grant {
+    Grant {
+        epoch: Epoch(300),
+        task: "join/12..14".parse::<TaskId>().unwrap(),
+        po2: 18.try_into().unwrap(),
+        inputs: vec![
+            Input { blob: blob(), holders: vec![addr()] },
+            Input { blob: blob(), holders: vec![] },
+        ],
+        renew_within: Millis(10_000),
+        deadline: Millis(600_000),
+        memory: MemoryBytes::from_mib(900),
+    }
+}
+
+fn ad() -> JobAd {
+    JobAd {
+        job: JobId([5; 16]),
+        client: addr(),
+        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
+        kinds: [TaskKind::Lift, TaskKind::Join].into(),
+        po2_max: 20.try_into().unwrap(),
+        memory: MemoryBytes::from_mib(900),
+        issued_at_unix_ms: 1_700_000_000_000,
+        ttl_ms: 60_000,
+    }
+}
+
+fn node_messages() -> Vec<NodeMessage> {
+    let done = Done {
+        epoch: Epoch(300),
+        result: blob(),
+        prove_ms: 12_345,
+        peak_memory: MemoryBytes::from_mib(800),
+    };
+    let failure =
+        Failure { epoch: Epoch(300), class: FailureClass::Node, message: "out of memory".into() };
+    vec![
+        NodeMessage::Hello(hello()),
+        NodeMessage::WorkRequested,
+        NodeMessage::Renew { epoch: Epoch(300) },
+        NodeMessage::Decline { epoch: Epoch(300) },
+        NodeMessage::Done(done),
+        NodeMessage::Failed(failure),
+        NodeMessage::Leaving { reason: "stopped".into() },
+    ]
+}
+
+fn client_messages() -> Vec<ClientMessage> {
+    let welcome = Welcome {
+        job: JobId([5; 16]),
+        agent: "starling 0.1.0".into(),
+        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
+    };
+    vec![
+        ClientMessage::Welcome(welcome),
+        ClientMessage::Grant(grant()),
+        ClientMessage::Revoke { epoch: Epoch(300), reason: "done elsewhere".into() },
+        ClientMessage::Verdict { epoch: Epoch(300), accepted: true, reason: String::new() },
+        ClientMessage::Goodbye { reason: "job done".into() },
+    ]
+}

@@ -1,0 +1,308 @@
+//! Each check of a field has a message that only it refuses.
+
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::{ad, addr, client_messages, grant, hello, key, node_messages};
+use crate::{
+    AdError, BlobHeader, BlobRequest, ClientMessage, DecodeError, JobAd, Message, NodeMessage,
+    ParseTicketError, Ticket,
+    limits::{
+        AD_TTL_MS_MAX, BLOB_SIZE_BYTES_MAX, CLOCK_SKEW_MS_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX,
+        TEXT_SIZE_BYTES_MAX,
+    },
+    wire::{self, client_to_node, node_to_client},
+};
+
+/// How a good message is spoilt, and what the error begins with.
+type Case<T> = (fn(&mut T), &'static str);
+
+fn hello_error(change: impl FnOnce(&mut wire::Hello)) -> String {
+    let wire = wire::NodeToClient::decode(&*NodeMessage::Hello(hello()).encode()).unwrap();
+    let Some(node_to_client::Message::Hello(mut hello)) = wire.message else { unreachable!() };
+    change(&mut hello);
+    let message = Some(node_to_client::Message::Hello(hello));
+    NodeMessage::decode(&wire::NodeToClient { message }.encode_to_vec()).unwrap_err().to_string()
+}
+
+fn grant_error(change: impl FnOnce(&mut wire::Grant)) -> String {
+    let wire = wire::ClientToNode::decode(&*ClientMessage::Grant(grant()).encode()).unwrap();
+    let Some(client_to_node::Message::Grant(mut grant)) = wire.message else { unreachable!() };
+    change(&mut grant);
+    let message = Some(client_to_node::Message::Grant(grant));
+    ClientMessage::decode(&wire::ClientToNode { message }.encode_to_vec()).unwrap_err().to_string()
+}
+
+fn ad_error(change: impl FnOnce(&mut wire::JobAd)) -> String {
+    let mut wire = wire::JobAd::decode(&*ad().encode()).unwrap();
+    change(&mut wire);
+    JobAd::decode(&wire.encode_to_vec()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_hello_with_a_wrong_field_is_refused_by_its_name() {
+    let cases: [Case<wire::Hello>; 7] = [
+        (|h| h.kinds.clear(), "NodeToClient.hello.kinds is empty"),
+        (|h| h.kinds.push(9), "NodeToClient.hello.kinds is 9, which this version does not know"),
+        (
+            |h| h.kinds = vec![1; 17],
+            "NodeToClient.hello.kinds has 17 entries, at most 16 are allowed",
+        ),
+        (|h| h.po2_max = 25, "NodeToClient.hello.po2_max is 25, expected 13 to 24"),
+        (|h| h.slots = 0, "NodeToClient.hello.slots is 0, expected 1 to 1024"),
+        (
+            |h| h.agent = "x".repeat(TEXT_SIZE_BYTES_MAX + 1),
+            "NodeToClient.hello.agent has 1025 bytes, at most 1024 are allowed",
+        ),
+        (
+            |h| h.zkvm = "x".repeat(TEXT_SIZE_BYTES_MAX + 1),
+            "NodeToClient.hello.zkvm has 1025 bytes, at most 1024 are allowed",
+        ),
+    ];
+    for (change, expected) in cases {
+        assert_eq!(hello_error(change), expected);
+    }
+}
+
+#[test]
+fn a_grant_with_a_wrong_field_is_refused_by_its_path() {
+    let cases: [Case<wire::Grant>; 16] = [
+        (|g| g.task = None, "grant.task is missing"),
+        (|g| task(g).kind = 0, "grant.task.kind is 0, which this version does not know"),
+        (|g| task(g).end = 12, "grant.task names no task: join of segments 12..12"),
+        (|g| task(g).end = 13, "grant.task names no task: join of segments 12..13"),
+        (|g| task(g).kind = 1, "grant.task names no task: prove of segments 12..14"),
+        (|g| g.po2 = 12, "grant.po2 is 12, expected 13 to 24"),
+        (
+            |g| g.renew_within_ms = u64::MAX,
+            "grant.renew_within_ms is 18446744073709551615, expected",
+        ),
+        (|g| g.deadline_ms = u64::MAX, "grant.deadline_ms is 18446744073709551615, expected"),
+        (
+            |g| g.inputs = vec![wire::Input::default(); 9],
+            "grant.inputs has 9 entries, at most 8 are allowed",
+        ),
+        (|g| g.inputs[1].blob = None, "grant.inputs[1].blob is missing"),
+        (
+            |g| g.inputs[1].blob.as_mut().unwrap().reference.truncate(31),
+            "grant.inputs[1].blob.reference has 31 bytes where 32 are expected",
+        ),
+        (
+            |g| g.inputs[0].blob.as_mut().unwrap().size_bytes = BLOB_SIZE_BYTES_MAX + 1,
+            "grant.inputs[0].blob.size_bytes is 268435457, expected 0 to 268435456",
+        ),
+        (
+            |g| g.inputs[0].holders = vec![wire::PeerAddr::default(); 5],
+            "grant.inputs[0].holders has 5 entries, at most 4 are allowed",
+        ),
+        (
+            |g| holder(g).node_id = [2; 32].to_vec(),
+            "grant.inputs[0].holders[0].node_id is no ed25519 public key",
+        ),
+        (
+            |g| holder(g).direct_addrs = vec!["10.0.0.1:1".into(); 17],
+            "grant.inputs[0].holders[0].direct_addrs has 17 entries, at most 16 are allowed",
+        ),
+        (
+            |g| holder(g).relay_url = Some("file:///etc/passwd".into()),
+            "grant.inputs[0].holders[0].relay_url is \"file:///etc/passwd\", expected an http",
+        ),
+    ];
+    for (change, expected) in cases {
+        let error = grant_error(change);
+        assert!(error.starts_with(&format!("ClientToNode.{expected}")), "{error}");
+    }
+}
+
+fn task(grant: &mut wire::Grant) -> &mut wire::Task {
+    grant.task.as_mut().unwrap()
+}
+
+fn holder(grant: &mut wire::Grant) -> &mut wire::PeerAddr {
+    &mut grant.inputs[0].holders[0]
+}
+
+#[test]
+fn an_address_that_cannot_be_dialed_is_refused() {
+    for text in ["", "host.example:7000", "10.0.0.1", "10.0.0.1:0", "0.0.0.0:7000", "[::]:7000"] {
+        let error = ad_error(|ad| ad.client.as_mut().unwrap().direct_addrs = vec![text.into()]);
+        let expected = format!("JobAd.client.direct_addrs is {text:?}, expected IP:PORT");
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn an_ad_with_a_wrong_field_is_refused_by_its_name() {
+    assert_eq!(ad_error(|ad| ad.job_id.push(0)), "JobAd.job_id has 17 bytes where 16 are expected");
+    assert!(ad_error(|ad| ad.client = None).starts_with("JobAd.client is missing"));
+    assert_eq!(ad_error(|ad| ad.ttl_ms = 0), "JobAd.ttl_ms is 0, expected 1 to 600000");
+    assert_eq!(
+        ad_error(|ad| ad.ttl_ms = AD_TTL_MS_MAX + 1),
+        "JobAd.ttl_ms is 600001, expected 1 to 600000"
+    );
+}
+
+#[test]
+fn messages_of_an_unknown_kind_are_refused() {
+    // Field 99, which no version has, with an empty message in it.
+    let unknown = [0x9a, 0x06, 0x00];
+    for error in [
+        NodeMessage::decode(&unknown).unwrap_err().to_string(),
+        ClientMessage::decode(&[]).unwrap_err().to_string(),
+    ] {
+        assert!(error.ends_with("message is missing or of a kind that this version does not know"));
+    }
+    let status = wire::BlobHeader { status: 7, size_bytes: 0 }.encode_to_vec();
+    assert_eq!(
+        BlobHeader::decode(&status).unwrap_err().to_string(),
+        "BlobHeader.status is 7, which this version does not know"
+    );
+    let failure = wire::Failure { epoch: 1, class: 0, message: String::new() };
+    let message = Some(node_to_client::Message::Failed(failure));
+    let error = NodeMessage::decode(&wire::NodeToClient { message }.encode_to_vec()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "NodeToClient.failed.class is 0, which this version does not know"
+    );
+}
+
+#[test]
+fn a_message_over_its_limit_is_not_decoded() {
+    let bytes = vec![0; CONTROL_MESSAGE_SIZE_BYTES_MAX + 1];
+    let error = NodeMessage::decode(&bytes).unwrap_err();
+    assert!(matches!(error, DecodeError::TooLarge { size_bytes: 65_537, .. }), "{error}");
+    assert!(matches!(BlobRequest::decode(&[0; 257]), Err(DecodeError::TooLarge { .. })));
+    assert!(matches!(JobAd::verify(&[0; 4097], 0), Err(AdError::Decode(_))));
+}
+
+#[test]
+fn blob_numbers_out_of_range_are_refused() {
+    let too_far = BLOB_SIZE_BYTES_MAX + 1;
+    let request = wire::BlobRequest { reference: vec![1; 32], offset_bytes: too_far };
+    let error = BlobRequest::decode(&request.encode_to_vec()).unwrap_err().to_string();
+    assert_eq!(error, "BlobRequest.offset_bytes is 268435457, expected 0 to 268435456");
+    let error =
+        BlobHeader::decode(&BlobHeader::Found { size_bytes: too_far }.encode()).unwrap_err();
+    assert!(error.to_string().starts_with("BlobHeader.size_bytes is 268435457"), "{error}");
+}
+
+#[test]
+fn the_words_of_a_peer_cannot_drive_a_terminal() {
+    let reason = "\u{1b}[2Jgone\nERROR forged \u{202e}line".to_owned();
+    let leaving = Some(node_to_client::Message::Leaving(wire::Leaving { reason }));
+    let bytes = wire::NodeToClient { message: leaving }.encode_to_vec();
+    let reason = " [2Jgone ERROR forged  line".to_owned();
+    assert_eq!(NodeMessage::decode(&bytes), Ok(NodeMessage::Leaving { reason }));
+}
+
+#[test]
+fn our_own_words_are_cut_rather_than_refused() {
+    let reason = "ä".repeat(TEXT_SIZE_BYTES_MAX);
+    let sent = ClientMessage::Goodbye { reason }.encode();
+    let Ok(ClientMessage::Goodbye { reason }) = ClientMessage::decode(&sent) else {
+        panic!("a goodbye came back as something else");
+    };
+    assert_eq!(reason, "ä".repeat(TEXT_SIZE_BYTES_MAX / 2));
+}
+
+#[test]
+fn an_ad_counts_only_from_its_client_and_in_its_time() {
+    let ad = ad();
+    let signed = ad.sign(&key());
+    let issued = ad.issued_at_unix_ms;
+    assert_eq!(JobAd::verify(&signed, issued), Ok(ad.clone()));
+
+    let mut forged = wire::Signed::decode(&*signed).unwrap();
+    *forged.payload.last_mut().unwrap() ^= 1;
+    let error = JobAd::verify(&forged.encode_to_vec(), issued).unwrap_err();
+    assert!(matches!(error, AdError::BadSignature { .. }), "{error}");
+
+    let stranger = iroh_base::SecretKey::from_bytes(&[8; 32]);
+    let error = JobAd::verify(&ad.sign(&stranger), issued).unwrap_err();
+    assert!(matches!(error, AdError::WrongSigner { .. }), "{error}");
+
+    // The same bytes under no domain, or another one, are not an ad.
+    let mut bare = wire::Signed::decode(&*signed).unwrap();
+    bare.signature = key().sign(&bare.payload).to_bytes().to_vec();
+    let error = JobAd::verify(&bare.encode_to_vec(), issued).unwrap_err();
+    assert!(matches!(error, AdError::BadSignature { .. }), "{error}");
+
+    let early = issued - CLOCK_SKEW_MS_MAX;
+    let late = issued + ad.ttl_ms + CLOCK_SKEW_MS_MAX;
+    assert!(JobAd::verify(&signed, early).is_ok() && JobAd::verify(&signed, late).is_ok());
+    for wrong_time in [early - 1, late + 1, 0, u64::MAX] {
+        let error = JobAd::verify(&signed, wrong_time).unwrap_err();
+        assert!(matches!(error, AdError::NotNow { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_mistyped_ticket_is_refused_and_says_so() {
+    let text = Ticket(addr()).to_string();
+    assert_eq!(text.to_uppercase().parse(), Ok(Ticket(addr())));
+    assert_eq!(format!("  {text}\n").parse(), Ok(Ticket(addr())));
+
+    let error = |text: &str| text.parse::<Ticket>().unwrap_err();
+    let flip = |c: char| if c == 'a' { "b" } else { "a" };
+    for index in "starling".len()..text.len() {
+        let mut wrong = text.clone();
+        wrong.replace_range(index..=index, flip(text.as_bytes()[index].into()));
+        assert_eq!(error(&wrong), ParseTicketError::BadChecksum, "{wrong}");
+    }
+    assert_eq!(error(&text[..text.len() - 1]), ParseTicketError::BadChecksum);
+    assert_eq!(error("starling"), ParseTicketError::BadChecksum);
+    assert!(matches!(error("sterling"), ParseTicketError::NoTicket { .. }));
+    assert!(matches!(error(""), ParseTicketError::NoTicket { .. }));
+    assert!(matches!(error("stärling"), ParseTicketError::NoTicket { .. }));
+    assert_eq!(error("starling1"), ParseTicketError::BadCharacter { character: '1', position: 9 });
+    assert!(matches!(error(&"starling".repeat(1000)), ParseTicketError::TooLong { .. }));
+}
+
+#[test]
+fn every_cut_message_is_refused_or_valid_but_never_a_panic() {
+    let nodes = node_messages().iter().map(Message::encode).collect::<Vec<_>>();
+    let clients = client_messages().iter().map(Message::encode).collect::<Vec<_>>();
+    for bytes in nodes.iter().chain(&clients) {
+        for end in 0..bytes.len() {
+            decode_as_everything(&bytes[..end]);
+        }
+    }
+}
+
+fn decode_as_everything(bytes: &[u8]) {
+    let _ = NodeMessage::decode(bytes);
+    let _ = ClientMessage::decode(bytes);
+    let _ = BlobRequest::decode(bytes);
+    let _ = BlobHeader::decode(bytes);
+    let _ = JobAd::decode(bytes);
+    let _ = JobAd::verify(bytes, 0);
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        decode_as_everything(&bytes);
+    }
+
+    #[test]
+    fn a_message_with_some_bytes_changed_never_panics(
+        message in 0..12_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let nodes = node_messages();
+        let mut bytes = match nodes.get(message) {
+            Some(message) => message.encode(),
+            None => client_messages()[message - nodes.len()].encode(),
+        };
+        for (index, byte) in changes {
+            // The smallest message has two bytes.
+            *index.get_mut(&mut bytes) = byte;
+        }
+        decode_as_everything(&bytes);
+    }
+
+    #[test]
+    fn random_text_is_no_ticket(text in "(starling)?.{0,200}") {
+        prop_assert!(text.parse::<Ticket>().is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! What is encoded comes back as it was, for any values within the limits.
+
+use std::net::SocketAddr;
+
+use proptest::{collection::vec, option, prelude::*};
+use starling_types::{
+    BlobRef, Epoch, JobId, MemoryBytes, Millis, NodeId, Po2, Reference, SegmentRange, TaskId,
+    TaskKind,
+};
+
+use crate::{
+    BlobHeader, BlobRequest, ClientMessage, Done, Failure, FailureClass, Grant, Hello, Input,
+    JobAd, Message, NodeMessage, PeerAddr, Ticket, Welcome,
+    limits::{
+        AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, BLOB_SIZE_BYTES_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX,
+        DIRECT_ADDR_COUNT_MAX, DURATION_MS_MAX, HOLDER_COUNT_MAX, INPUT_COUNT_MAX,
+        RELAY_URL_SIZE_BYTES_MAX, SLOT_COUNT_MAX, TEXT_SIZE_BYTES_MAX,
+    },
+};
+
+fn text() -> impl Strategy<Value = String> {
+    // Clean text, up to the limit.
+    "[ -~äß漢]{0,300}".prop_filter("fits", |text| text.len() <= TEXT_SIZE_BYTES_MAX)
+}
+
+fn secret() -> impl Strategy<Value = iroh_base::SecretKey> {
+    any::<[u8; 32]>().prop_map(|bytes| iroh_base::SecretKey::from_bytes(&bytes))
+}
+
+fn direct() -> impl Strategy<Value = SocketAddr> {
+    any::<SocketAddr>().prop_filter("can be dialed", |addr| {
+        // A flow label is not part of an address in text.
+        let in_text = addr.to_string().parse() == Ok(*addr);
+        in_text && addr.port() != 0 && !addr.ip().is_unspecified()
+    })
+}
+
+fn addr_of(node_id: NodeId) -> impl Strategy<Value = PeerAddr> {
+    let relay = "https?://[a-z]{1,20}\\.example/[a-z]{0,20}".prop_map(|url| url.parse().unwrap());
+    (vec(direct(), 0..=DIRECT_ADDR_COUNT_MAX), option::of(relay))
+        .prop_map(move |(direct, relay)| PeerAddr { node_id, direct, relay })
+}
+
+fn addr() -> impl Strategy<Value = PeerAddr> {
+    secret().prop_flat_map(|key| addr_of(NodeId(*key.public().as_bytes())))
+}
+
+fn blob() -> impl Strategy<Value = BlobRef> {
+    (any::<[u8; 32]>(), 0..=BLOB_SIZE_BYTES_MAX)
+        .prop_map(|(reference, size_bytes)| BlobRef { reference: Reference(reference), size_bytes })
+}
+
+fn po2() -> impl Strategy<Value = Po2> {
+    (Po2::MIN..=Po2::MAX).prop_map(|po2| po2.try_into().unwrap())
+}
+
+fn task() -> impl Strategy<Value = TaskId> {
+    let joined = (0..u32::MAX - 2, 2..u32::MAX).prop_map(|(start, count)| {
+        TaskId::Join(SegmentRange::new(start, start.saturating_add(count)).unwrap())
+    });
+    let index = 0..u32::MAX;
+    prop_oneof![index.clone().prop_map(TaskId::Prove), index.prop_map(TaskId::Lift), joined]
+}
+
+fn kinds() -> impl Strategy<Value = std::collections::BTreeSet<TaskKind>> {
+    prop::collection::btree_set(prop::sample::select(&TaskKind::ALL[..]), 1..=3)
+}
+
+fn epoch() -> impl Strategy<Value = Epoch> {
+    any::<u64>().prop_map(Epoch)
+}
+
+fn memory() -> impl Strategy<Value = MemoryBytes> {
+    any::<u64>().prop_map(MemoryBytes)
+}
+
+fn node_message() -> impl Strategy<Value = NodeMessage> {
+    let hello = (text(), text(), memory(), kinds(), po2(), 1..=SLOT_COUNT_MAX, any::<u32>())
+        .prop_map(|(agent, zkvm, memory, kinds, po2_max, slots, speed_permille)| {
+            NodeMessage::Hello(Hello { agent, zkvm, memory, kinds, po2_max, slots, speed_permille })
+        });
+    let done = (epoch(), blob(), 0..=DURATION_MS_MAX, memory()).prop_map(
+        |(epoch, result, prove_ms, peak_memory)| {
+            NodeMessage::Done(Done { epoch, result, prove_ms, peak_memory })
+        },
+    );
+    let classes =
+        [FailureClass::Memory, FailureClass::Node, FailureClass::Input, FailureClass::Task];
+    let failed = (epoch(), prop::sample::select(classes.to_vec()), text())
+        .prop_map(|(epoch, class, message)| NodeMessage::Failed(Failure { epoch, class, message }));
+    prop_oneof![
+        hello,
+        Just(NodeMessage::WorkRequested),
+        epoch().prop_map(|epoch| NodeMessage::Renew { epoch }),
+        epoch().prop_map(|epoch| NodeMessage::Decline { epoch }),
+        done,
+        failed,
+        text().prop_map(|reason| NodeMessage::Leaving { reason }),
+    ]
+}
+
+fn client_message() -> impl Strategy<Value = ClientMessage> {
+    let welcome = (any::<[u8; 16]>(), text(), text()).prop_map(|(job, agent, zkvm)| {
+        ClientMessage::Welcome(Welcome { job: JobId(job), agent, zkvm })
+    });
+    let input = (blob(), vec(addr(), 0..=HOLDER_COUNT_MAX))
+        .prop_map(|(blob, holders)| Input { blob, holders });
+    let inputs = vec(input, 0..=INPUT_COUNT_MAX);
+    let times = (0..=DURATION_MS_MAX, 0..=DURATION_MS_MAX);
+    let grant = (epoch(), task(), po2(), inputs, times, memory()).prop_map(
+        |(epoch, task, po2, inputs, (renew_within, deadline), memory)| {
+            let (renew_within, deadline) = (Millis(renew_within), Millis(deadline));
+            ClientMessage::Grant(Grant { epoch, task, po2, inputs, renew_within, deadline, memory })
+        },
+    );
+    prop_oneof![
+        welcome,
+        grant,
+        (epoch(), text()).prop_map(|(epoch, reason)| ClientMessage::Revoke { epoch, reason }),
+        (epoch(), any::<bool>(), text()).prop_map(|(epoch, accepted, reason)| {
+            ClientMessage::Verdict { epoch, accepted, reason }
+        }),
+        text().prop_map(|reason| ClientMessage::Goodbye { reason }),
+    ]
+}
+
+fn signed_ad() -> impl Strategy<Value = (iroh_base::SecretKey, JobAd)> {
+    secret().prop_flat_map(|key| {
+        let client = addr_of(NodeId(*key.public().as_bytes()));
+        let times = (any::<u64>(), 1..=AD_TTL_MS_MAX);
+        (any::<[u8; 16]>(), client, text(), kinds(), po2(), memory(), times).prop_map(
+            move |(job, client, zkvm, kinds, po2_max, memory, (issued_at_unix_ms, ttl_ms))| {
+                let job = JobId(job);
+                let ad =
+                    JobAd { job, client, zkvm, kinds, po2_max, memory, issued_at_unix_ms, ttl_ms };
+                (key.clone(), ad)
+            },
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn node_messages_come_back(message in node_message()) {
+        prop_assert_eq!(NodeMessage::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn client_messages_come_back(message in client_message()) {
+        prop_assert_eq!(ClientMessage::decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn blob_messages_come_back(blob in blob()) {
+        let BlobRef { reference, size_bytes } = blob;
+        let request = BlobRequest { reference, offset_bytes: size_bytes };
+        prop_assert_eq!(BlobRequest::decode(&request.encode()), Ok(request));
+        for header in [BlobHeader::Found { size_bytes }, BlobHeader::Absent, BlobHeader::Refused] {
+            prop_assert_eq!(BlobHeader::decode(&header.encode()), Ok(header));
+        }
+    }
+
+    #[test]
+    fn signed_ads_verify((key, ad) in signed_ad()) {
+        let now = ad.issued_at_unix_ms;
+        prop_assert_eq!(JobAd::verify(&ad.sign(&key), now), Ok(ad));
+    }
+
+    #[test]
+    fn tickets_come_back(addr in addr()) {
+        let ticket = Ticket(addr);
+        let text = ticket.to_string();
+        prop_assert!(text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
+        prop_assert_eq!(text.parse(), Ok(ticket));
+    }
+}
+
+/// The longest address that a peer may have.
+fn longest_addr() -> PeerAddr {
+    let direct = "[1111:2222:3333:4444:5555:6666:7777:8888%4294967295]:65535".parse().unwrap();
+    let url = format!("https://{}.example/", "a".repeat(50));
+    let padding = "p".repeat(RELAY_URL_SIZE_BYTES_MAX - url.len());
+    PeerAddr {
+        direct: vec![direct; DIRECT_ADDR_COUNT_MAX],
+        relay: Some(format!("{url}{padding}").parse().unwrap()),
+        ..super::addr()
+    }
+}
+
+#[test]
+fn the_largest_messages_stay_within_their_limits() {
+    let ad = JobAd { client: longest_addr(), zkvm: "z".repeat(2000), ..super::ad() };
+    assert!(ad.sign(&super::key()).len() <= AD_SIZE_BYTES_MAX);
+    let ticket = Ticket(longest_addr());
+    assert_eq!(ticket.to_string().parse(), Ok(ticket));
+
+    let input = Input {
+        holders: vec![longest_addr(); HOLDER_COUNT_MAX + 3],
+        blob: BlobRef { reference: Reference([1; 32]), size_bytes: BLOB_SIZE_BYTES_MAX },
+    };
+    let grant = Grant { inputs: vec![input; INPUT_COUNT_MAX], ..super::grant() };
+    let bytes = ClientMessage::Grant(grant).encode();
+    assert!(bytes.len() <= CONTROL_MESSAGE_SIZE_BYTES_MAX, "{} bytes", bytes.len());
+    assert!(ClientMessage::decode(&bytes).is_ok());
+}
+
+#[test]
+fn a_usual_grant_is_smaller_than_a_kibibyte() {
+    assert!(ClientMessage::Grant(super::grant()).encode().len() < 1024);
+}

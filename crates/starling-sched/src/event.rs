@@ -1,0 +1,397 @@
+//! What a scheduler is told, and what it asks its shell to do.
+
+use std::collections::BTreeSet;
+
+use starling_plan::{Outcome, PlanError};
+use starling_types::{BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind};
+use thiserror::Error;
+
+/// What a node says it can do. It is believed only as far as its results bear it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capability {
+    /// Memory for all of its tasks together.
+    pub memory: MemoryBytes,
+    /// The kinds of task that it takes.
+    pub kinds: BTreeSet<TaskKind>,
+    /// The largest segment that it takes.
+    pub po2_max: Po2,
+    /// How many tasks it runs at once.
+    pub slots: u32,
+    /// Milliseconds of reference-core work that *one slot* does in a second of wall time: 1000 is one
+    /// reference core. Zero means unknown.
+    pub speed_permille: u32,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The execution delivered a segment and it is durably stored.
+    SegmentStored {
+        /// The number of the segment: one more than the last.
+        index: u32,
+        /// The po2 at which it is proved.
+        po2: Po2,
+        /// The segment's blob.
+        blob: BlobRef,
+    },
+    /// The execution ended: there are no more segments.
+    ExecutionEnded,
+    /// A node connected, or said anew what it can do. Its earlier requests for work are void.
+    NodeJoined {
+        /// The node.
+        node: NodeId,
+        /// What it can do.
+        capability: Capability,
+    },
+    /// The connection to a node is gone. Its leases are released; what it still reports counts.
+    NodeLeft {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node has a free slot now. Each request stands for one lease and stays open until it is granted
+    /// or withdrawn; a node has at most as many open requests as slots.
+    WorkRequested {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node takes its open requests back.
+    RequestsWithdrawn {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node cannot take the lease that it was granted, since it took other work meanwhile. No failure.
+    LeaseDeclined {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+    },
+    /// A node still works on a lease.
+    LeaseRenewed {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+    },
+    /// A node says that it has the result of a lease.
+    ResultReported {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// The result's blob, to be fetched from the node.
+        blob: BlobRef,
+    },
+    /// The shell's answer to [`Action::CheckResult`]: the result was fetched, verified, compared with the
+    /// claim it must make, and durably logged.
+    ResultAccepted {
+        /// The lease.
+        epoch: Epoch,
+        /// The result's blob.
+        blob: BlobRef,
+    },
+    /// The shell's answer to [`Action::CheckResult`]: the result is false. Only the peer can be at fault.
+    ResultRefused {
+        /// The lease.
+        epoch: Epoch,
+        /// What is wrong with the result.
+        reason: String,
+    },
+    /// The shell's answer to [`Action::CheckResult`]: the result could not be had. That proves no fault.
+    ResultUnfetchable {
+        /// The lease.
+        epoch: Epoch,
+        /// Why not.
+        reason: String,
+    },
+    /// A node gave a lease up.
+    TaskFailed {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// Time passed. Due no later than [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup).
+    Tick,
+}
+
+/// Why a node gave a lease up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose trouble it is.
+    pub class: FailureClass,
+    /// The node's words, for people.
+    pub message: String,
+}
+
+/// Whose trouble a failure is, by what the node says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The prover ran out of memory: the node is not asked to hold as much again.
+    Memory,
+    /// The node's own, other than memory: a crash, a full disk, a deadline missed.
+    Node,
+    /// An input could not be fetched, or was not what its reference says.
+    Input,
+    /// The prover says that this input cannot be proved.
+    Task,
+}
+
+/// An input of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseInput {
+    /// The blob.
+    pub blob: BlobRef,
+    /// Nodes that should hold it. The client holds every blob, so this may be empty.
+    pub holders: Vec<NodeId>,
+}
+
+/// A task granted to a node for a time. Times are lengths, since nodes have clocks of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The lease's number.
+    pub epoch: Epoch,
+    /// The task.
+    pub task: TaskId,
+    /// The po2 of the segment to prove; `None` for a join.
+    pub po2: Option<Po2>,
+    /// The segment at which the right receipt of a join starts; `None` for a leaf.
+    pub split: Option<u32>,
+    /// One segment, or the left and the right receipt of a join.
+    pub inputs: Vec<LeaseInput>,
+    /// The lease expires when it is not renewed for this long.
+    pub renew_within: Millis,
+    /// The lease ends after this long, renewed or not.
+    pub deadline: Millis,
+    /// The memory that the task may take.
+    pub memory: MemoryBytes,
+}
+
+/// Why a node should stop working on a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokeReason {
+    /// The task has an accepted result, or is no longer part of the plan.
+    NotNeeded,
+    /// The lease ran past its deadline.
+    DeadlinePassed,
+    /// The lease had expired, and others do the task by now.
+    Replaced,
+    /// The node was dismissed.
+    Dismissed,
+    /// The job is over.
+    JobOver,
+}
+
+/// Why a lease ended with its task not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryReason {
+    /// The node did not renew it in time.
+    Silence,
+    /// The node's connection is gone.
+    NodeLeft,
+    /// It ran past its deadline.
+    DeadlinePassed,
+}
+
+/// Something for the shell to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send the node this lease.
+    Grant {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        lease: Lease,
+    },
+    /// Tell the node to stop; its result is not wanted.
+    Revoke {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// The lease's task.
+        task: TaskId,
+        /// Why.
+        reason: RevokeReason,
+    },
+    /// Fetch this result, verify it, log it durably if it is good, and answer with
+    /// [`Event::ResultAccepted`], [`Event::ResultRefused`] or [`Event::ResultUnfetchable`].
+    CheckResult {
+        /// The node that reported it.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// The task whose claim the result must make.
+        task: TaskId,
+        /// The result's blob.
+        blob: BlobRef,
+    },
+    /// Break with the node: it gets no more work in this job.
+    Dismiss {
+        /// The node.
+        node: NodeId,
+        /// What it did.
+        reason: String,
+    },
+    /// For the log: a lease ended without a result. If its node still works on it, it is not told to stop,
+    /// since a late result counts (a missed deadline comes with an [`Action::Revoke`]).
+    Expired {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// The lease's task.
+        task: TaskId,
+        /// Why.
+        reason: ExpiryReason,
+    },
+    /// For the log: a lease that had expired was renewed and stands again.
+    Revived {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// The lease's task.
+        task: TaskId,
+    },
+    /// For the log: an event that changed nothing.
+    Ignored {
+        /// Why it changed nothing.
+        reason: IgnoreReason,
+    },
+    /// A task is ready and no node can take it. Said when it starts and when the reason changes.
+    Waiting {
+        /// What is missing.
+        reason: WaitReason,
+    },
+    /// What [`Action::Waiting`] said is over.
+    WaitingOver,
+    /// All is proved: deliver this.
+    JobProved {
+        /// The receipts.
+        outcome: Outcome,
+    },
+    /// The job cannot be proved.
+    JobFailed {
+        /// Why.
+        reason: JobFailure,
+    },
+}
+
+/// Why an event changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum IgnoreReason {
+    /// The node never joined, or left.
+    #[error("node {node:#} is not connected")]
+    UnknownNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node was dismissed from this job.
+    #[error("node {node:#} was dismissed")]
+    DismissedNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// No such lease, or so old that it is forgotten.
+    #[error("no lease {epoch}: it ended, or is not of this run")]
+    UnknownLease {
+        /// The lease as named.
+        epoch: Epoch,
+    },
+    /// The lease is another node's.
+    #[error("lease {epoch} was not granted to node {node:#}")]
+    NotTheHolder {
+        /// The lease.
+        epoch: Epoch,
+        /// The node that spoke.
+        node: NodeId,
+    },
+    /// The lease's result is being checked already.
+    #[error("the result of lease {epoch} is being checked already")]
+    AlreadyReported {
+        /// The lease.
+        epoch: Epoch,
+    },
+    /// The lease has no result to be checked.
+    #[error("lease {epoch} has reported no result")]
+    NotReported {
+        /// The lease.
+        epoch: Epoch,
+    },
+    /// The lease's task has a result, or was joined otherwise, meanwhile.
+    #[error("lease {epoch} is late: {task} is no longer needed")]
+    NotNeeded {
+        /// The lease.
+        epoch: Epoch,
+        /// Its task.
+        task: TaskId,
+    },
+    /// The job is proved or failed.
+    #[error("the job is over")]
+    JobOver,
+}
+
+/// What is missing for a ready task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum WaitReason {
+    /// No node is connected.
+    #[error("no node is connected")]
+    NoNodes,
+    /// No connected node takes this kind of task.
+    #[error("no connected node takes {kind} tasks")]
+    NoKind {
+        /// The kind.
+        kind: TaskKind,
+    },
+    /// No connected node that takes this kind of task has the memory.
+    #[error(
+        "no connected node has enough memory for a {kind} task: it needs {needed}, the best has {best}"
+    )]
+    NotEnoughMemory {
+        /// The kind.
+        kind: TaskKind,
+        /// The po2 of the segment; `None` for a join.
+        po2: Option<Po2>,
+        /// What the task needs.
+        needed: MemoryBytes,
+        /// The most that a node of this kind has.
+        best: MemoryBytes,
+    },
+    /// No connected node that has the memory takes segments this large.
+    #[error("no connected node with enough memory takes segments of po2 {po2}")]
+    SegmentTooLarge {
+        /// The po2 of the segment.
+        po2: Po2,
+    },
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum JobFailure {
+    /// Several nodes say that the task cannot be proved.
+    #[error("{task} cannot be proved: {count} nodes say so, the last: {message}", count = nodes.len())]
+    TaskUnprovable {
+        /// The task.
+        task: TaskId,
+        /// The last node's words.
+        message: String,
+        /// The nodes.
+        nodes: Vec<NodeId>,
+    },
+    /// The task failed too often, for whatever reasons.
+    #[error("{task} failed {attempts} times, the last time: {message}")]
+    TooManyAttempts {
+        /// The task.
+        task: TaskId,
+        /// How often it failed.
+        attempts: u32,
+        /// The last failure.
+        message: String,
+    },
+    /// The client's own events contradict each other.
+    #[error("the job's plan is broken")]
+    Plan(#[from] PlanError),
+}

@@ -1,0 +1,204 @@
+//! How nodes come and go, and how their leases live and expire.
+
+use starling_types::{Epoch, Millis, NodeId};
+
+use crate::{
+    Action, Capability, ExpiryReason, IgnoreReason, RevokeReason, Scheduler,
+    class::Class,
+    lease::{LeaseRecord, LeaseState},
+};
+
+impl Scheduler {
+    pub(crate) fn node_joined(&mut self, node: NodeId, capability: Capability) {
+        if self.nodes.is_dismissed(node) {
+            let reason = "it was dismissed from this job before".to_owned();
+            return self.act(Action::Dismiss { node, reason });
+        }
+        self.nodes.join(node, capability);
+    }
+
+    pub(crate) fn node_left(&mut self, node: NodeId) {
+        let Some(state) = self.nodes.leave(node) else {
+            return self.ignore(IgnoreReason::UnknownNode { node });
+        };
+        for epoch in state.leases.into_keys() {
+            self.expire(epoch, ExpiryReason::NodeLeft);
+        }
+    }
+
+    pub(crate) fn work_requested(&mut self, node: NodeId) {
+        let request = self.nodes.edit(node, |state| {
+            state.is_silent = false;
+            state.open_requests = state.open_requests.saturating_add(1).min(state.slots());
+        });
+        if request.is_none() {
+            self.ignore_node(node);
+        }
+    }
+
+    pub(crate) fn requests_withdrawn(&mut self, node: NodeId) {
+        if self.nodes.edit(node, |state| state.open_requests = 0).is_none() {
+            self.ignore_node(node);
+        }
+    }
+
+    pub(crate) fn lease_declined(&mut self, node: NodeId, epoch: Epoch) {
+        self.hear(node);
+        match self.running_lease_of(node, epoch) {
+            Ok(_) => {
+                self.close_lease(epoch);
+            }
+            Err(reason) => self.ignore(reason),
+        }
+    }
+
+    pub(crate) fn lease_renewed(&mut self, node: NodeId, epoch: Epoch) {
+        if self.nodes.is_dismissed(node) {
+            return self.ignore(IgnoreReason::DismissedNode { node });
+        }
+        self.hear(node);
+        match self.running_lease_of(node, epoch) {
+            Ok(_) => self.leases.renew(epoch, self.now() + self.config.renew_within),
+            Err(reason) => self.renew_past_lease(node, epoch, reason),
+        }
+    }
+
+    /// A node works on a lease that ended. It goes on if the task still needs it; else it is told to stop,
+    /// perhaps again, since the first time may have been lost.
+    fn renew_past_lease(&mut self, node: NodeId, epoch: Epoch, otherwise: IgnoreReason) {
+        let Some(record) = self.leases.past(epoch).filter(|record| record.node == node) else {
+            return self.ignore(otherwise);
+        };
+        let task = record.task;
+        let has_room = self.nodes.get(node).is_some_and(|state| state.has_room(record.memory));
+        let reason = if self.plan.is_accepted(task) {
+            RevokeReason::NotNeeded
+        } else if record.deadline_at <= self.now() {
+            RevokeReason::DeadlinePassed
+        } else if has_room && self.leases.may_copy(task) && self.revive(epoch, LeaseState::Running)
+        {
+            return self.act(Action::Revived { node, epoch, task });
+        } else {
+            RevokeReason::Replaced
+        };
+        self.act(Action::Revoke { node, epoch, task, reason });
+    }
+
+    /// Lets a lease that ended stand again. Not possible for a join whose inputs went another way.
+    pub(crate) fn revive(&mut self, epoch: Epoch, state: LeaseState) -> bool {
+        let Some(past) = self.leases.past(epoch) else { return false };
+        let spec = match self.leases.flight(past.task) {
+            Some(flight) => flight.spec.clone(),
+            None => match self.plan.start(past.task) {
+                Ok(spec) => spec,
+                Err(_) => return false,
+            },
+        };
+        let Some(past) = self.leases.forget(epoch) else { return false };
+        let renew_by = self.now() + self.config.renew_within;
+        if state == LeaseState::Running {
+            self.nodes.edit(past.node, |node| node.open_lease(epoch, past.memory));
+        }
+        self.leases.open(epoch, spec, LeaseRecord { renew_by, state, ..past });
+        true
+    }
+
+    /// Ends the leases whose time is over.
+    pub(crate) fn end_leases(&mut self) {
+        for epoch in self.leases.take_ended(self.now()) {
+            let Some(record) = self.leases.get(epoch) else { continue };
+            let (node, task, class) = (record.node, record.task, record.class);
+            let wall = self.now().since(record.granted_at);
+            if record.deadline_at > self.now() {
+                self.expire(epoch, ExpiryReason::Silence);
+                self.fall_silent(node);
+                continue;
+            }
+            self.expire(epoch, ExpiryReason::DeadlinePassed);
+            self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::DeadlinePassed });
+            // Its next deadline is set by this, so a slow machine gets its time in the end.
+            let work = self.demands.of(class).cost.work;
+            self.nodes.edit(node, |state| state.overran(work, wall));
+            self.faults.entry(task).or_default().deadlines_missed += 1;
+            self.pause_node(node, class);
+            self.count_attempt(task, "its lease ran past its deadline");
+        }
+    }
+
+    /// A node that let one lease expire gets no other until it is heard, and what else it holds may have a
+    /// backup.
+    fn fall_silent(&mut self, node: NodeId) {
+        let others = self.nodes.edit(node, |state| {
+            state.is_silent = true;
+            state.leases.keys().copied().collect::<Vec<_>>()
+        });
+        for epoch in others.unwrap_or_default() {
+            self.leases.mark_needing_backup(epoch);
+        }
+    }
+
+    fn expire(&mut self, epoch: Epoch, reason: ExpiryReason) {
+        if let Some(record) = self.close_lease(epoch) {
+            self.act(Action::Expired { node: record.node, epoch, task: record.task, reason });
+            self.leases.remember(epoch, record);
+        }
+    }
+
+    /// Breaks with a node. Results of it that are being checked are judged on their own.
+    pub(crate) fn dismiss(&mut self, node: NodeId, reason: String) {
+        if self.nodes.is_dismissed(node) {
+            return;
+        }
+        let state = self.nodes.dismiss(node);
+        for epoch in state.into_iter().flat_map(|state| state.leases.into_keys()) {
+            if let Some(record) = self.close_lease(epoch) {
+                let task = record.task;
+                self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::Dismissed });
+            }
+        }
+        self.act(Action::Dismiss { node, reason });
+    }
+
+    /// Gives a node nothing of this class for a while, longer each time.
+    pub(crate) fn pause_node(&mut self, node: NodeId, class: Class) {
+        let now = self.now();
+        let (shortest, longest) = (self.config.backoff_min, self.config.backoff_max);
+        let jitter_permille = self.jittered(Millis(1000)).0;
+        self.nodes.pause(node, class, |strikes| {
+            // 2^32 milliseconds is longer than any pause: no need to double further.
+            let doubled = shortest.0.saturating_mul(1 << (strikes - 1).min(32));
+            now + Millis(doubled.min(longest.0).saturating_mul(jitter_permille) / 1000)
+        });
+    }
+
+    /// Notes that a node lives.
+    pub(crate) fn hear(&mut self, node: NodeId) {
+        if self.nodes.get(node).is_some_and(|state| state.is_silent) {
+            self.nodes.edit(node, |state| state.is_silent = false);
+        }
+    }
+
+    /// The lease, if it runs and is this node's.
+    pub(crate) fn running_lease_of(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+    ) -> Result<&LeaseRecord, IgnoreReason> {
+        let record = self.leases.get(epoch).ok_or(IgnoreReason::UnknownLease { epoch })?;
+        if record.node != node {
+            return Err(IgnoreReason::NotTheHolder { epoch, node });
+        }
+        if !record.is_running() {
+            return Err(IgnoreReason::AlreadyReported { epoch });
+        }
+        Ok(record)
+    }
+
+    fn ignore_node(&mut self, node: NodeId) {
+        self.ignore(if self.nodes.is_dismissed(node) {
+            IgnoreReason::DismissedNode { node }
+        } else {
+            IgnoreReason::UnknownNode { node }
+        });
+    }
+}

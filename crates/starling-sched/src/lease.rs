@@ -1,0 +1,309 @@
+//! The leases of a job: those that stand, those that ended, and which tasks could use a backup.
+//!
+//! A task in flight has one lease or, with backups, several. A lease *runs* until its node reports a
+//! result, then its result is *checked*: the node is free, and no clock runs any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use starling_plan::TaskSpec;
+use starling_types::{Epoch, MemoryBytes, Millis, NodeId, TaskId};
+
+use crate::class::{CLASS_COUNT, Class};
+
+/// Candidates for a backup that are weighed for one asker, from either end of the order. The best is
+/// nearly always the first; a few more are enough to pass over those that the asker itself holds.
+const BACKUP_CANDIDATES: usize = 4;
+
+/// Where a lease stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeaseState {
+    Running,
+    Checking { reported_at: Millis },
+}
+
+/// A lease, as the scheduler keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct LeaseRecord {
+    pub(crate) node: NodeId,
+    pub(crate) task: TaskId,
+    pub(crate) class: Class,
+    pub(crate) memory: MemoryBytes,
+    pub(crate) granted_at: Millis,
+    /// When it should be done, by the node's speed.
+    pub(crate) expected_at: Millis,
+    /// From when on an idle node may back it up.
+    pub(crate) backup_at: Millis,
+    /// When it expires unless it is renewed.
+    pub(crate) renew_by: Millis,
+    pub(crate) deadline_at: Millis,
+    pub(crate) state: LeaseState,
+    /// Whether it runs late, or its node is silent.
+    pub(crate) needs_backup: bool,
+}
+
+impl LeaseRecord {
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == LeaseState::Running
+    }
+
+    fn ends_at(&self) -> Millis {
+        self.renew_by.min(self.deadline_at)
+    }
+
+    /// When it should be done, given that it is not yet. What has overrun its time is guessed to need as
+    /// long again as it has run.
+    fn finish_guess(&self, now: Millis) -> Millis {
+        if self.expected_at > now { self.expected_at } else { now + now.since(self.granted_at) }
+    }
+}
+
+/// A task that is started in the plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Flight {
+    pub(crate) spec: TaskSpec,
+    /// The leases on it; never empty.
+    pub(crate) copies: Vec<Epoch>,
+}
+
+/// The leases of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct Leases {
+    incarnation: u32,
+    minted_count: u32,
+    copies_max: usize,
+    past_max: usize,
+    standing: BTreeMap<Epoch, LeaseRecord>,
+    in_flight: BTreeMap<TaskId, Flight>,
+    /// Leases that ended though their nodes may still work on them, oldest forgotten first.
+    past: BTreeMap<Epoch, LeaseRecord>,
+    /// When to look at each running lease next: no later than it ends. A renewal does not move this, so
+    /// that heartbeats cost nothing; the lease is looked at once too often instead.
+    look_at: BTreeMap<Epoch, Millis>,
+    looks: BTreeSet<(Millis, Epoch)>,
+    /// When each running lease becomes late.
+    backups_at: BTreeSet<(Millis, Epoch)>,
+    /// By class, the running leases that need a backup and may have one, by when they should be done.
+    late: [BTreeSet<(Millis, Epoch)>; CLASS_COUNT],
+    running_count: usize,
+}
+
+impl Leases {
+    pub(crate) fn new(incarnation: u32, copies_max: u32, past_max: usize) -> Self {
+        Self {
+            incarnation,
+            minted_count: 0,
+            copies_max: copies_max as usize,
+            past_max,
+            standing: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            past: BTreeMap::new(),
+            look_at: BTreeMap::new(),
+            looks: BTreeSet::new(),
+            backups_at: BTreeSet::new(),
+            late: std::array::from_fn(|_| BTreeSet::new()),
+            running_count: 0,
+        }
+    }
+
+    /// A number that no lease of this job had before, in this run of the client or in an earlier one.
+    pub(crate) fn mint(&mut self) -> Epoch {
+        self.minted_count =
+            self.minted_count.checked_add(1).expect("one run grants fewer than 2^32 leases");
+        Epoch(u64::from(self.incarnation) << 32 | u64::from(self.minted_count))
+    }
+
+    pub(crate) fn get(&self, epoch: Epoch) -> Option<&LeaseRecord> {
+        self.standing.get(&epoch)
+    }
+
+    pub(crate) fn past(&self, epoch: Epoch) -> Option<&LeaseRecord> {
+        self.past.get(&epoch)
+    }
+
+    pub(crate) fn flight(&self, task: TaskId) -> Option<&Flight> {
+        self.in_flight.get(&task)
+    }
+
+    pub(crate) fn standing(&self) -> impl Iterator<Item = (Epoch, &LeaseRecord)> {
+        self.standing.iter().map(|(epoch, record)| (*epoch, record))
+    }
+
+    pub(crate) fn running_count(&self) -> usize {
+        self.running_count
+    }
+
+    pub(crate) fn checking_count(&self) -> usize {
+        self.standing.len() - self.running_count
+    }
+
+    /// Whether another node may work on the task.
+    pub(crate) fn may_copy(&self, task: TaskId) -> bool {
+        self.in_flight.get(&task).is_none_or(|flight| {
+            let running = flight.copies.iter().filter(|copy| self.is_running(**copy));
+            running.count() < self.copies_max
+        })
+    }
+
+    /// Adds a lease on a task that is started in the plan.
+    pub(crate) fn open(&mut self, epoch: Epoch, spec: TaskSpec, record: LeaseRecord) {
+        let task = record.task;
+        let flight =
+            self.in_flight.entry(task).or_insert_with(|| Flight { spec, copies: Vec::new() });
+        flight.copies.push(epoch);
+        if record.is_running() {
+            self.running_count += 1;
+            self.look_at.insert(epoch, record.ends_at());
+            self.looks.insert((record.ends_at(), epoch));
+            self.backups_at.insert((record.backup_at, epoch));
+        }
+        self.standing.insert(epoch, record);
+        self.list_late(task);
+    }
+
+    /// Ends a lease. Whether it was the task's last: the task is then no longer in flight.
+    pub(crate) fn close(&mut self, epoch: Epoch) -> Option<(LeaseRecord, bool)> {
+        self.stop_clocks(epoch);
+        let record = self.standing.remove(&epoch)?;
+        let flight = self.in_flight.get_mut(&record.task)?;
+        flight.copies.retain(|copy| *copy != epoch);
+        let was_last = flight.copies.is_empty();
+        if was_last {
+            self.in_flight.remove(&record.task);
+        } else {
+            self.list_late(record.task);
+        }
+        Some((record, was_last))
+    }
+
+    /// Ends all leases of a task.
+    pub(crate) fn close_task(&mut self, task: TaskId) -> Vec<(Epoch, LeaseRecord)> {
+        let copies =
+            self.in_flight.get(&task).map_or_else(Vec::new, |flight| flight.copies.clone());
+        copies.into_iter().filter_map(|copy| Some((copy, self.close(copy)?.0))).collect()
+    }
+
+    /// Keeps an ended lease in mind, since its node may still work on it.
+    pub(crate) fn remember(&mut self, epoch: Epoch, record: LeaseRecord) {
+        self.past.insert(epoch, record);
+        if self.past.len() > self.past_max {
+            self.past.pop_first();
+        }
+    }
+
+    pub(crate) fn forget(&mut self, epoch: Epoch) -> Option<LeaseRecord> {
+        self.past.remove(&epoch)
+    }
+
+    /// Notes a sign of life.
+    pub(crate) fn renew(&mut self, epoch: Epoch, renew_by: Millis) {
+        if let Some(record) = self.standing.get_mut(&epoch) {
+            record.renew_by = record.renew_by.max(renew_by);
+        }
+    }
+
+    /// From running to checking.
+    pub(crate) fn report(&mut self, epoch: Epoch, now: Millis) {
+        self.stop_clocks(epoch);
+        if let Some(record) = self.standing.get_mut(&epoch) {
+            record.state = LeaseState::Checking { reported_at: now };
+            let task = record.task;
+            self.list_late(task);
+        }
+    }
+
+    /// The running leases that have expired, or passed their deadline, at `now`.
+    pub(crate) fn take_ended(&mut self, now: Millis) -> Vec<Epoch> {
+        let mut ended = Vec::new();
+        while let Some((_, epoch)) = self.looks.first().copied().filter(|look| look.0 <= now) {
+            self.looks.pop_first();
+            let Some(record) = self.standing.get(&epoch) else { continue };
+            if record.ends_at() <= now {
+                self.look_at.remove(&epoch);
+                ended.push(epoch);
+            } else {
+                self.look_at.insert(epoch, record.ends_at());
+                self.looks.insert((record.ends_at(), epoch));
+            }
+        }
+        ended
+    }
+
+    /// Marks the running leases that are late at `now`.
+    pub(crate) fn mark_late(&mut self, now: Millis) {
+        while let Some((_, epoch)) = self.backups_at.first().copied().filter(|due| due.0 <= now) {
+            self.backups_at.pop_first();
+            self.mark_needing_backup(epoch);
+        }
+    }
+
+    pub(crate) fn mark_needing_backup(&mut self, epoch: Epoch) {
+        if let Some(record) = self.standing.get_mut(&epoch) {
+            record.needs_backup = true;
+            let task = record.task;
+            self.list_late(task);
+        }
+    }
+
+    /// When the next running lease may end or become late.
+    pub(crate) fn next_wakeup(&self) -> Option<Millis> {
+        let firsts = [self.looks.first(), self.backups_at.first()];
+        firsts.into_iter().flatten().map(|(at, _)| *at).min()
+    }
+
+    /// The late task that `asker`, who would be done at `done_at`, saves most time on; `None` if none.
+    pub(crate) fn straggler(
+        &self,
+        class: Class,
+        asker: NodeId,
+        done_at: Millis,
+        now: Millis,
+    ) -> Option<TaskId> {
+        let late = &self.late[class.index()];
+        let overdue_longest = late.iter().take(BACKUP_CANDIDATES);
+        let due_last = late.iter().rev().take(BACKUP_CANDIDATES);
+        let candidates = overdue_longest.chain(due_last).filter_map(|(_, epoch)| {
+            let record = self.standing.get(epoch)?;
+            let copies = &self.in_flight.get(&record.task)?.copies;
+            let holds = |copy| self.standing.get(copy).is_some_and(|copy| copy.node == asker);
+            let finish = record.finish_guess(now);
+            (finish > done_at && !copies.iter().any(holds)).then_some((finish, record.task))
+        });
+        candidates.max().map(|(_, task)| task)
+    }
+
+    fn is_running(&self, epoch: Epoch) -> bool {
+        self.standing.get(&epoch).is_some_and(LeaseRecord::is_running)
+    }
+
+    /// Takes a running lease out of everything that looks at the time.
+    fn stop_clocks(&mut self, epoch: Epoch) {
+        let Some(record) = self.standing.get(&epoch).filter(|record| record.is_running()) else {
+            return;
+        };
+        self.running_count -= 1;
+        self.backups_at.remove(&(record.backup_at, epoch));
+        self.late[record.class.index()].remove(&(record.expected_at, epoch));
+        if let Some(at) = self.look_at.remove(&epoch) {
+            self.looks.remove(&(at, epoch));
+        }
+    }
+
+    /// Puts the leases of a task into the set of those that may have a backup, or takes them out. A task
+    /// whose result is being checked needs none: it is about to be done.
+    fn list_late(&mut self, task: TaskId) {
+        let Some(flight) = self.in_flight.get(&task) else { return };
+        let is_open = flight.copies.len() < self.copies_max
+            && flight.copies.iter().all(|copy| self.is_running(*copy));
+        for epoch in &flight.copies {
+            let Some(record) = self.standing.get(epoch).filter(|record| record.is_running()) else {
+                continue;
+            };
+            let late = &mut self.late[record.class.index()];
+            if is_open && record.needs_backup {
+                late.insert((record.expected_at, *epoch));
+            } else {
+                late.remove(&(record.expected_at, *epoch));
+            }
+        }
+    }
+}

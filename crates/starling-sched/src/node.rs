@@ -1,0 +1,196 @@
+//! One connected node: what it said, what it has shown, and what it holds.
+
+use std::collections::BTreeMap;
+
+use starling_types::{Epoch, MemoryBytes, Millis, TaskKind};
+
+use crate::{
+    Capability,
+    class::{Class, ClassSet, Demand, Demands},
+};
+
+/// The fastest that a slot is believed to be: a thousand reference cores. A larger number is a lie, and
+/// would only serve to draw leases.
+pub(crate) const SPEED_PERMILLE_MAX: u32 = 1_000_000;
+
+/// The weight of a node's past speed against its latest result, which has weight one. Three: two or three
+/// results correct a wrong start, one outlier does not.
+const SPEED_PAST_WEIGHT: u64 = 3;
+
+/// A node gets nothing of a class for a while, since it failed at it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pause {
+    strikes: u32,
+    /// `None` once the pause is over; the strikes still count for the next.
+    until: Option<Millis>,
+}
+
+/// What a node has shown, as opposed to said. It outlasts its connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shown {
+    /// It ran out of memory holding more than this.
+    memory_max: Option<MemoryBytes>,
+    /// The speed of its slots by its own results.
+    speed_permille: Option<u32>,
+    pauses: BTreeMap<Class, Pause>,
+}
+
+/// A connected node.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    capability: Capability,
+    pub(crate) shown: Shown,
+    /// Requests for work that are neither granted nor withdrawn.
+    pub(crate) open_requests: u32,
+    /// Whether it let a lease expire and was not heard since.
+    pub(crate) is_silent: bool,
+    /// The leases that it works on, with their memory.
+    pub(crate) leases: BTreeMap<Epoch, MemoryBytes>,
+    memory_used: MemoryBytes,
+    /// Where the node stands; kept by [`Nodes`](crate::nodes::Nodes).
+    pub(crate) standing: Standing,
+}
+
+/// All of a node that decides where it stands in the sets of [`Nodes`](crate::nodes::Nodes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Standing {
+    /// The classes of which it would take a task now.
+    pub(crate) waiting: ClassSet,
+    /// The classes of which it could take a task if it were idle.
+    pub(crate) capable: ClassSet,
+    pub(crate) speed_permille: u32,
+    pub(crate) slots: u32,
+    pub(crate) memory: MemoryBytes,
+    /// Whether it takes each of [`TaskKind::ALL`].
+    pub(crate) kinds: [bool; TaskKind::ALL.len()],
+}
+
+impl Shown {
+    /// Whether there is anything in it to remember.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.memory_max.is_none() && self.speed_permille.is_none() && self.pauses.is_empty()
+    }
+}
+
+impl Node {
+    pub(crate) fn new(capability: Capability, shown: Shown) -> Self {
+        Self {
+            capability,
+            shown,
+            open_requests: 0,
+            is_silent: false,
+            leases: BTreeMap::new(),
+            memory_used: MemoryBytes(0),
+            standing: Standing::default(),
+        }
+    }
+
+    /// Takes a new statement of what the node can do. Requests made under the old one are void.
+    pub(crate) fn restate(&mut self, capability: Capability) {
+        self.capability = capability;
+        self.open_requests = 0;
+        self.is_silent = false;
+    }
+
+    pub(crate) fn slots(&self) -> u32 {
+        self.capability.slots.max(1)
+    }
+
+    /// The speed of one slot, in permille of the reference core.
+    pub(crate) fn speed_permille(&self) -> u32 {
+        self.shown.speed_permille.unwrap_or(self.capability.speed_permille)
+    }
+
+    /// All the memory that its leases may take together.
+    pub(crate) fn memory(&self) -> MemoryBytes {
+        self.capability.memory.min(self.shown.memory_max.unwrap_or(self.capability.memory))
+    }
+
+    /// Whether a slot and this much memory are free.
+    pub(crate) fn has_room(&self, memory: MemoryBytes) -> bool {
+        (self.leases.len() as u64) < u64::from(self.slots())
+            && self.memory_used.0.saturating_add(memory.0) <= self.memory().0
+    }
+
+    pub(crate) fn open_lease(&mut self, epoch: Epoch, memory: MemoryBytes) {
+        self.leases.insert(epoch, memory);
+        self.memory_used = MemoryBytes(self.memory_used.0.saturating_add(memory.0));
+    }
+
+    pub(crate) fn close_lease(&mut self, epoch: Epoch) {
+        if let Some(memory) = self.leases.remove(&epoch) {
+            self.memory_used.0 -= memory.0;
+        }
+    }
+
+    /// It ran out of memory: what it holds now is more than it can.
+    pub(crate) fn ran_out_of_memory(&mut self) {
+        let less = MemoryBytes(self.memory_used.0.saturating_sub(1));
+        self.shown.memory_max = Some(self.memory().min(less));
+    }
+
+    /// It did `work` in `wall` time, and well.
+    pub(crate) fn succeeded(&mut self, class: Class, work: Millis, wall: Millis) {
+        self.shown.pauses.remove(&class);
+        let latest = work.0.saturating_mul(1000) / wall.0.max(1);
+        let latest = latest.clamp(1, u64::from(SPEED_PERMILLE_MAX));
+        let past = u64::from(self.speed_permille());
+        let speed = (past * SPEED_PAST_WEIGHT + latest) / (SPEED_PAST_WEIGHT + 1);
+        self.shown.speed_permille = Some(speed.max(1) as u32);
+    }
+
+    /// It was not done with `work` in `wall` time: it is slower than that.
+    pub(crate) fn overran(&mut self, work: Millis, wall: Millis) {
+        let at_most = (work.0.saturating_mul(1000) / wall.0.max(1)).max(1);
+        let speed = u64::from(self.speed_permille()).min(at_most);
+        self.shown.speed_permille = Some(speed as u32);
+    }
+
+    /// Whether it could take a task of this kind if it were idle.
+    fn is_capable(&self, demand: &Demand) -> bool {
+        self.capability.kinds.contains(&demand.kind)
+            && demand.po2.is_none_or(|po2| po2 <= self.capability.po2_max)
+            && demand.cost.memory <= self.memory()
+    }
+
+    /// Where the node should stand.
+    pub(crate) fn standing(&self, demands: &Demands) -> Standing {
+        let capable: ClassSet =
+            Class::by_precedence().filter(|class| self.is_capable(demands.of(*class))).collect();
+        let is_waiting = self.open_requests > 0 && !self.is_silent;
+        let is_paused =
+            |class| self.shown.pauses.get(&class).is_some_and(|pause| pause.until.is_some());
+        let waiting = capable.iter().filter(|class| {
+            is_waiting && !is_paused(*class) && self.has_room(demands.of(*class).cost.memory)
+        });
+        Standing {
+            waiting: waiting.collect(),
+            capable,
+            speed_permille: self.speed_permille(),
+            slots: self.slots(),
+            memory: self.memory(),
+            kinds: TaskKind::ALL.map(|kind| self.capability.kinds.contains(&kind)),
+        }
+    }
+
+    /// Counts a failure of this class and pauses it until the time that `until` makes of the strikes.
+    pub(crate) fn pause(&mut self, class: Class, until: impl FnOnce(u32) -> Millis) -> Millis {
+        let pause = self.shown.pauses.entry(class).or_default();
+        pause.strikes = pause.strikes.saturating_add(1);
+        let until = until(pause.strikes);
+        pause.until = Some(until);
+        until
+    }
+
+    /// Ends the pauses that are over at `now`.
+    pub(crate) fn end_pauses(&mut self, now: Millis) {
+        for pause in self.shown.pauses.values_mut() {
+            pause.until = pause.until.filter(|until| *until > now);
+        }
+    }
+
+    /// The ends of the pauses that are not over.
+    pub(crate) fn pause_ends(&self) -> impl Iterator<Item = Millis> + '_ {
+        self.shown.pauses.values().filter_map(|pause| pause.until)
+    }
+}

@@ -1,0 +1,214 @@
+//! All nodes of a job, and which of them wait for which class of task.
+//!
+//! Every change of a node goes through [`Nodes::edit`], which then puts the node into the sets where it
+//! belongs. So "the fastest waiting node that can take this task now" is one look-up, whatever the number
+//! of nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use starling_types::{MemoryBytes, Millis, NodeId, TaskKind};
+
+use crate::{
+    Capability, WaitReason,
+    class::{CLASS_COUNT, Class, Demands},
+    node::{Node, SPEED_PERMILLE_MAX, Shown, Standing},
+};
+
+/// Departed nodes of which something is remembered: two for each node of a network of 30,000.
+const DEPARTED_NODES_MAX: usize = 65_536;
+
+/// All nodes of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct Nodes {
+    demands: Demands,
+    speed_assumed_permille: u32,
+    connected: BTreeMap<NodeId, Node>,
+    departed: BTreeMap<NodeId, Shown>,
+    /// Nodes that proved wrong. Each had its false result checked, so this grows no faster than results.
+    dismissed: BTreeSet<NodeId>,
+    /// By class, the nodes that would take a task now, slowest first.
+    waiting: [BTreeSet<(u32, NodeId)>; CLASS_COUNT],
+    /// By class, how many nodes could take a task if they were idle.
+    capable_count: [u32; CLASS_COUNT],
+    /// By the place of the kind in [`TaskKind::ALL`], the nodes that take it, by memory.
+    by_memory: [BTreeSet<(MemoryBytes, NodeId)>; TaskKind::ALL.len()],
+    /// When pauses end.
+    pause_ends: BTreeSet<(Millis, NodeId)>,
+    slot_count: u64,
+    /// The speeds of all slots together.
+    speed_permille: u64,
+}
+
+impl Nodes {
+    pub(crate) fn new(demands: Demands, speed_assumed_permille: u32) -> Self {
+        Self {
+            demands,
+            speed_assumed_permille,
+            connected: BTreeMap::new(),
+            departed: BTreeMap::new(),
+            dismissed: BTreeSet::new(),
+            waiting: std::array::from_fn(|_| BTreeSet::new()),
+            capable_count: [0; CLASS_COUNT],
+            by_memory: std::array::from_fn(|_| BTreeSet::new()),
+            pause_ends: BTreeSet::new(),
+            slot_count: 0,
+            speed_permille: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
+        self.connected.get(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.connected.iter().map(|(id, node)| (*id, node))
+    }
+
+    pub(crate) fn is_dismissed(&self, id: NodeId) -> bool {
+        self.dismissed.contains(&id)
+    }
+
+    /// Adds a node, or takes a new statement of one that is there.
+    pub(crate) fn join(&mut self, id: NodeId, mut capability: Capability) {
+        if capability.speed_permille == 0 {
+            capability.speed_permille = self.speed_assumed_permille;
+        }
+        capability.speed_permille = capability.speed_permille.clamp(1, SPEED_PERMILLE_MAX);
+        if !self.connected.contains_key(&id) {
+            let shown = self.departed.remove(&id).unwrap_or_default();
+            let node = Node::new(capability, shown);
+            self.pause_ends.extend(node.pause_ends().map(|until| (until, id)));
+            self.connected.insert(id, node);
+            self.relist(id);
+        } else {
+            self.edit(id, |node| node.restate(capability));
+        }
+    }
+
+    /// Removes a node, remembering what it has shown.
+    pub(crate) fn leave(&mut self, id: NodeId) -> Option<Node> {
+        let node = self.connected.remove(&id)?;
+        self.list(id, node.standing, Standing::default());
+        for until in node.pause_ends() {
+            self.pause_ends.remove(&(until, id));
+        }
+        if !node.shown.is_empty() {
+            self.departed.insert(id, node.shown.clone());
+            if self.departed.len() > DEPARTED_NODES_MAX {
+                self.departed.pop_first();
+            }
+        }
+        Some(node)
+    }
+
+    /// Removes a node for good.
+    pub(crate) fn dismiss(&mut self, id: NodeId) -> Option<Node> {
+        self.dismissed.insert(id);
+        let node = self.leave(id);
+        self.departed.remove(&id);
+        node
+    }
+
+    /// Changes a node, if it is connected, and lists it anew.
+    pub(crate) fn edit<R>(&mut self, id: NodeId, change: impl FnOnce(&mut Node) -> R) -> Option<R> {
+        let result = change(self.connected.get_mut(&id)?);
+        self.relist(id);
+        Some(result)
+    }
+
+    /// Gives a node nothing of `class` until the time that `until` makes of its strikes.
+    pub(crate) fn pause(&mut self, id: NodeId, class: Class, until: impl FnOnce(u32) -> Millis) {
+        if let Some(until) = self.edit(id, |node| node.pause(class, until)) {
+            self.pause_ends.insert((until, id));
+        }
+    }
+
+    /// Ends the pauses that are over at `now`.
+    pub(crate) fn end_pauses(&mut self, now: Millis) {
+        while let Some((_, id)) = self.pause_ends.first().copied().filter(|end| end.0 <= now) {
+            self.pause_ends.pop_first();
+            self.edit(id, |node| node.end_pauses(now));
+        }
+    }
+
+    /// When the next pause ends.
+    pub(crate) fn next_pause_end(&self) -> Option<Millis> {
+        self.pause_ends.first().map(|(until, _)| *until)
+    }
+
+    /// The nodes that would take a task of `class` now, fastest first.
+    pub(crate) fn waiting(&self, class: Class) -> impl Iterator<Item = NodeId> + '_ {
+        self.waiting[class.index()].iter().rev().map(|(_, id)| *id)
+    }
+
+    /// What is missing for a task of `class`; `None` when a connected node could take it, now or later.
+    pub(crate) fn missing_for(&self, class: Class) -> Option<WaitReason> {
+        if self.connected.is_empty() {
+            return Some(WaitReason::NoNodes);
+        }
+        if self.capable_count[class.index()] > 0 {
+            return None;
+        }
+        let demand = self.demands.of(class);
+        let of_kind =
+            TaskKind::ALL.iter().zip(&self.by_memory).find(|(kind, _)| **kind == demand.kind);
+        let best = of_kind.and_then(|(_, nodes)| nodes.last()).map(|(memory, _)| *memory);
+        Some(match (best, demand.po2) {
+            (None, _) => WaitReason::NoKind { kind: demand.kind },
+            (Some(best), Some(po2)) if best >= demand.cost.memory => {
+                WaitReason::SegmentTooLarge { po2 }
+            }
+            (Some(best), po2) => WaitReason::NotEnoughMemory {
+                kind: demand.kind,
+                po2,
+                needed: demand.cost.memory,
+                best,
+            },
+        })
+    }
+
+    /// How many slots there are, and how much reference-core work they do together in a second of wall
+    /// time, in milliseconds.
+    pub(crate) fn total_speed(&self) -> (u64, u64) {
+        (self.slot_count, self.speed_permille)
+    }
+
+    fn relist(&mut self, id: NodeId) {
+        let Some(node) = self.connected.get_mut(&id) else { return };
+        let new = node.standing(&self.demands);
+        let old = std::mem::replace(&mut node.standing, new);
+        self.list(id, old, new);
+    }
+
+    /// Moves a node from where it stood to where it stands now.
+    fn list(&mut self, id: NodeId, old: Standing, new: Standing) {
+        if old == new {
+            return;
+        }
+        for class in Class::by_precedence() {
+            let index = class.index();
+            let (was, is) = (old.waiting.contains(class), new.waiting.contains(class));
+            if was && (!is || old.speed_permille != new.speed_permille) {
+                self.waiting[index].remove(&(old.speed_permille, id));
+            }
+            if is {
+                self.waiting[index].insert((new.speed_permille, id));
+            }
+            self.capable_count[index] += u32::from(new.capable.contains(class));
+            self.capable_count[index] -= u32::from(old.capable.contains(class));
+        }
+        if (old.kinds, old.memory) != (new.kinds, new.memory) {
+            for (index, by_memory) in self.by_memory.iter_mut().enumerate() {
+                if old.kinds[index] {
+                    by_memory.remove(&(old.memory, id));
+                }
+                if new.kinds[index] {
+                    by_memory.insert((new.memory, id));
+                }
+            }
+        }
+        let speed = |at: Standing| u64::from(at.slots) * u64::from(at.speed_permille);
+        self.slot_count = self.slot_count + u64::from(new.slots) - u64::from(old.slots);
+        self.speed_permille = self.speed_permille + speed(new) - speed(old);
+    }
+}

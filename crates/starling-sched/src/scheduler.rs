@@ -1,0 +1,237 @@
+//! The state machine: what it holds, and how one event passes through it.
+//!
+//! An event is handled in four steps, always in this order: what the event itself changes; what time has
+//! ended; whether the job is done; and who gets work now. The steps are in the modules named after them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use starling_plan::Plan;
+use starling_types::{Millis, NodeId, TaskId};
+
+use crate::{
+    Action, Config, Event, IgnoreReason, JobFailure, RevokeReason, Status, WaitReason,
+    class::{CLASS_COUNT, Class, Demands},
+    holders::Holders,
+    lease::Leases,
+    nodes::Nodes,
+};
+
+/// The failures of one task that is not accepted yet.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    pub(crate) attempts: u32,
+    /// How many of its leases ran past their deadline.
+    pub(crate) deadlines_missed: u32,
+    /// The nodes that say it cannot be proved.
+    pub(crate) unprovable: BTreeSet<NodeId>,
+}
+
+/// Decides who proves what of one job. The crate's documentation has the rules.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    pub(crate) config: Config,
+    pub(crate) demands: Demands,
+    pub(crate) plan: Plan,
+    pub(crate) nodes: Nodes,
+    pub(crate) leases: Leases,
+    pub(crate) holders: Holders,
+    pub(crate) faults: BTreeMap<TaskId, Faults>,
+    /// By class, how many segments have no accepted receipt.
+    pub(crate) unproved: [u32; CLASS_COUNT],
+    pub(crate) waiting: Option<WaitReason>,
+    rng: ChaCha8Rng,
+    now: Millis,
+    is_over: bool,
+    actions: Vec<Action>,
+}
+
+impl Scheduler {
+    /// A scheduler for what is left of `plan`, in which nothing runs.
+    ///
+    /// `incarnation` is a number that no earlier run of this job's client used; it makes lease numbers
+    /// unique. `seed` is all the randomness there is.
+    pub fn new(config: Config, plan: Plan, incarnation: u32, seed: u64) -> Self {
+        let demands = Demands::new(plan.shape(), &config.cost);
+        let mut unproved = [0; CLASS_COUNT];
+        for (_, po2) in plan.unproved_segments() {
+            unproved[Class::of_leaf(po2).index()] += 1;
+        }
+        Self {
+            nodes: Nodes::new(demands.clone(), config.speed_assumed_permille),
+            leases: Leases::new(incarnation, config.copies_max, config.expired_leases_max),
+            holders: Holders::new(config.holders_max),
+            faults: BTreeMap::new(),
+            unproved,
+            waiting: None,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            now: Millis(0),
+            is_over: false,
+            actions: Vec::new(),
+            config,
+            demands,
+            plan,
+        }
+    }
+
+    /// Takes an event and says what to do, in order. `now` is the time on any clock that does not go
+    /// back; should it, the latest time stands.
+    pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        self.now = self.now.max(now);
+        if self.is_over {
+            return vec![Action::Ignored { reason: IgnoreReason::JobOver }];
+        }
+        self.apply(event);
+        self.pass_time();
+        self.finish_if_proved();
+        self.place();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When to send [`Event::Tick`] at the latest; `None` when time alone changes nothing.
+    pub fn next_wakeup(&self) -> Option<Millis> {
+        if self.is_over {
+            return None;
+        }
+        [self.leases.next_wakeup(), self.nodes.next_pause_end()].into_iter().flatten().min()
+    }
+
+    /// The plan, for its progress and the blobs that it still needs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether the job is proved or failed.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// A snapshot for people. It costs O(nodes): meant for a few times a second, not for every event.
+    pub fn status(&self) -> Status {
+        let busy = self.nodes.iter().filter(|(_, node)| !node.leases.is_empty());
+        Status {
+            node_count: self.nodes.iter().count(),
+            busy_node_count: busy.count(),
+            lease_count: self.leases.running_count(),
+            checking_count: self.leases.checking_count(),
+            progress: self.plan.progress(),
+            waiting: self.waiting,
+            eta_ms: self.eta(),
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::SegmentStored { index, po2, blob } => {
+                match self.plan.add_segment(index, po2, blob) {
+                    Ok(()) => self.unproved[Class::of_leaf(po2).index()] += 1,
+                    Err(error) => self.fail(error.into()),
+                }
+            }
+            Event::ExecutionEnded => {
+                if let Err(error) = self.plan.end_execution() {
+                    self.fail(error.into());
+                }
+            }
+            Event::NodeJoined { node, capability } => self.node_joined(node, capability),
+            Event::NodeLeft { node } => self.node_left(node),
+            Event::WorkRequested { node } => self.work_requested(node),
+            Event::RequestsWithdrawn { node } => self.requests_withdrawn(node),
+            Event::LeaseDeclined { node, epoch } => self.lease_declined(node, epoch),
+            Event::LeaseRenewed { node, epoch } => self.lease_renewed(node, epoch),
+            Event::ResultReported { node, epoch, blob } => self.result_reported(node, epoch, blob),
+            Event::ResultAccepted { epoch, blob } => self.result_accepted(epoch, blob),
+            Event::ResultRefused { epoch, reason } => self.result_refused(epoch, reason),
+            Event::ResultUnfetchable { epoch, reason } => self.result_unfetchable(epoch, reason),
+            Event::TaskFailed { node, epoch, failure } => self.task_failed(node, epoch, failure),
+            Event::Tick => {}
+        }
+    }
+
+    fn pass_time(&mut self) {
+        self.nodes.end_pauses(self.now);
+        self.leases.mark_late(self.now);
+        self.end_leases();
+    }
+
+    fn finish_if_proved(&mut self) {
+        if self.is_over {
+            return;
+        }
+        if let Some(outcome) = self.plan.outcome() {
+            self.end_job();
+            self.act(Action::JobProved { outcome });
+        }
+    }
+
+    /// Gives the job up.
+    pub(crate) fn fail(&mut self, reason: JobFailure) {
+        if !self.is_over {
+            self.end_job();
+            self.act(Action::JobFailed { reason });
+        }
+    }
+
+    fn end_job(&mut self) {
+        self.is_over = true;
+        let running: Vec<_> = self
+            .leases
+            .standing()
+            .filter(|(_, record)| record.is_running())
+            .map(|(epoch, record)| (epoch, record.node, record.task))
+            .collect();
+        for (epoch, node, task) in running {
+            self.close_lease(epoch);
+            self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::JobOver });
+        }
+        if self.waiting.take().is_some() {
+            self.act(Action::WaitingOver);
+        }
+    }
+
+    pub(crate) fn act(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    pub(crate) fn ignore(&mut self, reason: IgnoreReason) {
+        self.act(Action::Ignored { reason });
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// A length between `length` and a quarter more, so that nodes that failed together do not come back
+    /// together.
+    pub(crate) fn jittered(&mut self, length: Millis) -> Millis {
+        Millis(length.0.saturating_add(self.rng.next_u64() % (length.0 / 4 + 1)))
+    }
+
+    /// All work left at the speed of all slots; but no less than the joins still to be done one after the
+    /// other, after a largest leaf if one is left, at the speed of a mean slot.
+    fn eta(&self) -> Option<Millis> {
+        let (slots, speed) = self.nodes.total_speed();
+        if slots == 0 {
+            return None;
+        }
+        let progress = self.plan.progress();
+        let join = u128::from(self.config.cost.join.work.0);
+        let mut work = join * u128::from(progress.joins_left());
+        // Of the receipts left to join, each level of the tree leaves half.
+        let levels = u32::BITS - progress.joins_left().leading_zeros();
+        let mut chain = join * u128::from(levels);
+        let leaves = Class::by_precedence().filter(|class| self.unproved[class.index()] > 0);
+        for (nth, class) in leaves.enumerate() {
+            let each = u128::from(self.demands.of(class).cost.work.0);
+            work += each * u128::from(self.unproved[class.index()]);
+            chain += if nth == 0 { each } else { 0 };
+        }
+        let speed = u128::from(speed.max(1));
+        let spread = work * 1000 / speed;
+        let in_sequence = chain * 1000 * u128::from(slots) / speed;
+        Some(Millis(u64::try_from(spread.max(in_sequence)).unwrap_or(u64::MAX)))
+    }
+}

@@ -1,0 +1,150 @@
+//! Names and short ways to say things that both test programs use.
+#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used)]
+
+use starling_plan::{CostModel, Plan, PlanShape, TaskCost};
+use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
+use starling_types::{
+    BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+};
+
+/// A lift of po2 13 + i takes 100 * (i + 1) MiB and 10 * (i + 1) s; a join 100 MiB and 10 s.
+pub fn cost() -> CostModel {
+    let cost = |mib: u64, seconds: u64| TaskCost {
+        memory: MemoryBytes::from_mib(mib),
+        work: Millis(seconds * 1000),
+    };
+    CostModel {
+        prove: std::array::from_fn(|i| cost(100 * (i as u64 + 1), 10 * (i as u64 + 1))),
+        lift: cost(50, 0),
+        join: cost(100, 10),
+    }
+}
+
+pub fn config() -> Config {
+    Config { cost: cost(), deadline_min: Millis(30_000), ..Config::default() }
+}
+
+pub fn po2(value: u32) -> Po2 {
+    value.try_into().unwrap()
+}
+
+pub fn node(name: u8) -> NodeId {
+    NodeId([name; 32])
+}
+
+pub fn blob(name: u64) -> BlobRef {
+    let mut reference = [0; 32];
+    reference[..8].copy_from_slice(&name.to_be_bytes());
+    BlobRef { reference: Reference(reference), size_bytes: 1 }
+}
+
+pub fn capability(memory_mib: u64, speed_permille: u32) -> Capability {
+    Capability {
+        memory: MemoryBytes::from_mib(memory_mib),
+        kinds: TaskKind::ALL.into(),
+        po2_max: po2(24),
+        slots: 1,
+        speed_permille,
+    }
+}
+
+/// A scheduler at a time.
+pub struct Bench {
+    pub scheduler: Scheduler,
+    pub now: Millis,
+    segment_count: u32,
+}
+
+impl Bench {
+    /// A succinct job of which nothing is executed yet.
+    pub fn executing(config: Config) -> Self {
+        let scheduler = Scheduler::new(config, Plan::new(PlanShape::Succinct), 7, 0);
+        Self { scheduler, now: Millis(0), segment_count: 0 }
+    }
+
+    /// A succinct job with these segments, executed.
+    pub fn new(config: Config, po2s: &[u32]) -> Self {
+        let mut bench = Self::executing(config);
+        po2s.iter().for_each(|po2| drop(bench.segment(*po2)));
+        bench.tell(Event::ExecutionEnded);
+        bench
+    }
+
+    pub fn tell(&mut self, event: Event) -> Vec<Action> {
+        self.scheduler.handle(self.now, event)
+    }
+
+    pub fn segment(&mut self, value: u32) -> Vec<Action> {
+        let index = self.segment_count;
+        self.segment_count += 1;
+        self.tell(Event::SegmentStored { index, po2: po2(value), blob: blob(index.into()) })
+    }
+
+    /// Lets time pass, woken whenever the scheduler wants to be.
+    pub fn wait(&mut self, ms: u64) -> Vec<Action> {
+        let until = self.now + Millis(ms);
+        let mut actions = Vec::new();
+        while let Some(wakeup) = self.scheduler.next_wakeup().filter(|wakeup| *wakeup <= until) {
+            self.now = self.now.max(wakeup);
+            actions.extend(self.tell(Event::Tick));
+        }
+        self.now = until;
+        actions.extend(self.tell(Event::Tick));
+        actions
+    }
+
+    pub fn join(&mut self, name: u8, capability: Capability) -> Vec<Action> {
+        self.tell(Event::NodeJoined { node: node(name), capability })
+    }
+
+    pub fn ask(&mut self, name: u8) -> Vec<Action> {
+        self.tell(Event::WorkRequested { node: node(name) })
+    }
+
+    /// A node joins and asks for work; the lease that it gets.
+    pub fn enter(&mut self, name: u8, capability: Capability) -> Lease {
+        self.join(name, capability);
+        let actions = self.ask(name);
+        grant_to(name, &actions).unwrap_or_else(|| panic!("node {name} got nothing: {actions:?}"))
+    }
+
+    pub fn renew(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {
+        self.tell(Event::LeaseRenewed { node: node(name), epoch })
+    }
+
+    pub fn report(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {
+        let blob = blob(1000 + (epoch.0 & 0xffff));
+        self.tell(Event::ResultReported { node: node(name), epoch, blob })
+    }
+
+    pub fn accept(&mut self, epoch: Epoch) -> Vec<Action> {
+        self.tell(Event::ResultAccepted { epoch, blob: blob(1000 + (epoch.0 & 0xffff)) })
+    }
+
+    /// A node reports a result and it is good.
+    pub fn finish(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {
+        [self.report(name, epoch), self.accept(epoch)].concat()
+    }
+
+    pub fn fail(&mut self, name: u8, epoch: Epoch, class: FailureClass) -> Vec<Action> {
+        let failure = Failure { class, message: format!("{class:?} trouble") };
+        self.tell(Event::TaskFailed { node: node(name), epoch, failure })
+    }
+}
+
+pub fn grants(actions: &[Action]) -> Vec<(NodeId, Lease)> {
+    let grant = |action: &Action| match action {
+        Action::Grant { node, lease } => Some((*node, lease.clone())),
+        _ => None,
+    };
+    actions.iter().filter_map(grant).collect()
+}
+
+pub fn grant_to(name: u8, actions: &[Action]) -> Option<Lease> {
+    grants(actions).into_iter().find(|(to, _)| *to == node(name)).map(|(_, lease)| lease)
+}
+
+pub fn granted_tasks(actions: &[Action]) -> Vec<(u8, TaskId)> {
+    grants(actions).into_iter().map(|(to, lease)| (to.0[0], lease.task)).collect()
+}

@@ -1,0 +1,391 @@
+//! How leases live, end and come back, and what becomes of results and failures, rule by rule.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, node, po2};
+use starling_sched::{
+    Action, Capability, Config, Event, ExpiryReason, FailureClass, IgnoreReason, JobFailure, Lease,
+    RevokeReason, WaitReason,
+};
+use starling_types::{Epoch, MemoryBytes, Millis, SegmentRange, TaskId, TaskKind};
+
+const LIFT: TaskId = TaskId::Lift(0);
+
+/// One segment of 60 s, leased to node 1.
+fn leased() -> (Bench, Lease) {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    (bench, lease)
+}
+
+fn is_ready(bench: &Bench) -> bool {
+    bench.scheduler.plan().is_ready(Some(po2(18)))
+}
+
+fn ignored(reason: IgnoreReason) -> Vec<Action> {
+    vec![Action::Ignored { reason }]
+}
+
+#[test]
+fn an_expired_lease_requeues_its_task_once() {
+    let (mut bench, lease) = leased();
+    assert_eq!(bench.wait(19_999), []);
+    let actions = bench.wait(1);
+    let reason = ExpiryReason::Silence;
+    let expired = Action::Expired { node: node(1), epoch: lease.epoch, task: LIFT, reason };
+    assert_eq!(actions, [expired]);
+    assert!(is_ready(&bench));
+    bench.join(2, capability(600, 1000));
+    assert_eq!(granted_tasks(&bench.ask(2)), [(2, LIFT)]);
+    bench.join(3, capability(600, 1000));
+    assert_eq!(grants(&bench.ask(3)), [], "there is one task and it runs");
+}
+
+#[test]
+fn renewals_keep_a_lease_until_its_deadline() {
+    let (mut bench, lease) = leased();
+    for _ in 0..15 {
+        assert_eq!(bench.wait(15_000), []);
+        assert_eq!(bench.renew(1, lease.epoch), []);
+    }
+    let actions = bench.wait(15_000);
+    let (epoch, task) = (lease.epoch, LIFT);
+    assert_eq!(
+        actions,
+        [
+            Action::Expired { node: node(1), epoch, task, reason: ExpiryReason::DeadlinePassed },
+            Action::Revoke { node: node(1), epoch, task, reason: RevokeReason::DeadlinePassed },
+        ]
+    );
+    // It may have missed that: it is told again, and the lease does not come back.
+    let reason = RevokeReason::DeadlinePassed;
+    assert_eq!(bench.renew(1, epoch), [Action::Revoke { node: node(1), epoch, task, reason }]);
+}
+
+#[test]
+fn a_silent_node_gets_nothing_until_it_is_heard() {
+    let (mut bench, lease) = leased();
+    bench.ask(1);
+    bench.wait(20_000);
+    assert!(is_ready(&bench), "node 1 has asked but is silent");
+    let actions = bench.renew(1, Epoch(99));
+    assert_eq!(granted_tasks(&actions), [(1, LIFT)]);
+    assert_ne!(grant_to(1, &actions).unwrap().epoch, lease.epoch);
+}
+
+#[test]
+fn a_lease_that_expired_stands_again_when_its_node_is_heard_and_its_task_waits() {
+    let (mut bench, lease) = leased();
+    bench.wait(20_000);
+    let revived = Action::Revived { node: node(1), epoch: lease.epoch, task: LIFT };
+    assert_eq!(bench.renew(1, lease.epoch), [revived]);
+    assert!(!is_ready(&bench));
+    assert_eq!(bench.wait(19_999), []);
+}
+
+#[test]
+fn a_node_whose_task_others_do_by_now_is_told_to_stop() {
+    let mut bench = Bench::new(Config { copies_max: 1, ..config() }, &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    bench.wait(20_000);
+    let other = bench.enter(2, capability(600, 1000));
+    let (epoch, task) = (lease.epoch, LIFT);
+    let told = |reason| vec![Action::Revoke { node: node(1), epoch, task, reason }];
+    assert_eq!(bench.renew(1, epoch), told(RevokeReason::Replaced));
+    assert_eq!(bench.renew(2, other.epoch), []);
+}
+
+#[test]
+fn a_late_result_of_an_expired_lease_counts() {
+    let (mut bench, lease) = leased();
+    bench.wait(20_000);
+    let other = bench.enter(2, capability(600, 1000));
+    let actions = bench.report(1, lease.epoch);
+    assert!(matches!(actions[..], [Action::CheckResult { epoch, .. }] if epoch == lease.epoch));
+    let actions = bench.accept(lease.epoch);
+    let (epoch, task) = (other.epoch, LIFT);
+    let reason = RevokeReason::NotNeeded;
+    assert_eq!(actions[0], Action::Revoke { node: node(2), epoch, task, reason });
+    assert!(matches!(actions[1], Action::JobProved { .. }));
+}
+
+#[test]
+fn a_late_result_of_a_node_that_left_counts() {
+    let (mut bench, lease) = leased();
+    bench.tell(Event::NodeLeft { node: node(1) });
+    assert!(is_ready(&bench));
+    bench.join(1, capability(600, 1000));
+    assert!(matches!(bench.report(1, lease.epoch)[..], [Action::CheckResult { .. }]));
+    assert!(!is_ready(&bench), "nobody else need begin while it is checked");
+}
+
+#[test]
+fn after_the_first_valid_result_the_second_is_not_looked_at() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    bench.wait(20_000);
+    bench.join(2, capability(600, 1000));
+    let other = grant_to(2, &bench.ask(2)).unwrap();
+    assert_eq!(other.task, LIFT);
+    bench.finish(2, other.epoch);
+    let (epoch, task) = (lease.epoch, LIFT);
+    assert_eq!(bench.report(1, epoch), ignored(IgnoreReason::NotNeeded { epoch, task }));
+    let reason = RevokeReason::NotNeeded;
+    assert_eq!(bench.renew(1, epoch), [Action::Revoke { node: node(1), epoch, task, reason }]);
+}
+
+#[test]
+fn what_is_said_about_unknown_leases_or_by_the_wrong_node_changes_nothing() {
+    let (mut bench, lease) = leased();
+    bench.join(2, capability(600, 1000));
+    let epoch = Epoch(12345);
+    let unknown = ignored(IgnoreReason::UnknownLease { epoch });
+    assert_eq!(bench.renew(1, epoch), unknown);
+    assert_eq!(bench.report(1, epoch), unknown);
+    assert_eq!(bench.accept(epoch), unknown);
+    assert_eq!(bench.fail(1, epoch, FailureClass::Task), unknown);
+    assert_eq!(bench.tell(Event::LeaseDeclined { node: node(1), epoch }), unknown);
+    let reason = String::new();
+    assert_eq!(bench.tell(Event::ResultRefused { epoch, reason: reason.clone() }), unknown);
+    assert_eq!(bench.tell(Event::ResultUnfetchable { epoch, reason }), unknown);
+    let epoch = lease.epoch;
+    let wrong = ignored(IgnoreReason::NotTheHolder { epoch, node: node(2) });
+    assert_eq!(bench.renew(2, epoch), wrong);
+    assert_eq!(bench.report(2, epoch), wrong);
+    assert_eq!(bench.fail(2, epoch, FailureClass::Task), wrong);
+    assert_eq!(bench.accept(epoch), ignored(IgnoreReason::NotReported { epoch }));
+    let stranger = ignored(IgnoreReason::UnknownNode { node: node(9) });
+    assert_eq!(bench.ask(9), stranger);
+    assert_eq!(bench.tell(Event::NodeLeft { node: node(9) }), stranger);
+    bench.report(1, epoch);
+    assert_eq!(bench.report(1, epoch), ignored(IgnoreReason::AlreadyReported { epoch }));
+}
+
+#[test]
+fn a_declined_lease_is_no_failure() {
+    let mut bench = Bench::new(Config { task_attempts_max: 0, ..config() }, &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    let declined = Event::LeaseDeclined { node: node(1), epoch: lease.epoch };
+    assert_eq!(bench.tell(declined), []);
+    assert!(is_ready(&bench));
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, LIFT)]);
+}
+
+#[test]
+fn a_node_that_leaves_gives_its_task_back() {
+    let (mut bench, lease) = leased();
+    let actions = bench.tell(Event::NodeLeft { node: node(1) });
+    let reason = ExpiryReason::NodeLeft;
+    let expired = Action::Expired { node: node(1), epoch: lease.epoch, task: LIFT, reason };
+    assert_eq!(actions, [expired, Action::Waiting { reason: WaitReason::NoNodes }]);
+}
+
+#[test]
+fn a_checked_result_has_no_deadline_and_outlives_its_node() {
+    let (mut bench, lease) = leased();
+    bench.report(1, lease.epoch);
+    assert_eq!(bench.wait(10_000_000), []);
+    assert_eq!(bench.tell(Event::NodeLeft { node: node(1) }), []);
+    assert!(matches!(bench.accept(lease.epoch)[..], [Action::JobProved { .. }]));
+}
+
+#[test]
+fn a_node_that_reports_a_false_result_is_dismissed_and_loses_all_its_leases() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let liar = Capability { slots: 2, ..capability(1000, 1000) };
+    let first = bench.enter(1, liar.clone());
+    let second = grant_to(1, &bench.ask(1)).unwrap();
+    bench.report(1, first.epoch);
+    let reason = "seal does not verify".to_owned();
+    let refused = Event::ResultRefused { epoch: first.epoch, reason: reason.clone() };
+    let (epoch, task) = (second.epoch, second.task);
+    assert_eq!(
+        bench.tell(refused),
+        [
+            Action::Revoke { node: node(1), epoch, task, reason: RevokeReason::Dismissed },
+            Action::Dismiss { node: node(1), reason },
+            Action::Waiting { reason: WaitReason::NoNodes },
+        ]
+    );
+    assert_eq!(bench.scheduler.plan().unproved_segments().count(), 2);
+    let dismissed = ignored(IgnoreReason::DismissedNode { node: node(1) });
+    assert_eq!(bench.ask(1), dismissed);
+    assert_eq!(bench.report(1, second.epoch), dismissed);
+    assert!(matches!(bench.join(1, liar)[..], [Action::Dismiss { .. }]));
+    assert_eq!(bench.ask(1), dismissed);
+    assert_eq!(bench.enter(2, capability(1000, 1000)).task, first.task);
+}
+
+#[test]
+fn what_a_dismissed_node_proved_right_stays() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let first = bench.enter(1, capability(1000, 1000));
+    bench.ask(1);
+    let second = grant_to(1, &bench.finish(1, first.epoch)).unwrap();
+    bench.report(1, second.epoch);
+    bench.tell(Event::ResultRefused { epoch: second.epoch, reason: String::new() });
+    assert!(bench.scheduler.plan().is_accepted(first.task));
+    assert!(!bench.scheduler.plan().is_accepted(second.task));
+}
+
+#[test]
+fn a_result_that_cannot_be_fetched_sends_the_task_elsewhere_and_the_node_to_wait() {
+    let (mut bench, lease) = leased();
+    bench.report(1, lease.epoch);
+    bench.ask(1);
+    let reason = "connection lost".to_owned();
+    assert_eq!(bench.tell(Event::ResultUnfetchable { epoch: lease.epoch, reason }), []);
+    assert_eq!(granted_tasks(&bench.wait(999)), []);
+    assert_eq!(granted_tasks(&bench.wait(251)), [(1, LIFT)], "a second and up to a quarter");
+}
+
+#[test]
+fn each_failure_in_a_row_doubles_the_pause_up_to_the_longest() {
+    let config = Config { task_attempts_max: 100, ..config() };
+    let mut bench = Bench::new(config, &[18]);
+    let mut epoch = bench.enter(1, capability(600, 1000)).epoch;
+    for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        bench.fail(1, epoch, FailureClass::Node);
+        bench.ask(1);
+        assert_eq!(grants(&bench.wait(seconds * 1000 - 1)), [], "{seconds} s");
+        let actions = bench.wait(seconds * 250 + 1);
+        epoch = grant_to(1, &actions).unwrap_or_else(|| panic!("{seconds} s: nothing")).epoch;
+    }
+}
+
+#[test]
+fn a_node_that_ran_out_of_memory_is_not_asked_to_hold_as_much_again() {
+    let mut bench = Bench::new(Config { task_attempts_max: 0, ..config() }, &[18, 14]);
+    let lease = bench.enter(1, capability(600, 1000));
+    assert_eq!(lease.task, LIFT);
+    let actions = bench.fail(1, lease.epoch, FailureClass::Memory);
+    let waiting = WaitReason::NotEnoughMemory {
+        kind: TaskKind::Lift,
+        po2: Some(po2(18)),
+        needed: MemoryBytes::from_mib(600),
+        best: MemoryBytes(MemoryBytes::from_mib(600).0 - 1),
+    };
+    assert_eq!(actions, [Action::Waiting { reason: waiting }]);
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Lift(1))], "smaller tasks still fit");
+    // Coming back does not make it forgotten.
+    bench.tell(Event::NodeLeft { node: node(1) });
+    bench.join(1, capability(600, 1000));
+    assert_eq!(bench.scheduler.status().waiting, Some(waiting));
+    assert_eq!(bench.enter(2, capability(600, 1000)).task, LIFT);
+}
+
+#[test]
+fn an_input_that_could_not_be_had_is_fetched_from_the_client_next_time() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let leases = [1, 2].map(|name| bench.enter(name, capability(1000, 1000)));
+    bench.join(3, capability(1000, 1000));
+    bench.finish(1, leases[0].epoch);
+    bench.finish(2, leases[1].epoch);
+    let lease = grant_to(3, &bench.ask(3)).unwrap();
+    assert_eq!(lease.task, TaskId::Join(SegmentRange::new(0, 2).unwrap()));
+    assert_eq!(lease.inputs[0].holders, [node(1)]);
+    bench.fail(3, lease.epoch, FailureClass::Input);
+    bench.join(4, capability(1000, 1000));
+    let again = grant_to(4, &bench.ask(4)).unwrap();
+    assert!(again.inputs.iter().all(|input| input.holders.is_empty()));
+}
+
+#[test]
+fn a_task_that_three_nodes_call_unprovable_fails_the_job() {
+    let mut bench = Bench::new(config(), &[18]);
+    for name in 1..=3 {
+        let lease = bench.enter(name, capability(600, 1000));
+        let actions = bench.fail(name, lease.epoch, FailureClass::Task);
+        if name < 3 {
+            assert!(!bench.scheduler.is_over());
+            continue;
+        }
+        let message = "Task trouble".to_owned();
+        let nodes = (1..=3).map(node).collect();
+        let reason = JobFailure::TaskUnprovable { task: LIFT, message, nodes };
+        let said = "lift/0 cannot be proved: 3 nodes say so, the last: Task trouble";
+        assert_eq!(reason.to_string(), said);
+        assert_eq!(actions, [Action::JobFailed { reason }]);
+    }
+}
+
+#[test]
+fn one_node_saying_so_again_and_again_is_one_voice_but_not_heard_for_ever() {
+    let mut bench = Bench::new(config(), &[18]);
+    let mut epoch = bench.enter(1, capability(600, 1000)).epoch;
+    for attempts in 1..=11 {
+        let actions = bench.fail(1, epoch, FailureClass::Task);
+        if attempts == 11 {
+            let message = "Task trouble".to_owned();
+            let reason = JobFailure::TooManyAttempts { task: LIFT, attempts, message };
+            assert_eq!(actions, [Action::JobFailed { reason }]);
+            break;
+        }
+        bench.ask(1);
+        let wakeup = bench.scheduler.next_wakeup().unwrap();
+        epoch = grant_to(1, &bench.wait(wakeup.since(bench.now).0)).unwrap().epoch;
+    }
+    assert!(bench.scheduler.is_over());
+}
+
+#[test]
+fn silence_does_not_count_against_a_task() {
+    let mut bench = Bench::new(Config { task_attempts_max: 0, ..config() }, &[18]);
+    for name in 1..50 {
+        bench.enter(name, capability(600, 1000));
+        bench.wait(20_000);
+    }
+    assert!(!bench.scheduler.is_over());
+}
+
+#[test]
+fn a_deadline_is_set_by_what_the_node_has_shown() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    let boaster = bench.enter(1, capability(600, 1000));
+    for _ in 0..12 {
+        bench.wait(15_000);
+        bench.renew(1, boaster.epoch);
+    }
+    bench.finish(1, boaster.epoch);
+    // 60 s of work took 180 s: (3 * 1000 + 333) / 4 = 833 permille.
+    let lease = grant_to(1, &bench.ask(1)).unwrap();
+    assert_eq!(lease.deadline, Millis(60_000 * 1000 / 833 * 4));
+}
+
+#[test]
+fn after_a_missed_deadline_the_task_and_the_node_get_longer_ones() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    while bench.now < lease.deadline {
+        bench.renew(1, lease.epoch);
+        bench.wait(15_000);
+    }
+    // Others have twice the time for this task.
+    let other = bench.enter(2, capability(600, 1000));
+    assert_eq!((other.task, other.deadline), (LIFT, Millis(480_000)));
+    // The node did not do 60 s of work in 240 s: it is taken for four times slower, whatever the task.
+    bench.ask(1);
+    let next = grant_to(1, &bench.wait(2000)).unwrap();
+    assert_eq!((next.task, next.deadline), (TaskId::Lift(1), Millis(960_000)));
+}
+
+#[test]
+fn segments_out_of_order_fail_the_job() {
+    let mut bench = Bench::new(config(), &[18]);
+    let stored = Event::SegmentStored { index: 5, po2: po2(18), blob: blob(5) };
+    let actions = bench.tell(stored);
+    assert!(matches!(actions.last(), Some(Action::JobFailed { reason: JobFailure::Plan(_) })));
+}
+
+#[test]
+fn a_failed_job_takes_all_leases_back() {
+    let mut bench = Bench::new(Config { task_attempts_max: 0, ..config() }, &[18, 18]);
+    let first = bench.enter(1, capability(600, 1000));
+    let second = bench.enter(2, capability(600, 1000));
+    let actions = bench.fail(1, first.epoch, FailureClass::Node);
+    let (epoch, task) = (second.epoch, second.task);
+    let reason = RevokeReason::JobOver;
+    assert_eq!(actions[0], Action::Revoke { node: node(2), epoch, task, reason });
+    assert!(matches!(actions[1], Action::JobFailed { .. }));
+}

@@ -1,0 +1,270 @@
+//! Who gets which task, rule by rule.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, node, po2};
+use starling_plan::{Outcome, Plan, PlanShape};
+use starling_sched::{Action, Capability, Config, Event, IgnoreReason, Scheduler, WaitReason};
+use starling_types::{Epoch, MemoryBytes, Millis, SegmentRange, TaskId, TaskKind};
+
+fn join(start: u32, end: u32) -> TaskId {
+    TaskId::Join(SegmentRange::new(start, end).unwrap())
+}
+
+#[test]
+fn a_segment_goes_to_a_waiting_node_as_soon_as_it_is_stored() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    assert_eq!((lease.task, lease.po2, lease.split), (TaskId::Lift(0), Some(po2(18)), None));
+    assert_eq!((lease.memory, lease.renew_within), (MemoryBytes::from_mib(600), Millis(20_000)));
+    // 60 s of work, four times over.
+    assert_eq!(lease.deadline, Millis(240_000));
+}
+
+#[test]
+fn a_deadline_follows_the_speed_of_the_node_but_is_never_too_short() {
+    let mut bench = Bench::new(config(), &[18, 18, 18]);
+    assert_eq!(bench.enter(1, capability(600, 500)).deadline, Millis(480_000));
+    assert_eq!(bench.enter(2, capability(600, 100_000)).deadline, Millis(30_000));
+    // An unknown speed is taken for a quarter of the reference core.
+    assert_eq!(bench.enter(3, capability(600, 0)).deadline, Millis(960_000));
+}
+
+#[test]
+fn a_node_gets_no_work_unless_it_asks_and_one_lease_for_each_request() {
+    let mut bench = Bench::new(config(), &[13, 13, 13]);
+    let two_slots = Capability { slots: 2, ..capability(1000, 1000) };
+    assert_eq!(grants(&bench.join(1, two_slots)), []);
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Lift(0))]);
+    assert_eq!(granted_tasks(&bench.wait(1)), []);
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Lift(1))]);
+    // Both slots are taken: the request waits for one to be free.
+    assert_eq!(granted_tasks(&bench.ask(1)), []);
+    let first = Epoch(7 << 32 | 1);
+    assert_eq!(granted_tasks(&bench.report(1, first)), [(1, TaskId::Lift(2))]);
+}
+
+#[test]
+fn a_withdrawn_request_is_not_granted() {
+    let mut bench = Bench::executing(config());
+    bench.join(1, capability(1000, 1000));
+    bench.ask(1);
+    bench.tell(Event::RequestsWithdrawn { node: node(1) });
+    assert_eq!(grants(&bench.segment(13)), []);
+    // Joining anew voids requests as well: the node starts over.
+    let mut bench = Bench::executing(config());
+    bench.join(1, capability(1000, 1000));
+    bench.ask(1);
+    bench.join(1, capability(1000, 1000));
+    assert_eq!(grants(&bench.segment(13)), []);
+}
+
+#[test]
+fn the_memory_of_a_nodes_leases_never_exceeds_its_own() {
+    let mut bench = Bench::new(config(), &[15, 15, 14]);
+    let roomy = Capability { slots: 3, ..capability(550, 1000) };
+    bench.enter(1, roomy);
+    // 300 of 550 MiB are taken: the other leaf of 300 does not fit, the one of 200 does.
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Lift(2))]);
+    assert_eq!(granted_tasks(&bench.ask(1)), []);
+}
+
+#[test]
+fn kinds_and_po2s_that_a_node_does_not_take_are_not_offered() {
+    let mut bench = Bench::new(config(), &[13, 13, 16]);
+    let joiner = Capability { kinds: [TaskKind::Join].into(), ..capability(1000, 1000) };
+    bench.join(1, joiner);
+    assert_eq!(granted_tasks(&bench.ask(1)), []);
+    let small = Capability { po2_max: po2(15), ..capability(1000, 1000) };
+    let lease = bench.enter(2, small);
+    assert_eq!(lease.task, TaskId::Lift(0));
+    bench.ask(2);
+    assert_eq!(granted_tasks(&bench.finish(2, lease.epoch)), [(2, TaskId::Lift(1))]);
+    let last = Epoch(lease.epoch.0 + 1);
+    assert_eq!(granted_tasks(&bench.finish(2, last)), [(1, join(0, 2))], "lift/2 waits");
+}
+
+#[test]
+fn the_largest_leaf_goes_to_the_fastest_node() {
+    let mut bench = Bench::executing(config());
+    for (name, speed) in [(1, 500), (2, 2000), (3, 1000)] {
+        bench.join(name, capability(5000, speed));
+        bench.ask(name);
+    }
+    assert_eq!(granted_tasks(&bench.segment(20)), [(2, TaskId::Lift(0))]);
+    assert_eq!(granted_tasks(&bench.segment(14)), [(3, TaskId::Lift(1))]);
+    assert_eq!(granted_tasks(&bench.segment(14)), [(1, TaskId::Lift(2))]);
+    // Of what waits for a node, the largest goes first.
+    bench.segment(15);
+    bench.segment(16);
+    assert_eq!(bench.enter(4, capability(5000, 1)).task, TaskId::Lift(4));
+}
+
+#[test]
+fn a_join_prefers_a_node_that_holds_an_input() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let first = bench.enter(1, capability(1000, 1000));
+    let second = bench.enter(2, capability(1000, 1000));
+    bench.join(3, capability(1000, 1000));
+    bench.ask(3);
+    bench.tell(Event::NodeJoined { node: node(4), capability: capability(1000, 9000) });
+    bench.ask(4);
+    bench.finish(1, first.epoch);
+    bench.report(2, second.epoch);
+    bench.ask(1);
+    let actions = bench.accept(second.epoch);
+    assert_eq!(granted_tasks(&actions), [(1, join(0, 2))], "node 4 is faster but holds nothing");
+    let lease = grant_to(1, &actions).unwrap();
+    let holders: Vec<_> = lease.inputs.iter().map(|input| input.holders.clone()).collect();
+    assert_eq!(holders, [vec![], vec![node(2)]], "its own input need not be fetched");
+}
+
+#[test]
+fn the_user_is_told_once_what_a_ready_task_lacks_and_when_it_lacks_nothing() {
+    let waiting = |actions: &[Action]| {
+        let said = actions.iter().filter_map(|action| match action {
+            Action::Waiting { reason } => Some(Some(*reason)),
+            Action::WaitingOver => Some(None),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    let mut bench = Bench::executing(config());
+    assert_eq!(waiting(&bench.segment(18)), [Some(WaitReason::NoNodes)]);
+    assert_eq!(waiting(&bench.wait(1000)), []);
+    let joiner = Capability { kinds: [TaskKind::Join].into(), ..capability(9000, 1000) };
+    let no_kind = WaitReason::NoKind { kind: TaskKind::Lift };
+    assert_eq!(waiting(&bench.join(1, joiner)), [Some(no_kind)]);
+    let too_small = |best| WaitReason::NotEnoughMemory {
+        kind: TaskKind::Lift,
+        po2: Some(po2(18)),
+        needed: MemoryBytes::from_mib(600),
+        best: MemoryBytes::from_mib(best),
+    };
+    assert_eq!(waiting(&bench.join(2, capability(300, 1000))), [Some(too_small(300))]);
+    assert_eq!(waiting(&bench.join(3, capability(200, 1000))), []);
+    assert_eq!(waiting(&bench.tell(Event::NodeLeft { node: node(2) })), [Some(too_small(200))]);
+    let timid = Capability { po2_max: po2(17), ..capability(9000, 1000) };
+    let too_large = WaitReason::SegmentTooLarge { po2: po2(18) };
+    assert_eq!(waiting(&bench.join(4, timid)), [Some(too_large)]);
+    assert_eq!(bench.scheduler.status().waiting, Some(too_large));
+    // A node that could take it is enough, whether or not it has asked.
+    assert_eq!(waiting(&bench.join(5, capability(600, 1000))), [None]);
+    assert_eq!(waiting(&bench.ask(5)), []);
+}
+
+#[test]
+fn an_idle_node_backs_up_a_task_that_it_would_finish_first() {
+    let mut bench = Bench::new(config(), &[18]);
+    let slow = bench.enter(1, capability(600, 100));
+    bench.join(2, capability(600, 1000));
+    assert_eq!(grants(&bench.ask(2)), [], "the slow node has only begun");
+    // It should take 600 s; half of that must have passed.
+    let mut actions = Vec::new();
+    while bench.now < Millis(290_000) {
+        actions.extend(bench.wait(10_000));
+        bench.renew(1, slow.epoch);
+    }
+    assert_eq!(grants(&actions), [], "not before it has run for half its time");
+    let actions = bench.wait(10_000);
+    assert_eq!(granted_tasks(&actions), [(2, TaskId::Lift(0))]);
+    let backup = grant_to(2, &actions).unwrap();
+    assert_eq!(backup.inputs[0].holders, [node(1)]);
+    bench.join(3, capability(600, 1000));
+    assert_eq!(grants(&bench.ask(3)), [], "one backup is enough");
+    let actions = bench.finish(2, backup.epoch);
+    assert!(actions.iter().any(|action| matches!(action,
+        Action::Revoke { node: revoked, epoch, .. } if *revoked == node(1) && *epoch == slow.epoch)));
+}
+
+#[test]
+fn nobody_backs_up_what_the_holder_will_finish_first() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    bench.join(2, capability(600, 500));
+    bench.ask(2);
+    let mut actions = bench.wait(15_000);
+    for _ in 0..3 {
+        bench.renew(1, lease.epoch);
+        actions.extend(bench.wait(15_000));
+    }
+    assert_eq!(grants(&actions), []);
+}
+
+#[test]
+fn losing_a_backup_or_the_first_lease_leaves_the_task_with_the_other() {
+    for lost in [1, 2] {
+        let mut bench = Bench::new(config(), &[18]);
+        let slow = bench.enter(1, capability(600, 10));
+        while bench.now < Millis(3_000_000) {
+            bench.wait(15_000);
+            bench.renew(1, slow.epoch);
+        }
+        let backup = bench.enter(2, capability(600, 1000));
+        bench.tell(Event::NodeLeft { node: node(lost) });
+        assert_eq!(bench.scheduler.plan().progress().running, 1);
+        assert!(!bench.scheduler.plan().is_ready(Some(po2(18))));
+        let (name, epoch) = if lost == 1 { (2, backup.epoch) } else { (1, slow.epoch) };
+        let actions = bench.finish(name, epoch);
+        assert!(matches!(actions.last(), Some(Action::JobProved { .. })));
+    }
+}
+
+#[test]
+fn the_last_result_proves_the_job_and_then_nothing_is_heard() {
+    let mut bench = Bench::new(config(), &[13]);
+    let lease = bench.enter(1, capability(1000, 1000));
+    bench.report(1, lease.epoch);
+    let actions = bench.accept(lease.epoch);
+    let outcome = Outcome::Succinct(blob(1001));
+    assert_eq!(actions, [Action::JobProved { outcome }]);
+    let reason = IgnoreReason::JobOver;
+    assert_eq!(bench.ask(1), [Action::Ignored { reason }]);
+    assert_eq!(bench.scheduler.next_wakeup(), None);
+    assert!(bench.scheduler.is_over());
+}
+
+#[test]
+fn a_job_that_was_proved_before_is_delivered_at_the_first_event() {
+    let mut plan = Plan::new(PlanShape::Composite);
+    plan.add_segment(0, po2(18), blob(0)).unwrap();
+    plan.end_execution().unwrap();
+    plan.restore(TaskId::Prove(0), blob(9)).unwrap();
+    let mut scheduler = Scheduler::new(Config::default(), plan, 1, 0);
+    let outcome = Outcome::Composite(vec![blob(9)]);
+    assert_eq!(scheduler.handle(Millis(0), Event::Tick), [Action::JobProved { outcome }]);
+}
+
+#[test]
+fn lease_numbers_of_different_runs_differ() {
+    let mut epochs = std::collections::BTreeSet::new();
+    for incarnation in 0..3 {
+        let mut bench = Bench::executing(config());
+        bench.scheduler = Scheduler::new(config(), Plan::new(PlanShape::Succinct), incarnation, 0);
+        for name in 0..3 {
+            bench.segment(13);
+            let lease = bench.enter(name, capability(1000, 1000));
+            assert!(epochs.insert(lease.epoch), "{} was used before", lease.epoch);
+        }
+    }
+}
+
+#[test]
+fn the_status_counts_nodes_and_leases_and_estimates_what_is_left() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    assert_eq!(bench.scheduler.status().eta_ms, None);
+    let lease = bench.enter(1, capability(600, 1000));
+    // Two leaves of 60 s and a join of 10 s on one reference core.
+    assert_eq!(bench.scheduler.status().eta_ms, Some(Millis(130_000)));
+    for name in 2..12 {
+        bench.join(name, capability(600, 1000));
+    }
+    // However many nodes, a leaf and a join come one after the other.
+    assert_eq!(bench.scheduler.status().eta_ms, Some(Millis(70_000)));
+    bench.now = Millis(60_000);
+    bench.report(1, lease.epoch);
+    let status = bench.scheduler.status();
+    assert_eq!((status.node_count, status.busy_node_count), (11, 0));
+    assert_eq!((status.lease_count, status.checking_count), (0, 1));
+}

@@ -1,0 +1,96 @@
+//! The scheduler among nodes of all habits, in virtual time: faults first, then healing.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod world;
+
+use proptest::prelude::*;
+use starling_sched::{Config, Status};
+use starling_types::{Millis, Po2};
+use world::{HABITS, Habit, World, capability};
+
+/// Far more events than any of these jobs takes: reaching it means going round in circles.
+const EVENT_COUNT_MAX: usize = 200_000;
+
+/// The job is not given up however often a task fails: what is tested is that it converges.
+fn patient() -> Config {
+    Config { task_attempts_max: u32::MAX, task_failures_max: u32::MAX, ..common::config() }
+}
+
+#[derive(Debug, Clone)]
+struct Setting {
+    po2s: Vec<Po2>,
+    nodes: Vec<(Habit, u64, u32, u32)>,
+    heal_after_s: u64,
+    seed: u64,
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let po2s = proptest::collection::vec((13u32..=17).prop_map(common::po2), 1..12);
+    let node = (
+        proptest::sample::select(&HABITS[..]),
+        50u64..1000,
+        proptest::sample::select(&[50u32, 300, 1000, 4000][..]),
+        1u32..4,
+    );
+    let nodes = proptest::collection::vec(node, 0..12);
+    (po2s, nodes, 0u64..1200, any::<u64>()).prop_map(|(po2s, nodes, heal_after_s, seed)| Setting {
+        po2s,
+        nodes,
+        heal_after_s,
+        seed,
+    })
+}
+
+fn run(setting: &Setting) -> World {
+    let mut world = World::new(patient(), &setting.po2s, setting.seed);
+    for (name, (habit, memory_mib, speed, slots)) in (1..).zip(&setting.nodes) {
+        world.add(name, *habit, capability(*memory_mib, *speed, *slots));
+    }
+    world.run(Millis(setting.heal_after_s * 1000), EVENT_COUNT_MAX);
+    world.heal();
+    world.add(1000, Habit::Honest, capability(1000, 1000, 1));
+    let day = Millis(setting.heal_after_s * 1000 + 86_400_000);
+    world.run(day, world.event_count + EVENT_COUNT_MAX);
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn once_faults_stop_one_honest_node_finishes_any_job(setting in setting()) {
+        let world = run(&setting);
+        prop_assert_eq!(world.outcome, Some(World::whole(setting.po2s.len())));
+        // What is left is at most all tasks once, the patience for leases that stood when the faults
+        // stopped, and messages that were late by then.
+        let work: u64 = setting.po2s.iter().map(|po2| {
+            patient().cost.work_ms(starling_types::TaskKind::Lift, Some(*po2)).0 + 10_000
+        }).sum();
+        let patience = setting.po2s.len() as u64 * 1000 + 180_000;
+        let healed = Millis(setting.heal_after_s * 1000);
+        prop_assert!(
+            world.now.since(healed).0 <= 2 * work + patience,
+            "it took {} after healing, for {} of work", world.now.since(healed), Millis(work)
+        );
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_actions(setting in setting()) {
+        prop_assert_eq!(run(&setting).history, run(&setting).history);
+    }
+}
+
+#[test]
+fn many_nodes_share_many_segments() {
+    let po2s = vec![common::po2(15); 600];
+    let mut world = World::new(patient(), &po2s, 1);
+    for name in 0..300 {
+        world.add(name, HABITS[name as usize % 2], capability(1000, 1000, 1));
+    }
+    world.run(Millis(u64::MAX), EVENT_COUNT_MAX);
+    assert_eq!(world.outcome, Some(World::whole(600)));
+    let Status { progress, lease_count, checking_count, .. } = world.scheduler.status();
+    assert_eq!((progress.leaves_accepted, progress.joins_accepted), (600, 599));
+    assert_eq!((lease_count, checking_count), (0, 0));
+}

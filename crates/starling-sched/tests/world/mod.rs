@@ -1,0 +1,414 @@
+//! A made-up network in virtual time: nodes of several habits, a client shell that checks results, and
+//! messages that are late, doubled, out of order or lost. Everything comes from one seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use starling_plan::{Outcome, Plan, PlanShape};
+use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
+use starling_types::{
+    BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, SegmentRange, TaskId, TaskKind,
+};
+
+const HEARTBEAT: u64 = 5000;
+/// The last byte of a receipt's name says what is the matter with it.
+const FALSE: u8 = 1;
+const UNFETCHABLE: u8 = 2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habit {
+    Honest,
+    /// Ten times slower than it says.
+    Slow,
+    /// Takes a lease and is not heard for minutes; may come back with the result.
+    Silent,
+    /// Its connection goes down in the middle of a task.
+    Dying,
+    /// Reports false results.
+    Lying,
+    /// Its prover fails, in all ways.
+    Crashing,
+    /// Reports results and does not serve them.
+    Withholding,
+    /// Asks for work and declines it.
+    Declining,
+}
+
+pub const HABITS: [Habit; 8] = [
+    Habit::Honest,
+    Habit::Slow,
+    Habit::Silent,
+    Habit::Dying,
+    Habit::Lying,
+    Habit::Crashing,
+    Habit::Withholding,
+    Habit::Declining,
+];
+
+struct Peer {
+    habit: Habit,
+    capability: Capability,
+    is_connected: bool,
+    quiet_until: Millis,
+    running: BTreeMap<Epoch, Lease>,
+}
+
+#[derive(Debug, Clone)]
+enum Pending {
+    ToScheduler(Event),
+    Grant(NodeId, Lease),
+    Revoke(NodeId, Epoch),
+    Heartbeat(NodeId),
+    HalfDone(NodeId, Epoch),
+    Done(NodeId, Epoch),
+    Rejoin(NodeId),
+    Wakeup,
+}
+
+/// What the scheduler's own words imply: who works on what.
+#[derive(Default)]
+struct Ledger {
+    epochs: BTreeSet<Epoch>,
+    live: BTreeMap<Epoch, (NodeId, TaskId, MemoryBytes)>,
+    leases: BTreeMap<Epoch, (NodeId, TaskId, MemoryBytes)>,
+    accepted: BTreeSet<TaskId>,
+}
+
+pub struct World {
+    pub scheduler: Scheduler,
+    pub now: Millis,
+    pub outcome: Option<Outcome>,
+    /// Every action, for comparing runs.
+    pub history: Vec<Action>,
+    pub event_count: usize,
+    config: Config,
+    peers: BTreeMap<NodeId, Peer>,
+    queue: BTreeMap<(Millis, u64), Pending>,
+    sent_count: u64,
+    rng: ChaCha8Rng,
+    is_faulty: bool,
+    /// The earliest wake-up on its way.
+    wakeup_at: Option<Millis>,
+    ledger: Ledger,
+}
+
+fn receipt(range: SegmentRange, matter: u8) -> BlobRef {
+    let mut name = [0; 32];
+    name[..4].copy_from_slice(&range.start().to_be_bytes());
+    name[4..8].copy_from_slice(&range.end().to_be_bytes());
+    name[31] = matter;
+    BlobRef { reference: Reference(name), size_bytes: 1 }
+}
+
+pub fn node_id(name: u32) -> NodeId {
+    let mut id = [0; 32];
+    id[..4].copy_from_slice(&name.to_be_bytes());
+    NodeId(id)
+}
+
+pub fn capability(memory_mib: u64, speed_permille: u32, slots: u32) -> Capability {
+    Capability {
+        memory: MemoryBytes::from_mib(memory_mib),
+        kinds: TaskKind::ALL.into(),
+        po2_max: Po2::try_from(Po2::MAX).unwrap(),
+        slots,
+        speed_permille,
+    }
+}
+
+impl World {
+    /// A job of which a segment is executed every second.
+    pub fn new(config: Config, po2s: &[Po2], seed: u64) -> Self {
+        let mut world = Self {
+            scheduler: Scheduler::new(config.clone(), Plan::new(PlanShape::Succinct), 1, seed),
+            now: Millis(0),
+            outcome: None,
+            history: Vec::new(),
+            event_count: 0,
+            config,
+            peers: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            sent_count: 0,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            is_faulty: true,
+            wakeup_at: None,
+            ledger: Ledger::default(),
+        };
+        for (index, po2) in (0..).zip(po2s) {
+            let mut name = [0xff; 32];
+            name[..4].copy_from_slice(&u32::to_be_bytes(index));
+            let blob = BlobRef { reference: Reference(name), size_bytes: 1 };
+            let stored = Event::SegmentStored { index, po2: *po2, blob };
+            world.push(u64::from(index) * 1000, Pending::ToScheduler(stored));
+        }
+        let end = po2s.len() as u64 * 1000;
+        world.push(end, Pending::ToScheduler(Event::ExecutionEnded));
+        world
+    }
+
+    pub fn add(&mut self, name: u32, habit: Habit, capability: Capability) {
+        let id = node_id(name);
+        let running = BTreeMap::new();
+        let quiet_until = Millis(0);
+        let peer = Peer { habit, capability, is_connected: false, quiet_until, running };
+        self.peers.insert(id, peer);
+        let delay = self.dice(3000);
+        self.push(delay, Pending::Rejoin(id));
+    }
+
+    /// From now on no message is lost or late, and all nodes are gone.
+    pub fn heal(&mut self) {
+        self.is_faulty = false;
+        for id in std::mem::take(&mut self.peers).into_keys() {
+            self.push(0, Pending::ToScheduler(Event::NodeLeft { node: id }));
+        }
+    }
+
+    /// Lets the world run until the outcome, the time or the count of events is reached.
+    pub fn run(&mut self, until: Millis, event_count_max: usize) {
+        while self.outcome.is_none() && self.event_count < event_count_max {
+            let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until)
+            else {
+                break;
+            };
+            self.now = entry.key().0;
+            let pending = entry.remove();
+            self.step(pending);
+            self.event_count += 1;
+        }
+    }
+
+    fn dice(&mut self, sides: u64) -> u64 {
+        self.rng.next_u64() % sides
+    }
+
+    fn push(&mut self, delay: u64, pending: Pending) {
+        self.sent_count += 1;
+        self.queue.insert((self.now + Millis(delay), self.sent_count), pending);
+    }
+
+    /// Sends something over a network that may lose, double and delay it.
+    fn send(&mut self, pending: Pending) {
+        let copies = match self.dice(20) {
+            0 if self.is_faulty => 0,
+            1 | 2 if self.is_faulty => 2,
+            _ => 1,
+        };
+        for _ in 0..copies {
+            let is_late = self.is_faulty && self.dice(20) == 0;
+            let delay = if is_late { self.dice(60_000) } else { self.dice(200) };
+            self.push(delay, pending.clone());
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.send(Pending::ToScheduler(event));
+    }
+
+    fn step(&mut self, pending: Pending) {
+        match pending {
+            Pending::ToScheduler(event) => self.deliver(event),
+            Pending::Wakeup => self.deliver(Event::Tick),
+            Pending::Grant(id, lease) => self.take_lease(id, lease),
+            Pending::Revoke(id, epoch) => {
+                if let Some(peer) = self.peers.get_mut(&id)
+                    && peer.running.remove(&epoch).is_some()
+                {
+                    self.tell(Event::WorkRequested { node: id });
+                }
+            }
+            Pending::Heartbeat(id) => self.beat(id),
+            Pending::HalfDone(id, epoch) => self.trouble(id, epoch),
+            Pending::Done(id, epoch) => self.done(id, epoch),
+            Pending::Rejoin(id) => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.is_connected = true;
+                    let capability = peer.capability.clone();
+                    self.push(0, Pending::ToScheduler(Event::NodeJoined { node: id, capability }));
+                    self.push(1, Pending::Heartbeat(id));
+                }
+            }
+        }
+    }
+
+    fn beat(&mut self, id: NodeId) {
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.is_connected) else { return };
+        if peer.quiet_until <= self.now {
+            let has_slot = (peer.running.len() as u32) < peer.capability.slots;
+            for epoch in peer.running.keys().copied().collect::<Vec<_>>() {
+                self.tell(Event::LeaseRenewed { node: id, epoch });
+            }
+            if has_slot {
+                self.tell(Event::WorkRequested { node: id });
+            }
+        }
+        self.push(HEARTBEAT, Pending::Heartbeat(id));
+    }
+
+    fn take_lease(&mut self, id: NodeId, lease: Lease) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_connected) else { return };
+        let epoch = lease.epoch;
+        let used: u64 = peer.running.values().map(|lease| lease.memory.0).sum();
+        let is_full = peer.running.len() as u32 >= peer.capability.slots
+            || used + lease.memory.0 > peer.capability.memory.0;
+        if is_full || peer.habit == Habit::Declining {
+            return self.tell(Event::LeaseDeclined { node: id, epoch });
+        }
+        let slowness = if peer.habit == Habit::Slow { 10 } else { 1 };
+        let work = self.config.cost.work_ms(lease.task.kind(), lease.po2).0;
+        let wall = work * 1000 / u64::from(peer.capability.speed_permille) * slowness;
+        if peer.habit == Habit::Silent {
+            peer.quiet_until = self.now + Millis(120_000);
+        }
+        peer.running.insert(epoch, lease);
+        self.push(wall / 2, Pending::HalfDone(id, epoch));
+        self.push(wall, Pending::Done(id, epoch));
+    }
+
+    fn trouble(&mut self, id: NodeId, epoch: Epoch) {
+        let die = self.dice(8) as usize;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(lease) = peer.running.get(&epoch) else { return };
+        let range = lease.task.range();
+        match peer.habit {
+            Habit::Dying => {
+                peer.is_connected = false;
+                peer.running.clear();
+                self.push(0, Pending::ToScheduler(Event::NodeLeft { node: id }));
+                let away = 10_000 + self.dice(60_000);
+                self.push(away, Pending::Rejoin(id));
+            }
+            Habit::Crashing => {
+                use FailureClass::{Input, Memory, Node, Task};
+                peer.running.remove(&epoch);
+                let class = [Node, Node, Node, Input, Input, Task, Task, Memory][die];
+                let failure = Failure { class, message: "crashed".to_owned() };
+                self.tell(Event::TaskFailed { node: id, epoch, failure });
+            }
+            Habit::Lying => {
+                peer.running.remove(&epoch);
+                self.tell(Event::ResultReported { node: id, epoch, blob: receipt(range, FALSE) });
+            }
+            _ => {}
+        }
+    }
+
+    fn done(&mut self, id: NodeId, epoch: Epoch) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(lease) = peer.running.remove(&epoch) else { return };
+        let matter = if peer.habit == Habit::Withholding { UNFETCHABLE } else { 0 };
+        let blob = receipt(lease.task.range(), matter);
+        self.tell(Event::ResultReported { node: id, epoch, blob });
+        self.tell(Event::WorkRequested { node: id });
+    }
+
+    fn deliver(&mut self, event: Event) {
+        let actions = self.scheduler.handle(self.now, event.clone());
+        self.ledger.note(&event, &actions);
+        for action in &actions {
+            self.act(action.clone());
+        }
+        // Only a lease that begins can break a bound.
+        let begins =
+            |action: &Action| matches!(action, Action::Grant { .. } | Action::Revived { .. });
+        if actions.iter().any(begins) {
+            self.ledger.check(&self.peers, &self.config);
+        }
+        if let Some(wakeup) = self.scheduler.next_wakeup() {
+            assert!(wakeup > self.now, "a wakeup that is due should have been handled");
+            if self.wakeup_at.is_none_or(|at| at <= self.now || wakeup < at) {
+                self.wakeup_at = Some(wakeup);
+                self.push(wakeup.since(self.now).0, Pending::Wakeup);
+            }
+        }
+        self.history.extend(actions);
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Grant { node, lease } => self.send(Pending::Grant(node, lease)),
+            Action::Revoke { node, epoch, .. } => self.send(Pending::Revoke(node, epoch)),
+            Action::CheckResult { epoch, task, blob, .. } => {
+                let event = if blob == receipt(task.range(), 0) {
+                    Event::ResultAccepted { epoch, blob }
+                } else if blob == receipt(task.range(), UNFETCHABLE) {
+                    Event::ResultUnfetchable { epoch, reason: "withheld".to_owned() }
+                } else {
+                    Event::ResultRefused { epoch, reason: "false".to_owned() }
+                };
+                let delay = 10 + self.dice(500);
+                self.push(delay, Pending::ToScheduler(event));
+            }
+            Action::JobProved { outcome } => self.outcome = Some(outcome),
+            Action::JobFailed { reason } => panic!("the job failed: {reason}"),
+            _ => {}
+        }
+    }
+
+    /// The receipt that the job must end in.
+    pub fn whole(segment_count: usize) -> Outcome {
+        let whole = SegmentRange::new(0, segment_count as u32).unwrap();
+        Outcome::Succinct(receipt(whole, 0))
+    }
+}
+
+impl Ledger {
+    fn note(&mut self, event: &Event, actions: &[Action]) {
+        match event {
+            Event::LeaseDeclined { node, epoch } | Event::TaskFailed { node, epoch, .. }
+                if self.live.get(epoch).is_some_and(|lease| lease.0 == *node) =>
+            {
+                self.live.remove(epoch);
+            }
+            Event::ResultAccepted { epoch, .. }
+                if !matches!(actions.first(), Some(Action::Ignored { .. })) =>
+            {
+                let task = self.leases[epoch].1;
+                assert!(self.accepted.insert(task), "{task} was accepted twice");
+            }
+            _ => {}
+        }
+        for action in actions {
+            match action {
+                Action::Grant { node, lease } => {
+                    assert!(self.epochs.insert(lease.epoch), "{} was used before", lease.epoch);
+                    let is_accepted = self.accepted.contains(&lease.task);
+                    assert!(!is_accepted, "{} has a result", lease.task);
+                    let entry = (*node, lease.task, lease.memory);
+                    self.leases.insert(lease.epoch, entry);
+                    self.live.insert(lease.epoch, entry);
+                }
+                Action::Revived { epoch, .. } => {
+                    self.live.insert(*epoch, self.leases[epoch]);
+                }
+                Action::Expired { epoch, .. }
+                | Action::Revoke { epoch, .. }
+                | Action::CheckResult { epoch, .. } => {
+                    self.live.remove(epoch);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn check(&self, peers: &BTreeMap<NodeId, Peer>, config: &Config) {
+        let mut by_node: BTreeMap<NodeId, (u32, u64)> = BTreeMap::new();
+        let mut by_task: BTreeMap<TaskId, u32> = BTreeMap::new();
+        for (node, task, memory) in self.live.values() {
+            let held = by_node.entry(*node).or_default();
+            *held = (held.0 + 1, held.1 + memory.0);
+            *by_task.entry(*task).or_default() += 1;
+        }
+        for (node, (count, memory)) in by_node {
+            let Some(peer) = peers.get(&node) else { continue };
+            assert!(count <= peer.capability.slots, "{node:?} holds {count} leases");
+            assert!(memory <= peer.capability.memory.0, "{node:?} holds {memory} bytes");
+        }
+        for (task, copies) in by_task {
+            assert!(copies <= config.copies_max, "{task} has {copies} leases");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The last step to a Groth16 receipt, through RISC Zero's own path: a Docker image with its prover.
+
+use std::process::{Command, Stdio};
+
+use risc0_zkvm::{ProverOpts, Receipt, get_prover_server};
+use thiserror::Error;
+
+use crate::panic;
+
+/// Why there is no Groth16 receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Groth16Error {
+    /// This machine cannot make one.
+    #[error("a groth16 receipt cannot be made here: {}; ask for --receipt-kind succinct, or run this step on another machine", missing.join("; "))]
+    Unavailable {
+        /// What is missing, each in a few words.
+        missing: Vec<String>,
+    },
+    /// The prover failed.
+    #[error("compressing to groth16 failed: {reason}")]
+    Failed {
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// Whether this machine can make Groth16 receipts.
+///
+/// # Errors
+/// Everything that is missing, not only the first.
+pub fn check_support() -> Result<(), Groth16Error> {
+    let mut missing = Vec::new();
+    if !cfg!(target_arch = "x86_64") {
+        missing.push(format!("the prover runs on x86-64 only, this is {}", std::env::consts::ARCH));
+    }
+    match docker(&["--version"]) {
+        Err(reason) => missing.push(format!("docker is not installed ({reason})")),
+        Ok(()) => {
+            if let Err(reason) = docker(&["info", "--format", "{{.ServerVersion}}"]) {
+                missing.push(format!("the docker daemon does not answer ({reason})"));
+            }
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Groth16Error::Unavailable { missing }) }
+}
+
+fn docker(args: &[&str]) -> Result<(), String> {
+    let output = Command::new("docker")
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(stderr.lines().next().unwrap_or("no message").chars().take(200).collect())
+}
+
+/// Compresses a succinct receipt. Takes minutes and several GiB; call it off the event loop.
+///
+/// # Errors
+/// [`Groth16Error`] says what is missing on this machine, or what failed.
+pub fn compress_groth16(receipt: &Receipt) -> Result<Receipt, Groth16Error> {
+    check_support()?;
+    // The stock path unwraps inside, so a panic is a failure like any other.
+    panic::catch(|| {
+        let opts = ProverOpts::groth16().with_dev_mode(false);
+        get_prover_server(&opts)?.compress(&opts, receipt)
+    })
+    .map_err(|reason| Groth16Error::Failed { reason })?
+    .map_err(|error| Groth16Error::Failed { reason: format!("{error:#}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_together() {
+        let missing = vec!["docker is not installed".into(), "this is aarch64".into()];
+        let shown = Groth16Error::Unavailable { missing }.to_string();
+        assert!(shown.contains("docker is not installed; this is aarch64"), "{shown}");
+        assert!(shown.contains("--receipt-kind succinct"), "{shown}");
+    }
+}

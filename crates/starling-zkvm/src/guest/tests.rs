@@ -1,0 +1,84 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::testing::{damaged, guest, guest_bytes, halting_guest, tiny};
+
+fn halting_elf() -> Vec<u8> {
+    tiny::elf(1, 0)
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    Guest::parse(bytes.to_vec()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_shipped_guest_has_the_image_id_that_risc0_computes() {
+    let guest = guest("sha-chain.bin");
+    assert_eq!(guest.image_id(), risc0_zkvm::compute_image_id(guest.bytes()).unwrap());
+    assert_eq!(guest.kernel_elf_bytes(), V1COMPAT_ELF.len());
+    assert_eq!(halting_guest().entry(), 0x0020_0800);
+}
+
+#[test]
+fn a_file_that_is_no_guest_is_told_what_it_is() {
+    assert_eq!(Guest::parse(Vec::new()).unwrap_err(), GuestError::Empty);
+    let bare = refusal(&halting_elf());
+    assert!(bare.contains("RISC-V ELF without its kernel"), "{bare}");
+    assert!(bare.contains("cargo risczero build"), "{bare}");
+    assert!(refusal(b"\x7fELF\x02\x01").contains("an ELF for another machine"));
+    assert!(refusal(b"{\"n\": 3}\n").contains("text"));
+    assert!(refusal(&[0xff; 64]).contains("something else"));
+    assert!(refusal(b"R0").contains("cut off"));
+}
+
+#[test]
+fn every_cut_of_a_guest_is_refused_as_cut_off() {
+    let bytes = guest_bytes("sha-chain.bin");
+    for cut in damaged(&bytes, 200, 0).skip(1) {
+        let error = Guest::parse(cut).unwrap_err();
+        assert!(matches!(error, GuestError::Truncated { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_guest_never_panics() {
+    let bytes = ProgramBinary::new(&halting_elf(), V1COMPAT_ELF).encode();
+    let user_end = bytes.len() - V1COMPAT_ELF.len();
+    for at in 0..user_end {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            // A flipped bit of the code is another guest; anything else must be an error, not a panic.
+            let _ = Guest::parse(flipped);
+        }
+    }
+}
+
+#[test]
+fn another_kernel_is_refused() {
+    let mut kernel = V1COMPAT_ELF.to_vec();
+    *kernel.last_mut().unwrap() ^= 1;
+    let error = refusal(&ProgramBinary::new(&halting_elf(), &kernel).encode());
+    assert!(error.contains("another kernel"), "{error}");
+}
+
+#[test]
+fn another_abi_or_format_is_refused() {
+    let good = ProgramBinary::new(&halting_elf(), V1COMPAT_ELF).encode();
+    let mut format = good.clone();
+    format[4] = 2;
+    assert!(refusal(&format).contains("binary format 2"));
+    let mut newer = ProgramBinary::new(&[1], V1COMPAT_ELF);
+    newer.header.abi_version.major = 2;
+    let error = refusal(&newer.encode());
+    assert!(error.contains("V1Compat 2.0.0"), "{error}");
+}
+
+#[test]
+fn a_program_that_asks_for_gigabytes_is_refused_before_they_are_allocated() {
+    let mut elf = halting_elf();
+    // `p_memsz` of the only program header.
+    elf[52 + 20..52 + 24].copy_from_slice(&0xb000_0000_u32.to_le_bytes());
+    let error = refusal(&ProgramBinary::new(&elf, V1COMPAT_ELF).encode());
+    assert!(error.contains("2952790016 bytes of initialised memory"), "{error}");
+}

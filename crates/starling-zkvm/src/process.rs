@@ -1,0 +1,385 @@
+//! The parent's side of a prover child: starts it when needed, gives it one task at a time, kills it when
+//! it overstays, and says what became of it.
+//!
+//! The child stays between tasks, since starting costs it the loading of recursion programs. A future of
+//! [`ProverProcess::run`] that is dropped takes the child with it: a revoked lease stops burning the CPU
+//! at once.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use starling_types::{MemoryBytes, Po2, TaskId};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    FailureClass, ZKVM_VERSION,
+    protocol::{Answer, Configure, LINE_BYTES_MAX, Proved, Ready, Request},
+};
+
+/// How long a child may take to say that it is ready: loading a binary of 100 MB from a slow disk.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a child that closed its pipe may take to be gone, and its last words to arrive.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How to start a prover child.
+#[derive(Debug, Clone)]
+pub struct ProverConfig {
+    /// The executable, usually the running one.
+    pub program: PathBuf,
+    /// Arguments that make it call [`crate::prover::serve`].
+    pub args: Vec<String>,
+    /// What its memory may grow to (see [`crate::prover`] for where this is enforced).
+    pub memory_limit: Option<MemoryBytes>,
+    /// How many threads it proves with; all cores when absent.
+    pub threads: Option<u32>,
+    /// How much of its stderr is kept for reports of its death.
+    pub stderr_tail_bytes: usize,
+    /// Whether it stays between tasks. It holds some hundred MiB then, and saves seconds.
+    pub keep_warm: bool,
+}
+
+impl ProverConfig {
+    /// Bytes of stderr that tell a panic message with its surroundings.
+    pub const STDERR_TAIL_BYTES: usize = 4 << 10;
+
+    /// A warm child on all cores without a memory limit.
+    pub fn new(program: impl Into<PathBuf>, args: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            program: program.into(),
+            args: args.into_iter().collect(),
+            memory_limit: None,
+            threads: None,
+            stderr_tail_bytes: Self::STDERR_TAIL_BYTES,
+            keep_warm: true,
+        }
+    }
+}
+
+/// A task with its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// What to prove.
+    pub task: TaskId,
+    /// One segment blob for prove and lift; two receipt blobs for a join, left first.
+    pub inputs: Vec<PathBuf>,
+    /// Where the receipt blob goes. It appears whole or not at all.
+    pub output: PathBuf,
+    /// The largest segment to take, as leased.
+    pub po2_max: Po2,
+}
+
+/// What a finished task cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkReport {
+    /// Time to prove the segment; zero for joins.
+    pub prove_ms: u64,
+    /// Time to lift; zero for other kinds.
+    pub lift_ms: u64,
+    /// Time to join; zero for other kinds.
+    pub join_ms: u64,
+    /// The child's peak of resident memory during the task, where the system tells.
+    pub peak_memory: Option<MemoryBytes>,
+}
+
+/// Why a task was not proved.
+#[derive(Debug, Error)]
+pub enum ProveFailure {
+    /// The child did not start.
+    #[error("cannot start the prover {program}: {source}")]
+    Spawn {
+        /// What was to be started.
+        program: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What was started is no prover of this release.
+    #[error("{program} is no prover of this release: {detail}")]
+    NotProver {
+        /// What was started.
+        program: PathBuf,
+        /// What it did instead.
+        detail: String,
+    },
+    /// The child needed more memory than it may have, or than there is.
+    #[error("the prover ran out of memory{}: {detail}", limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default())]
+    OutOfMemory {
+        /// The limit it had.
+        limit: Option<MemoryBytes>,
+        /// How it shows.
+        detail: String,
+    },
+    /// The child died.
+    #[error("the prover died ({status}): {stderr_tail}")]
+    Crashed {
+        /// Exit code or signal.
+        status: String,
+        /// The end of what it printed.
+        stderr_tail: String,
+    },
+    /// The child took too long and was killed.
+    #[error("the prover was stopped after {} s: the task's deadline has passed", after.as_secs())]
+    Deadline {
+        /// The time it was given.
+        after: Duration,
+    },
+    /// The child looked at the task and declined.
+    #[error("{message}")]
+    Refused {
+        /// Who should try again.
+        class: FailureClass,
+        /// The child's reason.
+        message: String,
+    },
+}
+
+impl ProveFailure {
+    /// Who should try again. A crash or lack of memory is this machine's until others report the same.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Refused { class, .. } => *class,
+            _ => FailureClass::Internal,
+        }
+    }
+}
+
+/// A prover child, started when the first task comes.
+#[derive(Debug)]
+pub struct ProverProcess {
+    config: ProverConfig,
+    idle: Option<Running>,
+    next_id: u64,
+}
+
+impl ProverProcess {
+    /// A child that will be started by the first [`Self::run`].
+    pub fn new(config: ProverConfig) -> Self {
+        Self { config, idle: None, next_id: 0 }
+    }
+
+    /// Proves one task. Dropping the future kills the child; the next call starts another.
+    ///
+    /// # Errors
+    /// [`ProveFailure`]; after any but [`ProveFailure::Refused`] the child is gone.
+    pub async fn run(
+        &mut self,
+        work: &Work,
+        deadline: Duration,
+    ) -> Result<WorkReport, ProveFailure> {
+        // Taken out, so that a dropped future drops it, and with it kills it.
+        let running = self.idle.take();
+        self.next_id += 1;
+        let request = Request {
+            id: self.next_id,
+            task: work.task.to_string(),
+            inputs: work.inputs.clone(),
+            output: work.output.clone(),
+            po2_max: work.po2_max,
+        };
+        let attempt = async {
+            let mut running = match running.and_then(Running::if_alive) {
+                Some(running) => running,
+                None => Running::start(&self.config).await?,
+            };
+            match running.exchange(&request).await {
+                Some(answer) => Ok((running, answer)),
+                None => Err(running.obituary(self.config.memory_limit).await),
+            }
+        };
+        let (running, answer) = timeout(deadline, attempt)
+            .await
+            .unwrap_or(Err(ProveFailure::Deadline { after: deadline }))?;
+        if self.config.keep_warm {
+            self.idle = Some(running);
+        }
+        match (answer.ok, answer.error) {
+            (Some(Proved { prove_ms, lift_ms, join_ms, peak_memory }), None) => {
+                Ok(WorkReport { prove_ms, lift_ms, join_ms, peak_memory })
+            }
+            (_, Some(failed)) => {
+                Err(ProveFailure::Refused { class: failed.class, message: failed.message })
+            }
+            (None, None) => Err(ProveFailure::Refused {
+                class: FailureClass::Internal,
+                message: "the prover answered nothing".into(),
+            }),
+        }
+    }
+
+    /// Kills the child, if one is idle, and gives its memory back.
+    pub fn stop(&mut self) {
+        self.idle = None;
+    }
+}
+
+/// A started child. Dropping it kills it.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    tail: Tail,
+    reader: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(config: &ProverConfig) -> Result<Self, ProveFailure> {
+        let program = config.program.clone();
+        let mut command = Command::new(&config.program);
+        command
+            .args(&config.args)
+            // The zkVM reads this in places that take no options.
+            .env_remove("RISC0_DEV_MODE")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(threads) = config.threads {
+            command.env("RAYON_NUM_THREADS", threads.to_string());
+        }
+        let spawned = command.spawn();
+        let mut child =
+            spawned.map_err(|source| ProveFailure::Spawn { program: program.clone(), source })?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            let source = std::io::Error::other("its pipes are missing");
+            return Err(ProveFailure::Spawn { program, source });
+        };
+        let tail = Tail::new(config.stderr_tail_bytes);
+        let reader = tokio::spawn(keep_tail(stderr, tail.clone()));
+        let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
+
+        let configure = Configure { memory_limit: config.memory_limit };
+        let greeting = async {
+            running.write(&configure).await?;
+            running.read::<Ready>().await
+        };
+        let detail = match timeout(START_DEADLINE, greeting).await {
+            Ok(Ok(ready)) if ready.zkvm == ZKVM_VERSION => return Ok(running),
+            Ok(Ok(ready)) => format!("it proves for zkvm {}, not {ZKVM_VERSION}", ready.zkvm),
+            Ok(Err(error)) => {
+                let (status, stderr) = running.end().await;
+                format!("{error} ({status}) {stderr}")
+            }
+            Err(_) => format!("it said nothing for {} s", START_DEADLINE.as_secs()),
+        };
+        Err(ProveFailure::NotProver { program, detail })
+    }
+
+    /// The child, unless it died while idle.
+    fn if_alive(mut self) -> Option<Self> {
+        matches!(self.child.try_wait(), Ok(None)).then_some(self)
+    }
+
+    /// The answer to `request`; `None` when the child died or lost the thread.
+    async fn exchange(&mut self, request: &Request) -> Option<Answer> {
+        self.write(request).await.ok()?;
+        let answer: Answer = self.read().await.ok()?;
+        (answer.id == request.id).then_some(answer)
+    }
+
+    async fn write(&mut self, message: &impl serde::Serialize) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.stdin.write_all(&line).await?;
+        self.stdin.flush().await
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(&mut self) -> std::io::Result<T> {
+        let mut line = Vec::new();
+        (&mut self.stdout).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await?;
+        if line.is_empty() {
+            return Err(std::io::Error::other("it closed its output"));
+        }
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// Waits for the end of a child that is dying, or brings it about.
+    async fn end(mut self) -> (String, String) {
+        let status = match timeout(END_DEADLINE, self.child.wait()).await {
+            Ok(Ok(status)) => describe(status),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => {
+                let _ = self.child.kill().await;
+                "still running, killed".into()
+            }
+        };
+        let _ = timeout(END_DEADLINE, &mut self.reader).await;
+        (status, self.tail.text())
+    }
+
+    /// What a dead child died of.
+    async fn obituary(self, limit: Option<MemoryBytes>) -> ProveFailure {
+        let (status, stderr_tail) = self.end().await;
+        // What allocators and thread starters print at the end of their memory. Native code that is
+        // denied a thread or a buffer often says no more than that it terminates.
+        const TEXTS: [&str; 3] = ["memory allocation of", "bad_alloc", "Cannot allocate memory"];
+        let native = limit.is_some() && stderr_tail.contains("terminate called");
+        if native || TEXTS.iter().any(|text| stderr_tail.contains(text)) {
+            let detail = stderr_tail.lines().last().unwrap_or_default().into();
+            return ProveFailure::OutOfMemory { limit, detail };
+        }
+        if status == SIGKILL {
+            let detail = "it was killed by the system, as it happens when memory is short".into();
+            return ProveFailure::OutOfMemory { limit, detail };
+        }
+        ProveFailure::Crashed { status, stderr_tail }
+    }
+}
+
+const SIGKILL: &str = "signal 9";
+
+fn describe(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return format!("signal {signal}");
+    }
+    status.code().map_or_else(|| "unknown status".into(), |code| format!("exit code {code}"))
+}
+
+/// The last bytes of a stream.
+#[derive(Debug, Clone)]
+struct Tail {
+    bytes: Arc<Mutex<VecDeque<u8>>>,
+    limit: usize,
+}
+
+impl Tail {
+    fn new(limit: usize) -> Self {
+        Self { bytes: Arc::default(), limit }
+    }
+
+    fn push(&self, chunk: &[u8]) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.extend(chunk);
+        let surplus = bytes.len().saturating_sub(self.limit);
+        bytes.drain(..surplus);
+    }
+
+    fn text(&self) -> String {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(bytes.make_contiguous()).trim().into()
+    }
+}
+
+async fn keep_tail(mut stderr: ChildStderr, tail: Tail) {
+    let mut chunk = [0; 4096];
+    while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
+        tail.push(&chunk[..count]);
+        tracing::debug!(text = %String::from_utf8_lossy(&chunk[..count]).trim_end(), "prover stderr");
+    }
+}
+
+#[cfg(test)]
+mod tests;

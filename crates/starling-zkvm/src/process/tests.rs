@@ -1,0 +1,147 @@
+//! Children here are shell scripts: what matters is how they die.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Instant;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A child that says that it is ready and then runs `script` for its first request.
+fn child(script: &str) -> ProverProcess {
+    let ready = format!(r#"read line; echo '{{"zkvm":"{ZKVM_VERSION}","memory_limited":true}}'"#);
+    shell(&format!("{ready}; read line; {script}"))
+}
+
+fn shell(script: &str) -> ProverProcess {
+    ProverProcess::new(ProverConfig::new("/bin/sh", ["-c".to_string(), script.to_string()]))
+}
+
+fn work() -> Work {
+    Work {
+        task: TaskId::Lift(0),
+        inputs: vec!["segment".into()],
+        output: "receipt".into(),
+        po2_max: Po2::try_from(20).unwrap(),
+    }
+}
+
+const DONE: &str = r#"{"id":1,"ok":{"prove_ms":5,"lift_ms":6,"join_ms":0,"peak_memory":1048576}}"#;
+
+#[tokio::test]
+async fn an_answer_becomes_a_report() {
+    let report = child(&format!("echo '{DONE}'; read line")).run(&work(), PATIENCE).await.unwrap();
+    assert_eq!((report.prove_ms, report.lift_ms), (5, 6));
+    assert_eq!(report.peak_memory, Some(MemoryBytes::from_mib(1)));
+}
+
+#[tokio::test]
+async fn the_child_stays_for_the_next_task_only_when_told_to() {
+    let second = DONE.replace(r#""id":1"#, r#""id":2"#);
+    let twice = format!("echo '{DONE}'; read line; echo '{second}'; read line");
+    let mut prover = child(&twice);
+    prover.run(&work(), PATIENCE).await.unwrap();
+    prover.run(&work(), PATIENCE).await.unwrap();
+
+    // The script knows only id 1 first: a child that was started anew answers the wrong id.
+    let mut prover = child(&twice);
+    prover.config.keep_warm = false;
+    prover.run(&work(), PATIENCE).await.unwrap();
+    assert!(prover.run(&work(), PATIENCE).await.is_err());
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_class_and_the_child() {
+    let refused =
+        r#"{"id":1,"error":{"class":"input","message":"the blob holds segment 3, not 0"}}"#;
+    let mut prover = child(&format!("echo '{refused}'; read line"));
+    let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+    assert_eq!(failure.class(), FailureClass::Input);
+    assert_eq!(failure.to_string(), "the blob holds segment 3, not 0");
+    assert!(prover.idle.is_some());
+}
+
+#[tokio::test]
+async fn a_crash_is_reported_with_its_last_words_and_the_next_run_starts_anew() {
+    let mut prover = child("echo assertion failed: cycles >&2; exit 101");
+    for _ in 0..2 {
+        match prover.run(&work(), PATIENCE).await.unwrap_err() {
+            ProveFailure::Crashed { status, stderr_tail } => {
+                assert_eq!(status, "exit code 101");
+                assert_eq!(stderr_tail, "assertion failed: cycles");
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signal_is_told_apart_from_lack_of_memory() {
+    let failure = child("kill -SEGV $$").run(&work(), PATIENCE).await.unwrap_err();
+    assert!(failure.to_string().contains("signal 11"), "{failure}");
+    let failure = child("kill -KILL $$").run(&work(), PATIENCE).await.unwrap_err();
+    assert!(matches!(failure, ProveFailure::OutOfMemory { .. }), "{failure}");
+    let script = "echo memory allocation of 268435456 bytes failed >&2; kill -ABRT $$";
+    let mut prover = child(script);
+    prover.config.memory_limit = Some(MemoryBytes::from_mib(512));
+    let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+    assert_eq!(failure.class(), FailureClass::Internal);
+    assert_eq!(
+        failure.to_string(),
+        "the prover ran out of memory (limit 512 MiB): memory allocation of 268435456 bytes failed"
+    );
+}
+
+#[tokio::test]
+async fn a_child_that_overstays_is_killed() {
+    let started = Instant::now();
+    let deadline = Duration::from_millis(500);
+    let failure = child("exec sleep 60").run(&work(), deadline).await.unwrap_err();
+    assert!(matches!(failure, ProveFailure::Deadline { .. }), "{failure}");
+    assert!(started.elapsed() < PATIENCE);
+}
+
+#[tokio::test]
+async fn a_dropped_run_takes_the_child_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    let mut prover = child(&format!("echo $$ > {}; exec sleep 60", pid_file.display()));
+    let work = work();
+    let run = timeout(Duration::from_millis(700), prover.run(&work, PATIENCE));
+    assert!(run.await.is_err(), "the child sleeps");
+    let pid = std::fs::read_to_string(&pid_file).unwrap();
+    let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
+    let gone = Instant::now();
+    // Reaped, or dead and waiting for it.
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(gone.elapsed() < PATIENCE, "the child is still alive");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_prover_is_named() {
+    let failure = shell("echo usage: sh >&2; exit 2").run(&work(), PATIENCE).await.unwrap_err();
+    let shown = failure.to_string();
+    assert!(shown.contains("/bin/sh is no prover"), "{shown}");
+    assert!(shown.contains("usage: sh"), "{shown}");
+    let other = r#"read line; echo '{"zkvm":"1.0.0","memory_limited":true}'; read line"#;
+    let failure = shell(other).run(&work(), PATIENCE).await.unwrap_err();
+    assert!(failure.to_string().contains("proves for zkvm 1.0.0"), "{failure}");
+    let config = ProverConfig::new("/nonexistent/prover", []);
+    let failure = ProverProcess::new(config).run(&work(), PATIENCE).await.unwrap_err();
+    assert!(matches!(failure, ProveFailure::Spawn { .. }), "{failure}");
+}
+
+#[tokio::test]
+async fn only_the_end_of_a_talkative_child_is_kept() {
+    let script = "i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1";
+    match child(script).run(&work(), PATIENCE).await.unwrap_err() {
+        ProveFailure::Crashed { stderr_tail, .. } => {
+            assert!(stderr_tail.len() <= ProverConfig::STDERR_TAIL_BYTES);
+            assert!(stderr_tail.ends_with("line 1999"), "{stderr_tail}");
+        }
+        other => panic!("{other}"),
+    }
+}

@@ -1,0 +1,136 @@
+//! What a node and its prover child say to each other: one JSON object for each line.
+//!
+//! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate.
+//! Blobs travel as files. Both ends are the same build, so nothing here is versioned.
+
+use std::{io::Read, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use starling_types::{MemoryBytes, Po2};
+
+/// The most bytes of a line: three paths and a message fit, a runaway peer does not.
+pub(crate) const LINE_BYTES_MAX: u64 = 64 << 10;
+
+/// The most characters of an error message in an answer.
+pub(crate) const MESSAGE_CHARS_MAX: usize = 4000;
+
+/// The parent's first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Configure {
+    /// What the child's memory may grow to.
+    pub(crate) memory_limit: Option<MemoryBytes>,
+}
+
+/// The child's first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    /// The zkVM that the child proves for.
+    pub(crate) zkvm: String,
+    /// Whether the system enforces the memory limit.
+    pub(crate) memory_limited: bool,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// Repeated in the answer.
+    pub(crate) id: u64,
+    /// The task as [`starling_types::TaskId`] prints it.
+    pub(crate) task: String,
+    /// One segment blob, or two receipt blobs, left first.
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Where the receipt blob goes.
+    pub(crate) output: PathBuf,
+    /// Refuse segments larger than this.
+    pub(crate) po2_max: Po2,
+}
+
+/// The outcome of a task: exactly one of the two is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// That of the request.
+    pub(crate) id: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ok: Option<Proved>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Failed>,
+}
+
+/// A task that succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Proved {
+    pub(crate) prove_ms: u64,
+    pub(crate) lift_ms: u64,
+    pub(crate) join_ms: u64,
+    /// Absent where the system does not tell.
+    pub(crate) peak_memory: Option<MemoryBytes>,
+}
+
+/// A task that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failed {
+    pub(crate) class: FailureClass,
+    pub(crate) message: String,
+}
+
+/// What a failure says about who should try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureClass {
+    /// The inputs are damaged, missing or of something else: fetch them again, blame their holder.
+    Input,
+    /// Sound inputs of which no proof can be made: it would fail elsewhere too.
+    Task,
+    /// This machine, this process or this attempt failed: try again, here or elsewhere.
+    Internal,
+}
+
+/// Reads a line without its end; `None` at the end of the stream.
+///
+/// # Errors
+/// When the stream fails, or the line is longer than [`LINE_BYTES_MAX`] or cut off.
+pub(crate) fn read_line(from: &mut impl std::io::BufRead) -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut from.take(LINE_BYTES_MAX), &mut line)?;
+    match line.strip_suffix('\n') {
+        Some(whole) => Ok(Some(whole.into())),
+        None if line.is_empty() => Ok(None),
+        None => Err(std::io::Error::other("a line is cut off or too long")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_lines_are_the_documented_ones() {
+        let request = Request {
+            id: 7,
+            task: "join/0..2".into(),
+            inputs: vec!["/a".into(), "/b".into()],
+            output: "/c".into(),
+            po2_max: Po2::try_from(20).unwrap(),
+        };
+        let line = serde_json::to_string(&request).unwrap();
+        assert_eq!(
+            line,
+            r#"{"id":7,"task":"join/0..2","inputs":["/a","/b"],"output":"/c","po2_max":20}"#
+        );
+        let failed = Failed { class: FailureClass::Input, message: "no".into() };
+        let answer = Answer { id: 7, ok: None, error: Some(failed) };
+        let line = serde_json::to_string(&answer).unwrap();
+        assert_eq!(line, r#"{"id":7,"error":{"class":"input","message":"no"}}"#);
+        assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
+    }
+
+    #[test]
+    fn an_endless_line_is_an_error_not_an_allocation() {
+        let mut endless = std::io::BufReader::new(std::io::repeat(b'x'));
+        assert!(read_line(&mut endless).is_err());
+        assert_eq!(read_line(&mut &b"one\n"[..]).unwrap(), Some("one".into()));
+        assert_eq!(read_line(&mut &b""[..]).unwrap(), None);
+    }
+}

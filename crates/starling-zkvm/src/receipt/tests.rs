@@ -1,0 +1,96 @@
+#![allow(clippy::unwrap_used)]
+
+use risc0_zkvm::FakeReceipt;
+
+use super::*;
+use crate::testing::{damaged, forged_segment_receipt, forged_succinct_receipt, split_claim};
+
+fn fake() -> Receipt {
+    let claim = ReceiptClaim::ok(Digest::from([5; 8]), b"journal".to_vec());
+    Receipt::new(InnerReceipt::Fake(FakeReceipt::new(claim)), b"journal".to_vec())
+}
+
+fn execution() -> Execution {
+    Execution {
+        exit_code: ExitCode::SystemSplit,
+        journal: Vec::new(),
+        segment_count: 2,
+        user_cycles: 1,
+        total_cycles: 1,
+        claim: split_claim(),
+    }
+}
+
+#[test]
+fn a_receipt_file_is_the_bincode_that_other_tools_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("receipt.bin");
+    write_receipt(&path, &fake()).unwrap();
+    let other_tool: Receipt = bincode::deserialize(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(other_tool.journal, fake().journal);
+    assert_eq!(receipt_info(&read_receipt(&path).unwrap()).unwrap().kind, "fake");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left behind");
+}
+
+#[test]
+fn a_file_that_is_no_receipt_is_an_error_with_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("receipt.bin");
+    assert!(matches!(read_receipt(&path), Err(ReceiptError::Read { .. })));
+    write_receipt(&path, &fake()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for damaged in damaged(&bytes, bytes.len(), 300) {
+        let _ = decode_receipt(&damaged);
+    }
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let error = read_receipt(&path).unwrap_err().to_string();
+    assert!(error.contains("receipt.bin is not a receipt of risc0-zkvm"), "{error}");
+}
+
+#[test]
+fn a_receipt_in_a_missing_folder_is_not_written() {
+    let error = write_receipt(Path::new("/nonexistent/receipt.bin"), &fake()).unwrap_err();
+    assert!(matches!(error, ReceiptError::Write { .. }), "{error}");
+}
+
+#[test]
+fn a_fake_receipt_never_verifies() {
+    let image_id = Digest::from([5; 8]);
+    let error = verify_receipt(&fake(), image_id).unwrap_err();
+    assert!(error.to_string().contains("fake receipt of development mode"), "{error}");
+    assert!(verify_outcome(&fake(), image_id, ExitCode::Halted(0)).is_err());
+}
+
+#[test]
+fn inspecting_shows_what_the_claim_says() {
+    let info = receipt_info(&fake()).unwrap();
+    assert_eq!(info.image_id, Some(Digest::from([5; 8])));
+    assert_eq!(info.exit_code, Some(ExitCode::Halted(0)));
+    assert_eq!(info.journal, b"journal");
+    assert_eq!(info.journal_digest(), *Sha256::hash_bytes(b"journal"));
+}
+
+#[test]
+fn a_composite_receipt_needs_every_segment_in_its_place() {
+    let receipt = |index| forged_segment_receipt(index, split_claim().to_receipt_claim(), vec![]);
+    let reason = |segments| assemble_composite(segments, &execution()).unwrap_err().to_string();
+    assert!(reason(vec![receipt(0)]).contains("1 segment receipts of 2"));
+    assert!(reason(vec![receipt(1), receipt(0)]).contains("receipt 1 in place of segment 0"));
+}
+
+#[test]
+fn forged_parts_never_become_a_receipt() {
+    let receipt = |index| forged_segment_receipt(index, split_claim().to_receipt_claim(), vec![]);
+    let error = assemble_composite(vec![receipt(0), receipt(1)], &execution()).unwrap_err();
+    assert!(matches!(error, ReceiptError::Invalid { .. }), "{error}");
+
+    let claim = MaybePruned::Value(split_claim().to_receipt_claim());
+    let root = forged_succinct_receipt(claim, vec![]);
+    let error = assemble_succinct(root.clone(), &execution()).unwrap_err();
+    assert!(matches!(error, ReceiptError::Invalid { .. }), "{error}");
+
+    let mut other = execution();
+    other.claim.pre = Digest::ZERO;
+    let error = assemble_succinct(root, &other).unwrap_err();
+    assert!(error.to_string().contains("something else than the execution"), "{error}");
+}

@@ -1,0 +1,86 @@
+//! What the unit tests share: shipped guests, a tiny one, and forged receipts.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use risc0_binfmt::Digestible as _;
+use risc0_zkp::core::hash::sha::Impl as Sha256;
+use risc0_zkvm::{
+    Digest, ExitCode, MaybePruned, ReceiptClaim, SegmentReceipt, SegmentReceiptVerifierParameters,
+    SuccinctReceipt,
+};
+
+use crate::{Guest, SegmentClaim};
+
+#[path = "../tests/tiny/mod.rs"]
+pub(crate) mod tiny;
+
+/// The bytes of a shipped guest.
+pub(crate) fn guest_bytes(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/bin");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+/// A shipped guest.
+pub(crate) fn guest(name: &str) -> Guest {
+    Guest::parse(guest_bytes(name)).unwrap()
+}
+
+/// A guest that ends at once.
+pub(crate) fn halting_guest() -> Guest {
+    Guest::parse(tiny::program(1, 0)).unwrap()
+}
+
+/// A claim like that of a segment in mid-execution.
+pub(crate) fn split_claim() -> SegmentClaim {
+    SegmentClaim {
+        pre: Digest::from([1; 8]),
+        post: Digest::from([2; 8]),
+        exit_code: ExitCode::SystemSplit,
+        input: Digest::ZERO,
+        output: Digest::ZERO,
+    }
+}
+
+/// A segment receipt that says what it should and proves nothing.
+pub(crate) fn forged_segment_receipt(
+    index: u32,
+    claim: ReceiptClaim,
+    seal: Vec<u32>,
+) -> SegmentReceipt {
+    let parameters = SegmentReceiptVerifierParameters::default().digest::<Sha256>();
+    let fields = (seal, index, "poseidon2", parameters, claim);
+    bincode::deserialize(&bincode::serialize(&fields).unwrap()).unwrap()
+}
+
+/// A succinct receipt that says what it should and proves nothing.
+pub(crate) fn forged_succinct_receipt(
+    claim: MaybePruned<ReceiptClaim>,
+    seal: Vec<u32>,
+) -> SuccinctReceipt<ReceiptClaim> {
+    let parameters = risc0_zkvm::SuccinctReceiptVerifierParameters::default().digest::<Sha256>();
+    let proof = (0_u32, Vec::<Digest>::new());
+    let fields = (seal, Digest::ZERO, claim, "poseidon2", parameters, proof);
+    bincode::deserialize(&bincode::serialize(&fields).unwrap()).unwrap()
+}
+
+/// Every way to damage `bytes` that a test can afford: cut off at `cuts` places, and `flips` single bits
+/// flipped at places drawn from a fixed seed.
+pub(crate) fn damaged(bytes: &[u8], cuts: usize, flips: usize) -> impl Iterator<Item = Vec<u8>> {
+    use rand_chacha::{
+        ChaCha20Rng,
+        rand_core::{Rng as _, SeedableRng as _},
+    };
+
+    let mut random = ChaCha20Rng::from_seed([7; 32]);
+    let step = bytes.len().div_ceil(cuts).max(1);
+    let cut = (0..bytes.len()).step_by(step).map(|end| bytes[..end].to_vec());
+    let flipped = (0..flips).map(move |_| {
+        let mut damaged = bytes.to_vec();
+        let at = random.next_u64() as usize % damaged.len();
+        damaged[at] ^= 1 << (random.next_u32() % 8);
+        damaged
+    });
+    cut.chain(flipped)
+}

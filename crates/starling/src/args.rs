@@ -1,0 +1,317 @@
+//! The words of the command line. Parsing only: what they do is in `commands/`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use starling_proto::Ticket;
+use starling_types::{JobId, Po2, ReceiptKind};
+
+/// Prove big RISC Zero programs on networks of small machines.
+///
+/// Results go to stdout, progress and logs to stderr (RUST_LOG sets what is logged).
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 receipt does not verify, 4 no capacity or out of time,
+/// 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "starling", version, arg_required_else_help = true, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Print the result as one JSON object on stdout.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Where jobs, blobs and keys are kept [default: the XDG data directory, `starling` in it].
+    #[arg(long, global = true, value_name = "DIR", env = "STARLING_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prove a guest: run it, have its segments proved by nodes, deliver one receipt.
+    Prove(ProveArgs),
+    /// Be a node: prove for clients until interrupted.
+    Node(NodeArgs),
+    /// Verify a receipt file.
+    Verify(VerifyArgs),
+    /// Say what a guest binary or a receipt file holds.
+    Inspect(InspectArgs),
+    /// Run a guest without proving it: its journal, cycles and segments.
+    Execute(ExecuteArgs),
+    /// The jobs of this data directory.
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Check that this machine can prove, and how fast.
+    Doctor(DoctorArgs),
+    /// Measure this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// The prover process that a node supervises. Not for people.
+    #[command(hide = true)]
+    Prover(ProverArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    /// The guest: a program binary (R0BF), as `cargo risczero build` makes it.
+    pub guest: PathBuf,
+    /// The bytes of the guest's standard input; `-` reads them from this process's own.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Segments have at most 2^N cycles: smaller ones fit weaker nodes, larger ones waste less.
+    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_po2)]
+    pub segment_po2: Po2,
+    /// What to deliver.
+    #[arg(long, value_name = "KIND", default_value = "succinct")]
+    pub receipt_kind: ReceiptKindArg,
+    /// Where to write the receipt [default: the guest's name with `.receipt`, here].
+    #[arg(long, value_name = "OUT")]
+    pub receipt: Option<PathBuf>,
+    /// Give the guest up after this many user cycles.
+    #[arg(long, value_name = "CYCLES")]
+    pub cycle_limit: Option<u64>,
+    /// Forget what an earlier run of the same job has done, and start it anew.
+    #[arg(long)]
+    pub fresh: bool,
+    #[command(flatten)]
+    pub network: ClientNetworkArgs,
+}
+
+/// Where a client finds its nodes.
+#[derive(Debug, Clone, Args)]
+pub struct ClientNetworkArgs {
+    /// A ticket that a node printed; may be given several times. Nodes that it knows hear of the job too.
+    #[arg(long, value_name = "TICKET", num_args = 1..)]
+    pub join: Vec<Ticket>,
+    /// Start N nodes on this machine [default: what its cores and memory carry, or 0 with --join or --listen].
+    #[arg(long, value_name = "N")]
+    pub local: Option<u32>,
+    /// Print a ticket with which nodes come to this job by themselves (`starling node --client TICKET`).
+    #[arg(long)]
+    pub listen: bool,
+    /// Seconds to wait for a node that can take a task, before giving up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub node_wait: u64,
+    /// Seconds the whole job may take, before it is stopped (it can be resumed).
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+}
+
+/// How this machine is reached, and what it may fill.
+#[derive(Debug, Clone, Args)]
+pub struct EndpointArgs {
+    /// The UDP address to bind [default: any free port of every interface].
+    #[arg(long, value_name = "IP:PORT")]
+    pub bind: Option<SocketAddr>,
+    /// A relay of your own (an iroh relay's URL) for machines that can't reach each other directly.
+    #[arg(long, value_name = "URL")]
+    pub relay: Option<String>,
+    /// The most that the blobs in the data directory may take.
+    #[arg(long, value_name = "SIZE", default_value = "20GiB", value_parser = parse_size)]
+    pub disk_budget: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    /// The ticket of another node: jobs that it hears of are heard of here too; may be given several times.
+    #[arg(long, value_name = "TICKET", num_args = 1..)]
+    pub join: Vec<Ticket>,
+    /// Prove for this one client (its ticket: `starling prove --listen`), and exit with its job.
+    #[arg(long, value_name = "TICKET", conflicts_with = "join")]
+    pub client: Option<Ticket>,
+    /// The memory that proving may use [default: three quarters of what is free].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// Tasks proved side by side; the memory and the cores are shared between them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub slots: u32,
+    /// Threads for each task [default: the cores, divided by the slots].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Take no segment above 2^N cycles.
+    #[arg(long, value_name = "N", default_value = "24", value_parser = parse_po2)]
+    pub po2_max: Po2,
+    /// Stay on the loopback interface.
+    #[arg(long)]
+    pub loopback: bool,
+    /// End when stdin ends, as a node does that a client has started.
+    #[arg(long, hide = true)]
+    pub supervised: bool,
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The receipt file.
+    pub receipt: PathBuf,
+    /// The image id that the receipt must be of.
+    #[arg(long, value_name = "HEX")]
+    pub image_id: String,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A guest binary or a receipt.
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ExecuteArgs {
+    /// The guest: a program binary (R0BF).
+    pub guest: PathBuf,
+    /// The bytes of the guest's standard input; `-` reads them from this process's own.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Segments have at most 2^N cycles.
+    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_po2)]
+    pub segment_po2: Po2,
+    /// Give the guest up after this many user cycles.
+    #[arg(long, value_name = "CYCLES")]
+    pub cycle_limit: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// One line for each job.
+    List,
+    /// Everything known of a job.
+    Show {
+        /// The job's id, or the first digits of it.
+        job: JobArg,
+    },
+    /// Go on with a job that was stopped.
+    Resume {
+        /// The job's id, or the first digits of it.
+        job: JobArg,
+        /// Where to write the receipt [default: the job's id with `.receipt`, here].
+        #[arg(long, value_name = "OUT")]
+        receipt: Option<PathBuf>,
+        #[command(flatten)]
+        network: ClientNetworkArgs,
+    },
+    /// Give a job up and free what it holds.
+    Cancel {
+        /// The job's id, or the first digits of it.
+        job: JobArg,
+    },
+}
+
+/// A job's id, whole or its first digits.
+#[derive(Debug, Clone)]
+pub struct JobArg(pub String);
+
+impl std::str::FromStr for JobArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.to_ascii_lowercase();
+        let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if digits.is_empty() || !hex || digits.len() > 2 * JobId::SIZE_BYTES {
+            return Err("a job id is up to 32 hex digits: `starling job list` shows them".into());
+        }
+        Ok(Self(digits))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Leave out the proof, which takes a minute or two.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Time and peak memory of prove, lift and join for each po2.
+    Tasks {
+        /// The smallest segments to measure.
+        #[arg(long, value_name = "N", default_value = "14", value_parser = parse_po2)]
+        po2_min: Po2,
+        /// The largest segments to measure.
+        #[arg(long, value_name = "N", default_value = "18", value_parser = parse_po2)]
+        po2_max: Po2,
+        /// Threads of the prover [default: every core].
+        #[arg(long, value_name = "N")]
+        threads: Option<u32>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ProverArgs {
+    /// The memory limit of this process.
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<u64>,
+}
+
+/// `ReceiptKind`, as words.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ReceiptKindArg {
+    Composite,
+    Succinct,
+    Groth16,
+}
+
+impl From<ReceiptKindArg> for ReceiptKind {
+    fn from(kind: ReceiptKindArg) -> Self {
+        match kind {
+            ReceiptKindArg::Composite => Self::Composite,
+            ReceiptKindArg::Succinct => Self::Succinct,
+            ReceiptKindArg::Groth16 => Self::Groth16,
+        }
+    }
+}
+
+fn parse_po2(text: &str) -> Result<Po2, String> {
+    text.parse::<Po2>().map_err(|error| error.to_string())
+}
+
+/// A number of bytes: `1500000`, `512MiB`, `20GiB`, `20GB`, `20G`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size: write bytes, or a number with KiB, MiB, GiB or TiB");
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(unit_at);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|count| count.checked_mul(factor)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        assert_eq!(parse_size("1024"), Ok(1024));
+        assert_eq!(parse_size("20GiB"), Ok(20 << 30));
+        assert_eq!(parse_size("2g"), Ok(2 << 30));
+        assert_eq!(parse_size("3MB"), Ok(3_000_000));
+        for wrong in ["", "GiB", "1.5GiB", "-1", "9999999999999TiB", "5 parsecs"] {
+            assert!(parse_size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `starling doctor`: whether this machine can prove, what it has, and how fast it is.
+
+use std::{io, net::UdpSocket, path::Path, time::Duration};
+
+use rand::Rng as _;
+use serde_json::{Value, json};
+use starling_plan::CostModel;
+use starling_types::{MemoryBytes, Po2, TaskKind};
+use starling_zkvm::{ExecuteOptions, ProverProcess, ZKVM_VERSION, groth16, selftest::self_test};
+
+use crate::{
+    args::{Common, DoctorArgs},
+    commands::node::prover_config,
+    exit::{Code, CommandResult, Exit},
+    files, machine,
+    output::{Fields, print},
+    yardstick,
+};
+
+/// The segment size of the self-test: the smallest that lifts.
+const SELF_TEST_PO2: u32 = starling_zkvm::SEGMENT_PO2_MIN;
+
+/// A machine that takes longer than this for the smallest proof is of no use to a network.
+const SELF_TEST_DEADLINE: Duration = Duration::from_secs(1800);
+
+/// Hashes in the self-test's chain: a fraction of one segment.
+const SELF_TEST_LINKS: u32 = 2;
+
+pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
+    let mut problems: Vec<String> = Vec::new();
+    let mut fields: Fields = vec![
+        ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ("zkvm", json!(format!("risc0-zkvm {ZKVM_VERSION}"))),
+        ("cpu", json!(format!("{} cores, {}", machine::cores(), cpu_features().join(" ")))),
+    ];
+    memory(&mut fields, &mut problems);
+    disk(&mut fields, &mut problems, &files::data_dir(common)?);
+    ports(&mut fields, &mut problems);
+    fields.push((
+        "groth16",
+        json!(groth16::check_support().map_or_else(|error| error.to_string(), |()| "available".into())),
+    ));
+    if !args.quick {
+        self_proof(&mut fields, &mut problems).await?;
+    }
+    let healthy = problems.is_empty();
+    fields.push(("problems", if healthy { json!("none") } else { json!(problems) }));
+    print(common, fields);
+    if healthy {
+        return Ok(());
+    }
+    Err(Exit::message(Code::Failed, format!("this machine can't take part: {}", problems.join("; "))))
+}
+
+/// The vector instructions that provers can make use of.
+fn cpu_features() -> Vec<&'static str> {
+    #[allow(unused_mut)]
+    let mut found = vec![std::env::consts::ARCH];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx2") {
+            found.push("avx2");
+        }
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            found.push("avx512f");
+        }
+    }
+    found
+}
+
+fn memory(fields: &mut Fields, problems: &mut Vec<String>) {
+    let usable = machine::memory_for_proving();
+    let needs = |po2: u32| {
+        Po2::try_from(po2).map(|po2| CostModel::MEASURED.memory(TaskKind::Lift, Some(po2)))
+    };
+    let largest = (Po2::MIN..=Po2::MAX).rev().find(|po2| needs(*po2).is_ok_and(|need| need <= usable));
+    fields.push(("memory_for_proving", json!(usable.to_string())));
+    fields.push(("largest_po2", largest.map_or(Value::Null, |po2| json!(po2))));
+    if largest.is_none() {
+        let need = needs(Po2::MIN).unwrap_or(MemoryBytes(0));
+        problems.push(format!("{usable} of memory is usable, the smallest task needs {need}"));
+    }
+}
+
+fn disk(fields: &mut Fields, problems: &mut Vec<String>, dir: &Path) {
+    let existing = dir.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+    fields.push(("data_dir", json!(dir.display().to_string())));
+    if let Err(error) = tempfile::tempfile_in(existing) {
+        problems.push(format!("can't write to {}: {error}", existing.display()));
+    }
+    let disks = sysinfo::Disks::new_with_refreshed_list();
+    let free = disks
+        .iter()
+        .flat_map(|disks| disks.iter())
+        .filter(|disk| existing.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().as_os_str().len())
+        .map(sysinfo::Disk::available_space);
+    fields.push(("disk_free_mib", json!(free.map(|free| free >> 20))));
+}
+
+fn ports(fields: &mut Fields, problems: &mut Vec<String>) {
+    match UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| socket.local_addr()) {
+        Ok(_) => fields.push(("udp", json!("ports can be bound"))),
+        Err(error) => problems.push(format!("no UDP port can be bound: {error}")),
+    }
+}
+
+async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandResult {
+    eprintln!("proving a tiny guest: a minute or two...");
+    let mut seed = [0; 32];
+    rand::rng().fill_bytes(&mut seed);
+    let options = ExecuteOptions {
+        input: Box::new(io::Cursor::new(yardstick::input(SELF_TEST_LINKS))),
+        segment_po2: Po2::try_from(SELF_TEST_PO2).map_err(Exit::usage)?,
+        cycle_limit: None,
+        seed,
+        guest_output: Box::new(io::sink()),
+    };
+    let mut prover = ProverProcess::new(prover_config(None)?);
+    let folder = tempfile::tempdir()?;
+    match self_test(yardstick::guest()?, options, &mut prover, folder.path(), SELF_TEST_DEADLINE).await {
+        Ok(test) => {
+            let work_ms = CostModel::MEASURED.work_ms(TaskKind::Lift, Some(test.po2)).0;
+            let taken_ms = (test.prove_ms + test.lift_ms).max(1);
+            fields.push(("self_proof", json!(format!(
+                "verified: po2 {} proved in {:.1} s, lifted in {:.1} s",
+                test.po2,
+                test.prove_ms as f64 / 1000.0,
+                test.lift_ms as f64 / 1000.0,
+            ))));
+            fields.push(("self_proof_peak_memory", json!(test.peak_memory.map(|peak| peak.to_string()))));
+            fields.push(("speed_permille_of_reference_core", json!(work_ms * 1000 / taken_ms)));
+        }
+        Err(error) => problems.push(error.to_string()),
+    }
+    Ok(())
+}

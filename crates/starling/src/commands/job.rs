@@ -1,0 +1,152 @@
+//! `starling job`: the jobs of a data directory.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use serde_json::{Value, json};
+use starling_client::{Client, JobPhase, JobState, list_jobs};
+
+use crate::{
+    args::{Common, JobArg, JobCommand},
+    commands::prove,
+    exit::{CommandResult, Exit},
+    files,
+    output::{Fields, object, print},
+};
+
+pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
+    match command {
+        JobCommand::List => list(common),
+        JobCommand::Show { job } => {
+            print(common, fields(&find(common, job)?));
+            Ok(())
+        }
+        JobCommand::Resume { job, receipt, network } => {
+            let id = find(common, job)?.id;
+            let client = prove::open(common, network, &format!("starling job resume {id}"))?;
+            let receipt = receipt.clone().unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
+            prove::run_job(common, &client, id, network, receipt).await
+        }
+        JobCommand::Cancel { job } => cancel(common, job),
+    }
+}
+
+fn jobs(common: &Common) -> Result<Vec<JobState>, Exit> {
+    let mut states = Vec::new();
+    for job in list_jobs(&files::data_dir(common)?)? {
+        match job {
+            Ok(state) => states.push(state),
+            Err(error) => tracing::warn!(%error, "left out"),
+        }
+    }
+    Ok(states)
+}
+
+fn find(common: &Common, JobArg(digits): &JobArg) -> Result<JobState, Exit> {
+    let mut found: Vec<JobState> = jobs(common)?
+        .into_iter()
+        .filter(|state| state.id.to_string().starts_with(digits.as_str()))
+        .collect();
+    match (found.pop(), found.len()) {
+        (Some(state), 0) => Ok(state),
+        (Some(_), more) => {
+            Err(Exit::usage(anyhow!("{} jobs begin with {digits}: give more digits", more + 1)))
+        }
+        (None, _) => Err(Exit::usage(anyhow!(
+            "no job begins with {digits} in this data directory: `starling job list` shows those there are"
+        ))),
+    }
+}
+
+fn list(common: &Common) -> CommandResult {
+    let states = jobs(common)?;
+    if common.json {
+        let objects: Vec<Value> = states.iter().map(|state| object(fields(state))).collect();
+        println!("{}", Value::Array(objects));
+        return Ok(());
+    }
+    for state in states {
+        println!(
+            "{}  {:9}  {:9}  {}/{} receipts  image {:.16}…",
+            state.id,
+            phase(&state),
+            state.request.receipt_kind,
+            state.accepted.len(),
+            tasks_total(&state).map_or("?".to_owned(), |total| total.to_string()),
+            state.image_id,
+        );
+    }
+    Ok(())
+}
+
+fn cancel(common: &Common, job: &JobArg) -> CommandResult {
+    let state = find(common, job)?;
+    // Freeing space must work when the budget is used up.
+    let client = Client::open(&files::data_dir(common)?, "starling job cancel", u64::MAX)?;
+    let freed = client.cancel(state.id)?;
+    print(common, vec![("job", json!(state.id.to_string())), ("freed_bytes", json!(freed))]);
+    Ok(())
+}
+
+fn phase(state: &JobState) -> &'static str {
+    match state.phase {
+        JobPhase::Open => "open",
+        JobPhase::Done { .. } => "done",
+        JobPhase::Failed { .. } => "failed",
+        JobPhase::Cancelled => "cancelled",
+    }
+}
+
+/// How many receipts the job takes, once its execution has ended.
+fn tasks_total(state: &JobState) -> Option<u32> {
+    let count = state.execution.as_ref()?.segment_count;
+    Some(match state.request.receipt_kind {
+        starling_types::ReceiptKind::Composite => count,
+        _ => 2 * count - 1,
+    })
+}
+
+fn fields(state: &JobState) -> Fields {
+    let execution = state.execution.as_ref();
+    let (receipt, seconds, message) = match &state.phase {
+        JobPhase::Done { receipt, seconds } => {
+            (json!(receipt.reference.to_string()), json!(seconds), Value::Null)
+        }
+        JobPhase::Failed { message } => (Value::Null, Value::Null, json!(message)),
+        JobPhase::Open | JobPhase::Cancelled => (Value::Null, Value::Null, Value::Null),
+    };
+    vec![
+        ("job", json!(state.id.to_string())),
+        ("phase", json!(phase(state))),
+        ("error", message),
+        ("image_id", json!(state.image_id)),
+        ("receipt_kind", json!(state.request.receipt_kind)),
+        ("segment_po2", json!(state.request.segment_po2.get())),
+        ("cycle_limit", json!(state.request.cycle_limit)),
+        ("segments", json!(state.segments.len())),
+        ("executed", json!(execution.is_some())),
+        ("user_cycles", json!(execution.map(|summary| summary.user_cycles))),
+        ("total_cycles", json!(execution.map(|summary| summary.total_cycles))),
+        ("receipts_accepted", json!(state.accepted.len())),
+        ("receipts_total", json!(tasks_total(state))),
+        ("receipts_by_node", json!(state.receipts_by_node)),
+        ("runs", json!(state.incarnation)),
+        ("created_at_unix_ms", json!(state.created_at_ms)),
+        ("receipt_reference", receipt),
+        ("seconds", seconds),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_types::JobId;
+
+    use super::*;
+
+    #[test]
+    fn a_job_id_round_trips_through_its_argument() {
+        let id = JobId([7; 16]);
+        let JobArg(digits) = id.to_string().parse().expect("an id is an argument");
+        assert!(id.to_string().starts_with(&digits));
+    }
+}

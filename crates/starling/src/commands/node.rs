@@ -1,0 +1,129 @@
+//! `starling node`: proves for others until it is interrupted.
+
+use anyhow::Context;
+use rand::Rng as _;
+use serde_json::json;
+use starling_client::zkvm;
+use starling_net::{Net, NetConfig};
+use starling_node::{Node, NodeConfig, SessionEnd};
+use starling_store::{BlobStore, DataDir, DiskBudget};
+use starling_types::MemoryBytes;
+use starling_zkvm::ProverConfig;
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{Common, NodeArgs},
+    exit::{CommandResult, Exit},
+    files, machine,
+    output::print,
+    signals,
+};
+
+/// What stays free on the disk whatever the budget says.
+const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
+
+pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
+    let dir = node_dir(common, args)?;
+    let dir = DataDir::open(&dir, "starling node")?;
+    let blobs = open_blobs(&dir, args)?;
+    let key = dir.load_or_create_key(|| {
+        let mut key = [0; 32];
+        rand::rng().fill_bytes(&mut key);
+        key
+    })?;
+    let net = Net::bind(
+        NetConfig {
+            secret_key: key,
+            bind: args.endpoint.bind,
+            loopback_only: args.loopback,
+            relay: args.endpoint.relay.clone(),
+        },
+        blobs.clone(),
+    )
+    .await?;
+    let node = Node::new(net.clone(), blobs, dir.path(), config(args)?)
+        .with_context(|| format!("can't write to {}", dir.path().display()))?;
+
+    let stop = if args.supervised { stdin_end() } else { signals::stop_token("the node") };
+    let result = serve(common, args, &node, &net, stop).await;
+    net.close().await;
+    result
+}
+
+async fn serve(
+    common: &Common,
+    args: &NodeArgs,
+    node: &Node,
+    net: &Net,
+    stop: CancellationToken,
+) -> CommandResult {
+    if let Some(client) = &args.client {
+        return match node.serve_client(client.0.clone(), stop).await {
+            SessionEnd::Goodbye { reason } => {
+                tracing::info!(reason, "the client has no more work");
+                Ok(())
+            }
+            SessionEnd::Closed | SessionEnd::Stopped => Ok(()),
+            end => Err(Exit::from(end)),
+        };
+    }
+    print(
+        common,
+        vec![("node", json!(net.id().to_string())), ("ticket", json!(net.ticket().to_string()))],
+    );
+    let bootstrap: Vec<_> = args.join.iter().map(|ticket| ticket.0.clone()).collect();
+    let ads = net.ads(&bootstrap).await?;
+    tracing::info!("waiting for jobs; give the ticket to clients (`starling prove --join TICKET`) and to other nodes");
+    node.serve_ads(ads, stop).await;
+    Ok(())
+}
+
+fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
+    let threads = args.threads.unwrap_or_else(|| (machine::cores() / args.slots).max(1));
+    Ok(NodeConfig {
+        memory: args.memory.map_or_else(machine::memory_for_proving, MemoryBytes),
+        slots: args.slots,
+        po2_max: args.po2_max,
+        prover: prover_config(Some(threads))?,
+        zkvm: zkvm(),
+    })
+}
+
+/// How this program starts its own prover process.
+pub fn prover_config(threads: Option<u32>) -> Result<ProverConfig, Exit> {
+    let program = std::env::current_exe().context("can't find this program's own file")?;
+    let mut config = ProverConfig::new(program, ["prover".to_owned()]);
+    config.threads = threads;
+    Ok(config)
+}
+
+/// A node has a directory of its own beside the client's, so that one user can run both.
+fn node_dir(common: &Common, args: &NodeArgs) -> Result<std::path::PathBuf, Exit> {
+    let dir = files::data_dir(common)?;
+    Ok(if args.supervised { dir } else { dir.join("node") })
+}
+
+/// The node's blobs. None outlives the process: a node that starts anew has no leases.
+fn open_blobs(dir: &DataDir, args: &NodeArgs) -> Result<BlobStore, Exit> {
+    let budget = DiskBudget {
+        max_bytes: args.endpoint.disk_budget,
+        min_free_bytes: DISK_FREE_BYTES_MIN,
+    };
+    let blobs = dir.blobs(budget)?;
+    blobs.retain(|_| false)?;
+    Ok(blobs)
+}
+
+/// A token that is cancelled when stdin ends: the client that started this node is gone.
+fn stdin_end() -> CancellationToken {
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        let mut stdin = tokio::io::stdin();
+        let mut byte = [0];
+        while matches!(stdin.read(&mut byte).await, Ok(1)) {}
+        stop.cancel();
+    });
+    token
+}

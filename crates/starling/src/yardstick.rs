@@ -1,0 +1,29 @@
+//! The shipped SHA-256 chain guest, inside the binary: what `doctor` and `bench` prove.
+
+use anyhow::Context;
+use starling_types::Po2;
+use starling_zkvm::Guest;
+
+use crate::exit::Exit;
+
+/// `guests/bin/sha-chain.bin`: hashes as often as its input says.
+const SHA_CHAIN: &[u8] = include_bytes!("../../../guests/bin/sha-chain.bin");
+
+/// User cycles of one link of the chain, about; see `guests/README.md`.
+const CYCLES_PER_LINK: u64 = 3_600;
+
+/// The guest.
+pub fn guest() -> Result<Guest, Exit> {
+    Ok(Guest::parse(SHA_CHAIN.to_vec()).context("the built-in guest is damaged")?)
+}
+
+/// The input for a chain of `links` hashes: the count as a little-endian `u32`.
+pub fn input(links: u32) -> Vec<u8> {
+    links.to_le_bytes().to_vec()
+}
+
+/// How many links fill `segments` segments of `po2`, and some more.
+pub fn links_for(segments: u64, po2: Po2) -> u32 {
+    let cycles = (segments + 1) * po2.cycles();
+    u32::try_from(cycles.div_ceil(CYCLES_PER_LINK)).unwrap_or(u32::MAX)
+}
