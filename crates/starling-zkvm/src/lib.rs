@@ -8,6 +8,24 @@
 //! - [`verify_task`] judges a stranger's receipt against the claim that the client's own execution
 //!   implies; [`receipt`] assembles accepted receipts into an ordinary [`Receipt`].
 //!
+//! ```no_run
+//! # use std::sync::atomic::AtomicBool;
+//! use starling_zkvm::{ExecuteOptions, Guest, execute};
+//!
+//! let guest = Guest::parse(std::fs::read("guest.bin")?)?;
+//! let options = ExecuteOptions {
+//!     input: Box::new(std::fs::File::open("input")?),
+//!     segment_po2: "18".parse()?,
+//!     cycle_limit: None,
+//!     seed: [0; 32], // a real job draws it at random
+//!     guest_output: Box::new(std::io::stderr()),
+//! };
+//! let print = |segment| Ok(println!("{segment:?}"));
+//! let execution = execute(&guest, options, print, &AtomicBool::new(false))?;
+//! println!("{} segments, {:?}", execution.segment_count, execution.exit_code);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The crate knows nothing of peers, jobs or stores: data enters and leaves as bytes, paths and claims.
 //! Development mode, in which RISC Zero accepts receipts that prove nothing, is off everywhere, whatever
 //! the environment says.
