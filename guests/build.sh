@@ -57,9 +57,11 @@ require_version "$GUEST_RUSTC" "rustc $GUEST_RUSTC_VERSION"
 require_version "$GUEST_LINKER" "Debian LLD $GUEST_LINKER_VERSION"
 [[ -f $RUST_SRC/library/std/src/lib.rs ]] || skip "no sources of Rust's library in $RUST_SRC"
 
+caller_dir=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 guests_dir=$(pwd -P)
 target_dir=${CARGO_TARGET_DIR:-$guests_dir/target}
+[[ $target_dir == /* ]] || target_dir=$caller_dir/$target_dir
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 staging=$(mktemp -d)
 trap 'rm -rf "$staging"' EXIT

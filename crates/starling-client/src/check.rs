@@ -3,20 +3,24 @@
 //! Nothing counts before it has passed here. Checks run beside the event loop, a few at a time, so that
 //! a stranger's result can neither hold the loop up nor fill memory.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use starling_net::{FetchError, Net, Source};
 use starling_store::{BlobStore, StoreError};
 use starling_types::{BlobRef, NodeId, TaskId};
 use starling_zkvm::{SegmentClaim, verify_task};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// The largest receipt blob that is fetched. A succinct receipt has about 225 KB; a segment receipt of
 /// po2 24, the largest, stays under 1 MB.
 pub(crate) const RESULT_SIZE_BYTES_MAX: u64 = 8 << 20;
 
-/// Checks that run at the same time: a check is a transfer and then some 15 ms of one core.
-const CHECKS_MAX: usize = 16;
+/// How long a result may be on its way: 8 MiB at 70 KB/s. A node that drips holds up its own task only,
+/// which goes elsewhere then.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Results that are verified at the same time: each takes some 15 ms of one core, and a few MB.
+const VERIFIED_MAX: usize = 16;
 
 /// What a check found.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ pub(crate) struct Checker {
 
 impl Checker {
     pub(crate) fn new(net: Net, blobs: BlobStore) -> Self {
-        Self { net, blobs, permits: Arc::new(Semaphore::new(CHECKS_MAX)) }
+        Self { net, blobs, permits: Arc::new(Semaphore::new(VERIFIED_MAX)) }
     }
 
     /// The check of `blob`, which `node` reports as the result of `task` and which must claim `expected`.
@@ -55,7 +59,6 @@ impl Checker {
     ) -> impl Future<Output = Verdict> + Send + 'static {
         let Self { net, blobs, permits } = self.clone();
         async move {
-            let _permit = permits.acquire_owned().await;
             if blob.size_bytes > RESULT_SIZE_BYTES_MAX {
                 let reason = format!(
                     "a receipt of {} bytes, above the {RESULT_SIZE_BYTES_MAX} that any has",
@@ -64,9 +67,15 @@ impl Checker {
                 return Verdict::Refused { reason };
             }
             let sources: Vec<Source> = source.into_iter().collect();
-            if let Err(error) = net.fetch(blob, &sources).await {
-                return unfetched(error, node);
+            match timeout(FETCH_TIMEOUT, net.fetch(blob, &sources)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return unfetched(error, node),
+                Err(_) => {
+                    let reason = format!("not fetched within {} s", FETCH_TIMEOUT.as_secs());
+                    return Verdict::Unfetchable { reason };
+                }
             }
+            let _permit = permits.acquire_owned().await;
             let judged = tokio::task::spawn_blocking(move || judge(&blobs, task, blob, &expected));
             judged.await.unwrap_or_else(|error| Verdict::Unfetchable { reason: error.to_string() })
         }

@@ -8,9 +8,10 @@ use std::{
 
 use rand::{Rng as _, RngExt as _};
 use starling_net::{Net, NetConfig};
-use starling_proto::{JobAd, PeerAddr};
+use starling_plan::CostModel;
+use starling_proto::{JobAd, PeerAddr, Ticket};
 use starling_store::{BlobStore, DataDir, DiskBudget, EventLog, LogReader};
-use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
+use starling_types::{JobId, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{ExecuteOptions, Guest, ZKVM_VERSION};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use crate::{
     execution::ExecutionThread,
     journal::{JobJournal, unix_ms},
     local, peers,
-    run::{End, PEER_EVENTS_MAX, Parts, Runner},
+    run::{End, PEER_EVENTS_MAX, Parts, Runner, plan_shape},
 };
 
 /// What stays free on the disk whatever the budget says, so that the log can always be written.
@@ -70,6 +71,8 @@ pub struct RunOptions {
     pub bind: Option<std::net::SocketAddr>,
     /// A relay for machines that can't reach each other.
     pub relay: Option<String>,
+    /// Told the client's ticket, when nodes elsewhere can come.
+    pub announce: fn(&Ticket),
     /// When to give up.
     pub patience: Patience,
     /// Where the receipt goes.
@@ -185,6 +188,8 @@ impl Client {
             JobPhase::Done { receipt, seconds } => {
                 tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
                 let receipt = deliver::stored(&self.blobs, id, receipt)?;
+                // Guest and input were stored once more to find the job.
+                self.collect_garbage()?;
                 return deliver::write(journal.state(), &receipt, &options.receipt, seconds);
             }
             JobPhase::Open | JobPhase::Failed { .. } => {}
@@ -226,10 +231,11 @@ impl Client {
             tokio::spawn(local::run(nodes, ticket, dir, helpers.clone()))
         });
         if options.reachable {
-            eprintln!("this client's ticket: {}", net.ticket());
+            (options.announce)(&net.ticket());
         }
-        let advertised = (!options.join.is_empty())
-            .then(|| tokio::spawn(advertise(net.clone(), journal.state().clone(), options.join.clone())));
+        let advertised = (!options.join.is_empty()).then(|| {
+            tokio::spawn(advertise(net.clone(), journal.state().clone(), options.join.clone()))
+        });
 
         let outcome =
             self.prove(journal, &guest, &net, &options, guest_output, progress, &stop).await;
@@ -297,8 +303,14 @@ impl Client {
                 Ok(End::Proved(outcome)) => break Ok(outcome),
                 Ok(End::Diverged { reason }) if divergences < DIVERGENCES_MAX => {
                     divergences += 1;
-                    tracing::warn!(reason, "the guest did not execute the same way again; the job starts over");
+                    tracing::warn!(
+                        reason,
+                        "the guest did not execute the same way again; the job starts over"
+                    );
                     journal.record(JobEvent::Restarted { reason })?;
+                    // The new run of the scheduler must not give out the lease numbers of the old one.
+                    let incarnation = journal.state().incarnation + 1;
+                    journal.record(JobEvent::ClientStarted { incarnation })?;
                 }
                 Ok(End::Diverged { reason }) => break Err(JobError::Diverged { reason }),
                 Err(error) => break Err(error),
@@ -310,9 +322,10 @@ impl Client {
 
     fn guest(&self, state: &JobState) -> Result<Guest, JobError> {
         let blob = state.request.guest;
-        let bytes = self.blobs.get(blob.reference, blob.size_bytes)?.ok_or_else(|| {
-            JobError::BlobMissing { what: "the guest".into(), job: state.id }
-        })?;
+        let bytes = self
+            .blobs
+            .get(blob.reference, blob.size_bytes)?
+            .ok_or_else(|| JobError::BlobMissing { what: "the guest".into(), job: state.id })?;
         Ok(Guest::parse(bytes)?)
     }
 
@@ -322,9 +335,10 @@ impl Client {
         guest: &Guest,
         guest_output: impl Write + Send + 'static,
     ) -> Result<ExecutionThread, JobError> {
-        let input = self.blobs.open_read(state.request.input.reference)?.ok_or_else(|| {
-            JobError::BlobMissing { what: "the input".into(), job: state.id }
-        })?;
+        let input = self
+            .blobs
+            .open_read(state.request.input.reference)?
+            .ok_or_else(|| JobError::BlobMissing { what: "the input".into(), job: state.id })?;
         let mut seed = [0; 32];
         hex::decode_to_slice(&state.seed, &mut seed).map_err(|error| StateError::Unreadable {
             job: state.id,
@@ -351,8 +365,7 @@ impl Client {
         let elapsed_ms = unix_ms().saturating_sub(journal.state().created_at_ms);
         let seconds = elapsed_ms as f64 / 1000.0;
         let delivery = deliver::write(journal.state(), &receipt, path, seconds)?;
-        // Kept here too, so that asking for the job again delivers it again.
-        let kept = self.blobs.put_file(path)?;
+        let kept = deliver::keep(&self.blobs, path)?;
         journal.record(JobEvent::Done { receipt: kept, seconds })?;
         self.collect_garbage()?;
         Ok(delivery)
@@ -386,6 +399,7 @@ async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr>) {
             return;
         }
     };
+    let leaf_kind = plan_shape(state.request.receipt_kind).leaf_kind();
     let mut period = tokio::time::interval(AD_PERIOD);
     loop {
         period.tick().await;
@@ -395,7 +409,7 @@ async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr>) {
             zkvm: zkvm(),
             kinds: TaskKind::ALL.into_iter().collect(),
             po2_max: state.request.segment_po2,
-            memory: MemoryBytes(0),
+            memory: CostModel::MEASURED.memory(leaf_kind, Some(state.request.segment_po2)),
             issued_at_unix_ms: unix_ms(),
             ttl_ms: AD_TTL_MS,
         };

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use starling_plan::Outcome;
-use starling_store::BlobStore;
+use starling_store::{BlobStore, ReferenceHasher, StoreError};
 use starling_types::{BlobRef, JobId, ReceiptKind, SegmentRange};
 use starling_zkvm::{
     Execution, ExitCode, Receipt, codec,
     groth16::compress_groth16,
-    receipt::{assemble_composite, assemble_succinct, read_receipt, receipt_info, write_receipt},
+    receipt::{
+        assemble_composite, assemble_succinct, read_receipt, receipt_info, verify_outcome,
+        write_receipt,
+    },
 };
 
 use crate::{JobError, JobState, check::RESULT_SIZE_BYTES_MAX};
@@ -56,9 +59,14 @@ pub(crate) fn assemble(
             let receipts: Result<Vec<_>, JobError> = segments
                 .iter()
                 .map(|blob| {
-                    codec::decode_segment_receipt(&read(*blob, "segment receipt")?).map_err(|error| {
-                        missing(state.id, format!("segment receipt {:#} ({error})", blob.reference))
-                    })
+                    codec::decode_segment_receipt(&read(*blob, "segment receipt")?).map_err(
+                        |error| {
+                            missing(
+                                state.id,
+                                format!("segment receipt {:#} ({error})", blob.reference),
+                            )
+                        },
+                    )
                 })
                 .collect();
             assemble_composite(receipts?, &execution)?
@@ -71,18 +79,36 @@ pub(crate) fn assemble(
     };
     Ok(match state.request.receipt_kind {
         ReceiptKind::Composite | ReceiptKind::Succinct => receipt,
-        ReceiptKind::Groth16 => compress_groth16(&receipt)?,
+        ReceiptKind::Groth16 => {
+            let compressed = compress_groth16(&receipt)?;
+            verify_outcome(&compressed, execution.claim.image_id(), execution.exit_code)?;
+            compressed
+        }
     })
 }
 
 /// The receipt of a job that was done before. Blocks.
-pub(crate) fn stored(
-    blobs: &BlobStore,
-    job: JobId,
-    receipt: BlobRef,
-) -> Result<Receipt, JobError> {
+pub(crate) fn stored(blobs: &BlobStore, job: JobId, receipt: BlobRef) -> Result<Receipt, JobError> {
     let path = blobs.path_of(receipt.reference);
     Ok(read_receipt(&path.ok_or_else(|| missing(job, "the receipt".into()))?)?)
+}
+
+/// Keeps the receipt file as a blob, so that asking for the job again delivers it again. Blocks.
+///
+/// A disk or a budget that is full is no reason to call a job failed whose receipt is written: the
+/// receipt is only named then, and asking again says that it is not here.
+pub(crate) fn keep(blobs: &BlobStore, path: &Path) -> Result<BlobRef, JobError> {
+    match blobs.put_file(path) {
+        Err(StoreError::NoSpace(error)) => {
+            tracing::warn!(%error, "the receipt is written, but not kept in the data directory");
+            let mut hasher = ReferenceHasher::new();
+            std::fs::File::open(path)
+                .and_then(|mut file| std::io::copy(&mut file, &mut hasher))
+                .map_err(JobError::Input)?;
+            Ok(hasher.finish())
+        }
+        kept => Ok(kept?),
+    }
 }
 
 /// Writes the receipt file and says what it holds. Blocks.

@@ -52,8 +52,8 @@ pub enum JobError {
     Unprovable(#[from] JobFailure),
     /// Nobody takes the work.
     #[error(
-        "no node could take the work for {} s: {reason}; start nodes that can (`starling node`, --local), or \
-         choose a smaller --segment-po2, and go on with the same command",
+        "no node could take the work for {} s: {reason}; start nodes that can (`starling node`, --local) and \
+         go on with the same command, or start over with a smaller --segment-po2",
         waited.as_secs()
     )]
     NoCapacity {
@@ -105,7 +105,9 @@ pub enum JobError {
         source: std::io::Error,
     },
     /// The guest executed otherwise than before, and otherwise again.
-    #[error("the guest does not execute the same way twice: {reason}; its job can't be resumed, start over with --fresh")]
+    #[error(
+        "the guest does not execute the same way twice: {reason}; its job can't be resumed, start over with --fresh"
+    )]
     Diverged {
         /// What differed.
         reason: String,

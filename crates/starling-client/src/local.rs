@@ -37,6 +37,8 @@ pub struct LocalNodes {
     pub memory_each: MemoryBytes,
     /// The threads that each proves with.
     pub threads_each: u32,
+    /// What the blobs of each may take on the disk.
+    pub disk_budget_bytes: u64,
     /// Whether they stay on the loopback interface, as the client does.
     pub loopback: bool,
 }
@@ -72,9 +74,12 @@ async fn supervise(
     dir: &Path,
     stop: &CancellationToken,
 ) -> Result<(), JobError> {
+    let failed = |source| JobError::LocalNode { program: nodes.program.clone(), source };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    // The log tells of this run of the job, restarts of the node included.
+    File::create(log_path(dir)).map_err(failed)?;
     for _ in 0..=RESTARTS_MAX {
-        let mut child = start(nodes, ticket, dir)
-            .map_err(|source| JobError::LocalNode { program: nodes.program.clone(), source })?;
+        let mut child = start(nodes, ticket, dir).map_err(failed)?;
         // Held here, since waiting for a child closes the stdin that it still owns.
         let stdin = child.stdin.take();
         tokio::select! {
@@ -100,8 +105,7 @@ async fn supervise(
 }
 
 fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Child> {
-    std::fs::create_dir_all(dir)?;
-    let log = File::options().create(true).append(true).open(dir.join("log"))?;
+    let log = File::options().create(true).append(true).open(log_path(dir))?;
     let mut command = Command::new(&nodes.program);
     command
         .arg("node")
@@ -110,16 +114,18 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
         .arg("--data-dir")
         .arg(dir)
         .args(["--memory", &nodes.memory_each.0.to_string()])
-        .args(["--threads", &nodes.threads_each.to_string()]);
+        .args(["--threads", &nodes.threads_each.to_string()])
+        .args(["--disk-budget", &nodes.disk_budget_bytes.to_string()]);
     if nodes.loopback {
         command.arg("--loopback");
     }
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(log)
-        // Ctrl-C in a terminal goes to the whole foreground group: the client alone decides what it means.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+    // Ctrl-C in a terminal goes to the whole foreground group: the client alone decides what it means.
+    #[cfg(unix)]
+    command.process_group(0);
+    command.spawn()
+}
+
+fn log_path(dir: &Path) -> PathBuf {
+    dir.join("log")
 }

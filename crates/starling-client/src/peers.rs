@@ -134,6 +134,8 @@ impl Peers {
     /// Breaks with the node.
     pub(crate) fn dismiss(&mut self, node: NodeId, reason: &str) {
         self.send(node, ClientMessage::Goodbye { reason: reason.to_owned() });
+        // Without its outbox the session ends, whether or not the node takes the hint.
+        self.peers.remove(&node);
     }
 
     /// Says goodbye to every node.

@@ -14,7 +14,11 @@ use starling_sched::{Action, Config, Event, Failure, Scheduler};
 use starling_store::BlobStore;
 use starling_types::{BlobRef, Epoch, Millis, NodeId, ReceiptKind, TaskId};
 use starling_zkvm::{ExecuteError, Execution};
-use tokio::{sync::{mpsc, watch}, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -198,7 +202,10 @@ impl<'a> Runner<'a> {
                 if let Some(known) = self.journal.state().segments.get(index as usize) {
                     let same = known.blob == blob && known.claim == claim;
                     return Ok((!same).then(|| {
-                        format!("segment {index} was {:#}, is now {:#}", known.blob.reference, blob.reference)
+                        format!(
+                            "segment {index} was {:#}, is now {:#}",
+                            known.blob.reference, blob.reference
+                        )
                     }));
                 }
                 self.journal.record(JobEvent::SegmentStored { index, po2, blob, claim })?;
@@ -212,18 +219,17 @@ impl<'a> Runner<'a> {
                     let exit = format!("{:?}", execution.exit_code);
                     return Err(JobError::GuestFailed { exit, output });
                 }
-                self.end_execution(&execution)?;
+                return self.end_execution(&execution);
             }
         }
         Ok(None)
     }
 
-    fn end_execution(&mut self, execution: &Execution) -> Result<(), JobError> {
-        let known = self.journal.state().segments.len();
-        if known > execution.segment_count as usize {
-            return Err(JobError::Diverged {
-                reason: format!("{known} segments before, {} now", execution.segment_count),
-            });
+    /// Returns why the execution diverged from the log, if it did.
+    fn end_execution(&mut self, execution: &Execution) -> Result<Option<String>, JobError> {
+        let (known, now) = (self.journal.state().segments.len(), execution.segment_count);
+        if known > now as usize {
+            return Ok(Some(format!("there were {known} segments, now there are {now}")));
         }
         let journal = self.blobs.put(&execution.journal)?;
         self.journal.record(JobEvent::ExecutionEnded(ExecutionSummary {
@@ -239,7 +245,7 @@ impl<'a> Runner<'a> {
             "the guest has run to its end"
         );
         self.tell(Event::ExecutionEnded);
-        Ok(())
+        Ok(None)
     }
 
     fn on_peer(&mut self, event: PeerEvent) {
@@ -276,7 +282,8 @@ impl<'a> Runner<'a> {
             }
             NodeMessage::Failed(failure) => {
                 tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.epoch, message = failure.message, "a node failed at a task");
-                let failure_of = Failure { class: class_of(failure.class), message: failure.message };
+                let failure_of =
+                    Failure { class: class_of(failure.class), message: failure.message };
                 Event::TaskFailed { node, epoch: failure.epoch, failure: failure_of }
             }
             // The connection closes next, and that is what counts.
@@ -360,11 +367,7 @@ impl<'a> Runner<'a> {
 
 /// The plan of a job, as far as its log tells.
 fn replay(state: &JobState) -> Result<Plan, JobError> {
-    let shape = match state.request.receipt_kind {
-        ReceiptKind::Composite => PlanShape::Composite,
-        ReceiptKind::Succinct | ReceiptKind::Groth16 => PlanShape::Succinct,
-    };
-    let mut plan = Plan::new(shape);
+    let mut plan = Plan::new(plan_shape(state.request.receipt_kind));
     for (index, segment) in (0..).zip(&state.segments) {
         plan.add_segment(index, segment.po2, segment.blob)?;
     }
@@ -375,6 +378,14 @@ fn replay(state: &JobState) -> Result<Plan, JobError> {
         plan.end_execution()?;
     }
     Ok(plan)
+}
+
+/// What kind of plan leads to a receipt of this kind.
+pub(crate) fn plan_shape(kind: ReceiptKind) -> PlanShape {
+    match kind {
+        ReceiptKind::Composite => PlanShape::Composite,
+        ReceiptKind::Succinct | ReceiptKind::Groth16 => PlanShape::Succinct,
+    }
 }
 
 fn class_of(class: FailureClass) -> starling_sched::FailureClass {

@@ -81,7 +81,9 @@ pub enum StateError {
         job: JobId,
     },
     /// An event is not what this version writes.
-    #[error("event {seq} of job {job} can't be read: {detail}; was it written by a newer starling?")]
+    #[error(
+        "event {seq} of job {job} can't be read: {detail}; was it written by a newer starling?"
+    )]
     Unreadable {
         /// The job.
         job: JobId,
@@ -102,8 +104,8 @@ impl JobState {
         for stored in events {
             let unreadable =
                 |detail: String| StateError::Unreadable { job, seq: stored.seq, detail };
-            let event: JobEvent =
-                serde_json::from_str(&stored.body).map_err(|error| unreadable(error.to_string()))?;
+            let event: JobEvent = serde_json::from_str(&stored.body)
+                .map_err(|error| unreadable(error.to_string()))?;
             match (&mut state, event) {
                 (None, JobEvent::Created { request, image_id, seed }) => {
                     state = Some(Self::new(job, request, image_id, seed, stored.at_ms));
@@ -219,3 +221,6 @@ impl JobState {
         receipt.into_iter().chain(working.into_iter().flatten())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! [`Node`] is the front door: it listens for ads and serves each client it hears of in a session of
 //! its own (`session.rs`), all of them sharing the slots (`slots.rs`).
 
+mod holdings;
 mod node;
 mod session;
 mod slots;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    holdings::Holdings,
     session::{self, SessionEnd},
     slots::Slots,
     speed::Speed,
@@ -28,6 +29,9 @@ const CLIENTS_MAX: usize = 64;
 
 /// How long a client that ended its session is left alone, so that its last ads call nobody back.
 const REST_AFTER_SESSION: Duration = Duration::from_secs(10);
+
+/// The speed of a thread that has proved nothing yet, in thousandths of the reference core's.
+const SPEED_GUESS_PERMILLE: u32 = 500;
 
 /// How often a client named by its ticket is dialled again while it can't be reached.
 const REDIAL_PERIOD: Duration = Duration::from_secs(2);
@@ -71,11 +75,17 @@ impl Node {
         let scratch = dir.join("scratch");
         clear(&scratch)?;
         let slot_count = config.slots.max(1);
-        config.prover.memory_limit = Some(MemoryBytes(config.memory.0 / u64::from(slot_count)));
-        let slots = Slots::new(slot_count, &config.prover);
+        config.prover.memory_limit = Some(config.memory);
+        let slots = Slots::new(slot_count, config.memory, &config.prover);
         let speed = Speed::load(&dir.join("speed"));
-        let workshop =
-            Arc::new(Workshop { net, blobs, speed, costs: CostModel::MEASURED, scratch });
+        let workshop = Arc::new(Workshop {
+            holdings: Holdings::new(blobs.clone()),
+            net,
+            blobs,
+            speed,
+            costs: CostModel::MEASURED,
+            scratch,
+        });
         Ok(Self { workshop, slots, config })
     }
 
@@ -145,13 +155,15 @@ impl Node {
             kinds: TaskKind::ALL.into_iter().collect(),
             po2_max: self.config.po2_max,
             slots: self.config.slots,
-            speed_permille: self.workshop.speed.permille(),
+            speed_permille: match self.workshop.speed.permille() {
+                0 => self.config.prover.threads.unwrap_or(1) * SPEED_GUESS_PERMILLE,
+                measured => measured,
+            },
         }
     }
 
     fn is_for_us(&self, ad: &JobAd) -> bool {
-        let memory_each = self.config.memory.0 / u64::from(self.config.slots.max(1));
-        ad.zkvm == self.config.zkvm && ad.memory.0 <= memory_each
+        ad.zkvm == self.config.zkvm && ad.memory <= self.config.memory
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    holdings::Holding,
     slots::Slots,
     work::{Failed, Proved, Workshop},
 };
@@ -77,6 +78,7 @@ pub(crate) async fn serve(
     };
     tracing::info!(job = %format_args!("{job:#}"), client = %format_args!("{:#}", client.node_id), "serving a job");
     let mut session = Session {
+        holding: workshop.holdings.session(),
         workshop,
         slots,
         client,
@@ -94,6 +96,7 @@ pub(crate) async fn serve(
 
 struct Session {
     workshop: Arc<Workshop>,
+    holding: Arc<Holding>,
     slots: Slots,
     client: PeerAddr,
     connection: starling_net::NodeSession,
@@ -171,9 +174,10 @@ impl Session {
 
     async fn take(&mut self, grant: Grant) -> Result<(), SessionError> {
         let epoch = grant.epoch;
-        let slot = match self.slots.try_take() {
+        let memory = self.workshop.costs.memory(grant.task.kind(), Some(grant.po2));
+        let slot = match self.slots.try_take(memory) {
             Some(slot) if !self.running.contains_key(&epoch) => slot,
-            // Another client was quicker.
+            // Another client was quicker, or this one asks for more than this node has.
             _ => return self.connection.send(&NodeMessage::Decline { epoch }).await,
         };
         tracing::info!(job = %format_args!("{:#}", self.job), task = %grant.task, "proving");
@@ -183,6 +187,7 @@ impl Session {
             grant,
             self.connection.handle(),
             self.client.clone(),
+            self.holding.clone(),
         );
         let task = self.tasks.spawn(work);
         let renewed_at = tokio::time::Instant::now();

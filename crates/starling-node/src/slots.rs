@@ -1,38 +1,48 @@
 //! The slots of a node: each is a prover process that works on one task at a time.
 //!
-//! A slot is taken before a lease is accepted and given back when its task is over, whatever became
-//! of it, so that a node never works on more than it said it could hold.
+//! A slot and the memory of its task are taken before a lease is accepted, and given back when the
+//! task is over, whatever became of it. So a node never works on more than it said it could hold,
+//! also when several clients grant it leases that would fit one by one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use starling_types::MemoryBytes;
 use starling_zkvm::{ProverConfig, ProverProcess};
 
 /// The slots of a node. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Slots {
-    free: Arc<Mutex<Vec<ProverProcess>>>,
+    free: Arc<Mutex<Free>>,
+}
+
+struct Free {
+    provers: Vec<ProverProcess>,
+    memory: MemoryBytes,
 }
 
 impl Slots {
-    /// `count` slots, whose processes are started when they are first needed.
-    pub(crate) fn new(count: u32, config: &ProverConfig) -> Self {
-        let free = (0..count).map(|_| ProverProcess::new(config.clone())).collect();
-        Self { free: Arc::new(Mutex::new(free)) }
+    /// `count` slots that share `memory`; their processes are started when they are first needed.
+    pub(crate) fn new(count: u32, memory: MemoryBytes, config: &ProverConfig) -> Self {
+        let provers = (0..count).map(|_| ProverProcess::new(config.clone())).collect();
+        Self { free: Arc::new(Mutex::new(Free { provers, memory })) }
     }
 
-    /// A free slot, if there is one.
-    pub(crate) fn try_take(&self) -> Option<Slot> {
-        let prover = self.lock().pop()?;
-        Some(Slot { prover: Some(prover), slots: self.clone() })
+    /// A free slot for a task that needs `memory`, if there is one and there is as much.
+    pub(crate) fn try_take(&self, memory: MemoryBytes) -> Option<Slot> {
+        let mut free = self.lock();
+        let rest = MemoryBytes(free.memory.0.checked_sub(memory.0)?);
+        let prover = free.provers.pop()?;
+        free.memory = rest;
+        Some(Slot { prover: Some(prover), memory, slots: self.clone() })
     }
 
     /// How many slots are free.
     pub(crate) fn free_count(&self) -> usize {
-        self.lock().len()
+        self.lock().provers.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<ProverProcess>> {
-        // A panic elsewhere leaves the list whole: it is only pushed to and popped from.
+    fn lock(&self) -> MutexGuard<'_, Free> {
+        // A panic elsewhere leaves both whole: each change is a single step.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,6 +50,7 @@ impl Slots {
 /// A taken slot; dropping it gives it back.
 pub(crate) struct Slot {
     prover: Option<ProverProcess>,
+    memory: MemoryBytes,
     slots: Slots,
 }
 
@@ -53,7 +64,28 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(prover) = self.prover.take() {
-            self.slots.lock().push(prover);
+            let mut free = self.slots.lock();
+            free.provers.push(prover);
+            free.memory = MemoryBytes(free.memory.0.saturating_add(self.memory.0));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_taken_with_its_memory_and_given_back_with_it() {
+        let config = ProverConfig::new("unused", []);
+        let slots = Slots::new(2, MemoryBytes(100), &config);
+        let first = slots.try_take(MemoryBytes(60)).expect("free");
+        assert!(slots.try_take(MemoryBytes(60)).is_none(), "a slot is free, its memory is not");
+        let second = slots.try_take(MemoryBytes(40)).expect("free");
+        assert!(slots.try_take(MemoryBytes(0)).is_none(), "memory is free, no slot is");
+        drop(first);
+        assert_eq!(slots.free_count(), 1);
+        assert!(slots.try_take(MemoryBytes(60)).is_some());
+        drop(second);
     }
 }

@@ -37,12 +37,15 @@ impl Speed {
     /// Takes a finished task into account: `work` on the reference core took `elapsed` here.
     pub(crate) fn observe(&self, work: Millis, elapsed: Duration) {
         let elapsed_ms = elapsed.as_millis().max(1) as u64;
-        let measured = (work.0.saturating_mul(1000) / elapsed_ms).clamp(1, SPEED_PERMILLE_MAX) as u32;
+        let measured =
+            (work.0.saturating_mul(1000) / elapsed_ms).clamp(1, SPEED_PERMILLE_MAX) as u32;
         let mut permille = self.permille.lock().unwrap_or_else(PoisonError::into_inner);
         *permille = match *permille {
             0 => measured,
-            mean => ((mean as u64 * (NEWEST_WEIGHT as u64 - 1) + measured as u64)
-                / NEWEST_WEIGHT as u64) as u32,
+            mean => {
+                ((mean as u64 * (NEWEST_WEIGHT as u64 - 1) + measured as u64)
+                    / NEWEST_WEIGHT as u64) as u32
+            }
         };
         if let Err(error) = std::fs::write(&self.path, format!("{permille}\n")) {
             tracing::debug!(path = %self.path.display(), %error, "can't keep the measured speed");

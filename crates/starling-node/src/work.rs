@@ -1,20 +1,29 @@
 //! One lease: fetch its inputs, prove, keep the result where the client can fetch it.
 
-use std::{path::PathBuf, sync::Arc, time::{Duration, Instant}};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use starling_net::{FetchError, JobHandle, Net, Source};
 use starling_plan::CostModel;
-use starling_proto::{Grant, FailureClass, PeerAddr};
+use starling_proto::{FailureClass, Grant, PeerAddr};
 use starling_store::BlobStore;
 use starling_types::{BlobRef, MemoryBytes};
 use starling_zkvm::{ProveFailure, Work};
 
-use crate::{slots::Slot, speed::Speed};
+use crate::{
+    holdings::{Holding, Holdings},
+    slots::Slot,
+    speed::Speed,
+};
 
 /// What the work on a lease needs of the node.
 pub(crate) struct Workshop {
     pub(crate) net: Net,
     pub(crate) blobs: BlobStore,
+    pub(crate) holdings: Holdings,
     pub(crate) speed: Speed,
     pub(crate) costs: CostModel,
     /// Where results lie between the prover process and the blob store.
@@ -58,6 +67,7 @@ impl Workshop {
         grant: Grant,
         client: JobHandle,
         client_addr: PeerAddr,
+        holding: Arc<Holding>,
     ) -> Result<Proved, Failed> {
         let mut input_paths = Vec::with_capacity(grant.inputs.len());
         for input in &grant.inputs {
@@ -69,6 +79,7 @@ impl Workshop {
                 .map(|holder| Source::peer(holder.clone()))
                 .collect();
             sources.push(Source::via(client_addr.clone(), client.clone()));
+            holding.hold(input.blob.reference);
             self.net.fetch(input.blob, &sources).await.map_err(|error| match error {
                 FetchError::Store(error) => Failed::node(error),
                 error => Failed::input(error),
@@ -87,11 +98,10 @@ impl Workshop {
             po2_max: grant.po2,
         };
         let started = Instant::now();
-        let report = slot
-            .prover()
-            .run(&work, Duration::from_millis(grant.deadline.0))
-            .await
-            .map_err(|failure| Failed { class: class_of(&failure), message: failure.to_string() })?;
+        let report =
+            slot.prover().run(&work, Duration::from_millis(grant.deadline.0)).await.map_err(
+                |failure| Failed { class: class_of(&failure), message: failure.to_string() },
+            )?;
         let elapsed = started.elapsed();
         self.speed.observe(self.costs.work_ms(grant.task.kind(), Some(grant.po2)), elapsed);
 
@@ -101,6 +111,7 @@ impl Workshop {
             .await
             .map_err(Failed::node)?
             .map_err(Failed::node)?;
+        holding.hold(result.reference);
         drop(output);
         Ok(Proved { result, elapsed, peak_memory: report.peak_memory.unwrap_or_default() })
     }
@@ -109,8 +120,12 @@ impl Workshop {
 fn class_of(failure: &ProveFailure) -> FailureClass {
     match failure {
         ProveFailure::OutOfMemory { .. } => FailureClass::Memory,
-        ProveFailure::Refused { class: starling_zkvm::FailureClass::Input, .. } => FailureClass::Input,
-        ProveFailure::Refused { class: starling_zkvm::FailureClass::Task, .. } => FailureClass::Task,
+        ProveFailure::Refused { class: starling_zkvm::FailureClass::Input, .. } => {
+            FailureClass::Input
+        }
+        ProveFailure::Refused { class: starling_zkvm::FailureClass::Task, .. } => {
+            FailureClass::Task
+        }
         _ => FailureClass::Node,
     }
 }

@@ -90,7 +90,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::InUse`] while it is owned already.
     pub fn open(path: &Path, purpose: &str) -> Result<Self, DataDirError> {
-        fs::create_dir_all(path).map_err(io_error("create the data directory", path))?;
+        create_private(path).map_err(io_error("create the data directory", path))?;
         let lock_path = path.join("lock");
         let mut lock = File::options()
             .read(true)
@@ -223,6 +223,18 @@ fn read_owner(lock: &mut File) -> (Option<u32>, String) {
     let (pid, purpose) = text.split_once(' ').unwrap_or((&text, ""));
     let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
     (pid.parse().ok(), purpose)
+}
+
+/// Creates the directory for its owner alone: the log holds the seeds that mask what guests keep in memory.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(path)
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use starling_proto::Ticket;
+use starling_proto::{RelayUrl, Ticket};
 use starling_types::{JobId, Po2, ReceiptKind};
+use starling_zkvm::{SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
+use starling_zkvm::{SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 
 /// Prove big RISC Zero programs on networks of small machines.
 ///
@@ -53,7 +55,7 @@ pub enum Command {
     Bench(BenchCommand),
     /// The prover process that a node supervises. Not for people.
     #[command(hide = true)]
-    Prover(ProverArgs),
+    Prover,
 }
 
 #[derive(Debug, Args)]
@@ -64,7 +66,7 @@ pub struct ProveArgs {
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Segments have at most 2^N cycles: smaller ones fit weaker nodes, larger ones waste less.
-    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_po2)]
+    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
     /// What to deliver.
     #[arg(long, value_name = "KIND", default_value = "succinct")]
@@ -97,7 +99,7 @@ pub struct ClientNetworkArgs {
     /// Seconds to wait for a node that can take a task, before giving up.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub node_wait: u64,
-    /// Seconds the whole job may take, before it is stopped (it can be resumed).
+    /// Seconds that this run of the job may take, before it is stopped (it can be resumed).
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     #[command(flatten)]
@@ -111,7 +113,7 @@ pub struct EndpointArgs {
     #[arg(long, value_name = "IP:PORT")]
     pub bind: Option<SocketAddr>,
     /// A relay of your own (an iroh relay's URL) for machines that can't reach each other directly.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = parse_relay)]
     pub relay: Option<String>,
     /// The most that the blobs in the data directory may take.
     #[arg(long, value_name = "SIZE", default_value = "20GiB", value_parser = parse_size)]
@@ -136,7 +138,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
     /// Take no segment above 2^N cycles.
-    #[arg(long, value_name = "N", default_value = "24", value_parser = parse_po2)]
+    #[arg(long, value_name = "N", default_value = "22", value_parser = parse_po2)]
     pub po2_max: Po2,
     /// Stay on the loopback interface.
     #[arg(long)]
@@ -171,7 +173,7 @@ pub struct ExecuteArgs {
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
     /// Segments have at most 2^N cycles.
-    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_po2)]
+    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
     /// Give the guest up after this many user cycles.
     #[arg(long, value_name = "CYCLES")]
@@ -231,24 +233,35 @@ pub struct DoctorArgs {
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
     /// Time and peak memory of prove, lift and join for each po2.
-    Tasks {
-        /// The smallest segments to measure.
-        #[arg(long, value_name = "N", default_value = "14", value_parser = parse_po2)]
-        po2_min: Po2,
-        /// The largest segments to measure.
-        #[arg(long, value_name = "N", default_value = "18", value_parser = parse_po2)]
-        po2_max: Po2,
-        /// Threads of the prover [default: every core].
-        #[arg(long, value_name = "N")]
-        threads: Option<u32>,
-    },
+    Tasks(BenchTasksArgs),
+    /// A job's wall time against the least that its tasks allow.
+    Job(BenchJobArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct ProverArgs {
-    /// The memory limit of this process.
-    #[arg(long, value_name = "BYTES")]
-    pub memory: Option<u64>,
+pub struct BenchTasksArgs {
+    /// The smallest segments to measure.
+    #[arg(long, value_name = "N", default_value = "14", value_parser = parse_segment_po2)]
+    pub po2_min: Po2,
+    /// The largest segments to measure.
+    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
+    pub po2_max: Po2,
+    /// Threads of the prover [default: every core].
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchJobArgs {
+    /// The length of the SHA-256 chain.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub links: u32,
+    /// Segments have at most 2^N cycles.
+    #[arg(long, value_name = "N", default_value = "16", value_parser = parse_segment_po2)]
+    pub segment_po2: Po2,
+    /// Nodes to start [default: as `prove` does].
+    #[arg(long, value_name = "N")]
+    pub local: Option<u32>,
 }
 
 /// `ReceiptKind`, as words.
@@ -269,13 +282,35 @@ impl From<ReceiptKindArg> for ReceiptKind {
     }
 }
 
+/// A po2 that can be lifted and that the stock verifier accepts.
 fn parse_po2(text: &str) -> Result<Po2, String> {
-    text.parse::<Po2>().map_err(|error| error.to_string())
+    match text.parse::<Po2>() {
+        Ok(po2) if (SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(&po2.get()) => Ok(po2),
+        _ => Err(format!("segments have 2^{SEGMENT_PO2_MIN} to 2^{SEGMENT_PO2_MAX} cycles")),
+    }
+}
+
+/// A po2 that segments can have: fewer than the circuit knows, since each is lifted too.
+fn parse_segment_po2(text: &str) -> Result<Po2, String> {
+    let number = text.parse::<u32>().ok();
+    number
+        .filter(|number| (SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(number))
+        .and_then(|number| Po2::try_from(number).ok())
+        .ok_or_else(|| format!("{SEGMENT_PO2_MIN} to {SEGMENT_PO2_MAX} can be proved and lifted"))
+}
+
+/// The URL of a relay, refused here rather than after a job has begun.
+fn parse_relay(text: &str) -> Result<String, String> {
+    let url = text.parse::<RelayUrl>().ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https"))
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "a relay has a URL like https://relay.example.org".to_owned())
 }
 
 /// A number of bytes: `1500000`, `512MiB`, `20GiB`, `20GB`, `20G`.
 fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no size: write bytes, or a number with KiB, MiB, GiB or TiB");
+    let wrong =
+        || format!("{text:?} is no size: write bytes, or a number with KiB, MiB, GiB or TiB");
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(unit_at);
     let factor = match unit.trim().to_ascii_lowercase().as_str() {
@@ -302,6 +337,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_segment_size_that_cannot_be_lifted_is_refused() {
+        assert_eq!(parse_segment_po2("14").map(Po2::get), Ok(14));
+        assert_eq!(parse_segment_po2("22").map(Po2::get), Ok(22));
+        for wrong in ["13", "23", "-18", "18.5", ""] {
+            assert!(parse_segment_po2(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -7,11 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use starling_zkvm::Guest;
+use starling_zkvm::{
+    Guest, Receipt, ZKVM_VERSION,
+    receipt::{self, ReceiptError},
+};
 
 use crate::{args::Common, exit::Exit};
 
-/// The largest guest binary that is read. RISC Zero guests have at most 192 MiB of memory.
+/// The largest guest or receipt file that is read: more than either kind's own limit, which names it.
 pub const GUEST_SIZE_BYTES_MAX: u64 = 256 << 20;
 
 /// The largest input that is read.
@@ -21,6 +24,10 @@ pub const INPUT_SIZE_BYTES_MAX: u64 = 1 << 30;
 pub fn data_dir(common: &Common) -> Result<PathBuf, Exit> {
     use etcetera::BaseStrategy;
     if let Some(dir) = &common.data_dir {
+        // Else a directory that can't hold jobs would look like one that holds none.
+        if dir.exists() && !dir.is_dir() {
+            return Err(Exit::usage(anyhow!("--data-dir {} is not a directory", dir.display())));
+        }
         return Ok(dir.clone());
     }
     let base = etcetera::choose_base_strategy()
@@ -55,6 +62,34 @@ pub fn read_guest(path: &Path) -> Result<Guest, Exit> {
     Guest::parse(bytes)
         .with_context(|| format!("{} is no guest", path.display()))
         .map_err(Exit::usage)
+}
+
+/// Whether the file `path`, which is `what` to the user, begins as a program does: a guest, or an ELF
+/// that was not packed with its kernel. An empty file is an error.
+pub fn is_program(path: &Path, what: &str) -> Result<bool, Exit> {
+    let mut magic = Vec::new();
+    open(path, what)?
+        .take(4)
+        .read_to_end(&mut magic)
+        .with_context(|| format!("can't read {what} {}", path.display()))
+        .map_err(Exit::usage)?;
+    if magic.is_empty() {
+        return Err(Exit::usage(anyhow!("{what} {} is empty", path.display())));
+    }
+    Ok(magic == b"R0BF" || magic == b"\x7fELF")
+}
+
+/// The receipt in the file `path`, of which nothing is known yet; `else_it_is` says what to call it
+/// when it holds none: "no receipt".
+pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
+    receipt::read_receipt(path).map_err(|error| match error {
+        ReceiptError::NotReceipt { reason, .. } => Exit::usage(anyhow!(
+            "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it holds something else, is cut off, or \
+             another release wrote it ({reason})",
+            path.display()
+        )),
+        error => Exit::usage(error),
+    })
 }
 
 /// The guest's input: the file, stdin for `-`, or nothing.

@@ -1,27 +1,51 @@
 //! Results on stdout: one JSON object with `--json`, else a line for each field, in the given order.
 
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+};
+
+use anyhow::Context;
 use serde_json::{Map, Value};
 
-use crate::args::Common;
+use crate::{args::Common, exit::CommandResult};
 
 /// A result: named values in the order in which a person reads them.
 pub type Fields = Vec<(&'static str, Value)>;
 
 /// Prints the result; the process's stdout has nothing else.
-pub fn print(common: &Common, fields: Fields) {
+///
+/// # Errors
+/// As [`line`].
+pub fn print(common: &Common, fields: Fields) -> CommandResult {
     if common.json {
-        println!("{}", object(fields));
-        return;
+        return line(object(fields));
     }
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        println!("{:width$}  {}", name.replace('_', " "), text(value));
+        line(format_args!("{:width$}  {}", name.replace('_', " "), text(value)))?;
+    }
+    Ok(())
+}
+
+/// Prints one line of a result.
+///
+/// # Errors
+/// When stdout can't be written, as on a full disk. A reader that has seen enough and closed its end
+/// (`starling job list | head -1`) is no error.
+pub fn line(text: impl fmt::Display) -> CommandResult {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written.context("can't write the result to stdout")?),
     }
 }
 
 /// The fields as a JSON object.
 pub fn object(fields: Fields) -> Value {
-    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+    Value::Object(
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>(),
+    )
 }
 
 /// A value for people: strings without quotes.

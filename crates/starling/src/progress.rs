@@ -42,6 +42,11 @@ impl MakeWriter<'_> for Stderr {
     }
 }
 
+/// Prints a line to stderr, above the bars.
+pub fn say(line: &str) {
+    BARS.suspend(|| eprintln!("{line}"));
+}
+
 /// Whether stderr is a terminal whose user has not asked for plain text (<https://no-color.org>).
 pub fn wants_colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -69,7 +74,8 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
     let execute = bar("execute", &status_style);
     let prove = bar("prove", &style);
     let join = bar("join", &style);
-    let nodes = bar("nodes", &status_style);
+    // Its message begins with the word.
+    let nodes = bar("", &status_style);
     loop {
         let now = progress.borrow_and_update().clone();
         let more = if now.executed { "" } else { ", running" };
@@ -97,7 +103,8 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
         let due = printed.as_ref().is_none_or(|(last, at)| {
             let age = at.elapsed();
             // The estimate alone is no news: it changes with every tick.
-            let news = Progress { eta: None, ..now.clone() } != Progress { eta: None, ..last.clone() };
+            let news =
+                Progress { eta: None, ..now.clone() } != Progress { eta: None, ..last.clone() };
             age >= PLAIN_LINE_PERIOD || news && age >= PLAIN_LINE_GAP
         });
         if due {
@@ -145,7 +152,11 @@ fn status(now: &Progress) -> String {
 /// Seconds as `1:02:03` or `2:03`.
 fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
 }
 
 #[cfg(test)]

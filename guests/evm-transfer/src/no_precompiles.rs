@@ -1,5 +1,5 @@
-//! An EVM without precompiles, since a token needs none: their code would triple the guest, and
-//! preparing them costs more cycles than a transfer.
+//! An EVM without precompiles, since a token calls none: linking them makes more than three times
+//! the code.
 //!
 //! A call to one ends the guest with an error, so that leaving them out never changes a result.
 

@@ -96,12 +96,13 @@ impl<'a> InputReader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::catch_unwind;
+    use std::panic::{UnwindSafe, catch_unwind};
 
     use super::*;
 
-    fn panic_message(read: impl FnOnce() + std::panic::UnwindSafe) -> String {
-        *catch_unwind(read).expect_err("must panic").downcast::<String>().expect("formatted")
+    fn panic_message<T>(read: impl FnOnce() -> T + UnwindSafe) -> String {
+        let panic = catch_unwind(read).err().expect("must panic");
+        *panic.downcast::<String>().expect("formatted")
     }
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn a_field_beyond_the_end_names_itself_and_what_is_there() {
         assert_eq!(
-            panic_message(|| drop(InputReader::new(&[1, 2, 3]).u32("n"))),
+            panic_message(|| InputReader::new(&[1, 2, 3]).u32("n")),
             "input too short: n needs 4 bytes, 3 are left of 3"
         );
     }
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn a_count_beyond_the_input_is_refused_before_anything_is_allocated() {
         assert_eq!(
-            panic_message(|| drop(InputReader::new(&[255, 255, 255, 255, 0]).count(2, "slots"))),
+            panic_message(|| InputReader::new(&[255, 255, 255, 255, 0]).count(2, "slots")),
             "input too short: 4294967295 slots need 8589934590 bytes, 1 are left of 5"
         );
     }

@@ -38,18 +38,24 @@ pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
     ports(&mut fields, &mut problems);
     fields.push((
         "groth16",
-        json!(groth16::check_support().map_or_else(|error| error.to_string(), |()| "available".into())),
+        json!(
+            groth16::check_support()
+                .map_or_else(|error| error.to_string(), |()| "available".into())
+        ),
     ));
     if !args.quick {
         self_proof(&mut fields, &mut problems).await?;
     }
     let healthy = problems.is_empty();
     fields.push(("problems", if healthy { json!("none") } else { json!(problems) }));
-    print(common, fields);
+    print(common, fields)?;
     if healthy {
         return Ok(());
     }
-    Err(Exit::message(Code::Failed, format!("this machine can't take part: {}", problems.join("; "))))
+    Err(Exit::message(
+        Code::Failed,
+        format!("this machine can't take part: {}", problems.join("; ")),
+    ))
 }
 
 /// The vector instructions that provers can make use of.
@@ -73,7 +79,8 @@ fn memory(fields: &mut Fields, problems: &mut Vec<String>) {
     let needs = |po2: u32| {
         Po2::try_from(po2).map(|po2| CostModel::MEASURED.memory(TaskKind::Lift, Some(po2)))
     };
-    let largest = (Po2::MIN..=Po2::MAX).rev().find(|po2| needs(*po2).is_ok_and(|need| need <= usable));
+    let largest =
+        (Po2::MIN..=Po2::MAX).rev().find(|po2| needs(*po2).is_ok_and(|need| need <= usable));
     fields.push(("memory_for_proving", json!(usable.to_string())));
     fields.push(("largest_po2", largest.map_or(Value::Null, |po2| json!(po2))));
     if largest.is_none() {
@@ -118,17 +125,25 @@ async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandR
     };
     let mut prover = ProverProcess::new(prover_config(None)?);
     let folder = tempfile::tempdir()?;
-    match self_test(yardstick::guest()?, options, &mut prover, folder.path(), SELF_TEST_DEADLINE).await {
+    match self_test(yardstick::guest()?, options, &mut prover, folder.path(), SELF_TEST_DEADLINE)
+        .await
+    {
         Ok(test) => {
             let work_ms = CostModel::MEASURED.work_ms(TaskKind::Lift, Some(test.po2)).0;
             let taken_ms = (test.prove_ms + test.lift_ms).max(1);
-            fields.push(("self_proof", json!(format!(
-                "verified: po2 {} proved in {:.1} s, lifted in {:.1} s",
-                test.po2,
-                test.prove_ms as f64 / 1000.0,
-                test.lift_ms as f64 / 1000.0,
-            ))));
-            fields.push(("self_proof_peak_memory", json!(test.peak_memory.map(|peak| peak.to_string()))));
+            fields.push((
+                "self_proof",
+                json!(format!(
+                    "verified: po2 {} proved in {:.1} s, lifted in {:.1} s",
+                    test.po2,
+                    test.prove_ms as f64 / 1000.0,
+                    test.lift_ms as f64 / 1000.0,
+                )),
+            ));
+            fields.push((
+                "self_proof_peak_memory",
+                json!(test.peak_memory.map(|peak| peak.to_string())),
+            ));
             fields.push(("speed_permille_of_reference_core", json!(work_ms * 1000 / taken_ms)));
         }
         Err(error) => problems.push(error.to_string()),

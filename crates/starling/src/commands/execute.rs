@@ -28,8 +28,8 @@ pub async fn run(common: &Common, args: &ExecuteArgs) -> CommandResult {
         guest_output: Box::new(crate::progress::Stderr),
     };
     let started = Instant::now();
-    let (execution, segments) = tokio::task::spawn_blocking(move || run_guest(&guest, options))
-        .await??;
+    let (execution, segments) =
+        tokio::task::spawn_blocking(move || run_guest(&guest, options)).await??;
     let seconds = started.elapsed().as_secs_f64();
 
     let work_ms: u64 = segments
@@ -58,8 +58,7 @@ pub async fn run(common: &Common, args: &ExecuteArgs) -> CommandResult {
             ("estimated_core_seconds_to_prove", json!((work_ms + joins * join_ms) / 1000)),
             ("seconds", json!(seconds)),
         ],
-    );
-    Ok(())
+    )
 }
 
 #[derive(Default)]

@@ -11,18 +11,20 @@ use crate::{
     commands::prove,
     exit::{CommandResult, Exit},
     files,
-    output::{Fields, object, print},
+    output::{Fields, line, object, print},
 };
 
 pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
     match command {
         JobCommand::List => list(common),
-        JobCommand::Show { job } => {
-            print(common, fields(&find(common, job)?));
-            Ok(())
-        }
+        JobCommand::Show { job } => print(common, fields(&find(common, job)?)),
         JobCommand::Resume { job, receipt, network } => {
-            let id = find(common, job)?.id;
+            let JobState { id, phase, .. } = find(common, job)?;
+            if phase == JobPhase::Cancelled {
+                return Err(Exit::usage(anyhow!(
+                    "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
+                )));
+            }
             let client = prove::open(common, network, &format!("starling job resume {id}"))?;
             let receipt = receipt.clone().unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
             prove::run_job(common, &client, id, network, receipt).await
@@ -62,11 +64,10 @@ fn list(common: &Common) -> CommandResult {
     let states = jobs(common)?;
     if common.json {
         let objects: Vec<Value> = states.iter().map(|state| object(fields(state))).collect();
-        println!("{}", Value::Array(objects));
-        return Ok(());
+        return line(Value::Array(objects));
     }
     for state in states {
-        println!(
+        line(format_args!(
             "{}  {:9}  {:9}  {}/{} receipts  image {:.16}…",
             state.id,
             phase(&state),
@@ -74,7 +75,7 @@ fn list(common: &Common) -> CommandResult {
             state.accepted.len(),
             tasks_total(&state).map_or("?".to_owned(), |total| total.to_string()),
             state.image_id,
-        );
+        ))?;
     }
     Ok(())
 }
@@ -84,8 +85,7 @@ fn cancel(common: &Common, job: &JobArg) -> CommandResult {
     // Freeing space must work when the budget is used up.
     let client = Client::open(&files::data_dir(common)?, "starling job cancel", u64::MAX)?;
     let freed = client.cancel(state.id)?;
-    print(common, vec![("job", json!(state.id.to_string())), ("freed_bytes", json!(freed))]);
-    Ok(())
+    print(common, vec![("job", json!(state.id.to_string())), ("freed_bytes", json!(freed))])
 }
 
 fn phase(state: &JobState) -> &'static str {

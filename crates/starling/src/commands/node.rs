@@ -71,10 +71,12 @@ async fn serve(
     print(
         common,
         vec![("node", json!(net.id().to_string())), ("ticket", json!(net.ticket().to_string()))],
-    );
+    )?;
     let bootstrap: Vec<_> = args.join.iter().map(|ticket| ticket.0.clone()).collect();
     let ads = net.ads(&bootstrap).await?;
-    tracing::info!("waiting for jobs; give the ticket to clients (`starling prove --join TICKET`) and to other nodes");
+    tracing::info!(
+        "waiting for jobs; give the ticket to clients (`starling prove --join TICKET`) and to other nodes"
+    );
     node.serve_ads(ads, stop).await;
     Ok(())
 }
@@ -106,10 +108,8 @@ fn node_dir(common: &Common, args: &NodeArgs) -> Result<std::path::PathBuf, Exit
 
 /// The node's blobs. None outlives the process: a node that starts anew has no leases.
 fn open_blobs(dir: &DataDir, args: &NodeArgs) -> Result<BlobStore, Exit> {
-    let budget = DiskBudget {
-        max_bytes: args.endpoint.disk_budget,
-        min_free_bytes: DISK_FREE_BYTES_MIN,
-    };
+    let budget =
+        DiskBudget { max_bytes: args.endpoint.disk_budget, min_free_bytes: DISK_FREE_BYTES_MIN };
     let blobs = dir.blobs(budget)?;
     blobs.retain(|_| false)?;
     Ok(blobs)

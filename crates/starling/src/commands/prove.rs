@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::Context;
 use serde_json::json;
-use starling_client::{Client, Delivery, JobError, JobOptions, LocalNodes, Patience, Progress, RunOptions};
+use starling_client::{
+    Client, Delivery, JobError, JobOptions, LocalNodes, Patience, Progress, RunOptions,
+};
 use starling_plan::CostModel;
 use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::groth16;
@@ -28,12 +30,13 @@ const CORES_PER_LOCAL_NODE: u32 = 2;
 
 pub async fn run(common: &Common, args: &ProveArgs) -> CommandResult {
     let kind = ReceiptKind::from(args.receipt_kind);
-    if kind == ReceiptKind::Groth16 {
-        // Said now and not after hours of proving.
-        groth16::check_support()?;
-    }
+    check_kind(kind)?;
     let guest = files::read_guest(&args.guest)?;
     let input = files::read_input(args.input.as_deref())?;
+    // Whatever can be refused is refused before the job is in the log.
+    let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(&args.guest));
+    check_writable(&receipt)?;
+    check_network(&args.network)?;
     let purpose = format!("starling prove {}", args.guest.display());
     let client = open(common, &args.network, &purpose)?;
     let options = JobOptions {
@@ -43,7 +46,6 @@ pub async fn run(common: &Common, args: &ProveArgs) -> CommandResult {
         fresh: args.fresh,
     };
     let job = client.create(&guest, Cursor::new(input), options)?;
-    let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(&args.guest));
     run_job(common, &client, job, &args.network, receipt).await
 }
 
@@ -62,7 +64,9 @@ pub async fn run_job(
     receipt: PathBuf,
 ) -> CommandResult {
     check_writable(&receipt)?;
+    check_network(network)?;
     let request = client.job(job)?.request;
+    check_kind(request.receipt_kind)?;
     let options = run_options(network, request.segment_po2, receipt)?;
     let stop = signals::stop_token("the job");
     let (sender, receiver) = watch::channel(Progress::default());
@@ -72,7 +76,14 @@ pub async fn run_job(
     drop(sender);
     // The bars are gone before the result or the error is printed.
     let _ = shown.await;
-    print_delivery(common, &result.map_err(exit)?);
+    print_delivery(common, &result.map_err(exit)?)
+}
+
+/// Refuses now what could not be delivered after hours of proving.
+fn check_kind(kind: ReceiptKind) -> CommandResult {
+    if kind == ReceiptKind::Groth16 {
+        groth16::check_support()?;
+    }
     Ok(())
 }
 
@@ -100,12 +111,13 @@ fn run_options(
     };
     let local = match count {
         0 => None,
-        count => Some(local_nodes(count, reachable)?),
+        count => Some(local_nodes(count, network.endpoint.disk_budget, reachable)?),
     };
     Ok(RunOptions {
         join: network.join.iter().map(|ticket| ticket.0.clone()).collect(),
         local,
         reachable,
+        announce: |ticket| progress::say(&format!("this client's ticket: {ticket}")),
         bind: network.endpoint.bind,
         relay: network.endpoint.relay.clone(),
         patience: Patience {
@@ -116,6 +128,17 @@ fn run_options(
     })
 }
 
+/// Refuses to wait for nodes that can't come.
+fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
+    let elsewhere = !network.join.is_empty() || network.listen || network.endpoint.bind.is_some();
+    if network.local == Some(0) && !elsewhere {
+        return Err(Exit::usage(anyhow::anyhow!(
+            "--local 0 starts no node, and none can come from elsewhere: add --listen or --join TICKET"
+        )));
+    }
+    Ok(())
+}
+
 /// How many nodes this machine carries for segments of `po2`.
 fn local_count(po2: Po2) -> u32 {
     let needed = CostModel::MEASURED.memory(TaskKind::Lift, Some(po2)).0.max(1);
@@ -123,12 +146,13 @@ fn local_count(po2: Po2) -> u32 {
     (machine::cores() / CORES_PER_LOCAL_NODE).min(by_memory).max(1)
 }
 
-fn local_nodes(count: u32, reachable: bool) -> Result<LocalNodes, Exit> {
+fn local_nodes(count: u32, disk_budget_bytes: u64, reachable: bool) -> Result<LocalNodes, Exit> {
     Ok(LocalNodes {
         count,
         program: std::env::current_exe().context("can't find this program's own file")?,
         memory_each: MemoryBytes(machine::memory_for_proving().0 / u64::from(count)),
         threads_each: (machine::cores() / count).max(1),
+        disk_budget_bytes,
         loopback: !reachable,
     })
 }
@@ -158,7 +182,7 @@ fn check_writable(path: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
-fn print_delivery(common: &Common, delivery: &Delivery) {
+fn print_delivery(common: &Common, delivery: &Delivery) -> CommandResult {
     print(
         common,
         vec![
@@ -173,5 +197,5 @@ fn print_delivery(common: &Common, delivery: &Delivery) {
             ("seconds", json!(delivery.seconds)),
             ("job", json!(delivery.job)),
         ],
-    );
+    )
 }

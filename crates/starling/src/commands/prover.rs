@@ -2,8 +2,8 @@
 
 use starling_zkvm::prover;
 
-use crate::{args::ProverArgs, exit::CommandResult};
+use crate::exit::CommandResult;
 
-pub fn run(_args: &ProverArgs) -> CommandResult {
+pub fn run() -> CommandResult {
     Ok(prover::serve()?)
 }

@@ -1,17 +1,22 @@
 //! `starling verify`: the stock verifier on a receipt file.
 
+use anyhow::anyhow;
 use serde_json::json;
 use starling_zkvm::{Digest, receipt};
 
 use crate::{
     args::{Common, VerifyArgs},
     exit::{Code, CommandResult, Exit},
+    files,
     output::print,
 };
 
 pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
     let image_id = parse_image_id(&args.image_id)?;
-    let receipt = receipt::read_receipt(&args.receipt).map_err(Exit::usage)?;
+    if files::is_program(&args.receipt, "receipt")? {
+        return Err(Exit::usage(anyhow!("{} is a program, not a receipt", args.receipt.display())));
+    }
+    let receipt = files::read_receipt(&args.receipt, "no receipt")?;
     if let Err(error) = receipt::verify_receipt(&receipt, image_id) {
         let text = format!("{} does not verify: {error}", args.receipt.display());
         return Err(Exit::message(Code::Invalid, text));
@@ -26,15 +31,14 @@ pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
             ("claim_digest", json!(info.claim_digest.to_string())),
             ("journal", json!(hex::encode(&info.journal))),
         ],
-    );
-    Ok(())
+    )
 }
 
 fn parse_image_id(text: &str) -> Result<Digest, Exit> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let mut bytes = [0; 32];
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
-        Exit::usage(anyhow::anyhow!(
+        Exit::usage(anyhow!(
             "{text:?} is no image id: it is 64 hex digits, as `starling inspect GUEST` prints it"
         ))
     })?;

@@ -1,0 +1,112 @@
+//! `starling bench job`: the wall time of a whole job against the least that its tasks allow.
+//!
+//! The bound is the larger of the critical path (one leaf, then the joins above it) and all the work
+//! divided by the cores, with every task's work measured alone on one thread just before. A job that
+//! meets it has wasted nothing on messages, waiting or bad order.
+
+use std::{io, process::Stdio, sync::atomic::AtomicBool};
+
+use anyhow::{Context, anyhow};
+use serde_json::{Value, json};
+use starling_plan::{CostModel, PlanShape, TaskCost};
+use starling_types::{Millis, Po2, TaskKind};
+use starling_zkvm::{ExecuteOptions, execute};
+
+use super::measure::measure;
+use crate::{
+    args::{BenchJobArgs, Common},
+    exit::{CommandResult, Exit},
+    machine,
+    output::print,
+    yardstick,
+};
+
+pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
+    let leaves = tokio::task::block_in_place(|| leaves(args))?;
+    let costs = measured_costs(&leaves).await?;
+    let cores = machine::cores();
+    let bound = costs.lower_bound(PlanShape::Succinct, &leaves, cores);
+    let seconds = prove(args).await?;
+    let bound_seconds = bound.0 as f64 / 1000.0;
+    print(
+        common,
+        vec![
+            ("links", json!(args.links)),
+            ("segment_po2", json!(args.segment_po2.get())),
+            ("segments", json!(leaves.len())),
+            ("local_nodes", json!(args.local)),
+            ("cores", json!(cores)),
+            ("join_core_seconds", json!(costs.join.work.0 as f64 / 1000.0)),
+            ("bound_seconds", json!(bound_seconds)),
+            ("job_seconds", json!(seconds)),
+            ("ratio", json!((seconds / bound_seconds * 1000.0).round() / 1000.0)),
+        ],
+    )
+}
+
+/// The po2 of every segment.
+fn leaves(args: &BenchJobArgs) -> Result<Vec<Po2>, Exit> {
+    let options = ExecuteOptions {
+        input: Box::new(io::Cursor::new(yardstick::input(args.links))),
+        segment_po2: args.segment_po2,
+        cycle_limit: None,
+        seed: [0; 32],
+        guest_output: Box::new(io::sink()),
+    };
+    let mut leaves = Vec::new();
+    let collect = |segment: starling_zkvm::SegmentOut| {
+        leaves.push(segment.po2);
+        Ok(())
+    };
+    execute(&yardstick::guest()?, options, collect, &AtomicBool::new(false))?;
+    Ok(leaves)
+}
+
+/// A cost model with this machine's work for each po2 that occurs, on one thread.
+async fn measured_costs(leaves: &[Po2]) -> Result<CostModel, Exit> {
+    let mut costs = CostModel::MEASURED;
+    let mut po2s = leaves.to_vec();
+    po2s.sort_unstable();
+    po2s.dedup();
+    let cost = |work_ms| TaskCost { memory: Default::default(), work: Millis(work_ms) };
+    for po2 in po2s {
+        let measured = measure(po2, 1).await?;
+        costs.prove[(po2.get() - Po2::MIN) as usize] = cost(measured.lift.prove_ms);
+        costs.lift = cost(measured.lift.lift_ms);
+        costs.join = cost(measured.join.join_ms);
+        let work = costs.work_ms(TaskKind::Lift, Some(po2));
+        tracing::info!(%po2, prove_and_lift = %work, join = %costs.join.work, "measured on one thread");
+    }
+    Ok(costs)
+}
+
+/// Runs the job as a user would, in a data directory of its own; its wall time in seconds.
+async fn prove(args: &BenchJobArgs) -> Result<f64, Exit> {
+    let dir = tempfile::tempdir().context("can't make a temporary folder")?;
+    let (guest, input) = (dir.path().join("sha-chain.bin"), dir.path().join("input"));
+    std::fs::write(&guest, yardstick::guest()?.bytes())?;
+    std::fs::write(&input, yardstick::input(args.links))?;
+    let mut command = tokio::process::Command::new(std::env::current_exe()?);
+    command
+        .arg("prove")
+        .arg(&guest)
+        .arg("--input")
+        .arg(&input)
+        .args(["--segment-po2", &args.segment_po2.to_string()])
+        .arg("--receipt")
+        .arg(dir.path().join("receipt"))
+        .arg("--data-dir")
+        .arg(dir.path().join("data"))
+        .arg("--json")
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true);
+    if let Some(local) = args.local {
+        command.args(["--local", &local.to_string()]);
+    }
+    let output = command.output().await.context("can't start the job")?;
+    if !output.status.success() {
+        return Err(anyhow!("the job ended with {}", output.status).into());
+    }
+    let result: Value = serde_json::from_slice(&output.stdout).context("the job's result")?;
+    result["seconds"].as_f64().ok_or_else(|| anyhow!("the job's result has no seconds").into())
+}

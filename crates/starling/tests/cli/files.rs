@@ -1,0 +1,126 @@
+//! Files that are missing, unreadable, or something else than they should be.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::harness::{Home, guest, input};
+
+/// What may be handed in instead of a guest, and the words that its error must have.
+fn wrong_guests(home: &Home) -> Vec<(String, Vec<&'static str>)> {
+    let good = fs::read(guest("sha-chain")).unwrap();
+    let mut other_kernel = good.clone();
+    *other_kernel.last_mut().unwrap() ^= 1;
+    let mut riscv_elf = vec![0; 64];
+    riscv_elf[..5].copy_from_slice(b"\x7fELF\x01");
+    riscv_elf[18] = 0xf3;
+    vec![
+        ("missing.bin".into(), vec!["missing.bin", "No such file"]),
+        (home.path().to_str().unwrap().into(), vec!["is a directory"]),
+        (home.write("empty.bin", b""), vec!["empty.bin", "is empty"]),
+        (home.write("cut.bin", &good[..5000]), vec!["cut.bin", "cut off", "118208 bytes", "4968"]),
+        (home.write("cut-kernel.bin", &good[..good.len() - 1]), vec!["cut off", "kernel"]),
+        (home.write("kernel.bin", &other_kernel), vec!["kernel.bin", "another kernel", "rebuild"]),
+        (home.write("riscv.elf", &riscv_elf), vec!["without its kernel", "cargo risczero build"]),
+        (home.write("host.elf", b"\x7fELF\x02\x01\x01"), vec!["another machine"]),
+        (home.write("guest.txt", b"fn main() {}"), vec!["looks like text"]),
+        (home.write("noise.bin", &[0x9d; 4096]), vec!["not a RISC Zero program binary"]),
+    ]
+}
+
+#[test]
+fn a_file_that_is_no_guest_is_told_by_what_it_is() {
+    let home = Home::new();
+    for (path, texts) in wrong_guests(&home) {
+        for command in ["prove", "execute"] {
+            home.run(&[command, &path]).fails(2, &texts);
+        }
+    }
+    assert!(home.jobs().is_empty());
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_named() {
+    let home = Home::new();
+    for command in ["prove", "execute"] {
+        let guest = guest("sha-chain");
+        home.run(&[command, &guest, "--input", "gone"]).fails(2, &["input gone", "No such file"]);
+        home.run(&[command, &guest, "--input", "/"]).fails(2, &["input /", "is a directory"]);
+    }
+    assert!(home.jobs().is_empty());
+}
+
+#[test]
+fn a_receipt_that_could_not_be_written_is_refused_before_work_starts() {
+    let home = Home::new();
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
+    for (path, text) in [("gone/a.receipt", "does not exist"), (".", "is a directory")] {
+        home.prove(&[&guest, "--input", &input, "--receipt", path]).fails(2, &[path, text]);
+    }
+    assert!(home.jobs().is_empty());
+    assert_eq!(home.blob_bytes(), 0);
+}
+
+#[test]
+fn a_data_directory_that_is_a_file_is_refused_by_every_command() {
+    let home = Home::new();
+    let file = home.write("file", b"");
+    let guest = guest("sha-chain");
+    for args in [&["job", "list"][..], &["job", "show", "0"], &["prove", &guest], &["node"]] {
+        home.run(&[args, &["--data-dir", &file]].concat()).fails(2, &[&file, "not a directory"]);
+    }
+}
+
+#[test]
+fn verify_tells_what_is_no_receipt_and_what_is_no_image_id() {
+    let home = Home::new();
+    let id = "ab".repeat(32);
+    let text = home.write("text", b"hello hello hello");
+    let empty = home.write("empty", b"");
+    for (path, expected) in [
+        ("gone", "No such file"),
+        ("/", "is a directory"),
+        (text.as_str(), "is no receipt"),
+        (empty.as_str(), "is empty"),
+        (guest("sha-chain").as_str(), "is a program, not a receipt"),
+    ] {
+        home.run(&["verify", path, "--image-id", &id]).fails(2, &[path, expected]);
+    }
+    for wrong in ["", "xyz", &id[1..], &format!("{id}00"), "0x"] {
+        home.run(&["verify", &text, "--image-id", wrong])
+            .fails(2, &["no image id", "64 hex digits"]);
+    }
+    home.run(&["verify", &text]).fails(2, &["--image-id"]);
+}
+
+#[test]
+fn inspect_shows_the_image_id_that_the_guests_are_listed_with() {
+    let home = Home::new();
+    let listed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/image-ids.json");
+    let listed: Value = serde_json::from_slice(&fs::read(listed).unwrap()).unwrap();
+    for name in ["sha-chain", "fail", "ecdsa", "evm-transfer"] {
+        let shown = home.run(&["inspect", &guest(name), "--json"]).json();
+        assert_eq!(shown["what"], "guest");
+        assert_eq!(shown["size_bytes"], fs::metadata(guest(name)).unwrap().len());
+        let id = shown["image_id"].as_str().unwrap();
+        assert!(listed.to_string().contains(id), "{name} has {id}, not in {listed}");
+    }
+}
+
+#[test]
+fn inspect_tells_what_it_cannot_read() {
+    let home = Home::new();
+    let cut = &fs::read(guest("sha-chain")).unwrap()[..5000];
+    let (cut, noise) = (home.write("cut.bin", cut), home.write("noise", &[0x9d; 4096]));
+    let (text, empty) = (home.write("text", b"hello"), home.write("empty", b""));
+    for (path, expected) in [
+        ("gone", "No such file"),
+        ("/", "is a directory"),
+        (cut.as_str(), "cut off"),
+        (noise.as_str(), "neither a guest nor a receipt"),
+        (text.as_str(), "neither a guest nor a receipt"),
+        (empty.as_str(), "is empty"),
+    ] {
+        home.run(&["inspect", path]).fails(2, &[path, expected]);
+    }
+}

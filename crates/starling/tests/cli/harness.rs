@@ -1,0 +1,218 @@
+//! A home of its own for each test, and processes that never outlive it.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Every command here ends within seconds; one that does not hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How often a file or a process is looked at.
+const POLL_PERIOD: Duration = Duration::from_millis(20);
+
+/// The arguments that make a client wait for nodes that never come, without leaving this machine.
+pub const WAITING: [&str; 5] = ["--local", "0", "--listen", "--bind", "127.0.0.1:0"];
+
+/// The path of a shipped guest.
+pub fn guest(name: &str) -> String {
+    format!("{}/../../guests/bin/{name}.bin", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The path of a shipped input.
+pub fn input(name: &str) -> String {
+    format!("{}/../../guests/inputs/{name}.bin", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A working directory with a data directory in it, which every command of the test uses.
+pub struct Home {
+    dir: TempDir,
+    started: std::cell::Cell<u32>,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), started: std::cell::Cell::new(0) }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Writes a file into the working directory.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// The command, ready to run, whatever the environment of the test.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_starling"));
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("STARLING_DATA_DIR", self.data_dir())
+            .env_remove("RUST_LOG")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn start(&self, args: &[&str]) -> Process {
+        self.start_command(self.command(args))
+    }
+
+    /// Starts `command`, with its output in files.
+    pub fn start_command(&self, mut command: Command) -> Process {
+        let count = self.started.get();
+        self.started.set(count + 1);
+        let stdout = self.dir.path().join(format!("{count}.stdout"));
+        let stderr = self.dir.path().join(format!("{count}.stderr"));
+        command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
+        Process { child: command.spawn().unwrap(), stdout, stderr }
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.start(args).wait()
+    }
+
+    /// A `prove` that nobody helps, and what it ends with.
+    pub fn prove(&self, args: &[&str]) -> Ran {
+        self.run(&[&["prove"], args, &WAITING, &["--node-wait", "1"]].concat())
+    }
+
+    /// The jobs as `job list` has them.
+    pub fn jobs(&self) -> Vec<Value> {
+        match self.run(&["job", "list", "--json"]).json() {
+            Value::Array(jobs) => jobs,
+            other => panic!("no list: {other}"),
+        }
+    }
+
+    /// The sizes of all blobs in the data directory, together.
+    pub fn blob_bytes(&self) -> u64 {
+        fn size_of(dir: &Path) -> u64 {
+            let Ok(entries) = fs::read_dir(dir) else { return 0 };
+            entries
+                .map(|entry| {
+                    let entry = entry.unwrap();
+                    let metadata = entry.metadata().unwrap();
+                    if metadata.is_dir() { size_of(&entry.path()) } else { metadata.len() }
+                })
+                .sum()
+        }
+        size_of(&self.data_dir().join("blobs"))
+    }
+}
+
+/// A running command.
+pub struct Process {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Process {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until a line of stderr contains `text`; what follows it on that line.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let log = fs::read_to_string(&self.stderr).unwrap();
+            // Only whole lines: the last one may still be on its way.
+            let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+            if let Some((_, rest)) = whole.lines().find_map(|line| line.split_once(text)) {
+                return rest.trim().to_owned();
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("ended ({status}) before it said {text:?}:\n{log}");
+            }
+            assert!(started.elapsed() < DEADLINE, "never said {text:?}:\n{log}");
+            std::thread::sleep(POLL_PERIOD);
+        }
+    }
+
+    /// Sends a signal by its name, as `kill` does.
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    pub fn wait(mut self) -> Ran {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                started.elapsed() < DEADLINE,
+                "still running:\n{}",
+                fs::read_to_string(&self.stderr).unwrap()
+            );
+            std::thread::sleep(POLL_PERIOD);
+        };
+        Ran {
+            status,
+            stdout: fs::read_to_string(&self.stdout).unwrap(),
+            stderr: String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Asserts that the command failed as it should: with this exit code, an error that has all of
+    /// `texts`, and nothing on stdout, where only results go.
+    #[track_caller]
+    pub fn fails(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        assert_eq!(self.stdout, "", "{self:#?}");
+        let (_, error) = self.stderr.rsplit_once("error: ").unwrap_or_else(|| panic!("{self:#?}"));
+        for text in texts {
+            assert!(error.contains(text), "no {text:?} in: {error}");
+        }
+        assert!(!self.stderr.contains("RUST_BACKTRACE"), "it panicked: {self:#?}");
+    }
+
+    /// Asserts success.
+    #[track_caller]
+    pub fn succeeds(&self) -> &Self {
+        assert!(self.status.success(), "{self:#?}");
+        self
+    }
+
+    /// The one JSON value on stdout of a command that succeeded.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.succeeds().stdout).unwrap()
+    }
+}

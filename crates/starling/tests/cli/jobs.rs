@@ -1,0 +1,123 @@
+//! Jobs between their runs: listed, stopped, resumed, cancelled; one client for a data directory.
+
+use std::collections::BTreeSet;
+
+use crate::harness::{Home, Process, WAITING, guest, input};
+
+/// Starts a client that waits for nodes, and waits until its guest has run.
+fn executed_client(home: &Home) -> Process {
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
+    let mut client =
+        home.start(&[&["prove", &guest, "--input", &input, "--json"], &WAITING[..]].concat());
+    client.wait_for("the guest has run to its end");
+    client
+}
+
+#[test]
+fn a_data_directory_without_jobs_lists_none_and_stays_untouched() {
+    let home = Home::new();
+    assert_eq!(home.run(&["job", "list", "--json"]).succeeds().stdout, "[]\n");
+    assert_eq!(home.run(&["job", "list"]).succeeds().stdout, "");
+    assert!(!home.data_dir().exists());
+}
+
+#[test]
+fn an_unknown_job_is_no_job() {
+    let home = Home::new();
+    for command in ["show", "resume", "cancel"] {
+        home.run(&["job", command, "0123"])
+            .fails(2, &["no job begins with 0123", "starling job list"]);
+    }
+}
+
+#[test]
+fn digits_that_two_jobs_begin_with_are_not_enough() {
+    let home = Home::new();
+    let guest = guest("fail");
+    let mut first_digits = BTreeSet::new();
+    // Jobs that fail at once, until two share their first digit: the 17th at the latest.
+    let shared = (0..17)
+        .find_map(|number| {
+            let input = home.write("panic", format!("\u{1}{number}").as_bytes());
+            home.prove(&[&guest, "--input", &input]).fails(1, &["panicked"]);
+            let digit = home.jobs().last().unwrap()["job"].as_str().unwrap()[..1].to_owned();
+            (!first_digits.insert(digit.clone())).then_some(digit)
+        })
+        .unwrap();
+    for command in ["show", "resume", "cancel"] {
+        home.run(&["job", command, &shared]).fails(2, &["2 jobs begin with", "give more digits"]);
+    }
+}
+
+#[test]
+fn ctrl_c_stops_the_job_cleanly_and_says_how_to_resume_it() {
+    let home = Home::new();
+    let client = executed_client(&home);
+    client.signal("INT");
+    let ran = client.wait();
+    let jobs = home.jobs();
+    let job = jobs[0]["job"].as_str().unwrap();
+    ran.fails(130, &[&format!("starling job resume {job}")]);
+    assert!(ran.stderr.contains("once more to stop at once"), "{ran:#?}");
+    assert_eq!(jobs[0]["phase"], "open");
+    assert_eq!(jobs[0]["executed"], true);
+    assert_eq!(jobs[0]["segments"], 2);
+    assert_eq!(home.run(&["job", "show", job, "--json"]).json(), jobs[0]);
+}
+
+#[test]
+fn a_second_client_on_a_data_directory_is_told_who_owns_it() {
+    let home = Home::new();
+    let owner = executed_client(&home);
+    let pid = format!("process {}", owner.id());
+    home.prove(&[&guest("sha-chain")]).fails(1, &["is in use by", &pid, "--data-dir"]);
+    let job = home.jobs()[0]["job"].as_str().unwrap().to_owned();
+    home.run(&["job", "cancel", &job]).fails(1, &["is in use by", &pid]);
+    // Looking is allowed, and nothing was lost.
+    assert_eq!(home.jobs()[0]["phase"], "open");
+}
+
+#[test]
+fn a_cancelled_job_frees_its_space_and_is_not_resumed() {
+    let home = Home::new();
+    let client = executed_client(&home);
+    client.signal("TERM");
+    assert_eq!(client.wait().status.code(), Some(130));
+    let job = home.jobs()[0]["job"].as_str().unwrap().to_owned();
+    let held = home.blob_bytes();
+    assert!(held > 0);
+
+    let cancelled = home.run(&["job", "cancel", &job, "--json"]).json();
+    assert_eq!(cancelled["job"], job.as_str());
+    assert_eq!(cancelled["freed_bytes"], held);
+    assert_eq!(home.blob_bytes(), 0);
+    assert_eq!(home.jobs()[0]["phase"], "cancelled");
+    // Once more is harmless.
+    assert_eq!(home.run(&["job", "cancel", &job, "--json"]).json()["freed_bytes"], 0);
+
+    home.run(&["job", "resume", &job]).fails(2, &["was cancelled", "starling prove"]);
+    home.prove(&[&guest("sha-chain"), "--input", &input("sha-chain-100")]).fails(4, &["no node"]);
+    assert_eq!(home.jobs()[0]["phase"], "open");
+}
+
+#[test]
+fn a_disk_budget_too_small_for_the_guest_leaves_nothing_behind() {
+    let home = Home::new();
+    home.prove(&[&guest("sha-chain"), "--disk-budget", "10KiB"])
+        .fails(1, &["no space", "10240 bytes of the disk budget", "--disk-budget"]);
+    assert!(home.jobs().is_empty());
+    assert_eq!(home.blob_bytes(), 0);
+}
+
+#[test]
+fn a_disk_budget_too_small_for_the_segments_keeps_the_job_for_a_larger_one() {
+    let home = Home::new();
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
+    let prove = |budget| home.prove(&[&guest, "--input", &input, "--disk-budget", budget]);
+    prove("160KiB").fails(1, &["no space", "163840 bytes of the disk budget", "--disk-budget"]);
+    let jobs = home.jobs();
+    assert_eq!((&jobs[0]["phase"], &jobs[0]["executed"]), (&"open".into(), &false.into()));
+    assert!(home.blob_bytes() <= 160 << 10);
+    prove("1MiB").fails(4, &["no node is connected"]);
+    assert_eq!(home.jobs()[0]["executed"], true);
+}

@@ -1,0 +1,12 @@
+//! The built command line, driven as a user drives it: wrong arguments, wrong files, failing guests,
+//! missing nodes, and what it prints where. Nothing here proves; `tests/network.rs` does.
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+mod arguments;
+mod files;
+mod guests;
+mod harness;
+mod jobs;
+mod nodes;
+mod output;

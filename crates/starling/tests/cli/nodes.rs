@@ -1,0 +1,87 @@
+//! What a client needs from elsewhere and does not get: nodes, memory, a port, Docker.
+
+use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt};
+
+use crate::harness::{Home, Process, WAITING, guest, input};
+
+/// Starts a client that waits for nodes, and returns it with its ticket.
+fn waiting_client(home: &Home, args: &[&str]) -> (Process, String) {
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
+    let prove = ["prove", &guest, "--input", &input];
+    let mut client = home.start(&[&prove, args, &WAITING].concat());
+    let ticket = client.wait_for("ticket: ");
+    (client, ticket)
+}
+
+#[test]
+fn without_a_node_the_job_gives_up_and_says_so() {
+    let home = Home::new();
+    home.prove(&[&guest("sha-chain"), "--input", &input("sha-chain-100"), "--json"])
+        .fails(4, &["no node is connected", "starling node", "go on with the same command"]);
+    assert_eq!(home.jobs()[0]["phase"], "open");
+}
+
+#[test]
+fn a_node_with_too_little_memory_is_told_by_the_numbers() {
+    let home = Home::new();
+    let elsewhere = Home::new();
+    let (client, ticket) = waiting_client(&home, &["--node-wait", "8"]);
+    let mut node =
+        elsewhere.start(&["node", "--client", &ticket, "--memory", "100MiB", "--loopback"]);
+    node.wait_for("serving a job");
+    client.wait().fails(4, &["enough memory", "needs 2500 MiB", "has 100 MiB"]);
+    // The client takes its leave, and the node, started for it alone, ends too.
+    node.wait().succeeds();
+}
+
+#[test]
+fn a_job_out_of_time_can_be_resumed() {
+    let home = Home::new();
+    let (client, _) = waiting_client(&home, &["--timeout", "1", "--json"]);
+    let ran = client.wait();
+    let jobs = home.jobs();
+    let job = jobs[0]["job"].as_str().unwrap();
+    ran.fails(4, &["--timeout", &format!("starling job resume {job}")]);
+    assert_eq!(jobs[0]["phase"], "open");
+    // By the first digits of its id, too.
+    let resume = ["job", "resume", &job[..6], "--node-wait", "1"];
+    home.run(&[&resume[..], &WAITING].concat()).fails(4, &["no node is connected"]);
+    assert_eq!(home.jobs()[0]["runs"], 2);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let home = Home::new();
+    let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = held.local_addr().unwrap().to_string();
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
+    home.run(&["prove", &guest, "--input", &input, "--local", "0", "--bind", &addr])
+        .fails(1, &[&addr, "in use"]);
+    home.run(&["node", "--bind", &addr]).fails(1, &[&addr, "in use"]);
+}
+
+#[test]
+fn groth16_without_docker_is_refused_before_the_guest_runs() {
+    let home = Home::new();
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let (guest, input) = (guest("fail"), input("fail-endless"));
+    let refused = |texts: &[&str]| {
+        let mut command =
+            home.command(&["prove", &guest, "--input", &input, "--receipt-kind", "groth16"]);
+        command.env("PATH", &bin);
+        home.start_command(command).wait().fails(1, texts);
+    };
+    refused(&["docker is not installed", "--receipt-kind succinct"]);
+
+    // Installed, without its daemon.
+    let docker = bin.join("docker");
+    fs::write(
+        &docker,
+        "#!/bin/sh\n[ \"$1\" = --version ] || { echo no daemon here >&2; exit 1; }\n",
+    )
+    .unwrap();
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    refused(&["the docker daemon does not answer", "no daemon here"]);
+    assert!(home.jobs().is_empty());
+}

@@ -1,0 +1,157 @@
+//! What goes where: results to stdout and nothing else, plain lines to a stderr that is no terminal.
+
+use std::{fs::File, process::Stdio};
+
+use crate::harness::{Home, guest, input};
+
+#[test]
+fn execute_prints_one_json_object_with_what_it_would_cost() {
+    let home = Home::new();
+    let ran =
+        home.run(&["execute", &guest("sha-chain"), "--input", &input("sha-chain-100"), "--json"]);
+    let executed = ran.json();
+    assert_eq!(ran.stdout.lines().count(), 1);
+    assert_eq!(executed["exit_code"], "Halted(0)");
+    // The journal begins with the length of the chain.
+    assert!(executed["journal"].as_str().unwrap().starts_with("64000000"));
+    assert_eq!(executed["segments"], 2);
+    assert_eq!(executed["segments_by_po2"]["18"], 2);
+    assert_eq!(executed["total_cycles"], 2 << 18);
+    for field in ["user_cycles", "largest_segment_blob_bytes", "estimated_core_seconds_to_prove"] {
+        assert!(executed[field].as_u64().unwrap() > 0, "{field}: {executed}");
+    }
+    assert!(executed["seconds"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn execute_without_json_prints_a_line_for_each_field() {
+    let home = Home::new();
+    let ran = home.run(&["execute", &guest("fail"), "--input", &input("fail-ok")]);
+    let lines: Vec<Vec<&str>> = ran
+        .succeeds()
+        .stdout
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).collect())
+        .collect();
+    assert_eq!((lines[0][0], *lines[0].last().unwrap()), ("exit code", "Halted(0)"));
+    assert_eq!((lines[1][0], *lines[1].last().unwrap()), ("journal", "6f6b"));
+}
+
+#[test]
+fn the_input_can_come_from_stdin() {
+    let home = Home::new();
+    let mut command = home.command(&["execute", &guest("sha-chain"), "--input", "-", "--json"]);
+    command.stdin(File::open(input("sha-chain-100")).unwrap());
+    let executed = home.start_command(command).wait().json();
+    assert!(executed["journal"].as_str().unwrap().starts_with("64000000"));
+}
+
+#[test]
+fn what_the_guest_prints_goes_to_stderr() {
+    let home = Home::new();
+    let ran = home.run(&["execute", &guest("fail"), "--input", &input("fail-not-utf8"), "--json"]);
+    assert_eq!(ran.json()["journal"], "6f6b");
+    assert!(ran.stderr.contains("not UTF-8: "), "{ran:#?}");
+}
+
+#[test]
+fn logs_never_reach_stdout() {
+    let home = Home::new();
+    let mut command =
+        home.command(&["execute", &guest("fail"), "--input", &input("fail-ok"), "--json"]);
+    command.env("RUST_LOG", "trace");
+    assert_eq!(home.start_command(command).wait().json()["journal"], "6f6b");
+}
+
+#[test]
+fn doctor_says_what_the_machine_has() {
+    let home = Home::new();
+    let found = home.run(&["doctor", "--quick", "--json"]).json();
+    for field in ["version", "zkvm", "cpu", "memory_for_proving", "groth16", "udp"] {
+        assert!(!found[field].as_str().unwrap().is_empty(), "{field}: {found}");
+    }
+    assert_eq!(found["problems"], "none");
+}
+
+#[test]
+fn without_a_terminal_progress_is_plain_timestamped_lines() {
+    let home = Home::new();
+    let ran = home.prove(&[&guest("sha-chain"), "--input", &input("sha-chain-100")]);
+    ran.fails(4, &[]);
+    assert!(!ran.stderr.contains(['\x1b', '\r']), "{ran:#?}");
+    let progress: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with('[')).collect();
+    assert!(progress.len() >= 2, "{ran:#?}");
+    for line in &progress {
+        let (seconds, _) = line[1..].split_once("s] ").unwrap();
+        assert!(seconds.trim().parse::<f64>().is_ok(), "{line}");
+    }
+    let last = progress.last().unwrap();
+    assert!(last.contains("executed 2 segments, prove 0/2, join 0/1"), "{last}");
+    assert!(last.contains("waiting: no node is connected"), "{last}");
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_is_no_error() {
+    let home = Home::new();
+    let guest = guest("sha-chain");
+    let mut child = home
+        .command(&["inspect", &guest])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_printed_is_an_error() {
+    let home = Home::new();
+    let guest = guest("sha-chain");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output =
+        home.command(&["inspect", &guest]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.starts_with("error: can't write the result to stdout: No space left"),
+        "{stderr}"
+    );
+}
+
+/// On a terminal, which util-linux's `script` makes.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_color_takes_the_colours_out_of_a_terminal() {
+    let home = Home::new();
+    let prove = format!(
+        "'{}' prove '{}' --local 0 --bind 127.0.0.1:0 --timeout 1",
+        env!("CARGO_BIN_EXE_starling"),
+        guest("fail"),
+    );
+    let coloured = |no_color: Option<&str>| {
+        let mut command = std::process::Command::new("script");
+        command
+            .args(["-q", "-e", "-c", &prove, "/dev/null"])
+            .current_dir(home.path())
+            .env("STARLING_DATA_DIR", home.data_dir())
+            .env("TERM", "xterm")
+            .env_remove("RUST_LOG")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        command.envs(no_color.map(|value| ("NO_COLOR", value)));
+        let output = command.output().unwrap();
+        let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(screen.contains("the guest panicked"), "{screen}");
+        // Colours and weights are escape sequences that end in `m`; moving the cursor ends otherwise.
+        screen.split("\x1b[").skip(1).any(|sequence| {
+            sequence.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')
+        })
+    };
+    assert!(coloured(None));
+    assert!(coloured(Some("")), "an empty NO_COLOR asks for nothing");
+    assert!(!coloured(Some("1")));
+}

@@ -1,0 +1,9 @@
+//! What a node says on a job connection.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use starling_fuzz::check_message;
+use starling_proto::NodeMessage;
+
+fuzz_target!(|bytes: &[u8]| check_message::<NodeMessage>(bytes));
