@@ -4,7 +4,8 @@
 #
 #   bench/versus-r0vm.sh [LINKS [PO2 [PAIRS]]]      (20 links of the SHA-256 chain, po2 16, one pair)
 #
-# Needs r0vm of the release that Starling is built with; R0VM names it if it is not on the PATH:
+# Needs r0vm of the release that Starling is built with; R0VM names it if it is not on the PATH, as
+# STARLING names a starling that is built already:
 #   cargo install risc0-r0vm --version =3.1.0-rc.1
 #
 # Both get one worker that proves with every core, and join to one receipt. r0vm's figure is its whole
@@ -14,8 +15,11 @@ cd "$(dirname "$0")/.."
 links=${1:-20} po2=${2:-16} pairs=${3:-1}
 r0vm=${R0VM:-r0vm}
 command -v "$r0vm" >/dev/null || { echo "no r0vm: cargo install risc0-r0vm --version =3.1.0-rc.1" >&2; exit 2; }
-cargo build --release --locked --quiet --bin starling
-starling=${CARGO_TARGET_DIR:-target}/release/starling
+starling=${STARLING:-}
+if [ -z "$starling" ]; then
+    cargo build --release --locked --quiet --bin starling
+    starling=${CARGO_TARGET_DIR:-target}/release/starling
+fi
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

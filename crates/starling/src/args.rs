@@ -6,7 +6,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use starling_proto::{RelayUrl, Ticket};
 use starling_types::{JobId, Po2, ReceiptKind};
 use starling_zkvm::{SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
-use starling_zkvm::{SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 
 /// Prove big RISC Zero programs on networks of small machines.
 ///
@@ -138,7 +137,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
     /// Take no segment above 2^N cycles.
-    #[arg(long, value_name = "N", default_value = "22", value_parser = parse_po2)]
+    #[arg(long, value_name = "N", default_value = "22", value_parser = parse_segment_po2)]
     pub po2_max: Po2,
     /// Stay on the loopback interface.
     #[arg(long)]
@@ -253,9 +252,9 @@ pub struct BenchTasksArgs {
 
 #[derive(Debug, Args)]
 pub struct BenchJobArgs {
-    /// The length of the SHA-256 chain.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub links: u32,
+    /// The lengths of the SHA-256 chains, a job each.
+    #[arg(long, value_name = "N", num_args = 1.., default_values_t = [5, 20])]
+    pub links: Vec<u32>,
     /// Segments have at most 2^N cycles.
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
@@ -279,14 +278,6 @@ impl From<ReceiptKindArg> for ReceiptKind {
             ReceiptKindArg::Succinct => Self::Succinct,
             ReceiptKindArg::Groth16 => Self::Groth16,
         }
-    }
-}
-
-/// A po2 that can be lifted and that the stock verifier accepts.
-fn parse_po2(text: &str) -> Result<Po2, String> {
-    match text.parse::<Po2>() {
-        Ok(po2) if (SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(&po2.get()) => Ok(po2),
-        _ => Err(format!("segments have 2^{SEGMENT_PO2_MIN} to 2^{SEGMENT_PO2_MAX} cycles")),
     }
 }
 

@@ -111,9 +111,8 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
             eprintln!("[{:8.1}s] {}", started.elapsed().as_secs_f64(), line(&now));
             printed = Some((now, Instant::now()));
         }
-        match tokio::time::timeout(PLAIN_LINE_GAP, progress.changed()).await {
-            Ok(Err(_)) => break,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = tokio::time::timeout(PLAIN_LINE_GAP, progress.changed()).await {
+            break;
         }
     }
     // The last state may have come within the gap.

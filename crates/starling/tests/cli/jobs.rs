@@ -1,6 +1,6 @@
 //! Jobs between their runs: listed, stopped, resumed, cancelled; one client for a data directory.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use crate::harness::{Home, Process, WAITING, guest, input};
 
@@ -28,6 +28,17 @@ fn an_unknown_job_is_no_job() {
         home.run(&["job", command, "0123"])
             .fails(2, &["no job begins with 0123", "starling job list"]);
     }
+}
+
+#[test]
+fn a_damaged_job_log_is_an_error_and_stays_as_it_is() {
+    let home = Home::new();
+    let log = home.data_dir().join("starling.db");
+    fs::create_dir(home.data_dir()).unwrap();
+    fs::write(&log, "garbage").unwrap();
+    home.run(&["job", "list"]).fails(1, &["starling.db", "not a database"]);
+    home.prove(&[&guest("sha-chain")]).fails(1, &["starling.db", "not a database"]);
+    assert_eq!(fs::read(&log).unwrap(), b"garbage");
 }
 
 #[test]

@@ -55,10 +55,10 @@ fn what_the_guest_prints_goes_to_stderr() {
 }
 
 #[test]
-fn logs_never_reach_stdout() {
+fn a_verbose_log_neither_reaches_stdout_nor_changes_what_the_guest_does() {
     let home = Home::new();
-    let mut command =
-        home.command(&["execute", &guest("fail"), "--input", &input("fail-ok"), "--json"]);
+    let input = input("fail-not-utf8");
+    let mut command = home.command(&["execute", &guest("fail"), "--input", &input, "--json"]);
     command.env("RUST_LOG", "trace");
     assert_eq!(home.start_command(command).wait().json()["journal"], "6f6b");
 }

@@ -4,15 +4,15 @@
 //! divided by the cores, with every task's work measured alone on one thread just before. A job that
 //! meets it has wasted nothing on messages, waiting or bad order.
 
-use std::{io, process::Stdio, sync::atomic::AtomicBool};
+use std::{collections::BTreeSet, io, process::Stdio, sync::atomic::AtomicBool};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use starling_plan::{CostModel, PlanShape, TaskCost};
-use starling_types::{Millis, Po2, TaskKind};
+use starling_types::{Millis, Po2};
 use starling_zkvm::{ExecuteOptions, execute};
 
-use super::measure::measure;
+use super::measure;
 use crate::{
     args::{BenchJobArgs, Common},
     exit::{CommandResult, Exit},
@@ -22,32 +22,39 @@ use crate::{
 };
 
 pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
-    let leaves = tokio::task::block_in_place(|| leaves(args))?;
-    let costs = measured_costs(&leaves).await?;
+    let chains = tokio::task::block_in_place(|| {
+        args.links
+            .iter()
+            .map(|links| Ok((*links, leaves(args, *links)?)))
+            .collect::<Result<Vec<_>, Exit>>()
+    })?;
+    let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves)).await?;
     let cores = machine::cores();
-    let bound = costs.lower_bound(PlanShape::Succinct, &leaves, cores);
-    let seconds = prove(args).await?;
-    let bound_seconds = bound.0 as f64 / 1000.0;
-    print(
-        common,
-        vec![
-            ("links", json!(args.links)),
-            ("segment_po2", json!(args.segment_po2.get())),
-            ("segments", json!(leaves.len())),
-            ("local_nodes", json!(args.local)),
-            ("cores", json!(cores)),
-            ("join_core_seconds", json!(costs.join.work.0 as f64 / 1000.0)),
-            ("bound_seconds", json!(bound_seconds)),
-            ("job_seconds", json!(seconds)),
-            ("ratio", json!((seconds / bound_seconds * 1000.0).round() / 1000.0)),
-        ],
-    )
+    for (links, leaves) in chains {
+        let bound = costs.lower_bound(PlanShape::Succinct, &leaves, cores);
+        let seconds = prove(args, links).await?;
+        let bound_seconds = bound.0 as f64 / 1000.0;
+        print(
+            common,
+            vec![
+                ("links", json!(links)),
+                ("segment_po2", json!(args.segment_po2.get())),
+                ("segments", json!(leaves.len())),
+                ("local_nodes", json!(args.local)),
+                ("cores", json!(cores)),
+                ("bound_seconds", json!(bound_seconds)),
+                ("job_seconds", json!(seconds)),
+                ("ratio", json!((seconds / bound_seconds * 1000.0).round() / 1000.0)),
+            ],
+        )?;
+    }
+    Ok(())
 }
 
 /// The po2 of every segment.
-fn leaves(args: &BenchJobArgs) -> Result<Vec<Po2>, Exit> {
+fn leaves(args: &BenchJobArgs, links: u32) -> Result<Vec<Po2>, Exit> {
     let options = ExecuteOptions {
-        input: Box::new(io::Cursor::new(yardstick::input(args.links))),
+        input: Box::new(io::Cursor::new(yardstick::input(links))),
         segment_po2: args.segment_po2,
         cycle_limit: None,
         seed: [0; 32],
@@ -63,29 +70,30 @@ fn leaves(args: &BenchJobArgs) -> Result<Vec<Po2>, Exit> {
 }
 
 /// A cost model with this machine's work for each po2 that occurs, on one thread.
-async fn measured_costs(leaves: &[Po2]) -> Result<CostModel, Exit> {
+async fn measured_costs(leaves: impl Iterator<Item = &Po2>) -> Result<CostModel, Exit> {
+    let po2s: BTreeSet<Po2> = leaves.copied().collect();
     let mut costs = CostModel::MEASURED;
-    let mut po2s = leaves.to_vec();
-    po2s.sort_unstable();
-    po2s.dedup();
     let cost = |work_ms| TaskCost { memory: Default::default(), work: Millis(work_ms) };
+    if let Some(smallest) = po2s.first() {
+        let recursion = measure::recursion(*smallest, 1).await?;
+        costs.lift = cost(recursion.lift.lift_ms);
+        costs.join = cost(recursion.join.join_ms);
+        tracing::info!(lift = %costs.lift.work, join = %costs.join.work, "measured on one thread");
+    }
     for po2 in po2s {
-        let measured = measure(po2, 1).await?;
-        costs.prove[(po2.get() - Po2::MIN) as usize] = cost(measured.lift.prove_ms);
-        costs.lift = cost(measured.lift.lift_ms);
-        costs.join = cost(measured.join.join_ms);
-        let work = costs.work_ms(TaskKind::Lift, Some(po2));
-        tracing::info!(%po2, prove_and_lift = %work, join = %costs.join.work, "measured on one thread");
+        let work = cost(measure::prove(po2, 1).await?.prove_ms);
+        tracing::info!(%po2, prove = %work.work, "measured on one thread");
+        costs.prove[(po2.get() - Po2::MIN) as usize] = work;
     }
     Ok(costs)
 }
 
 /// Runs the job as a user would, in a data directory of its own; its wall time in seconds.
-async fn prove(args: &BenchJobArgs) -> Result<f64, Exit> {
+async fn prove(args: &BenchJobArgs, links: u32) -> Result<f64, Exit> {
     let dir = tempfile::tempdir().context("can't make a temporary folder")?;
     let (guest, input) = (dir.path().join("sha-chain.bin"), dir.path().join("input"));
     std::fs::write(&guest, yardstick::guest()?.bytes())?;
-    std::fs::write(&input, yardstick::input(args.links))?;
+    std::fs::write(&input, yardstick::input(links))?;
     let mut command = tokio::process::Command::new(std::env::current_exe()?);
     command
         .arg("prove")

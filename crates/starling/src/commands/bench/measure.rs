@@ -12,26 +12,30 @@ use crate::{commands::node::prover_config, exit::Exit, yardstick};
 /// No measured task takes longer: po2 22 on one slow core.
 const TASK_DEADLINE: Duration = Duration::from_secs(4 * 3600);
 
-/// What the tasks of segments of one po2 cost.
-pub struct Measured {
-    pub prove: WorkReport,
-    /// Of the combined task: its `prove_ms` and `lift_ms` are apart.
+/// What recursion costs: it does not depend on the segments' size.
+pub struct Recursion {
+    /// Of the combined task that proves a segment of the given po2 and lifts its receipt.
     pub lift: WorkReport,
     pub join: WorkReport,
 }
 
-/// Measures each kind of task once, with `threads` threads.
-pub async fn measure(po2: Po2, threads: u32) -> Result<Measured, Exit> {
-    let bench =
-        Bench { dir: tempfile::tempdir().context("can't make a temporary folder")?, po2, threads };
-    let segments = tokio::task::block_in_place(|| bench.two_segments())?;
-    let prove = bench.prove(TaskId::Prove(0), vec![segments[0].clone()]).await?;
-    let lift = bench.prove(TaskId::Lift(0), vec![segments[0].clone()]).await?;
-    bench.prove(TaskId::Lift(1), vec![segments[1].clone()]).await?;
+/// Measures the proof of one segment of `po2` with `threads` threads.
+pub async fn prove(po2: Po2, threads: u32) -> Result<WorkReport, Exit> {
+    let bench = Bench::new(po2, threads)?;
+    let [segment, _] = tokio::task::block_in_place(|| bench.two_segments())?;
+    bench.prove(TaskId::Prove(0), vec![segment]).await
+}
+
+/// Measures a lift and a join of segments of `po2` with `threads` threads.
+pub async fn recursion(po2: Po2, threads: u32) -> Result<Recursion, Exit> {
+    let bench = Bench::new(po2, threads)?;
+    let [left, right] = tokio::task::block_in_place(|| bench.two_segments())?;
+    let lift = bench.prove(TaskId::Lift(0), vec![left]).await?;
+    bench.prove(TaskId::Lift(1), vec![right]).await?;
     let range = SegmentRange::new(0, 2).ok_or_else(|| anyhow!("0..2 is a range"))?;
     let lifted = vec![bench.output(TaskId::Lift(0)), bench.output(TaskId::Lift(1))];
     let join = bench.prove(TaskId::Join(range), lifted).await?;
-    Ok(Measured { prove, lift, join })
+    Ok(Recursion { lift, join })
 }
 
 struct Bench {
@@ -41,8 +45,13 @@ struct Bench {
 }
 
 impl Bench {
+    fn new(po2: Po2, threads: u32) -> Result<Self, Exit> {
+        let dir = tempfile::tempdir().context("can't make a temporary folder")?;
+        Ok(Self { dir, po2, threads })
+    }
+
     /// The first two segments of a chain that fills more than two, so that both are of full size.
-    fn two_segments(&self) -> Result<Vec<PathBuf>, Exit> {
+    fn two_segments(&self) -> Result<[PathBuf; 2], Exit> {
         let links = yardstick::links_for(2, self.po2);
         let options = ExecuteOptions {
             input: Box::new(io::Cursor::new(yardstick::input(links))),
@@ -65,11 +74,10 @@ impl Bench {
             },
             &AtomicBool::new(false),
         )?;
-        if paths.len() < 2 {
+        paths.try_into().map_err(|_| {
             let text = format!("a chain of {links} links fills one segment of po2 {}", self.po2);
-            return Err(anyhow!(text).into());
-        }
-        Ok(paths)
+            anyhow!(text).into()
+        })
     }
 
     fn output(&self, task: TaskId) -> PathBuf {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use starling_types::Po2;
 use starling_zkvm::{WorkReport, ZKVM_VERSION};
 
-use super::measure::measure;
+use super::measure;
 use crate::{
     args::{BenchTasksArgs, Common},
     exit::{CommandResult, Exit},
@@ -20,12 +20,13 @@ pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
         println!("{:8} {:>4} {:>9} {:>9}", "task", "po2", "seconds", "peak MiB");
     }
     let mut rows = Vec::new();
+    let recursion = measure::recursion(args.po2_min, threads).await?;
+    row(common, &mut rows, "lift", None, recursion.lift.lift_ms, &recursion.lift);
+    row(common, &mut rows, "join", None, recursion.join.join_ms, &recursion.join);
     for po2 in args.po2_min.get()..=args.po2_max.get() {
         let po2 = Po2::try_from(po2).map_err(Exit::usage)?;
-        let measured = measure(po2, threads).await?;
-        row(common, &mut rows, "prove", po2, measured.prove.prove_ms, &measured.prove);
-        row(common, &mut rows, "lift", po2, measured.lift.lift_ms, &measured.lift);
-        row(common, &mut rows, "join", po2, measured.join.join_ms, &measured.join);
+        let report = measure::prove(po2, threads).await?;
+        row(common, &mut rows, "prove", Some(po2), report.prove_ms, &report);
     }
     if common.json {
         println!("{}", Value::Array(rows));
@@ -37,7 +38,7 @@ fn row(
     common: &Common,
     rows: &mut Vec<Value>,
     task: &'static str,
-    po2: Po2,
+    po2: Option<Po2>,
     elapsed_ms: u64,
     report: &WorkReport,
 ) {
@@ -46,12 +47,13 @@ fn row(
     if common.json {
         rows.push(object(vec![
             ("task", json!(task)),
-            ("po2", json!(po2.get())),
+            ("po2", json!(po2.map(Po2::get))),
             ("seconds", json!(seconds)),
             ("peak_memory_mib", json!(peak_mib)),
         ]));
     } else {
         let peak = peak_mib.map_or("?".to_owned(), |peak| peak.to_string());
+        let po2 = po2.map_or("any".to_owned(), |po2| po2.to_string());
         println!("{task:8} {po2:>4} {seconds:>9.1} {peak:>9}");
     }
 }
