@@ -11,8 +11,8 @@ use starling_net::{Net, NetConfig};
 use starling_plan::CostModel;
 use starling_proto::{JobAd, PeerAddr, Ticket};
 use starling_store::{BlobStore, DataDir, DiskBudget, EventLog, LogReader};
-use starling_types::{JobId, Po2, ReceiptKind, TaskKind};
-use starling_zkvm::{ExecuteOptions, Guest, ZKVM_VERSION};
+use starling_types::{BlobRef, JobId, Po2, ReceiptKind, TaskKind};
+use starling_zkvm::{ExecuteOptions, Guest, zkvm};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -105,11 +105,18 @@ impl Client {
         options: JobOptions,
     ) -> Result<JobId, JobError> {
         let guest_blob = self.blobs.put(guest.bytes())?;
-        let mut writer = self.blobs.writer()?;
-        io::copy(&mut input, &mut writer).map_err(|error| crate::error::unwrap_io(error))?;
+        let input_blob = match self.store_input(&mut input) {
+            Ok(blob) => blob,
+            Err(error) => {
+                // The guest alone makes no job.
+                self.collect_garbage()?;
+                return Err(error);
+            }
+        };
         let request = JobRequest {
+            zkvm: zkvm(),
             guest: guest_blob,
-            input: writer.finish()?,
+            input: input_blob,
             segment_po2: options.segment_po2,
             receipt_kind: options.receipt_kind,
             cycle_limit: options.cycle_limit,
@@ -134,6 +141,12 @@ impl Client {
         Ok(id)
     }
 
+    fn store_input(&self, input: &mut impl Read) -> Result<BlobRef, JobError> {
+        let mut writer = self.blobs.writer()?;
+        io::copy(input, &mut writer).map_err(crate::error::unwrap_io)?;
+        Ok(writer.finish()?)
+    }
+
     /// The state of a job.
     ///
     /// # Errors
@@ -147,9 +160,16 @@ impl Client {
     /// # Errors
     /// When there is no such job.
     pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
-        let mut journal = JobJournal::open(self.log.clone(), id)?;
-        if journal.state().phase != JobPhase::Cancelled {
-            journal.record(JobEvent::Cancelled)?;
+        match JobJournal::open(self.log.clone(), id) {
+            Ok(mut journal) if journal.state().phase != JobPhase::Cancelled => {
+                journal.record(JobEvent::Cancelled)?;
+            }
+            Ok(_) => {}
+            // What can't be read can't be resumed either, and would keep all garbage for ever.
+            Err(JobError::State(StateError::Unreadable { .. })) => {
+                self.log.forget(id)?;
+            }
+            Err(error) => return Err(error),
         }
         self.collect_garbage()
     }
@@ -187,12 +207,16 @@ impl Client {
             JobPhase::Cancelled => return Err(JobError::Cancelled { job: id }),
             JobPhase::Done { receipt, seconds } => {
                 tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
-                let receipt = deliver::stored(&self.blobs, id, receipt)?;
+                let receipt = deliver::stored(journal.state(), &self.blobs, receipt)?;
                 // Guest and input were stored once more to find the job.
                 self.collect_garbage()?;
                 return deliver::write(journal.state(), &receipt, &options.receipt, seconds);
             }
             JobPhase::Open | JobPhase::Failed { .. } => {}
+        }
+        let theirs = &journal.state().request.zkvm;
+        if *theirs != zkvm() {
+            return Err(JobError::OtherRelease { job: id, theirs: theirs.clone(), ours: zkvm() });
         }
         let incarnation = journal.state().incarnation + 1;
         journal.record(JobEvent::ClientStarted { incarnation })?;
@@ -200,7 +224,10 @@ impl Client {
         if let Err(error) = &result
             && error.is_final()
         {
-            journal.record(JobEvent::Failed { message: error.to_string() })?;
+            // A full disk must not hide why the job failed.
+            if let Err(error) = journal.record(JobEvent::Failed { message: error.to_string() }) {
+                tracing::warn!(%error, "the failure could not be logged");
+            }
         }
         result
     }
@@ -216,8 +243,8 @@ impl Client {
         let guest = self.guest(journal.state())?;
         let net = Net::bind(
             NetConfig {
-                // A client's identity lives as long as its run: nothing hangs on it.
-                secret_key: rand::rng().random(),
+                // Kept, so that with a fixed address the ticket of a client that is resumed stays good.
+                secret_key: self.dir.load_or_create_key(|| rand::rng().random())?,
                 bind: options.bind,
                 loopback_only: !options.reachable,
                 relay: options.relay.clone(),
@@ -278,10 +305,10 @@ impl Client {
         let accepting = tokio::spawn(peers::accept(net.clone(), job, zkvm, events_in));
         let mut divergences = 0;
         let result = loop {
-            let execution = match journal.state().execution {
-                Some(_) => None,
-                None => Some(self.execute(journal.state(), guest, guest_output.clone())?),
-            };
+            let execution = self
+                .needs_execution(journal.state())
+                .then(|| self.execute(journal.state(), guest, guest_output.clone()))
+                .transpose()?;
             let parts = Parts {
                 net: net.clone(),
                 blobs: self.blobs.clone(),
@@ -318,6 +345,18 @@ impl Client {
         };
         accepting.abort();
         result
+    }
+
+    /// Whether the guest has to run: it has not ended yet, or something of what it left is lost.
+    fn needs_execution(&self, state: &JobState) -> bool {
+        let is_here = |blob: &BlobRef| self.blobs.blob(blob.reference).is_some();
+        match &state.execution {
+            None => true,
+            Some(summary) => {
+                !is_here(&summary.journal)
+                    || !state.segments.iter().all(|segment| is_here(&segment.blob))
+            }
+        }
     }
 
     fn guest(&self, state: &JobState) -> Result<Guest, JobError> {
@@ -368,6 +407,10 @@ impl Client {
         let kept = deliver::keep(&self.blobs, path)?;
         journal.record(JobEvent::Done { receipt: kept, seconds })?;
         self.collect_garbage()?;
+        // There was no room for it before, and there may be now.
+        if self.blobs.blob(kept.reference).is_none() {
+            deliver::keep(&self.blobs, path)?;
+        }
         Ok(delivery)
     }
 }
@@ -378,16 +421,11 @@ impl Client {
 /// When the log is there and can't be read.
 pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobState, StateError>>, JobError> {
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
-    reader.jobs()?.into_iter().map(|id| Ok(load(&reader, id)?)).collect()
+    reader.jobs()?.into_iter().map(|id| load(&reader, id)).collect()
 }
 
 fn load(reader: &LogReader, id: JobId) -> Result<Result<JobState, StateError>, JobError> {
     Ok(JobState::load(&reader.read(id)?, id))
-}
-
-/// The proof system and version that peers must agree on.
-pub fn zkvm() -> String {
-    format!("risc0-zkvm {ZKVM_VERSION}")
 }
 
 /// Advertises the job until the task is aborted.
@@ -400,6 +438,12 @@ async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr>) {
         }
     };
     let leaf_kind = plan_shape(state.request.receipt_kind).leaf_kind();
+    // A node that can only join is of use to a job with large segments.
+    let leaf = CostModel::MEASURED.memory(leaf_kind, Some(state.request.segment_po2));
+    let memory = match leaf_kind {
+        TaskKind::Prove => leaf,
+        _ => leaf.min(CostModel::MEASURED.memory(TaskKind::Join, None)),
+    };
     let mut period = tokio::time::interval(AD_PERIOD);
     loop {
         period.tick().await;
@@ -409,7 +453,7 @@ async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr>) {
             zkvm: zkvm(),
             kinds: TaskKind::ALL.into_iter().collect(),
             po2_max: state.request.segment_po2,
-            memory: CostModel::MEASURED.memory(leaf_kind, Some(state.request.segment_po2)),
+            memory,
             issued_at_unix_ms: unix_ms(),
             ttl_ms: AD_TTL_MS,
         };

@@ -7,7 +7,7 @@ use starling_plan::Outcome;
 use starling_store::{BlobStore, ReferenceHasher, StoreError};
 use starling_types::{BlobRef, JobId, ReceiptKind, SegmentRange};
 use starling_zkvm::{
-    Execution, ExitCode, Receipt, codec,
+    Digest, Execution, ExitCode, Receipt, codec,
     groth16::compress_groth16,
     receipt::{
         assemble_composite, assemble_succinct, read_receipt, receipt_info, verify_outcome,
@@ -87,10 +87,18 @@ pub(crate) fn assemble(
     })
 }
 
-/// The receipt of a job that was done before. Blocks.
-pub(crate) fn stored(blobs: &BlobStore, job: JobId, receipt: BlobRef) -> Result<Receipt, JobError> {
-    let path = blobs.path_of(receipt.reference);
-    Ok(read_receipt(&path.ok_or_else(|| missing(job, "the receipt".into()))?)?)
+/// The receipt of a job that was done before, verified once more: the file may have been damaged. Blocks.
+pub(crate) fn stored(
+    state: &JobState,
+    blobs: &BlobStore,
+    receipt: BlobRef,
+) -> Result<Receipt, JobError> {
+    let missing = || missing(state.id, "the receipt".into());
+    let receipt = read_receipt(&blobs.path_of(receipt.reference).ok_or_else(missing)?)?;
+    let mut image_id = [0; 32];
+    hex::decode_to_slice(&state.image_id, &mut image_id).map_err(|_| missing())?;
+    verify_outcome(&receipt, Digest::from(image_id), ExitCode::Halted(0))?;
+    Ok(receipt)
 }
 
 /// Keeps the receipt file as a blob, so that asking for the job again delivers it again. Blocks.

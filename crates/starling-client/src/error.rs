@@ -63,7 +63,7 @@ pub enum JobError {
         reason: String,
     },
     /// The time for the job is over.
-    #[error("the job is not done after {} s (--timeout); go on with `starling job resume {job}`", limit.as_secs())]
+    #[error("the job is not done after {} s (--timeout); the same command goes on with it, or `starling job resume {job}`", limit.as_secs())]
     OutOfTime {
         /// The time it had.
         limit: Duration,
@@ -71,19 +71,31 @@ pub enum JobError {
         job: JobId,
     },
     /// The user stopped the job.
-    #[error("stopped; go on with `starling job resume {job}`")]
+    #[error("stopped; the same command goes on with it, or `starling job resume {job}`")]
     Interrupted {
         /// The job.
         job: JobId,
     },
+    /// The job was begun by another release.
+    #[error("job {job} was begun with {theirs}, this is {ours}: ask for it anew")]
+    OtherRelease {
+        /// The job.
+        job: JobId,
+        /// What it was begun with.
+        theirs: String,
+        /// What this is.
+        ours: String,
+    },
     /// The job was cancelled earlier.
-    #[error("job {job} was cancelled; ask for it anew with --fresh")]
+    #[error("job {job} was cancelled; `starling prove` asks for it anew")]
     Cancelled {
         /// The job.
         job: JobId,
     },
     /// A blob that the job's log names is not in the store any more.
-    #[error("{what} of job {job} is missing or damaged in the store; start over with --fresh")]
+    #[error(
+        "{what} of job {job} is missing or damaged in the store; `starling job resume {job}` makes it again if it can, else start over with --fresh"
+    )]
     BlobMissing {
         /// What it is.
         what: String,
@@ -135,7 +147,7 @@ impl JobError {
                 | Self::GuestFailed { .. }
                 | Self::Unprovable(_)
                 | Self::BlobMissing { .. }
-                | Self::Receipt(_)
+                | Self::Receipt(ReceiptError::Assemble { .. } | ReceiptError::Invalid { .. })
                 | Self::Diverged { .. }
                 | Self::Plan(_)
         )

@@ -26,7 +26,7 @@ mod request;
 mod run;
 mod state;
 
-pub use client::{Client, JobOptions, RunOptions, list_jobs, zkvm};
+pub use client::{Client, JobOptions, RunOptions, list_jobs};
 pub use deliver::Delivery;
 pub use error::JobError;
 pub use event::{ExecutionSummary, JobEvent};

@@ -7,7 +7,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use starling_proto::Ticket;
@@ -17,10 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::JobError;
 
-/// How often a local node that dies is started again in one run of a job.
+/// How often in a row a local node that dies young is started again.
 const RESTARTS_MAX: u32 = 5;
 
-/// How long to wait before starting it again.
+/// A node that has lived so long is no node that can't start.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// How long to wait before starting it again, times the deaths in a row.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// How long a node may take to end itself before it is killed.
@@ -59,13 +62,19 @@ pub(crate) async fn run(
         let (nodes, ticket, stop) = (nodes.clone(), ticket.clone(), stop.clone());
         supervisors.spawn(async move { supervise(&nodes, &ticket, &dir, &stop).await });
     }
+    let mut result = Ok(());
     while let Some(ended) = supervisors.join_next().await {
-        ended.map_err(|error| JobError::Died {
-            what: "the supervisor of a local node",
-            detail: error.to_string(),
-        })??;
+        let ended = ended.unwrap_or_else(|error| {
+            let detail = error.to_string();
+            Err(JobError::Died { what: "the supervisor of a local node", detail })
+        });
+        // One that fails takes no other with it.
+        if let Err(error) = ended {
+            tracing::error!(%error, "a local node");
+            result = Err(error);
+        }
     }
-    Ok(())
+    result
 }
 
 async fn supervise(
@@ -78,7 +87,9 @@ async fn supervise(
     std::fs::create_dir_all(dir).map_err(failed)?;
     // The log tells of this run of the job, restarts of the node included.
     File::create(log_path(dir)).map_err(failed)?;
-    for _ in 0..=RESTARTS_MAX {
+    let mut deaths = 0;
+    while deaths <= RESTARTS_MAX {
+        let started = Instant::now();
         let mut child = start(nodes, ticket, dir).map_err(failed)?;
         // Held here, since waiting for a child closes the stdin that it still owns.
         let stdin = child.stdin.take();
@@ -95,9 +106,10 @@ async fn supervise(
                 tracing::warn!(dir = %dir.display(), status, "a local node ended; its log is `log` in this directory");
             }
         }
+        deaths = if started.elapsed() < YOUNG { deaths + 1 } else { 1 };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(RESTART_DELAY) => {}
+            () = tokio::time::sleep(RESTART_DELAY * deaths) => {}
         }
     }
     tracing::error!(dir = %dir.display(), "a local node keeps ending and is not started again");

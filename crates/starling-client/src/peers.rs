@@ -55,11 +55,11 @@ struct Peer {
 }
 
 impl Peers {
-    /// Takes a node in; an older connection of it is dropped, which closes it.
-    pub(crate) fn insert(&mut self, joined: Joined) {
+    /// Takes a node in; an older connection of it is dropped, which closes it. Says whether there was one.
+    pub(crate) fn insert(&mut self, joined: Joined) -> bool {
         let Joined { node, generation, outbox, handle, addr, .. } = joined;
-        let held = self.peers.remove(&node).map(|old| old.held).unwrap_or_default();
-        self.peers.insert(node, Peer { generation, outbox, handle, addr, held });
+        let peer = Peer { generation, outbox, handle, addr, held: BTreeSet::new() };
+        self.peers.insert(node, peer).is_some()
     }
 
     /// Drops the node if `generation` is its newest connection; says whether it was.

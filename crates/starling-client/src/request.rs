@@ -10,6 +10,8 @@ use starling_types::{BlobRef, JobId, Po2, ReceiptKind, Reference};
 /// resumed when the files it came from have changed or gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRequest {
+    /// The proof system and version: segments and receipts of one release are none of another.
+    pub zkvm: String,
     /// The guest: an R0BF program binary.
     pub guest: BlobRef,
     /// The bytes of the guest's standard input.
@@ -29,7 +31,8 @@ impl JobRequest {
     /// The job's id: the same request has the same id, so asking again finds the job again.
     pub fn job_id(&self) -> JobId {
         let text = format!(
-            "{JOB_ID_DOMAIN}\nguest {}\ninput {}\npo2 {}\nkind {}\ncycles {}\n",
+            "{JOB_ID_DOMAIN}\nzkvm {}\nguest {}\ninput {}\npo2 {}\nkind {}\ncycles {}\n",
+            self.zkvm,
             self.guest.reference,
             self.input.reference,
             self.segment_po2,
@@ -50,6 +53,7 @@ mod tests {
     fn request() -> JobRequest {
         let blob = |byte| BlobRef { reference: Reference([byte; 32]), size_bytes: 10 };
         JobRequest {
+            zkvm: "risc0-zkvm 0.0.0".into(),
             guest: blob(1),
             input: blob(2),
             segment_po2: Po2::try_from(18).expect("in range"),
@@ -71,6 +75,7 @@ mod tests {
             change(&mut request);
             request.job_id()
         };
+        assert_ne!(id, other(|r| r.zkvm = "risc0-zkvm 0.0.1".into()));
         assert_ne!(id, other(|r| r.guest.reference = Reference([9; 32])));
         assert_ne!(id, other(|r| r.input.reference = Reference([9; 32])));
         assert_ne!(id, other(|r| r.segment_po2 = Po2::try_from(17).expect("in range")));

@@ -67,7 +67,7 @@ pub(crate) struct Runner<'a> {
     checker: Checker,
     /// Since when a ready task has been waiting for a node, and why.
     waiting: Option<(Instant, String)>,
-    /// Actions of events that were handled within an action.
+    /// How the job ended, once it has.
     outcome: Option<Result<Outcome, JobError>>,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Runner<'a> {
     /// A runner of the job as its log tells it.
     pub(crate) fn new(parts: Parts<'a>) -> Result<Self, JobError> {
         let Parts { net, blobs, journal, execution, peer_events, progress, patience, seed } = parts;
-        let plan = replay(journal.state())?;
+        let plan = replay(journal.state(), &blobs)?;
         let incarnation = journal.state().incarnation;
         let scheduler = Scheduler::new(Config::default(), plan, incarnation, seed);
         Ok(Self {
@@ -122,7 +122,11 @@ impl<'a> Runner<'a> {
                 () = stop.cancelled() => {
                     return Err(JobError::Interrupted { job: self.journal.state().id });
                 }
-                Some(event) = next_of(&mut self.execution) => {
+                event = next_of(&mut self.execution) => {
+                    let event = event.ok_or_else(|| JobError::Died {
+                        what: "the execution",
+                        detail: "its thread ended without a word".into(),
+                    })?;
                     if let Some(reason) = self.on_execution(event)? {
                         return Ok(End::Diverged { reason });
                     }
@@ -231,6 +235,11 @@ impl<'a> Runner<'a> {
         if known > now as usize {
             return Ok(Some(format!("there were {known} segments, now there are {now}")));
         }
+        if self.journal.state().execution.is_some() {
+            // It ran again only to bring lost blobs back.
+            self.blobs.put(&execution.journal)?;
+            return Ok(None);
+        }
         let journal = self.blobs.put(&execution.journal)?;
         self.journal.record(JobEvent::ExecutionEnded(ExecutionSummary {
             segment_count: execution.segment_count,
@@ -253,7 +262,11 @@ impl<'a> Runner<'a> {
             PeerEvent::Joined(joined) => {
                 let (node, capability) = (joined.node, joined.capability.clone());
                 tracing::info!(node = %format_args!("{node:#}"), memory = %capability.memory, slots = capability.slots, "a node joined");
-                self.peers.insert(joined);
+                // A node that comes back has nothing of what its old connection was granted, though that
+                // connection may not have been found dead yet.
+                if self.peers.insert(joined) {
+                    self.tell(Event::NodeLeft { node });
+                }
                 self.tell(Event::NodeJoined { node, capability });
             }
             PeerEvent::Left { node, generation, reason } => {
@@ -293,6 +306,14 @@ impl<'a> Runner<'a> {
     }
 
     fn check(&mut self, node: NodeId, epoch: Epoch, task: TaskId, blob: BlobRef) {
+        // A result is new bytes. What the job holds already is no result of this task, and must not be
+        // removed for being refused.
+        if self.journal.state().names(blob.reference) {
+            let reason = format!("blob {:#} is something else of this job", blob.reference);
+            let refused = Verdict::Refused { reason };
+            self.checks.spawn(async move { (epoch, node, task, blob, refused) });
+            return;
+        }
         let expected = self
             .journal
             .state()
@@ -310,14 +331,13 @@ impl<'a> Runner<'a> {
         match verdict {
             Verdict::Accepted => {
                 // Two copies of one task may finish at the same time: the log keeps the first.
-                if !self.journal.state().accepted.iter().any(|(known, _)| *known == task) {
+                if !self.journal.state().accepted.contains(&(task, blob)) {
                     self.journal.record(JobEvent::accepted(task, blob, node))?;
                 }
                 self.peers.holds(node, blob);
                 self.peers.verdict(node, epoch, Ok(()));
                 tracing::debug!(%task, node = %format_args!("{node:#}"), "accepted");
                 self.tell(Event::ResultAccepted { epoch, blob });
-                self.report_progress();
             }
             Verdict::Refused { reason } => {
                 tracing::warn!(%task, node = %format_args!("{node:#}"), reason, "a result was refused");
@@ -365,14 +385,19 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// The plan of a job, as far as its log tells.
-fn replay(state: &JobState) -> Result<Plan, JobError> {
+/// The plan of a job, as far as its log tells and its blobs are there.
+fn replay(state: &JobState, blobs: &BlobStore) -> Result<Plan, JobError> {
     let mut plan = Plan::new(plan_shape(state.request.receipt_kind));
     for (index, segment) in (0..).zip(&state.segments) {
         plan.add_segment(index, segment.po2, segment.blob)?;
     }
     for (task, blob) in &state.accepted {
-        plan.restore(*task, *blob)?;
+        // A receipt that was lost or damaged on the disk is made again, and with it the joins above.
+        if blobs.blob(blob.reference).is_none() {
+            tracing::warn!(%task, "an accepted receipt is no longer in the store and is made again");
+        } else if let Err(error) = plan.restore(*task, *blob) {
+            tracing::warn!(%task, %error, "an accepted receipt is made again");
+        }
     }
     if state.execution.is_some() {
         plan.end_execution()?;
@@ -408,7 +433,7 @@ fn unwrap_sink(error: ExecuteError) -> JobError {
     }
 }
 
-/// The next event of the execution; never, when there is none under way.
+/// The next event of the execution, `None` when its thread has died; never, when there is none.
 async fn next_of(execution: &mut Option<ExecutionThread>) -> Option<ExecutionEvent> {
     match execution {
         Some(thread) => thread.events.recv().await,

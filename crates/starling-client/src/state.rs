@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use starling_store::StoredEvent;
-use starling_types::{BlobRef, JobId, Po2, SegmentRange, TaskId};
+use starling_types::{BlobRef, JobId, Po2, Reference, SegmentRange, TaskId};
 use starling_zkvm::SegmentClaim;
 use thiserror::Error;
 
@@ -190,6 +190,7 @@ impl JobState {
                 self.segments.clear();
                 self.execution = None;
                 self.accepted.clear();
+                self.receipts_by_node.clear();
             }
         }
         Ok(())
@@ -200,6 +201,11 @@ impl JobState {
         let first = self.segments.get(range.start() as usize)?;
         let last = self.segments.get(range.end() as usize - 1)?;
         Some(first.claim.join(&last.claim))
+    }
+
+    /// Whether `reference` is a blob that the job's log names.
+    pub fn names(&self, reference: Reference) -> bool {
+        self.blobs().any(|blob| blob.reference == reference)
     }
 
     /// Every blob that the job still needs.

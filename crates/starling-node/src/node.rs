@@ -95,10 +95,16 @@ impl Node {
         loop {
             let end = self.serve(client.clone(), stop.clone()).await;
             match end {
-                SessionEnd::Unreachable(_) if redials < REDIALS_MAX && !stop.is_cancelled() => {
-                    redials += 1;
+                // The connection broke: the client may be back soon, and has work for this node.
+                SessionEnd::Unreachable(_) | SessionEnd::Broken(_) | SessionEnd::NoWelcome
+                    if redials < REDIALS_MAX && !stop.is_cancelled() =>
+                {
+                    redials = if matches!(end, SessionEnd::Broken(_)) { 1 } else { redials + 1 };
                     tracing::info!(%end, "dialling again");
-                    tokio::time::sleep(REDIAL_PERIOD).await;
+                    tokio::select! {
+                        () = stop.cancelled() => return SessionEnd::Stopped,
+                        () = tokio::time::sleep(REDIAL_PERIOD) => {}
+                    }
                 }
                 end => return end,
             }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use starling_net::{ConnectError, SessionError};
 use starling_proto::{ClientMessage, Done, Failure, Grant, Hello, NodeMessage, PeerAddr};
-use starling_types::{Epoch, JobId};
+use starling_types::{Epoch, JobId, Po2};
 use thiserror::Error;
 use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     holdings::Holding,
-    slots::Slots,
+    slots::{Slots, Unused},
     work::{Failed, Proved, Workshop},
 };
 
@@ -62,36 +62,49 @@ pub(crate) async fn serve(
     client: PeerAddr,
     stop: CancellationToken,
 ) -> SessionEnd {
-    let mut connection = match workshop.net.connect_job(&client).await {
-        Ok(connection) => connection,
-        Err(error) => return error.into(),
+    let greeted = tokio::select! {
+        () = stop.cancelled() => return SessionEnd::Stopped,
+        greeted = greet(workshop, slots, hello, client) => greeted,
     };
-    if let Err(error) = connection.send(&NodeMessage::Hello(hello)).await {
-        return error.into();
+    match greeted {
+        Ok(mut session) => session.run(&stop).await.unwrap_or_else(SessionEnd::from),
+        Err(end) => end,
     }
+}
+
+/// Connects to the client and introduces this node.
+async fn greet(
+    workshop: Arc<Workshop>,
+    slots: Slots,
+    hello: Hello,
+    client: PeerAddr,
+) -> Result<Session, SessionEnd> {
+    let mut connection = workshop.net.connect_job(&client).await?;
+    let po2_max = hello.po2_max;
+    connection.send(&NodeMessage::Hello(hello)).await?;
     let job = match tokio::time::timeout(WELCOME_TIMEOUT, connection.recv()).await {
         Ok(Ok(Some(ClientMessage::Welcome(welcome)))) => welcome.job,
-        Ok(Ok(Some(ClientMessage::Goodbye { reason }))) => return SessionEnd::Goodbye { reason },
-        Ok(Ok(_)) => return SessionEnd::Closed,
-        Ok(Err(error)) => return error.into(),
-        Err(_) => return SessionEnd::NoWelcome,
+        Ok(Ok(Some(ClientMessage::Goodbye { reason }))) => {
+            return Err(SessionEnd::Goodbye { reason });
+        }
+        Ok(Ok(_)) => return Err(SessionEnd::Closed),
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => return Err(SessionEnd::NoWelcome),
     };
     tracing::info!(job = %format_args!("{job:#}"), client = %format_args!("{:#}", client.node_id), "serving a job");
-    let mut session = Session {
+    Ok(Session {
         holding: workshop.holdings.session(),
         workshop,
         slots,
         client,
         connection,
         job,
+        po2_max,
+        declined_at: None,
         asked: false,
         running: BTreeMap::new(),
         tasks: JoinSet::new(),
-    };
-    match session.run(&stop).await {
-        Ok(end) => end,
-        Err(error) => error.into(),
-    }
+    })
 }
 
 struct Session {
@@ -101,6 +114,9 @@ struct Session {
     client: PeerAddr,
     connection: starling_net::NodeSession,
     job: JobId,
+    po2_max: Po2,
+    /// What was free when a lease was declined last, if nothing has changed since.
+    declined_at: Option<Unused>,
     /// Whether the client has a request of ours that it has not answered.
     asked: bool,
     running: BTreeMap<Epoch, Running>,
@@ -141,7 +157,12 @@ impl Session {
     }
 
     async fn ask_for_work(&mut self) -> Result<(), SessionError> {
-        if !self.asked && self.slots.free_count() > 0 {
+        let free = self.slots.free();
+        // Asking again with no more to offer would be answered with what was just declined.
+        if self.declined_at.is_some_and(|declined| declined != free) {
+            self.declined_at = None;
+        }
+        if !self.asked && free.slots > 0 && self.declined_at.is_none() {
             self.connection.send(&NodeMessage::WorkRequested).await?;
             self.asked = true;
         }
@@ -175,10 +196,17 @@ impl Session {
     async fn take(&mut self, grant: Grant) -> Result<(), SessionError> {
         let epoch = grant.epoch;
         let memory = self.workshop.costs.memory(grant.task.kind(), Some(grant.po2));
-        let slot = match self.slots.try_take(memory) {
-            Some(slot) if !self.running.contains_key(&epoch) => slot,
+        let taken = match grant.po2 <= self.po2_max && !self.running.contains_key(&epoch) {
+            true => self.slots.try_take(memory),
+            false => None,
+        };
+        let slot = match taken {
+            Some(slot) => slot,
             // Another client was quicker, or this one asks for more than this node has.
-            _ => return self.connection.send(&NodeMessage::Decline { epoch }).await,
+            None => {
+                self.declined_at = Some(self.slots.free());
+                return self.connection.send(&NodeMessage::Decline { epoch }).await;
+            }
         };
         tracing::info!(job = %format_args!("{:#}", self.job), task = %grant.task, "proving");
         let renew_every = Duration::from_millis(grant.renew_within.0) / RENEWALS_PER_TERM;

@@ -36,15 +36,23 @@ impl Slots {
         Some(Slot { prover: Some(prover), memory, slots: self.clone() })
     }
 
-    /// How many slots are free.
-    pub(crate) fn free_count(&self) -> usize {
-        self.lock().provers.len()
+    /// What is free.
+    pub(crate) fn free(&self) -> Unused {
+        let free = self.lock();
+        Unused { slots: free.provers.len(), memory: free.memory }
     }
 
     fn lock(&self) -> MutexGuard<'_, Free> {
         // A panic elsewhere leaves both whole: each change is a single step.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What nothing works with at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unused {
+    pub(crate) slots: usize,
+    pub(crate) memory: MemoryBytes,
 }
 
 /// A taken slot; dropping it gives it back.
@@ -84,7 +92,7 @@ mod tests {
         let second = slots.try_take(MemoryBytes(40)).expect("free");
         assert!(slots.try_take(MemoryBytes(0)).is_none(), "memory is free, no slot is");
         drop(first);
-        assert_eq!(slots.free_count(), 1);
+        assert_eq!(slots.free(), Unused { slots: 1, memory: MemoryBytes(60) });
         assert!(slots.try_take(MemoryBytes(60)).is_some());
         drop(second);
     }

@@ -19,6 +19,9 @@ use crate::{
     speed::Speed,
 };
 
+/// A slot is given to one lease for no longer than this, whatever the client says.
+const DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// What the work on a lease needs of the node.
 pub(crate) struct Workshop {
     pub(crate) net: Net,
@@ -69,6 +72,8 @@ impl Workshop {
         client_addr: PeerAddr,
         holding: Arc<Holding>,
     ) -> Result<Proved, Failed> {
+        // Inputs go with the lease: others fetch results from here, never inputs.
+        let inputs = self.holdings.session();
         let mut input_paths = Vec::with_capacity(grant.inputs.len());
         for input in &grant.inputs {
             // The other holders first: the client has every blob, and every node asks it.
@@ -79,7 +84,7 @@ impl Workshop {
                 .map(|holder| Source::peer(holder.clone()))
                 .collect();
             sources.push(Source::via(client_addr.clone(), client.clone()));
-            holding.hold(input.blob.reference);
+            inputs.hold(input.blob.reference);
             self.net.fetch(input.blob, &sources).await.map_err(|error| match error {
                 FetchError::Store(error) => Failed::node(error),
                 error => Failed::input(error),
@@ -98,10 +103,14 @@ impl Workshop {
             po2_max: grant.po2,
         };
         let started = Instant::now();
-        let report =
-            slot.prover().run(&work, Duration::from_millis(grant.deadline.0)).await.map_err(
-                |failure| Failed { class: class_of(&failure), message: failure.to_string() },
-            )?;
+        let report = slot
+            .prover()
+            .run(&work, Duration::from_millis(grant.deadline.0).min(DEADLINE_MAX))
+            .await
+            .map_err(|failure| Failed {
+                class: class_of(&failure),
+                message: failure.to_string(),
+            })?;
         let elapsed = started.elapsed();
         self.speed.observe(self.costs.work_ms(grant.task.kind(), Some(grant.po2)), elapsed);
 

@@ -58,6 +58,11 @@ pub use verify::{Refusal, RefusalReason, verify_task};
 /// The zkVM whose circuits, receipts and segments this build speaks: peers must agree on it exactly.
 pub const ZKVM_VERSION: &str = risc0_zkvm::VERSION;
 
+/// The proof system and version as peers name it to each other.
+pub fn zkvm() -> String {
+    format!("risc0-zkvm {ZKVM_VERSION}")
+}
+
 /// The smallest po2 that can be lifted: the recursion circuit has no program for less.
 pub const SEGMENT_PO2_MIN: u32 = 14;
 

@@ -245,6 +245,9 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        // Ctrl-C goes to the whole foreground group: whoever runs this child decides what it means.
+        #[cfg(unix)]
+        command.process_group(0);
         if let Some(threads) = config.threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }

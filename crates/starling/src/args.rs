@@ -87,10 +87,10 @@ pub struct ProveArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ClientNetworkArgs {
     /// A ticket that a node printed; may be given several times. Nodes that it knows hear of the job too.
-    #[arg(long, value_name = "TICKET", num_args = 1..)]
+    #[arg(long, value_name = "TICKET")]
     pub join: Vec<Ticket>,
     /// Start N nodes on this machine [default: what its cores and memory carry, or 0 with --join or --listen].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
     pub local: Option<u32>,
     /// Print a ticket with which nodes come to this job by themselves (`starling node --client TICKET`).
     #[arg(long)]
@@ -122,7 +122,7 @@ pub struct EndpointArgs {
 #[derive(Debug, Args)]
 pub struct NodeArgs {
     /// The ticket of another node: jobs that it hears of are heard of here too; may be given several times.
-    #[arg(long, value_name = "TICKET", num_args = 1..)]
+    #[arg(long, value_name = "TICKET")]
     pub join: Vec<Ticket>,
     /// Prove for this one client (its ticket: `starling prove --listen`), and exit with its job.
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]

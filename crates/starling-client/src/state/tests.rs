@@ -22,6 +22,7 @@ fn claim(from: u32, to: u32) -> SegmentClaim {
 
 fn created() -> JobEvent {
     let request = JobRequest {
+        zkvm: "risc0-zkvm 0.0.0".into(),
         guest: blob(1),
         input: blob(2),
         segment_po2: Po2::try_from(16).unwrap(),

@@ -1,14 +1,18 @@
 //! `starling node`: proves for others until it is interrupted.
 
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
 use anyhow::Context;
 use rand::Rng as _;
 use serde_json::json;
-use starling_client::zkvm;
 use starling_net::{Net, NetConfig};
 use starling_node::{Node, NodeConfig, SessionEnd};
-use starling_store::{BlobStore, DataDir, DiskBudget};
+use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::MemoryBytes;
-use starling_zkvm::ProverConfig;
+use starling_zkvm::{ProverConfig, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +29,7 @@ const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
 
 pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
     let dir = node_dir(common, args)?;
-    let dir = DataDir::open(&dir, "starling node")?;
+    let dir = open_dir(&dir, args.supervised).await?;
     let blobs = open_blobs(&dir, args)?;
     let key = dir.load_or_create_key(|| {
         let mut key = [0; 32];
@@ -104,6 +108,23 @@ pub fn prover_config(threads: Option<u32>) -> Result<ProverConfig, Exit> {
 fn node_dir(common: &Common, args: &NodeArgs) -> Result<std::path::PathBuf, Exit> {
     let dir = files::data_dir(common)?;
     Ok(if args.supervised { dir } else { dir.join("node") })
+}
+
+/// How long a node that a client started waits for its predecessor, whose client was killed, to end.
+const PREDECESSOR_WAIT: Duration = Duration::from_secs(20);
+
+async fn open_dir(path: &Path, supervised: bool) -> Result<DataDir, Exit> {
+    let started = Instant::now();
+    loop {
+        match DataDir::open(path, "starling node") {
+            Err(DataDirError::InUse { .. })
+                if supervised && started.elapsed() < PREDECESSOR_WAIT =>
+            {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 /// The node's blobs. None outlives the process: a node that starts anew has no leases.

@@ -159,8 +159,10 @@ fn local_nodes(count: u32, disk_budget_bytes: u64, reachable: bool) -> Result<Lo
 
 /// The guest's file name with `.receipt`, in the current directory.
 fn default_receipt(guest: &Path) -> PathBuf {
-    let name = guest.file_stem().unwrap_or(guest.as_os_str());
-    PathBuf::from(name).with_extension("receipt")
+    // Not `with_extension`: `rollup.v1.bin` and `rollup.v2.bin` are two guests.
+    let mut name = guest.file_stem().unwrap_or(guest.as_os_str()).to_owned();
+    name.push(".receipt");
+    name.into()
 }
 
 /// Refuses now a path that could not be written to after hours of proving.

@@ -10,26 +10,32 @@ use crate::{
     args::{BenchTasksArgs, Common},
     exit::{CommandResult, Exit},
     machine,
-    output::object,
+    output::{line, object},
 };
 
 pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
+    if args.po2_min > args.po2_max {
+        return Err(Exit::usage(anyhow::anyhow!("--po2-min is above --po2-max")));
+    }
     let threads = args.threads.unwrap_or_else(machine::cores);
     if !common.json {
-        println!("risc0-zkvm {ZKVM_VERSION}, {threads} threads, {} cores", machine::cores());
-        println!("{:8} {:>4} {:>9} {:>9}", "task", "po2", "seconds", "peak MiB");
+        line(format_args!(
+            "risc0-zkvm {ZKVM_VERSION}, {threads} threads, {} cores",
+            machine::cores()
+        ))?;
+        line(format_args!("{:8} {:>4} {:>9} {:>9}", "task", "po2", "seconds", "peak MiB"))?;
     }
     let mut rows = Vec::new();
     let recursion = measure::recursion(args.po2_min, threads).await?;
-    row(common, &mut rows, "lift", None, recursion.lift.lift_ms, &recursion.lift);
-    row(common, &mut rows, "join", None, recursion.join.join_ms, &recursion.join);
+    row(common, &mut rows, "lift", None, recursion.lift.lift_ms, &recursion.lift)?;
+    row(common, &mut rows, "join", None, recursion.join.join_ms, &recursion.join)?;
     for po2 in args.po2_min.get()..=args.po2_max.get() {
         let po2 = Po2::try_from(po2).map_err(Exit::usage)?;
         let report = measure::prove(po2, threads).await?;
-        row(common, &mut rows, "prove", Some(po2), report.prove_ms, &report);
+        row(common, &mut rows, "prove", Some(po2), report.prove_ms, &report)?;
     }
     if common.json {
-        println!("{}", Value::Array(rows));
+        line(Value::Array(rows))?;
     }
     Ok(())
 }
@@ -41,7 +47,7 @@ fn row(
     po2: Option<Po2>,
     elapsed_ms: u64,
     report: &WorkReport,
-) {
+) -> CommandResult {
     let seconds = elapsed_ms as f64 / 1000.0;
     let peak_mib = report.peak_memory.map(|peak| peak.0.div_ceil(1 << 20));
     if common.json {
@@ -54,6 +60,7 @@ fn row(
     } else {
         let peak = peak_mib.map_or("?".to_owned(), |peak| peak.to_string());
         let po2 = po2.map_or("any".to_owned(), |po2| po2.to_string());
-        println!("{task:8} {po2:>4} {seconds:>9.1} {peak:>9}");
+        line(format_args!("{task:8} {po2:>4} {seconds:>9.1} {peak:>9}"))?;
     }
+    Ok(())
 }
