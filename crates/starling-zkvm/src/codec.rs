@@ -24,7 +24,7 @@ const HEADER_BYTES: usize = MAGIC.len() + 2;
 const READ_BYTES_PER_CYCLE: u64 = 16;
 
 /// The most bytes of a segment before compression. What a segment carries most of is what it read from
-/// the host: [`READ_BYTES_PER_CYCLE`] in each cycle of the largest segment. Pages cost more than a third
+/// the host: `READ_BYTES_PER_CYCLE` in each cycle of the largest segment. Pages cost more than a third
 /// of a cycle for each byte, which is far below that; the factor two is for bookkeeping.
 pub const SEGMENT_BYTES_MAX: u64 = (2 * READ_BYTES_PER_CYCLE) << SEGMENT_PO2_MAX;
 

@@ -16,7 +16,7 @@ pub type Fields = Vec<(&'static str, Value)>;
 /// Prints the result; the process's stdout has nothing else.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn print(common: &Common, fields: Fields) -> CommandResult {
     if common.json {
         return line(object(fields));
