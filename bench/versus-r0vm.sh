@@ -47,7 +47,7 @@ ask_r0vm() { # proves the chain through r0vm; prints "SECONDS SEGMENTS"
         >"$dir/r0vm.log" 2>&1 &
     local server=$!
     # This function runs in a subshell of its own, and so does its trap.
-    trap 'kill "$server" 2>/dev/null || true' EXIT
+    trap 'kill -9 "$server" 2>/dev/null || true' EXIT
     for _ in $(seq 100); do curl --silent --output /dev/null "$api" && break; sleep 0.1; done
     image=$("$starling" inspect guests/bin/sha-chain.bin --json | json image_id)
     call --request PUT --data-binary @guests/bin/sha-chain.bin "$api/images/upload/$image"
@@ -57,7 +57,8 @@ ask_r0vm() { # proves the chain through r0vm; prints "SECONDS SEGMENTS"
         "$api/sessions/create" | json uuid)
     while status=$(call "$api/sessions/status/$job") && [ "$(json status <<<"$status")" = RUNNING ]; do sleep 0.5; done
     end=$(date +%s.%N)
-    kill "$server"
+    # It puts a mere SIGTERM off until its task is done.
+    kill -9 "$server"
     wait "$server" 2>/dev/null || true
     [ "$(json status <<<"$status")" = SUCCEEDED ] || { echo "r0vm: $status" >&2; exit 1; }
     awk -v a="$start" -v b="$end" -v n="$(json segments <<<"$status")" 'BEGIN { printf "%.1f %d", b - a, n }'
