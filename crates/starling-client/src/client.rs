@@ -25,9 +25,6 @@ use crate::{
     run::{End, PEER_EVENTS_MAX, Parts, Runner, plan_shape},
 };
 
-/// What stays free on the disk whatever the budget says, so that the log can always be written.
-const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
-
 /// How often a job is advertised anew: nodes that come later hear of it, and lost ads cost seconds.
 const AD_PERIOD: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -87,10 +84,7 @@ impl Client {
     pub fn open(path: &Path, purpose: &str, disk_budget_bytes: u64) -> Result<Self, JobError> {
         let dir = DataDir::open(path, purpose)?;
         let log = Arc::new(dir.log()?);
-        let blobs = dir.blobs(DiskBudget {
-            max_bytes: disk_budget_bytes,
-            min_free_bytes: DISK_FREE_BYTES_MIN,
-        })?;
+        let blobs = dir.blobs(DiskBudget::up_to(disk_budget_bytes))?;
         Ok(Self { dir, log, blobs })
     }
 

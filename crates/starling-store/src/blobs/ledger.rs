@@ -18,6 +18,16 @@ pub struct DiskBudget {
     pub min_free_bytes: u64,
 }
 
+impl DiskBudget {
+    /// What stays free whatever the budget says, so that logs can always be written.
+    pub const MIN_FREE_BYTES: u64 = 256 << 20;
+
+    /// A budget of `max_bytes` that keeps [`Self::MIN_FREE_BYTES`] free.
+    pub fn up_to(max_bytes: u64) -> Self {
+        Self { max_bytes, min_free_bytes: Self::MIN_FREE_BYTES }
+    }
+}
+
 /// The part of a blob that an interrupted receive left, and that nobody is receiving now.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Partial {

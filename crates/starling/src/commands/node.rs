@@ -24,9 +24,6 @@ use crate::{
     signals,
 };
 
-/// What stays free on the disk whatever the budget says.
-const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
-
 pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
     let dir = node_dir(common, args)?;
     let dir = open_dir(&dir, args.supervised).await?;
@@ -129,9 +126,7 @@ async fn open_dir(path: &Path, supervised: bool) -> Result<DataDir, Exit> {
 
 /// The node's blobs. None outlives the process: a node that starts anew has no leases.
 fn open_blobs(dir: &DataDir, args: &NodeArgs) -> Result<BlobStore, Exit> {
-    let budget =
-        DiskBudget { max_bytes: args.endpoint.disk_budget, min_free_bytes: DISK_FREE_BYTES_MIN };
-    let blobs = dir.blobs(budget)?;
+    let blobs = dir.blobs(DiskBudget::up_to(args.endpoint.disk_budget))?;
     blobs.retain(|_| false)?;
     Ok(blobs)
 }
