@@ -59,6 +59,7 @@ pub struct NetClosed;
 pub struct Ads {
     key: SecretKey,
     sender: watch::Receiver<GossipSender>,
+    neighbours_seen: watch::Receiver<u64>,
     received: mpsc::Receiver<JobAd>,
     _listener: AbortOnDropHandle<()>,
 }
@@ -71,12 +72,13 @@ impl Ads {
     ) -> Result<Self, NetClosed> {
         let (sender, receiver) = subscribe(&gossip, &bootstrap).await?;
         let (current_sender, watched_sender) = watch::channel(sender);
+        let (neighbours, neighbours_seen) = watch::channel(0);
         let (ads, received) = mpsc::channel(AD_QUEUE_COUNT_MAX);
         let me = addr::to_node_id(key.public());
-        let listener = Listener { gossip, bootstrap, me, current_sender, ads };
+        let listener = Listener { gossip, bootstrap, me, current_sender, neighbours, ads };
         let task = tokio::spawn(listener.run(receiver));
         let _listener = AbortOnDropHandle::new(task);
-        Ok(Self { key, sender: watched_sender, received, _listener })
+        Ok(Self { key, sender: watched_sender, neighbours_seen, received, _listener })
     }
 
     /// Signs `ad`, which must name this process as the client, and sends it to everybody who listens.
@@ -89,6 +91,14 @@ impl Ads {
         let message = Bytes::from(ad.sign(&self.key));
         let sender = self.sender.borrow().clone();
         sender.broadcast(message).await.map_err(|_| NetClosed)
+    }
+
+    /// Waits for a neighbour that is new since the last call: it has not heard what was published before.
+    /// Never ends when this process is closed.
+    pub async fn neighbour_came(&mut self) {
+        if self.neighbours_seen.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// The next ad of another process, or `None` when this process is closed. Repetitions of an ad come
@@ -118,6 +128,8 @@ struct Listener {
     bootstrap: BTreeSet<EndpointId>,
     me: NodeId,
     current_sender: watch::Sender<GossipSender>,
+    /// How many times a neighbour came.
+    neighbours: watch::Sender<u64>,
     ads: mpsc::Sender<JobAd>,
 }
 
@@ -139,7 +151,8 @@ impl Listener {
                 Some(Ok(Event::Received(message))) => {
                     self.handle(&message.content, &mut filter, started.elapsed());
                 }
-                Some(Ok(Event::NeighborUp(_) | Event::NeighborDown(_))) => {}
+                Some(Ok(Event::NeighborUp(_))) => self.neighbours.send_modify(|count| *count += 1),
+                Some(Ok(Event::NeighborDown(_))) => {}
                 // The subscription ends after it has lagged: begin a new one.
                 Some(Ok(Event::Lagged)) | Some(Err(_)) | None => {
                     let Ok((sender, new)) = subscribe(&self.gossip, &self.bootstrap).await else {

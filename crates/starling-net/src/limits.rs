@@ -81,6 +81,9 @@ pub const AD_JOB_COUNT_PER_SIGNER_MAX: usize = 16;
 /// The least time between two ads for the same job: clients repeat theirs every few seconds.
 pub const AD_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
+/// How long to wait for the relay before going on without it.
+pub const RELAY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How often a process that has lost all its gossip neighbours dials its bootstrap peers again.
 pub const REJOIN_INTERVAL: Duration = Duration::from_secs(5);
 

@@ -30,7 +30,7 @@ use crate::{
     jobs::{JobAcceptor, JobContext},
     limits::{
         BLOB_STREAM_COUNT_MAX, CONNECT_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FLUSH_TIMEOUT,
-        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX,
+        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT,
     },
     pool::{ConnectError, dial},
     serve::BlobServer,
@@ -101,13 +101,23 @@ struct Shared {
 }
 
 impl Net {
-    /// Starts listening, and serving the blobs of `blobs` to whoever knows their names.
+    /// Starts listening, and serving the blobs of `blobs` to whoever knows their names. With a relay, waits
+    /// a few seconds for it to answer.
     ///
     /// # Errors
     /// When the address cannot be listened on, with the address in the error.
     pub async fn bind(config: NetConfig, blobs: BlobStore) -> Result<Self, BindError> {
         let known_addrs = MemoryLookup::new();
         let endpoint = bind_endpoint(&config, known_addrs.clone()).await?;
+        if let Some(relay) = &config.relay {
+            // The relay is in the ticket only once it has answered.
+            if timeout(RELAY_TIMEOUT, endpoint.online()).await.is_err() {
+                tracing::warn!(
+                    relay,
+                    "the relay does not answer: until it does, only those who reach this machine directly can connect"
+                );
+            }
+        }
         let server = BlobServer::new(blobs.clone());
         let jobs = JobContext {
             server: server.clone(),

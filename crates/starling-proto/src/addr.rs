@@ -65,7 +65,10 @@ fn direct_addr(text: &str) -> Result<SocketAddr, FieldError> {
 
 fn relay_url(text: &str) -> Result<RelayUrl, FieldError> {
     let text = field::bounded("relay_url", text, RELAY_URL_SIZE_BYTES_MAX)?;
-    let usable = |url: &RelayUrl| matches!(url.scheme(), "http" | "https");
+    // What is not ASCII grows when it is parsed, and must fit when it is sent on.
+    let usable = |url: &RelayUrl| {
+        matches!(url.scheme(), "http" | "https") && url.as_str().len() <= RELAY_URL_SIZE_BYTES_MAX
+    };
     text.parse().ok().filter(usable).ok_or_else(|| {
         FieldError::new("relay_url", FieldProblem::NotARelayUrl { text: field::clean(text) })
     })

@@ -48,14 +48,9 @@ pub enum Event {
         /// The node.
         node: NodeId,
     },
-    /// A node has a free slot now. Each request stands for one lease and stays open until it is granted
-    /// or withdrawn; a node has at most as many open requests as slots.
+    /// A node has a free slot now. Each request stands for one lease and stays open until it is granted;
+    /// a node has at most as many open requests as slots.
     WorkRequested {
-        /// The node.
-        node: NodeId,
-    },
-    /// A node takes its open requests back.
-    RequestsWithdrawn {
         /// The node.
         node: NodeId,
     },

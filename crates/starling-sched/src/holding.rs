@@ -36,12 +36,6 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn requests_withdrawn(&mut self, node: NodeId) {
-        if self.nodes.edit(node, |state| state.open_requests = 0).is_none() {
-            self.ignore_node(node);
-        }
-    }
-
     pub(crate) fn lease_declined(&mut self, node: NodeId, epoch: Epoch) {
         self.hear(node);
         match self.running_lease_of(node, epoch) {

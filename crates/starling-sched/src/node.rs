@@ -40,7 +40,7 @@ pub(crate) struct Shown {
 pub(crate) struct Node {
     capability: Capability,
     pub(crate) shown: Shown,
-    /// Requests for work that are neither granted nor withdrawn.
+    /// Requests for work that are not granted yet.
     pub(crate) open_requests: u32,
     /// Whether it let a lease expire and was not heard since.
     pub(crate) is_silent: bool,

@@ -139,7 +139,6 @@ impl Scheduler {
             Event::NodeJoined { node, capability } => self.node_joined(node, capability),
             Event::NodeLeft { node } => self.node_left(node),
             Event::WorkRequested { node } => self.work_requested(node),
-            Event::RequestsWithdrawn { node } => self.requests_withdrawn(node),
             Event::LeaseDeclined { node, epoch } => self.lease_declined(node, epoch),
             Event::LeaseRenewed { node, epoch } => self.lease_renewed(node, epoch),
             Event::ResultReported { node, epoch, blob } => self.result_reported(node, epoch, blob),

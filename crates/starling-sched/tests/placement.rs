@@ -46,13 +46,7 @@ fn a_node_gets_no_work_unless_it_asks_and_one_lease_for_each_request() {
 }
 
 #[test]
-fn a_withdrawn_request_is_not_granted() {
-    let mut bench = Bench::executing(config());
-    bench.join(1, capability(1000, 1000));
-    bench.ask(1);
-    bench.tell(Event::RequestsWithdrawn { node: node(1) });
-    assert_eq!(grants(&bench.segment(13)), []);
-    // Joining anew voids requests as well: the node starts over.
+fn joining_anew_voids_open_requests() {
     let mut bench = Bench::executing(config());
     bench.join(1, capability(1000, 1000));
     bench.ask(1);

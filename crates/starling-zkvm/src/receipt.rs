@@ -1,30 +1,22 @@
 //! Receipts as the RISC Zero ecosystem knows them: assembled from accepted parts, checked, read, written.
 //!
-//! A receipt file is the bincode of [`Receipt`], which is what `bincode::deserialize` in other tools
-//! reads. Whatever is assembled here is verified before it is returned: a receipt that fails then is a
-//! fault of ours, and not to be delivered.
+//! Whatever is assembled here is verified before it is returned: a receipt that fails then is a fault of
+//! ours, and not to be delivered.
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Write as _},
-    path::{Path, PathBuf},
-};
+mod file;
 
-use bincode::Options as _;
+use std::{io, path::PathBuf};
+
 use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
 use risc0_zkvm::{
     CompositeReceipt, Digest, ExitCode, InnerAssumptionReceipt, InnerReceipt, MaybePruned, Receipt,
     ReceiptClaim, SegmentReceipt, SuccinctReceipt,
 };
-use serde::Serialize;
 use thiserror::Error;
 
+pub use self::file::{RECEIPT_FILE_BYTES_MAX, read_receipt, write_receipt};
 use crate::{Execution, panic, verify::verifier_context};
-
-/// The most bytes of a receipt file: a composite receipt of some 10,000 segments at 250 KiB each. A
-/// succinct one has 250 KiB.
-pub const RECEIPT_FILE_BYTES_MAX: u64 = 4 << 30;
 
 /// Why a receipt could not be assembled, read, written or verified.
 #[derive(Debug, Error)]
@@ -215,60 +207,6 @@ fn check<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result
     panic::catch(work)
         .map_err(|reason| ReceiptError::Invalid { reason })?
         .map_err(|error| ReceiptError::Invalid { reason: error.to_string() })
-}
-
-/// Reads a receipt file.
-///
-/// # Errors
-/// When the file cannot be read, is larger than [`RECEIPT_FILE_BYTES_MAX`], or holds no receipt.
-pub fn read_receipt(path: &Path) -> Result<Receipt, ReceiptError> {
-    let read = |source| ReceiptError::Read { path: path.into(), source };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(read)?;
-    file.take(RECEIPT_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read)?;
-    let not_receipt = |reason| ReceiptError::NotReceipt { path: path.into(), reason };
-    if bytes.len() as u64 > RECEIPT_FILE_BYTES_MAX {
-        return Err(not_receipt(format!("it has more than {RECEIPT_FILE_BYTES_MAX} bytes")));
-    }
-    decode_receipt(&bytes).map_err(not_receipt)
-}
-
-fn decode_receipt(bytes: &[u8]) -> Result<Receipt, String> {
-    let options = bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .with_limit(bytes.len() as u64)
-        .reject_trailing_bytes();
-    panic::catch(|| options.deserialize(bytes))?.map_err(|error| error.to_string())
-}
-
-/// Writes a receipt file. The file appears whole or not at all: an older one survives a failure.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_receipt(path: &Path, receipt: &Receipt) -> Result<(), ReceiptError> {
-    write_atomic(path, receipt).map_err(|source| ReceiptError::Write { path: path.into(), source })
-}
-
-fn write_atomic(path: &Path, content: &impl Serialize) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    {
-        let mut buffered = io::BufWriter::new(&mut file);
-        bincode::serialize_into(&mut buffered, content).map_err(io::Error::other)?;
-        buffered.flush()?;
-    }
-    // A receipt is for others to read, unlike a temporary file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 /// What `receipt` says, without verifying it.

@@ -66,7 +66,7 @@ fn a_hello_with_a_wrong_field_is_refused_by_its_name() {
 
 #[test]
 fn a_grant_with_a_wrong_field_is_refused_by_its_path() {
-    let cases: [Case<wire::Grant>; 16] = [
+    let cases: [Case<wire::Grant>; 17] = [
         (|g| g.task = None, "grant.task is missing"),
         (|g| task(g).kind = 0, "grant.task.kind is 0, which this version does not know"),
         (|g| task(g).end = 12, "grant.task names no task: join of segments 12..12"),
@@ -106,6 +106,11 @@ fn a_grant_with_a_wrong_field_is_refused_by_its_path() {
         (
             |g| holder(g).relay_url = Some("file:///etc/passwd".into()),
             "grant.inputs[0].holders[0].relay_url is \"file:///etc/passwd\", expected an http",
+        ),
+        (
+            // Within the bound, until the letters are escaped.
+            |g| holder(g).relay_url = Some(format!("http://a.b/{}", "é".repeat(250))),
+            "grant.inputs[0].holders[0].relay_url is \"http://a.b/",
         ),
     ];
     for (change, expected) in cases {

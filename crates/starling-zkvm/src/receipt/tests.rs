@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+
 use risc0_zkvm::FakeReceipt;
 
-use super::*;
+use super::{file::decode_receipt, *};
 use crate::testing::{damaged, forged_segment_receipt, forged_succinct_receipt, split_claim};
 
 fn fake() -> Receipt {
@@ -45,6 +47,36 @@ fn a_file_that_is_no_receipt_is_an_error_with_its_path() {
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     let error = read_receipt(&path).unwrap_err().to_string();
     assert!(error.contains("receipt.bin is not a receipt of risc0-zkvm"), "{error}");
+}
+
+/// A composite receipt of no segments with composite receipts of assumptions in one another, `depth` of them.
+fn nested(depth: usize) -> Vec<u8> {
+    let words = |numbers: &[u64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>();
+    // The variant, no segments, and how many assumptions; then, from the innermost on, parameters.
+    let level = |assumptions| [&0_u32.to_le_bytes()[..], &words(&[0, assumptions])].concat();
+    let parameters = vec![0; 32 * (depth + 1)];
+    let (journal, metadata) = (words(&[0]), [0; 32]);
+    [level(1).repeat(depth), level(0), parameters, journal, metadata.to_vec()].concat()
+}
+
+#[test]
+fn receipts_of_assumptions_nest_to_a_bound_and_no_deeper() {
+    for depth in [0, 1, 16] {
+        let receipt = decode_receipt(&nested(depth)).unwrap();
+        assert!(verify_receipt(&receipt, Digest::from([5; 8])).is_err(), "depth {depth}");
+    }
+    for depth in [17, 100, 10_000, 1_000_000] {
+        let error = decode_receipt(&nested(depth)).unwrap_err();
+        assert!(error.contains("nest deeper than 16"), "depth {depth}: {error}");
+    }
+}
+
+#[test]
+fn bytes_after_a_receipt_are_an_error() {
+    let mut bytes = bincode::serialize(&fake()).unwrap();
+    bytes.push(0);
+    let error = decode_receipt(&bytes).unwrap_err();
+    assert!(error.contains("1 bytes follow it"), "{error}");
 }
 
 #[test]
