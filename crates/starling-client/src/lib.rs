@@ -6,12 +6,14 @@
 //! client can be killed at any instant and go on where it was. What is decided lies in the pure
 //! crates `starling-plan` and `starling-sched`; here is the event loop around them and its I/O:
 //!
-//! - `run.rs`, the loop; `execution.rs`, the guest on its thread; `peers.rs`, the connected nodes;
+//! - `run.rs`, a job from its log to its receipt; `runner.rs`, the loop in its middle;
+//! - `execution.rs`, the guest on its thread; `peers.rs`, the connected nodes;
 //! - `check.rs`, what a result must pass before it counts; `deliver.rs`, the receipt;
-//! - `local.rs`, nodes on this machine.
+//! - `local.rs`, nodes on this machine; `advertise.rs`, telling nodes elsewhere.
 //!
 //! It refuses to believe anything that a peer says, and to do anything that its log does not show.
 
+mod advertise;
 mod check;
 mod client;
 mod deliver;
@@ -24,14 +26,16 @@ mod peers;
 mod progress;
 mod request;
 mod run;
+mod runner;
 mod state;
 
-pub use client::{Client, JobOptions, RunOptions, list_jobs};
+pub use client::{Client, JobOptions, list_jobs};
 pub use deliver::Delivery;
 pub use error::JobError;
 pub use event::{ExecutionSummary, JobEvent};
 pub use local::LocalNodes;
 pub use progress::Progress;
 pub use request::JobRequest;
-pub use run::Patience;
+pub use run::RunOptions;
+pub use runner::Patience;
 pub use state::{JobPhase, JobState, StateError, StoredSegment};
