@@ -6,7 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook},
     sync::Once,
 };
 
@@ -27,8 +27,7 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         let previous = take_hook();
         set_hook(Box::new(move |info| {
             if QUIET.get() {
-                let message: String = info.to_string().chars().take(MESSAGE_CHARS_MAX).collect();
-                MESSAGE.with_borrow_mut(|slot| *slot = Some(message));
+                MESSAGE.with_borrow_mut(|slot| *slot = Some(message_of(info)));
             } else {
                 previous(info);
             }
@@ -42,6 +41,21 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|_| message.unwrap_or_else(|| "panic without a message".into()))
 }
 
+/// One line, for logs and for peers, who need not know where this machine keeps its sources.
+fn message_of(info: &PanicHookInfo<'_>) -> String {
+    let text = info.payload_as_str().unwrap_or("panic without a message");
+    let text: String = text.chars().take(MESSAGE_CHARS_MAX).collect();
+    let text = text.replace(char::is_control, " ");
+    match info.location() {
+        Some(at) => {
+            let parts: Vec<&str> = at.file().rsplit(['/', '\\']).take(3).collect();
+            let file = parts.into_iter().rev().collect::<Vec<_>>().join("/");
+            format!("{text} ({file}:{})", at.line())
+        }
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,7 +67,15 @@ mod tests {
             Ok(()) => unreachable!("the closure panics"),
             Err(message) => message,
         };
-        assert!(message.contains("segment limit 13 too small"), "{message}");
+        assert!(message.starts_with("segment limit 13 too small ("), "{message}");
+        assert!(message.contains("src/panic.rs:"), "{message}");
+    }
+
+    #[test]
+    fn a_message_is_one_line_and_names_no_folder_of_this_machine() {
+        let Err(message) = catch(|| panic!("one\n\x1b[31mtwo")) else { unreachable!() };
+        assert!(message.starts_with("one  [31mtwo ("), "{message}");
+        assert!(!message.contains(char::is_control) && !message.contains("(/"), "{message}");
     }
 
     #[test]
