@@ -40,6 +40,8 @@ pub struct LocalNodes {
     pub memory_each: MemoryBytes,
     /// The threads that each proves with.
     pub threads_each: u32,
+    /// How each proves, as `starling node --prover` takes it.
+    pub prover: &'static str,
     /// What the blobs of each may take on the disk.
     pub disk_budget_bytes: u64,
     /// Whether they stay on the loopback interface, as the client does.
@@ -127,6 +129,7 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
         .arg(dir)
         .args(["--memory", &nodes.memory_each.0.to_string()])
         .args(["--threads", &nodes.threads_each.to_string()])
+        .args(["--prover", nodes.prover])
         .args(["--disk-budget", &nodes.disk_budget_bytes.to_string()]);
     if nodes.loopback {
         command.arg("--loopback");

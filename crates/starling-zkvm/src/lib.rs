@@ -30,6 +30,7 @@
 //! Development mode, in which RISC Zero accepts receipts that prove nothing, is off everywhere, whatever
 //! the environment says.
 
+pub mod backend;
 pub mod claim;
 pub mod codec;
 pub mod execute;
@@ -45,6 +46,7 @@ pub mod selftest;
 mod testing;
 pub mod verify;
 
+pub use backend::Backend;
 pub use claim::{SegmentClaim, expected_claim};
 pub use codec::{BlobKind, CodecError};
 pub use execute::{ExecuteError, ExecuteOptions, Execution, SegmentOut, execute};

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    FailureClass, ZKVM_VERSION,
+    Backend, FailureClass, ZKVM_VERSION,
     protocol::{Answer, Configure, LINE_BYTES_MAX, Proved, Ready, Request},
 };
 
@@ -44,6 +44,8 @@ pub struct ProverConfig {
     pub memory_limit: Option<MemoryBytes>,
     /// How many threads it proves with; all cores when absent.
     pub threads: Option<u32>,
+    /// How it proves recursion.
+    pub backend: Backend,
     /// How much of its stderr is kept for reports of its death.
     pub stderr_tail_bytes: usize,
     /// Whether it stays between tasks. It holds some hundred MiB then, and saves seconds.
@@ -61,6 +63,7 @@ impl ProverConfig {
             args: args.into_iter().collect(),
             memory_limit: None,
             threads: None,
+            backend: Backend::default(),
             stderr_tail_bytes: Self::STDERR_TAIL_BYTES,
             keep_warm: true,
         }
@@ -248,6 +251,7 @@ impl Running {
         // Ctrl-C goes to the whole foreground group: whoever runs this child decides what it means.
         #[cfg(unix)]
         command.process_group(0);
+        // The stock prover takes its threads from here.
         if let Some(threads) = config.threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }
@@ -263,7 +267,11 @@ impl Running {
         let reader = tokio::spawn(keep_tail(stderr, tail.clone()));
         let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
 
-        let configure = Configure { memory_limit: config.memory_limit };
+        let configure = Configure {
+            memory_limit: config.memory_limit,
+            threads: config.threads,
+            backend: config.backend,
+        };
         let greeting = async {
             running.write(&configure).await?;
             running.read::<Ready>().await

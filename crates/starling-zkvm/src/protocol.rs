@@ -8,6 +8,8 @@ use std::{io::Read, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use starling_types::{MemoryBytes, Po2};
 
+use crate::Backend;
+
 /// The most bytes of a line: three paths and a message fit, a runaway peer does not.
 pub(crate) const LINE_BYTES_MAX: u64 = 64 << 10;
 
@@ -19,6 +21,10 @@ pub(crate) const MESSAGE_CHARS_MAX: usize = 4000;
 pub(crate) struct Configure {
     /// What the child's memory may grow to.
     pub(crate) memory_limit: Option<MemoryBytes>,
+    /// How many threads it proves with; all cores when absent.
+    pub(crate) threads: Option<u32>,
+    /// How it proves recursion.
+    pub(crate) backend: Backend,
 }
 
 /// The child's first line.

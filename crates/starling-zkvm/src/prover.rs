@@ -19,16 +19,16 @@ use std::{
     time::Instant,
 };
 
-use risc0_zkvm::{ProverOpts, ProverServer, SegmentReceipt, get_prover_server};
+use risc0_zkvm::SegmentReceipt;
 use starling_types::{MemoryBytes, TaskId};
 use thiserror::Error;
 
 use crate::{
     FailureClass, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, ZKVM_VERSION,
+    backend::Provers,
     codec::{self, BlobKind},
     panic,
     protocol::{Answer, Configure, Failed, MESSAGE_CHARS_MAX, Proved, Ready, Request, read_line},
-    verify::verifier_context,
 };
 
 /// Requests that wait for the one in progress. The parent sends one at a time.
@@ -65,9 +65,8 @@ pub fn serve() -> Result<(), ServeError> {
         Some(limit) => limit_memory(limit)?,
         None => false,
     };
-    let opts = ProverOpts::succinct().with_dev_mode(false);
-    let prover =
-        get_prover_server(&opts).map_err(|error| ServeError::Prover(format!("{error:#}")))?;
+    let prover = Provers::new(configure.backend, configure.threads)
+        .map_err(|error| ServeError::Prover(format!("{error:#}")))?;
     send(&mut answers, &Ready { zkvm: ZKVM_VERSION.into(), memory_limited })?;
 
     let (sender, requests) = mpsc::sync_channel(REQUESTS_QUEUED_MAX);
@@ -80,7 +79,7 @@ pub fn serve() -> Result<(), ServeError> {
 
     for request in requests {
         reset_peak_memory();
-        let outcome = panic::catch(|| prove(&*prover, &request)).unwrap_or_else(|message| {
+        let outcome = panic::catch(|| prove(&prover, &request)).unwrap_or_else(|message| {
             // Native code below the prover panics on what it did not expect to be asked to prove.
             Err(TaskError::task(format!("the prover panicked: {message}")))
         });
@@ -187,18 +186,18 @@ impl TaskError {
     }
 }
 
-fn prove(prover: &dyn ProverServer, request: &Request) -> Result<Proved, TaskError> {
+fn prove(provers: &Provers, request: &Request) -> Result<Proved, TaskError> {
     let task: TaskId = request.task.parse().map_err(|error| TaskError::task(format!("{error}")))?;
     let mut proved = Proved::default();
     let blob = match (task, request.inputs.as_slice()) {
         (TaskId::Prove(index), [segment]) => {
-            let receipt = prove_segment(prover, request, segment, index, &mut proved)?;
+            let receipt = prove_segment(provers, request, segment, index, &mut proved)?;
             codec::encode_segment_receipt(&receipt)
         }
         (TaskId::Lift(index), [segment]) => {
-            let receipt = prove_segment(prover, request, segment, index, &mut proved)?;
+            let receipt = prove_segment(provers, request, segment, index, &mut proved)?;
             let started = Instant::now();
-            let lifted = prover
+            let lifted = provers
                 .lift(&receipt)
                 .map_err(|error| TaskError::task(format!("lifting failed: {error:#}")))?;
             proved.lift_ms = elapsed_ms(started);
@@ -212,7 +211,7 @@ fn prove(prover: &dyn ProverServer, request: &Request) -> Result<Proved, TaskErr
             let (left, right) = (decode(left, "left")?, decode(right, "right")?);
             let started = Instant::now();
             // The recursion program checks that right begins where left ends.
-            let joined = prover
+            let joined = provers
                 .join(&left, &right)
                 .map_err(|error| TaskError::input(format!("joining failed: {error:#}")))?;
             proved.join_ms = elapsed_ms(started);
@@ -229,7 +228,7 @@ fn prove(prover: &dyn ProverServer, request: &Request) -> Result<Proved, TaskErr
 }
 
 fn prove_segment(
-    prover: &dyn ProverServer,
+    provers: &Provers,
     request: &Request,
     path: &Path,
     index: u32,
@@ -250,8 +249,8 @@ fn prove_segment(
         )));
     }
     let started = Instant::now();
-    let receipt = prover
-        .prove_segment(&verifier_context(), &segment)
+    let receipt = provers
+        .prove_segment(&segment)
         .map_err(|error| TaskError::task(format!("proving failed: {error:#}")))?;
     proved.prove_ms = elapsed_ms(started);
     Ok(receipt)

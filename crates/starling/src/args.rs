@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use starling_proto::{RelayUrl, Ticket};
 use starling_types::{JobId, Po2, ReceiptKind};
-use starling_zkvm::{SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
+use starling_zkvm::{Backend, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 
 /// Prove big RISC Zero programs on networks of small machines.
 ///
@@ -92,6 +92,8 @@ pub struct ClientNetworkArgs {
     /// Start N nodes on this machine [default: what its cores and memory carry, or 0 with --join or --listen].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
     pub local: Option<u32>,
+    #[command(flatten)]
+    pub prover: ProverArgs,
     /// Print a ticket with which nodes come to this job by themselves (`starling node --client TICKET`).
     #[arg(long)]
     pub listen: bool,
@@ -103,6 +105,14 @@ pub struct ClientNetworkArgs {
     pub timeout: Option<u64>,
     #[command(flatten)]
     pub endpoint: EndpointArgs,
+}
+
+/// How proofs are made on this machine.
+#[derive(Debug, Clone, Args)]
+pub struct ProverArgs {
+    /// What lifts and joins here: Starling's own code, or that of risc0-zkvm, to compare.
+    #[arg(long, value_name = "PROVER", default_value = "fast")]
+    pub prover: BackendArg,
 }
 
 /// How this machine is reached, and what it may fill.
@@ -139,6 +149,8 @@ pub struct NodeArgs {
     /// Take no segment above 2^N cycles.
     #[arg(long, value_name = "N", default_value = "22", value_parser = parse_segment_po2)]
     pub po2_max: Po2,
+    #[command(flatten)]
+    pub prover: ProverArgs,
     /// Stay on the loopback interface.
     #[arg(long)]
     pub loopback: bool,
@@ -246,8 +258,10 @@ pub struct BenchTasksArgs {
     #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
     pub po2_max: Po2,
     /// Threads of the prover [default: every core].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    #[command(flatten)]
+    pub prover: ProverArgs,
 }
 
 #[derive(Debug, Args)]
@@ -261,6 +275,8 @@ pub struct BenchJobArgs {
     /// Nodes to start [default: as `prove` does].
     #[arg(long, value_name = "N")]
     pub local: Option<u32>,
+    #[command(flatten)]
+    pub prover: ProverArgs,
 }
 
 /// `ReceiptKind`, as words.
@@ -277,6 +293,32 @@ impl From<ReceiptKindArg> for ReceiptKind {
             ReceiptKindArg::Composite => Self::Composite,
             ReceiptKindArg::Succinct => Self::Succinct,
             ReceiptKindArg::Groth16 => Self::Groth16,
+        }
+    }
+}
+
+/// [`Backend`], as words.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BackendArg {
+    Fast,
+    Stock,
+}
+
+impl From<BackendArg> for Backend {
+    fn from(backend: BackendArg) -> Self {
+        match backend {
+            BackendArg::Fast => Self::Fast,
+            BackendArg::Stock => Self::Stock,
+        }
+    }
+}
+
+impl BackendArg {
+    /// The word itself.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Stock => "stock",
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The shipped SHA-256 chain guest, inside the binary: what `doctor` and `bench` prove.
 
+use std::io;
+
 use anyhow::Context;
 use starling_types::Po2;
-use starling_zkvm::Guest;
+use starling_zkvm::{ExecuteOptions, Guest};
 
 use crate::exit::Exit;
 
@@ -20,6 +22,17 @@ pub fn guest() -> Result<Guest, Exit> {
 /// The input for a chain of `links` hashes: the count as a little-endian `u32`.
 pub fn input(links: u32) -> Vec<u8> {
     links.to_le_bytes().to_vec()
+}
+
+/// Executes a chain of `links` hashes in segments of up to 2^`po2` cycles; what the guest prints is dropped.
+pub fn execute_options(links: u32, segment_po2: Po2, seed: [u8; 32]) -> ExecuteOptions {
+    ExecuteOptions {
+        input: Box::new(io::Cursor::new(input(links))),
+        segment_po2,
+        cycle_limit: None,
+        seed,
+        guest_output: Box::new(io::sink()),
+    }
 }
 
 /// How many links fill `segments` segments of `po2`, and some more.

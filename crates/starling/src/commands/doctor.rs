@@ -1,12 +1,12 @@
 //! `starling doctor`: whether this machine can prove, what it has, and how fast it is.
 
-use std::{io, net::UdpSocket, path::Path, time::Duration};
+use std::{net::UdpSocket, path::Path, time::Duration};
 
 use rand::Rng as _;
 use serde_json::{Value, json};
 use starling_plan::CostModel;
 use starling_types::{MemoryBytes, Po2, TaskKind};
-use starling_zkvm::{ExecuteOptions, ProverProcess, ZKVM_VERSION, groth16, selftest::self_test};
+use starling_zkvm::{Backend, ProverProcess, ZKVM_VERSION, groth16, selftest::self_test};
 
 use crate::{
     args::{Common, DoctorArgs},
@@ -116,14 +116,9 @@ async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandR
     eprintln!("proving a tiny guest: a minute or two...");
     let mut seed = [0; 32];
     rand::rng().fill_bytes(&mut seed);
-    let options = ExecuteOptions {
-        input: Box::new(io::Cursor::new(yardstick::input(SELF_TEST_LINKS))),
-        segment_po2: Po2::try_from(SELF_TEST_PO2).map_err(Exit::usage)?,
-        cycle_limit: None,
-        seed,
-        guest_output: Box::new(io::sink()),
-    };
-    let mut prover = ProverProcess::new(prover_config(None)?);
+    let po2 = Po2::try_from(SELF_TEST_PO2).map_err(Exit::usage)?;
+    let options = yardstick::execute_options(SELF_TEST_LINKS, po2, seed);
+    let mut prover = ProverProcess::new(prover_config(None, Backend::default())?);
     let folder = tempfile::tempdir()?;
     match self_test(yardstick::guest()?, options, &mut prover, folder.path(), SELF_TEST_DEADLINE)
         .await

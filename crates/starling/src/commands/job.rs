@@ -25,9 +25,8 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
                     "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
                 )));
             }
-            let client = prove::open(common, network, &format!("starling job resume {id}"))?;
             let receipt = receipt.clone().unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
-            prove::run_job(common, &client, id, network, receipt).await
+            prove::resume(common, id, network, receipt).await
         }
         JobCommand::Cancel { job } => cancel(common, job),
     }

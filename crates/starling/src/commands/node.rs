@@ -12,7 +12,7 @@ use starling_net::{Net, NetConfig};
 use starling_node::{Node, NodeConfig, SessionEnd};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::MemoryBytes;
-use starling_zkvm::{ProverConfig, zkvm};
+use starling_zkvm::{Backend, ProverConfig, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
@@ -88,16 +88,17 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
         memory: args.memory.map_or_else(machine::memory_for_proving, MemoryBytes),
         slots: args.slots,
         po2_max: args.po2_max,
-        prover: prover_config(Some(threads))?,
+        prover: prover_config(Some(threads), args.prover.prover.into())?,
         zkvm: zkvm(),
     })
 }
 
 /// How this program starts its own prover process.
-pub fn prover_config(threads: Option<u32>) -> Result<ProverConfig, Exit> {
+pub fn prover_config(threads: Option<u32>, backend: Backend) -> Result<ProverConfig, Exit> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
     let mut config = ProverConfig::new(program, ["prover".to_owned()]);
     config.threads = threads;
+    config.backend = backend;
     Ok(config)
 }
 

@@ -30,15 +30,13 @@ const CORES_PER_LOCAL_NODE: u32 = 2;
 
 pub async fn run(common: &Common, args: &ProveArgs) -> CommandResult {
     let kind = ReceiptKind::from(args.receipt_kind);
-    check_kind(kind)?;
+    warn_of_small_segments(args.segment_po2);
     let guest = files::read_guest(&args.guest)?;
     let input = files::read_input(args.input.as_deref())?;
     // Whatever can be refused is refused before the job is in the log.
     let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(&args.guest));
-    check_writable(&receipt)?;
-    check_network(&args.network)?;
-    let purpose = format!("starling prove {}", args.guest.display());
-    let client = open(common, &args.network, &purpose)?;
+    let run = run_options(&args.network, kind, args.segment_po2, receipt)?;
+    let client = open(common, &args.network, &format!("starling prove {}", args.guest.display()))?;
     let options = JobOptions {
         segment_po2: args.segment_po2,
         receipt_kind: kind,
@@ -46,28 +44,35 @@ pub async fn run(common: &Common, args: &ProveArgs) -> CommandResult {
         fresh: args.fresh,
     };
     let job = client.create(&guest, Cursor::new(input), options)?;
-    run_job(common, &client, job, &args.network, receipt).await
+    run_job(common, &client, job, run).await
 }
 
-/// Opens the client's data directory.
-pub fn open(common: &Common, network: &ClientNetworkArgs, purpose: &str) -> Result<Client, Exit> {
-    let dir = files::data_dir(common)?;
-    Ok(Client::open(&dir, purpose, network.endpoint.disk_budget)?)
-}
-
-/// Runs a job that is in the data directory and prints what it delivers.
-pub async fn run_job(
+/// Goes on with a job that is in the data directory.
+pub async fn resume(
     common: &Common,
-    client: &Client,
     job: JobId,
     network: &ClientNetworkArgs,
     receipt: PathBuf,
 ) -> CommandResult {
-    check_writable(&receipt)?;
-    check_network(network)?;
+    let client = open(common, network, &format!("starling job resume {job}"))?;
     let request = client.job(job)?.request;
-    check_kind(request.receipt_kind)?;
-    let options = run_options(network, request.segment_po2, receipt)?;
+    let run = run_options(network, request.receipt_kind, request.segment_po2, receipt)?;
+    run_job(common, &client, job, run).await
+}
+
+/// Opens the client's data directory.
+fn open(common: &Common, network: &ClientNetworkArgs, purpose: &str) -> Result<Client, Exit> {
+    let dir = files::data_dir(common)?;
+    Ok(Client::open(&dir, purpose, network.endpoint.disk_budget)?)
+}
+
+/// Runs a job and prints what it delivers.
+async fn run_job(
+    common: &Common,
+    client: &Client,
+    job: JobId,
+    options: RunOptions,
+) -> CommandResult {
     let stop = signals::stop_token("the job");
     let (sender, receiver) = watch::channel(Progress::default());
     let shown = tokio::spawn(progress::show(receiver));
@@ -77,6 +82,15 @@ pub async fn run_job(
     // The bars are gone before the result or the error is printed.
     let _ = shown.await;
     print_delivery(common, &result.map_err(exit)?)
+}
+
+/// The executor keeps 25,000 cycles of each segment in reserve, from po2 15 up: of 32,768, that leaves little.
+fn warn_of_small_segments(po2: Po2) {
+    if po2.get() == 15 {
+        tracing::warn!(
+            "most of a segment of 2^15 cycles is reserved by the zkVM: 14 or 16 make fewer or cheaper segments"
+        );
+    }
 }
 
 /// Refuses now what could not be delivered after hours of proving.
@@ -97,11 +111,16 @@ fn exit(error: JobError) -> Exit {
     Exit { code, error: error.into() }
 }
 
+/// How to run a job that asks for `kind` and cuts at `po2`; refuses what can't come to an end.
 fn run_options(
     network: &ClientNetworkArgs,
+    kind: ReceiptKind,
     po2: Po2,
     receipt: PathBuf,
 ) -> Result<RunOptions, Exit> {
+    check_kind(kind)?;
+    check_writable(&receipt)?;
+    check_network(network)?;
     let reachable = !network.join.is_empty() || network.listen || network.endpoint.bind.is_some();
     let elsewhere = !network.join.is_empty() || network.listen;
     let count = match network.local {
@@ -111,7 +130,7 @@ fn run_options(
     };
     let local = match count {
         0 => None,
-        count => Some(local_nodes(count, network.endpoint.disk_budget, reachable)?),
+        count => Some(local_nodes(count, network, reachable)?),
     };
     Ok(RunOptions {
         join: network.join.iter().map(|ticket| ticket.0.clone()).collect(),
@@ -146,13 +165,18 @@ fn local_count(po2: Po2) -> u32 {
     (machine::cores() / CORES_PER_LOCAL_NODE).min(by_memory).max(1)
 }
 
-fn local_nodes(count: u32, disk_budget_bytes: u64, reachable: bool) -> Result<LocalNodes, Exit> {
+fn local_nodes(
+    count: u32,
+    network: &ClientNetworkArgs,
+    reachable: bool,
+) -> Result<LocalNodes, Exit> {
     Ok(LocalNodes {
         count,
         program: std::env::current_exe().context("can't find this program's own file")?,
         memory_each: MemoryBytes(machine::memory_for_proving().0 / u64::from(count)),
         threads_each: (machine::cores() / count).max(1),
-        disk_budget_bytes,
+        prover: network.prover.prover.word(),
+        disk_budget_bytes: network.endpoint.disk_budget,
         loopback: !reachable,
     })
 }

@@ -4,13 +4,13 @@
 //! divided by the cores, with every task's work measured alone on one thread just before. A job that
 //! meets it has wasted nothing on messages, waiting or bad order.
 
-use std::{collections::BTreeSet, io, process::Stdio, sync::atomic::AtomicBool};
+use std::{collections::BTreeSet, process::Stdio, sync::atomic::AtomicBool};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use starling_plan::{CostModel, PlanShape, TaskCost};
 use starling_types::{Millis, Po2};
-use starling_zkvm::{ExecuteOptions, execute};
+use starling_zkvm::{Backend, execute};
 
 use super::measure;
 use crate::{
@@ -28,7 +28,8 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
             .map(|links| Ok((*links, leaves(args, *links)?)))
             .collect::<Result<Vec<_>, Exit>>()
     })?;
-    let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves)).await?;
+    let backend = args.prover.prover.into();
+    let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves), backend).await?;
     let cores = machine::cores();
     for (links, leaves) in chains {
         let bound = costs.lower_bound(PlanShape::Succinct, &leaves, cores);
@@ -40,6 +41,7 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
                 ("links", json!(links)),
                 ("segment_po2", json!(args.segment_po2.get())),
                 ("segments", json!(leaves.len())),
+                ("prover", json!(args.prover.prover.word())),
                 ("local_nodes", json!(args.local)),
                 ("cores", json!(cores)),
                 ("bound_seconds", json!(bound_seconds)),
@@ -53,13 +55,7 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
 
 /// The po2 of every segment.
 fn leaves(args: &BenchJobArgs, links: u32) -> Result<Vec<Po2>, Exit> {
-    let options = ExecuteOptions {
-        input: Box::new(io::Cursor::new(yardstick::input(links))),
-        segment_po2: args.segment_po2,
-        cycle_limit: None,
-        seed: [0; 32],
-        guest_output: Box::new(io::sink()),
-    };
+    let options = yardstick::execute_options(links, args.segment_po2, [0; 32]);
     let mut leaves = Vec::new();
     let collect = |segment: starling_zkvm::SegmentOut| {
         leaves.push(segment.po2);
@@ -70,18 +66,21 @@ fn leaves(args: &BenchJobArgs, links: u32) -> Result<Vec<Po2>, Exit> {
 }
 
 /// A cost model with this machine's work for each po2 that occurs, on one thread.
-async fn measured_costs(leaves: impl Iterator<Item = &Po2>) -> Result<CostModel, Exit> {
+async fn measured_costs(
+    leaves: impl Iterator<Item = &Po2>,
+    backend: Backend,
+) -> Result<CostModel, Exit> {
     let po2s: BTreeSet<Po2> = leaves.copied().collect();
     let mut costs = CostModel::MEASURED;
     let cost = |work_ms| TaskCost { memory: Default::default(), work: Millis(work_ms) };
     if let Some(smallest) = po2s.first() {
-        let recursion = measure::recursion(*smallest, 1).await?;
+        let recursion = measure::recursion(*smallest, 1, backend).await?;
         costs.lift = cost(recursion.lift.lift_ms);
         costs.join = cost(recursion.join.join_ms);
         tracing::info!(lift = %costs.lift.work, join = %costs.join.work, "measured on one thread");
     }
     for po2 in po2s {
-        let work = cost(measure::prove(po2, 1).await?.prove_ms);
+        let work = cost(measure::prove(po2, 1, backend).await?.prove_ms);
         tracing::info!(%po2, prove = %work.work, "measured on one thread");
         costs.prove[(po2.get() - Po2::MIN) as usize] = work;
     }
@@ -105,6 +104,7 @@ async fn prove(args: &BenchJobArgs, links: u32) -> Result<f64, Exit> {
         .arg(dir.path().join("receipt"))
         .arg("--data-dir")
         .arg(dir.path().join("data"))
+        .args(["--prover", args.prover.prover.word()])
         .arg("--json")
         .stderr(Stdio::inherit())
         .kill_on_drop(true);

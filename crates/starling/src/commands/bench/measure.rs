@@ -1,13 +1,13 @@
 //! Measuring single tasks: each in a fresh prover process, on segments of the SHA-256 chain.
 
-use std::{io, path::PathBuf, sync::atomic::AtomicBool, time::Duration};
+use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::{Context, anyhow};
 use starling_types::{Po2, SegmentRange, TaskId};
-use starling_zkvm::{ExecuteOptions, ProverProcess, Work, WorkReport, execute};
+use starling_zkvm::{Backend, ProverConfig, ProverProcess, Work, WorkReport, execute};
 use tempfile::TempDir;
 
-use crate::{commands::node::prover_config, exit::Exit, yardstick};
+use crate::{commands::node::prover_config, exit::Exit, machine, yardstick};
 
 /// No measured task takes longer: po2 22 on one slow core.
 const TASK_DEADLINE: Duration = Duration::from_secs(4 * 3600);
@@ -20,15 +20,15 @@ pub struct Recursion {
 }
 
 /// Measures the proof of one segment of `po2` with `threads` threads.
-pub async fn prove(po2: Po2, threads: u32) -> Result<WorkReport, Exit> {
-    let bench = Bench::new(po2, threads)?;
+pub async fn prove(po2: Po2, threads: u32, backend: Backend) -> Result<WorkReport, Exit> {
+    let bench = Bench::new(po2, threads, backend)?;
     let [segment, _] = tokio::task::block_in_place(|| bench.two_segments())?;
     bench.prove(TaskId::Prove(0), vec![segment]).await
 }
 
 /// Measures a lift and a join of segments of `po2` with `threads` threads.
-pub async fn recursion(po2: Po2, threads: u32) -> Result<Recursion, Exit> {
-    let bench = Bench::new(po2, threads)?;
+pub async fn recursion(po2: Po2, threads: u32, backend: Backend) -> Result<Recursion, Exit> {
+    let bench = Bench::new(po2, threads, backend)?;
     let [left, right] = tokio::task::block_in_place(|| bench.two_segments())?;
     let lift = bench.prove(TaskId::Lift(0), vec![left]).await?;
     bench.prove(TaskId::Lift(1), vec![right]).await?;
@@ -38,28 +38,34 @@ pub async fn recursion(po2: Po2, threads: u32) -> Result<Recursion, Exit> {
     Ok(Recursion { lift, join })
 }
 
+/// Keeps the prover on as many cores as it has threads: RISC Zero's C++ parts ask the system for their number
+/// and nobody else. Only where `taskset` is; elsewhere a measurement of one thread is of somewhat more.
+fn pinned(mut config: ProverConfig, threads: u32) -> ProverConfig {
+    if cfg!(target_os = "linux") && threads < machine::cores() {
+        let program = std::mem::replace(&mut config.program, "taskset".into());
+        let cores = format!("0-{}", threads - 1);
+        config.args.splice(0..0, ["--cpu-list".into(), cores, program.display().to_string()]);
+    }
+    config
+}
+
 struct Bench {
     dir: TempDir,
     po2: Po2,
     threads: u32,
+    backend: Backend,
 }
 
 impl Bench {
-    fn new(po2: Po2, threads: u32) -> Result<Self, Exit> {
+    fn new(po2: Po2, threads: u32, backend: Backend) -> Result<Self, Exit> {
         let dir = tempfile::tempdir().context("can't make a temporary folder")?;
-        Ok(Self { dir, po2, threads })
+        Ok(Self { dir, po2, threads, backend })
     }
 
     /// The first two segments of a chain that fills more than two, so that both are of full size.
     fn two_segments(&self) -> Result<[PathBuf; 2], Exit> {
         let links = yardstick::links_for(2, self.po2);
-        let options = ExecuteOptions {
-            input: Box::new(io::Cursor::new(yardstick::input(links))),
-            segment_po2: self.po2,
-            cycle_limit: None,
-            seed: [0; 32],
-            guest_output: Box::new(io::sink()),
-        };
+        let options = yardstick::execute_options(links, self.po2, [0; 32]);
         let mut paths = Vec::new();
         execute(
             &yardstick::guest()?,
@@ -85,7 +91,7 @@ impl Bench {
     }
 
     async fn prove(&self, task: TaskId, inputs: Vec<PathBuf>) -> Result<WorkReport, Exit> {
-        let mut prover = ProverProcess::new(prover_config(Some(self.threads))?);
+        let mut prover = ProverProcess::new(pinned(prover_config(Some(self.threads), self.backend)?, self.threads));
         let work = Work { task, inputs, output: self.output(task), po2_max: self.po2 };
         Ok(prover.run(&work, TASK_DEADLINE).await?)
     }

@@ -18,20 +18,22 @@ pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
         return Err(Exit::usage(anyhow::anyhow!("--po2-min is above --po2-max")));
     }
     let threads = args.threads.unwrap_or_else(machine::cores);
+    let backend = args.prover.prover.into();
     if !common.json {
         line(format_args!(
-            "risc0-zkvm {ZKVM_VERSION}, {threads} threads, {} cores",
+            "risc0-zkvm {ZKVM_VERSION}, {} prover, {threads} threads, {} cores",
+            args.prover.prover.word(),
             machine::cores()
         ))?;
         line(format_args!("{:8} {:>4} {:>9} {:>9}", "task", "po2", "seconds", "peak MiB"))?;
     }
     let mut rows = Vec::new();
-    let recursion = measure::recursion(args.po2_min, threads).await?;
+    let recursion = measure::recursion(args.po2_min, threads, backend).await?;
     row(common, &mut rows, "lift", None, recursion.lift.lift_ms, &recursion.lift)?;
     row(common, &mut rows, "join", None, recursion.join.join_ms, &recursion.join)?;
     for po2 in args.po2_min.get()..=args.po2_max.get() {
         let po2 = Po2::try_from(po2).map_err(Exit::usage)?;
-        let report = measure::prove(po2, threads).await?;
+        let report = measure::prove(po2, threads, backend).await?;
         row(common, &mut rows, "prove", Some(po2), report.prove_ms, &report)?;
     }
     if common.json {

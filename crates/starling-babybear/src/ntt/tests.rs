@@ -1,0 +1,236 @@
+//! Every transform against `CpuHal`, and vectors' exchanges of lanes against their definition.
+#![allow(clippy::unwrap_used)]
+
+use risc0_core::field::baby_bear::{BabyBear, BabyBearElem as Elem};
+use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
+use risc0_zkp::hal::cpu::CpuHal;
+use risc0_zkp::hal::{Buffer as _, Hal};
+
+use super::*;
+use crate::testing::{edge_words, elems, random_words, words_of};
+use crate::vector::P;
+
+/// Rows on both sides of every limit: scalars, one block, a stage of one row or all, two stages.
+const LOG_ROWS: [u32; 12] = [0, 1, 2, 5, 6, 7, 10, 12, 13, 14, 16, 18];
+
+fn hal() -> CpuHal<BabyBear> {
+    CpuHal::new(Poseidon2HashSuite::new_suite())
+}
+
+/// What `op` of `CpuHal` makes of `matrix`.
+fn expected(
+    matrix: &[u32],
+    op: impl FnOnce(&CpuHal<BabyBear>, &<CpuHal<BabyBear> as Hal>::Buffer<Elem>),
+) -> Vec<u32> {
+    let hal = hal();
+    let buffer = hal.copy_from_elem("matrix", &elems(matrix));
+    op(&hal, &buffer);
+    words_of(&buffer.to_vec())
+}
+
+/// A few columns at random, and one of edge values.
+fn matrix(rows: usize) -> Vec<u32> {
+    let mut matrix = random_words(rows as u64, 2 * rows);
+    matrix.extend(edge_words(rows));
+    matrix
+}
+
+fn assert_same(found: &[u32], expected: &[u32], what: &str, isa: Isa, rows: usize) {
+    let differs = found.iter().zip(expected).position(|(found, expected)| found != expected);
+    assert_eq!(differs, None, "{what} of {rows} rows on {}", isa.name());
+    assert_eq!(found.len(), expected.len());
+}
+
+#[test]
+fn interpolation_gives_the_coefficients_of_cpu_hal() {
+    for log in LOG_ROWS {
+        let matrix = matrix(1 << log);
+        let expected = expected(&matrix, |hal, io| hal.batch_interpolate_ntt(io, 3));
+        for isa in Isa::available() {
+            let mut found = matrix.clone();
+            interpolate(isa, &mut found, 1 << log);
+            assert_same(&found, &expected, "interpolation", isa, 1 << log);
+        }
+    }
+}
+
+#[test]
+fn interpolation_with_the_shift_is_both_one_after_the_other() {
+    // CpuHal cannot shift a single row.
+    for log in &LOG_ROWS[1..] {
+        let matrix = matrix(1 << log);
+        let shifted = expected(&matrix, |hal, io| hal.zk_shift(io, 3));
+        let both = expected(&matrix, |hal, io| {
+            hal.batch_interpolate_ntt(io, 3);
+            hal.zk_shift(io, 3);
+        });
+        for isa in Isa::available() {
+            let mut found = matrix.clone();
+            zk_shift(isa, &mut found, 1 << log);
+            assert_same(&found, &shifted, "shift", isa, 1 << log);
+            let mut found = matrix.clone();
+            interpolate_shift(isa, &mut found, 1 << log);
+            assert_same(&found, &both, "interpolation and shift", isa, 1 << log);
+        }
+    }
+}
+
+#[test]
+fn expansion_gives_the_evaluations_of_cpu_hal() {
+    for log in LOG_ROWS {
+        for expand_bits in 0..=4 {
+            if expand_bits != 2 && log > 14 {
+                continue;
+            }
+            let rows = 1_usize << log;
+            let coeffs = matrix(rows);
+            let hal = hal();
+            let out = hal.alloc_elem("out", coeffs.len() << expand_bits);
+            let input = hal.copy_from_elem("coeffs", &elems(&coeffs));
+            hal.batch_expand_into_evaluate_ntt(&out, &input, 3, expand_bits);
+            let expected = words_of(&out.to_vec());
+            for isa in Isa::available() {
+                let mut found = vec![u32::MAX; coeffs.len() << expand_bits];
+                expand_evaluate(isa, &mut found, &coeffs, rows, expand_bits as u32);
+                assert_same(&found, &expected, "expansion", isa, rows);
+            }
+        }
+    }
+}
+
+#[test]
+fn evaluations_past_the_caches_are_the_same() {
+    // Two columns of this are written past the caches where they begin on a line's border.
+    let rows = 1 << 18;
+    let coeffs = random_words(3, 2 * rows);
+    let mut buffer = vec![0; 2 * 4 * rows + 32];
+    assert!(4 * coeffs.len() * size_of::<u32>() >= STREAMING_BYTES_MIN);
+    let border = buffer.as_ptr().align_offset(tile::LINE_BYTES);
+    for isa in Isa::available() {
+        let mut expected = vec![0; 4 * coeffs.len()];
+        for (out, coeffs) in expected.chunks_exact_mut(4 * rows).zip(coeffs.chunks_exact(rows)) {
+            expand_evaluate(isa, &mut out[..], coeffs, rows, 2);
+        }
+        for start in [border, border + 4] {
+            let found = &mut buffer[start..start + 4 * coeffs.len()];
+            found.fill(u32::MAX);
+            expand_evaluate(isa, found, &coeffs, rows, 2);
+            assert_same(found, &expected, "expansion", isa, rows);
+        }
+    }
+}
+
+#[test]
+fn transforms_of_two_stages_agree_with_cpu_hal() {
+    let rows = 1 << 21;
+    let evaluations = random_words(21, rows);
+    let coeffs = expected(&evaluations, |hal, io| hal.batch_interpolate_ntt(io, 1));
+    for isa in Isa::available() {
+        let mut found = evaluations.clone();
+        interpolate(isa, &mut found, rows);
+        assert_same(&found, &coeffs, "interpolation", isa, rows);
+        let mut found = vec![0; rows];
+        expand_evaluate(isa, &mut found, &coeffs, rows, 0);
+        assert_same(&found, &evaluations, "evaluation", isa, rows);
+    }
+}
+
+#[test]
+fn each_coset_is_every_fourth_row_of_the_expansion() {
+    for log in LOG_ROWS {
+        let rows = 1 << log;
+        let coeffs = matrix(rows);
+        for isa in Isa::available() {
+            let mut whole = vec![0; 4 * coeffs.len()];
+            expand_evaluate(isa, &mut whole, &coeffs, rows, 2);
+            for coset in 0..4 {
+                let mut found = vec![0; coeffs.len()];
+                evaluate_coset(isa, &mut found, &coeffs, rows, coset);
+                let expected: Vec<u32> = whole.iter().skip(coset).step_by(4).copied().collect();
+                assert_same(&found, &expected, "coset", isa, rows);
+            }
+        }
+    }
+}
+
+#[test]
+fn constant_columns_have_one_coefficient() {
+    let rows = 1 << 13;
+    for value in [0, 1, P - 1] {
+        for isa in Isa::available() {
+            let mut column = vec![value; rows];
+            interpolate(isa, &mut column, rows);
+            assert_eq!(column[0], value, "on {}", isa.name());
+            assert!(column[1..].iter().all(|word| *word == 0), "on {}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn bit_reversal_permutes_as_cpu_hal_does() {
+    for log in &LOG_ROWS[1..] {
+        let matrix = matrix(1 << log);
+        let expected = expected(&matrix, |hal, io| hal.batch_bit_reverse(io, 3));
+        for isa in Isa::available() {
+            let mut found = matrix.clone();
+            bit_reverse(isa, &mut found, 1 << log);
+            assert_same(&found, &expected, "bit reversal", isa, 1 << log);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "power of two")]
+fn rows_that_are_no_power_of_two_are_refused() {
+    interpolate(Isa::Scalar, &mut [0; 12], 12);
+}
+
+/// Two vectors, interleaved with blocks of `BLOCK`; one vector spread.
+struct Exchange<'a, const BLOCK: usize> {
+    left: &'a [u32],
+    right: &'a [u32],
+}
+
+impl<const BLOCK: usize> Kernel for Exchange<'_, BLOCK> {
+    type Output = (Vec<u32>, Vec<u32>);
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Self::Output {
+        let (a, b) = V::read(self.left, 0).interleave::<BLOCK>(V::read(self.right, 0));
+        let mut interleaved = vec![0; 2 * V::LANES];
+        a.write(&mut interleaved, 0);
+        b.write(&mut interleaved, V::LANES);
+        let mut spread = vec![0; 4 * V::LANES];
+        for (index, part) in V::read(self.left, 0).spread().into_iter().enumerate() {
+            part.write(&mut spread, index * V::LANES);
+        }
+        (interleaved, spread)
+    }
+}
+
+fn check_exchange<const BLOCK: usize>() {
+    let left: Vec<u32> = (0..16).collect();
+    let right: Vec<u32> = (100..116).collect();
+    for isa in Isa::available().filter(|isa| isa.lanes() > BLOCK) {
+        let (interleaved, spread) = dispatch(isa, Exchange::<BLOCK> { left: &left, right: &right });
+        let source = |second: bool, lane: usize| if second { right[lane] } else { left[lane] };
+        for vector in 0..2 {
+            for lane in 0..isa.lanes() {
+                // Block `n` of the one is block `vector` of the pair that `n` is in, of the n-th operand.
+                let odd = lane / BLOCK % 2;
+                let expected = source(odd == 1, lane - odd * BLOCK + vector * BLOCK);
+                assert_eq!(interleaved[vector * isa.lanes() + lane], expected, "{}", isa.name());
+            }
+        }
+        let expected: Vec<u32> = (0..4 * isa.lanes()).map(|at| left[at / 4]).collect();
+        assert_eq!(spread, expected, "{}", isa.name());
+    }
+}
+
+#[test]
+fn vectors_exchange_blocks_of_lanes() {
+    check_exchange::<1>();
+    check_exchange::<2>();
+    check_exchange::<4>();
+    check_exchange::<8>();
+}

@@ -1,0 +1,80 @@
+//! Programs that were proved lately, decoded, with their control groups.
+//!
+//! The control group of a program is the same in every proof of it: its evaluations and its Merkle tree are made once
+//! and shared. They are large ([`Library`] says how large), so only the programs used last are kept. They are not kept
+//! on disk: making one takes under a second, and reading it back with the hashing that would make it trustworthy
+//! takes as long.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use risc0_zkp::core::digest::Digest;
+
+use super::program::{HashFn, Program, ProgramError, ProgramId, control_columns};
+use super::row::CODE_COLUMNS;
+use crate::stark::{Engine, Group};
+
+/// A program that is ready to be proved with one hash function.
+pub(crate) struct Ready {
+    pub program: Arc<Program>,
+    pub control: Arc<Group>,
+}
+
+/// The programs that were used last, most recent first.
+///
+/// One takes about 140 MiB: 115 for the 23 control columns as polynomials of 2^18 coefficients and as 2^20 evaluations,
+/// 4 for the tree, 15 for the decoded rows.
+pub(crate) struct Library {
+    kept: Mutex<Vec<(ProgramId, HashFn, Arc<Ready>)>>,
+    kept_max: usize,
+}
+
+impl Library {
+    /// A library that keeps `kept_max` programs.
+    pub fn new(kept_max: usize) -> Self {
+        Self { kept: Mutex::new(Vec::new()), kept_max }
+    }
+
+    /// Program `id`, made with `engine` if it is not there.
+    ///
+    /// Two threads that want the same program at the same time may both make it.
+    pub fn get(
+        &self,
+        engine: &Engine,
+        id: ProgramId,
+        hashfn: HashFn,
+    ) -> Result<Arc<Ready>, ProgramError> {
+        {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = kept.iter().position(|entry| (entry.0, entry.1) == (id, hashfn)) {
+                let entry = kept.remove(at);
+                let ready = Arc::clone(&entry.2);
+                kept.insert(0, entry);
+                return Ok(ready);
+            }
+        }
+        let ready = Arc::new(make(engine, id.file_name(), &id.code()?, id.control_id(hashfn)?)?);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|entry| (entry.0, entry.1) != (id, hashfn));
+        kept.insert(0, (id, hashfn, Arc::clone(&ready)));
+        kept.truncate(self.kept_max);
+        Ok(ready)
+    }
+}
+
+/// Decodes `code` and commits to it; the commitment must be `control_id`.
+pub(crate) fn make(
+    engine: &Engine,
+    name: String,
+    code: &risc0_circuit_recursion::prove::Program,
+    control_id: Digest,
+) -> Result<Ready, ProgramError> {
+    let program = Program::decode(name, code)?;
+    let mut columns = engine.pool().take(CODE_COLUMNS << code.po2);
+    control_columns(code, &mut columns);
+    let control = Group::from_trace(engine, columns, CODE_COLUMNS);
+    if control.root() != control_id {
+        let (name, actual) = (program.name().into(), control.root());
+        return Err(ProgramError::ControlId { name, expected: control_id, actual });
+    }
+    Ok(Ready { program: Arc::new(program), control: Arc::new(control) })
+}

@@ -1,0 +1,26 @@
+//! Recursion programs, and the receipts that they make: lift, join, resolve, union and the others.
+//!
+//! A [`Prover`] is what to begin with. It feeds a program ([`ProgramId`]) what `risc0_zkvm` would feed it, proves it,
+//! and puts the receipt together, which the stock verifier accepts before anyone else sees it.
+
+mod circuit;
+mod claim;
+mod error;
+mod library;
+mod machine;
+mod program;
+mod proof;
+mod prover;
+mod receipt;
+mod row;
+mod tape;
+#[cfg(test)]
+mod testing;
+mod witness;
+
+pub use self::error::ProveError;
+pub use self::machine::{Reason, Refusal};
+pub use self::program::{HashFn, ProgramError, ProgramId};
+pub use self::proof::Proof;
+pub use self::prover::{Options, Prover};
+pub use self::row::RowError;

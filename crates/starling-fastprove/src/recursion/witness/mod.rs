@@ -1,0 +1,65 @@
+//! The trace of a program that ran: the columns that the circuit constrains.
+//!
+//! The data columns are what each row reads, computes and writes ([`data`]); the accumulator columns show that
+//! what all rows use of the memory is one consistent memory ([`accum`]). Both are functions of the program, the
+//! final memory and how often each address is used, so that all threads fill them at once, each cell once, and
+//! neither is read back.
+//!
+//! Nothing here checks the circuit's constraints: the receipt is verified when it is complete.
+
+pub(crate) mod accum;
+pub(crate) mod data;
+mod extension;
+mod uses;
+
+use rand::Rng as _;
+use risc0_zkp::ZK_CYCLES;
+use starling_babybear::vector::P;
+
+use super::program::Start;
+
+/// The rows from one place where a thread can begin to the next, of every column.
+struct Share<'a> {
+    start: Start,
+    columns: Vec<&'a mut [u32]>,
+}
+
+/// Cuts the first `rows` rows of each of `columns`, which are `column_len` long, at `starts`.
+fn shares<'a>(
+    columns: &'a mut [u32],
+    column_len: usize,
+    rows: usize,
+    starts: &[Start],
+) -> Vec<Share<'a>> {
+    let ends = starts.iter().skip(1).map(|start| start.row).chain([rows]);
+    let mut shares: Vec<_> = starts
+        .iter()
+        .map(|&start| Share { start, columns: Vec::with_capacity(columns.len() / column_len) })
+        .collect();
+    for column in columns.chunks_exact_mut(column_len) {
+        let mut rest = column;
+        for (share, end) in shares.iter_mut().zip(ends.clone()) {
+            let (head, tail) = rest.split_at_mut(end - share.start.row);
+            share.columns.push(head);
+            rest = tail;
+        }
+    }
+    shares
+}
+
+/// Fills what is below the program in `column`: zeros, and at the end random elements, which hide the trace.
+fn fill_below(column: &mut [u32], rows: usize) {
+    let below = &mut column[rows..];
+    let (zeros, noise) = below.split_at_mut(below.len() - ZK_CYCLES);
+    zeros.fill(0);
+    let mut random = rand::rng();
+    for word in noise {
+        // Of 64 bits, so that no element is more likely than another by more than 2^-33.
+        *word = (random.next_u64() % u64::from(P)) as u32;
+    }
+}
+
+#[cfg(test)]
+mod stock;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Real proofs of every recursion program, judged by the stock verifier and fed to the stock prover.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use risc0_circuit_recursion::prove::zkr::get_zkr;
+use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
+use risc0_zkvm::sha::Digestible as _;
+use risc0_zkvm::{
+    Digest, ProverOpts, ReceiptClaim, SuccinctReceipt, VerifierContext, WorkClaim,
+    get_prover_server,
+};
+use starling_fastprove::recursion::{HashFn, Options, ProgramId, ProveError, Prover, Reason};
+use support::{Segments, segments};
+
+/// One proof at a time: each takes most of a gigabyte. Receipts are asked for before the lock is taken, since making
+/// them takes it too.
+fn prover() -> MutexGuard<'static, Prover> {
+    static PROVER: LazyLock<Mutex<Prover>> =
+        LazyLock::new(|| Mutex::new(Prover::new(Options::default()).unwrap()));
+    PROVER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Both segments of the session, lifted.
+fn lifted() -> &'static [SuccinctReceipt<ReceiptClaim>; 2] {
+    static LIFTED: LazyLock<[SuccinctReceipt<ReceiptClaim>; 2]> = LazyLock::new(|| {
+        let Segments { session, .. } = segments();
+        [0, 1].map(|at| prover().lift(&session[at]).unwrap())
+    });
+    &LIFTED
+}
+
+/// The session's receipt.
+fn joined() -> &'static SuccinctReceipt<ReceiptClaim> {
+    static JOINED: LazyLock<SuccinctReceipt<ReceiptClaim>> = LazyLock::new(|| {
+        let [left, right] = lifted();
+        prover().join(left, right).unwrap()
+    });
+    &JOINED
+}
+
+fn lifted_povw() -> &'static [SuccinctReceipt<WorkClaim<ReceiptClaim>>; 2] {
+    static LIFTED: LazyLock<[SuccinctReceipt<WorkClaim<ReceiptClaim>>; 2]> = LazyLock::new(|| {
+        let Segments { session, .. } = segments();
+        [0, 1].map(|at| prover().lift_povw(&session[at]).unwrap())
+    });
+    &LIFTED
+}
+
+fn work(receipt: &SuccinctReceipt<WorkClaim<ReceiptClaim>>) -> u64 {
+    receipt.claim.as_value().unwrap().work.as_value().unwrap().value
+}
+
+#[test]
+fn lift_and_join_claim_the_session() {
+    let joined = joined();
+    joined.verify_integrity().unwrap();
+    assert_eq!(joined.claim.digest(), segments().session_claim().digest());
+    assert!(joined.claim.as_value().unwrap().output.as_value().is_ok(), "the output is not pruned");
+}
+
+#[test]
+fn stock_and_fast_receipts_are_interchangeable() {
+    let stock = get_prover_server(&ProverOpts::succinct()).unwrap();
+    let [fast_left, fast_right] = lifted();
+    let stock_left = stock.lift(&segments().session[0]).unwrap();
+    let parts = |receipt: &SuccinctReceipt<ReceiptClaim>| {
+        let SuccinctReceipt {
+            control_id,
+            hashfn,
+            verifier_parameters,
+            control_inclusion_proof,
+            claim,
+            ..
+        } = receipt.clone();
+        let claim = format!("{claim:?}");
+        (
+            control_id,
+            hashfn,
+            verifier_parameters,
+            control_inclusion_proof,
+            claim,
+            receipt.seal.len(),
+        )
+    };
+    assert_eq!(parts(fast_left), parts(&stock_left));
+
+    let stock_joined = stock.join(fast_left, fast_right).unwrap();
+    stock_joined.verify_integrity().unwrap();
+    assert_eq!(parts(&stock_joined), parts(joined()));
+    let mixed = prover().join(&stock_left, fast_right).unwrap();
+    assert_eq!(parts(&mixed), parts(&stock_joined));
+}
+
+#[test]
+fn resolve_removes_the_assumption() {
+    let (joined, segments) = (joined(), segments());
+    let conditional = prover().lift(&segments.conditional).unwrap();
+    let resolved = prover().resolve(&conditional, joined).unwrap();
+    let output = resolved.claim.as_value().unwrap().output.as_value().unwrap().clone().unwrap();
+    assert!(output.assumptions.is_empty());
+
+    let part = &lifted()[0];
+    let error = prover().resolve(&conditional, part).unwrap_err();
+    assert!(matches!(error, ProveError::Unfit(_)), "{error}");
+    let error = prover().resolve(&resolved, joined).unwrap_err();
+    assert!(error.to_string().contains("nothing is assumed"), "{error}");
+}
+
+#[test]
+fn union_claims_both_in_either_order() {
+    let [one, other] = lifted().clone().map(SuccinctReceipt::into_unknown);
+    let union = prover().union(&one, &other).unwrap();
+    let swapped = prover().union(&other, &one).unwrap();
+    assert_eq!(union.claim.digest(), swapped.claim.digest());
+    let claim = union.claim.as_value().unwrap();
+    assert!(claim.left <= claim.right);
+}
+
+#[test]
+fn identity_claims_the_same_with_any_hash_function() {
+    let receipt = &lifted()[0];
+    for hashfn in [HashFn::Poseidon2, HashFn::Sha256] {
+        let identity = prover().identity(receipt, hashfn).unwrap();
+        assert_eq!(identity.hashfn, hashfn.name());
+        assert_eq!(identity.claim.digest(), receipt.claim.digest());
+    }
+}
+
+#[test]
+fn work_is_counted_and_the_count_is_dropped() {
+    let [left, right] = lifted_povw();
+    let joined = prover().join_povw(left, right).unwrap();
+    assert_eq!(work(&joined), work(left) + work(right));
+
+    let claim = segments().session_claim().digest();
+    let unwrapped = prover().unwrap_povw(&joined).unwrap();
+    assert_eq!(unwrapped.claim.digest(), claim);
+    let at_once = prover().join_unwrap_povw(left, right).unwrap();
+    assert_eq!(at_once.claim.digest(), claim);
+}
+
+#[test]
+fn assumptions_of_counted_work_are_resolved() {
+    let (joined, segments) = (joined(), segments());
+    let conditional = prover().lift_povw(&segments.conditional).unwrap();
+    let resolved = prover().resolve_povw(&conditional, joined).unwrap();
+    assert_eq!(work(&resolved), work(&conditional));
+    let at_once = prover().resolve_unwrap_povw(&conditional, joined).unwrap();
+    let claim = &resolved.claim.as_value().unwrap().claim;
+    assert_eq!(at_once.claim.digest(), claim.digest());
+}
+
+#[test]
+fn any_program_can_be_proved() {
+    let code = get_zkr("test_recursion_circuit.zkr", 16).unwrap();
+    let control_id = code.compute_control_id(Poseidon2HashSuite::new_suite()).unwrap();
+    let input: Vec<u32> = (1..=16).collect();
+    let receipt = prover().prove_zkr(&code, control_id, vec![control_id], &input).unwrap();
+
+    let folded = Poseidon2HashSuite::new_suite().hashfn.hash_pair(
+        &Digest::try_from(&input[..8]).unwrap(),
+        &Digest::try_from(&input[8..]).unwrap(),
+    );
+    let claim = risc0_binfmt::tagged_struct::<risc0_zkp::core::hash::sha::Impl>(
+        "risc0.TestRecursionCircuit",
+        &[*folded],
+        &[],
+    );
+    assert_eq!(receipt.claim.digest(), claim);
+
+    let other = Digest::from([1; 8]);
+    let error = prover().prove_zkr(&code, other, vec![other], &input).unwrap_err();
+    assert!(matches!(error, ProveError::Program(_)), "{error}");
+}
+
+#[test]
+fn a_wrong_seal_is_refused_without_a_proof() {
+    let mut segment = segments().session[0].clone();
+    let middle = segment.seal.len() / 2;
+    segment.seal[middle] ^= 1;
+    let error = prover().lift(&segment).unwrap_err();
+    assert!(
+        matches!(&error, ProveError::Refused(refusal) if refusal.reason == Reason::Unequal),
+        "{error}"
+    );
+
+    segment.seal.truncate(middle);
+    let error = prover().lift(&segment).unwrap_err();
+    assert!(error.to_string().contains("the input ends"), "{error}");
+    segment.seal.truncate(1);
+    assert!(matches!(prover().lift(&segment), Err(ProveError::Input { .. })));
+    segment.seal.clear();
+    assert!(matches!(prover().lift(&segment), Err(ProveError::Input { .. })));
+}
+
+#[test]
+fn receipts_that_do_not_fit_are_refused() {
+    let [left, right] = lifted();
+    let error = prover().join(right, left).unwrap_err();
+    assert!(matches!(error, ProveError::Refused(_)), "{error}");
+
+    let mut malformed = left.clone();
+    malformed.control_inclusion_proof.digests[0] = Digest::from([u32::MAX; 8]);
+    let error = prover().join(&malformed, right).unwrap_err();
+    assert!(error.to_string().contains("is no Poseidon2 digest"), "{error}");
+    malformed.control_inclusion_proof.digests.clear();
+    assert!(matches!(prover().join(&malformed, right), Err(ProveError::Input { .. })));
+
+    let mut other_hashfn = left.clone();
+    other_hashfn.hashfn = "sha-256".into();
+    assert!(matches!(prover().join(&other_hashfn, right), Err(ProveError::Input { .. })));
+
+    let mut lying = segments().session[0].clone();
+    lying.claim.exit_code = risc0_zkvm::ExitCode::Halted(0);
+    assert!(matches!(prover().lift(&lying), Err(ProveError::OtherClaim { .. })));
+}
+
+#[test]
+fn programs_prove_with_sha256_too() {
+    let id = ProgramId::Test;
+    let input: Vec<u32> = (1..=16).collect();
+    let proof = prover().prove_program(id, HashFn::Sha256, &input).unwrap();
+    let context = VerifierContext::default();
+    let control_id = id.control_id(HashFn::Sha256).unwrap();
+    let check = |_, found: &Digest| {
+        assert_eq!(*found, control_id);
+        Ok(())
+    };
+    let suite = &context.suites[HashFn::Sha256.name()];
+    risc0_zkp::verify::verify(&risc0_circuit_recursion::CIRCUIT, suite, &proof.seal, check)
+        .unwrap();
+}
