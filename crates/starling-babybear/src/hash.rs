@@ -8,9 +8,9 @@ use core::arch::x86_64::{__m256i, __m512i};
 
 use rayon::prelude::*;
 
+use crate::poseidon2::{DIGEST, RATE, Sponge, plain};
 #[cfg(target_arch = "x86_64")]
 use crate::poseidon2::{ifma, words};
-use crate::poseidon2::{DIGEST, RATE, Sponge, plain};
 use crate::vector::square::LANES_MAX;
 use crate::vector::{Isa, Kernel, Vector, dispatch};
 
@@ -22,13 +22,7 @@ const TILE_ROWS: usize = 64;
 ///
 /// # Panics
 /// If `matrix` is not `columns` columns of `rows` words, or `out` not `rows` digests.
-pub fn hash_rows(
-    isa: Isa,
-    out: &mut [[u32; DIGEST]],
-    matrix: &[u32],
-    rows: usize,
-    columns: usize,
-) {
+pub fn hash_rows(isa: Isa, out: &mut [[u32; DIGEST]], matrix: &[u32], rows: usize, columns: usize) {
     assert_eq!(matrix.len(), rows * columns, "a matrix of {columns} columns of {rows} words");
     assert_eq!(out.len(), rows, "a digest for each of {rows} rows");
     out.par_chunks_mut(TILE_ROWS).enumerate().for_each(|(tile, out)| {
@@ -88,23 +82,25 @@ impl Tile for Rows<'_> {
     #[inline(always)]
     fn hash<S: Sponge>(self) {
         let mut sponges = vec![S::new(); self.out.len().div_ceil(S::LANES)];
+        // Lanes without a row, in the last group, hash zeros.
+        let mut padded = [[0; LANES_MAX]; RATE];
         // No columns are hashed as one block of zeros.
         for start in (0..self.columns.max(1)).step_by(RATE) {
-            let columns = start..self.columns.min(start + RATE);
+            let count = RATE.min(self.columns - start);
             for (group, sponge) in sponges.iter_mut().enumerate() {
-                let at = group * S::LANES;
-                let count = S::LANES.min(self.out.len() - at);
-                let mut padded = [[0; LANES_MAX]; RATE];
+                let lanes = group * S::LANES..self.out.len().min((group + 1) * S::LANES);
                 let mut block: [&[u32]; RATE] = [&[]; RATE];
-                for ((cell, padded), column) in block.iter_mut().zip(&mut padded).zip(columns.clone()) {
-                    let from = column * self.rows + self.first + at;
-                    *cell = &self.matrix[from..from + count];
-                    if count < S::LANES {
-                        padded[..count].copy_from_slice(cell);
+                for (i, cell) in block[..count].iter_mut().enumerate() {
+                    let column = &self.matrix[(start + i) * self.rows + self.first..];
+                    *cell = &column[lanes.clone()];
+                }
+                if lanes.len() < S::LANES {
+                    for (cell, padded) in block[..count].iter_mut().zip(&mut padded) {
+                        padded[..lanes.len()].copy_from_slice(cell);
                         *cell = padded;
                     }
                 }
-                sponge.absorb(&block[..columns.len()]);
+                sponge.absorb(&block[..count]);
             }
         }
         write_digests(&sponges, self.out);
@@ -120,8 +116,7 @@ struct Pairs<'a> {
 impl Tile for Pairs<'_> {
     #[inline(always)]
     fn hash<S: Sponge>(self) {
-        for (children, out) in
-            self.children.chunks(2 * S::LANES).zip(self.out.chunks_mut(S::LANES))
+        for (children, out) in self.children.chunks(2 * S::LANES).zip(self.out.chunks_mut(S::LANES))
         {
             let mut words = [[0; LANES_MAX]; RATE];
             for (lane, pair) in children.as_chunks::<2>().0.iter().enumerate() {

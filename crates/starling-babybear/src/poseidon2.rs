@@ -5,13 +5,16 @@
 //! [`DIGEST`] cells are the digest. A short block is filled up with zeros. This module owns the arithmetic
 //! and nothing of how rows and trees are hashed; that is [`crate::hash`].
 //!
-//! Two implementations: [`plain`] computes in the canonical form of [`crate::vector`] and serves every
-//! machine; [`ifma`] computes in 52-bit integers that are reduced only where the S-box multiplies.
+//! Three implementations: [`plain`] computes in the canonical form of [`crate::vector`] and serves every machine;
+//! `words` (AVX2, AVX-512) computes in 32-bit words and reduces late; `ifma` (AVX-512 IFMA) computes in 52-bit integers, which need
+//! no reduction but in the S-box.
 
 pub(crate) mod constants;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ifma;
 pub(crate) mod plain;
+#[cfg(target_arch = "x86_64")]
+mod registers;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod words;
 

@@ -47,6 +47,10 @@ impl Provers {
     }
 
     pub(crate) fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
+        // What recursion keeps for its next proof would lie beside what a large segment takes.
+        if let Some(fast) = &self.fast {
+            fast.release_memory();
+        }
         self.stock.prove_segment(&verifier_context(), segment)
     }
 

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_and_names_no_folder_of_this_machine() {
-        let Err(message) = catch(|| panic!("one\n\x1b[31mtwo")) else { unreachable!() };
+        let caught: Result<(), String> = catch(|| panic!("one\n\x1b[31mtwo"));
+        let message = caught.expect_err("the closure panics");
         assert!(message.starts_with("one  [31mtwo ("), "{message}");
         assert!(!message.contains(char::is_control) && !message.contains("(/"), "{message}");
     }

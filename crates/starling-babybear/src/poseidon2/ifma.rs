@@ -1,169 +1,46 @@
-//! The permutation in 52-bit integers, with AVX-512 IFMA: `a * b + c` on the low or the high 52 bits of a
-//! product, 8 at a time.
+//! The permutation in 52-bit integers, with AVX-512 IFMA: the low or the high 52 bits of `a * b`, added to a
+//! third number, 8 lanes at a time.
 //!
-//! Everything rests on the operands' 52 bits leaving 21 above an element: sums need no reduction, and only
-//! products are brought back to about 32 bits.
+//! An element takes 31 of the 52 bits: sums need no reduction, and products are brought back to about 32 bits.
 //!
-//! **Products in the S-box** are Montgomery products for R = 2^52: of `a * b = h * R + l` and the multiple
-//! `q * P = g * R + (R - l)`, with `q = -l / P mod R`, the sum is `(h + g + 1) * R` and the result `h + g + 1`,
-//! four instructions, the addends of two being free. The carry of 1 is there unless `l` is zero. So `l` must
-//! never be: one factor is odd, the other not zero, and both are below R. What enters an S-box is odd since the layer before it computes `8 y + P`
-//! instead of `y`, at no cost; within, `2 x + P` makes a factor odd at the cost of one instruction.
+//! **Products in the S-box** are Montgomery products for R = 2^52. With `a * b = h * R + l`, and the multiple
+//! `q * P = g * R + (R - l)` for `q = -l / P mod R`, the sum is `(h + g + 1) * R` and the result `h + g + 1`: four
+//! instructions, the additions being part of them. The carry of 1 is there unless `l` is zero, so that it never
+//! must be: one factor is odd, and the other neither zero nor R or above. What enters an S-box is odd because the layer before it computes
+//! `8 y + P` instead of `y`, at no cost; within, `2 x + P` makes a factor odd with one instruction.
 //!
-//! **Scale.** Those multiples of 2 are compensated in the scale of the representation: the state holds `v * 2^48`
-//! for the element `v`, an S-box's input `v * 2^51`, and with the factors of 2 inside, x^7 of
-//! that comes out as `v^7 * 2^48` again.
+//! **Scale.** Those multiples are made up for by the representation: the state holds `v * 2^48` for the element
+//! `v`, an S-box's input is `v * 2^51`, and its output, with the factors of 2 within, `v^7 * 2^48` again.
 //!
 //! **Products with constants** in partial rounds are Barrett products with a precomputed quotient (Shoup):
-//! `a * c - floor(a * floor(c * R / P) / R) * P` modulo R, three instructions, and adding the rows' sum is free. They leave
-//! a multiple of R, which all later steps ignore.
+//! `a * c - floor(a * floor(c * R / P) / R) * P` modulo R, three instructions, the addition of the rows' sum being part of
+//! them. They leave a multiple of R in the register, above what multiplications read.
 //!
-//! **Round constants** of full rounds are added to the S-boxes' outputs before the matrix instead of after it
-//! (see [`unmix`]), as free addends.
-
+//! **Round constants** of full rounds are added before the matrix instead of after it (see [`tables`]), to what leaves the
+//! S-boxes, where an addition is part of a product.
+//!
+//! **Bounds.** What leaves an S-box is below 2^33 as long as what enters it is below 2^49. The external matrix
+//! multiplies by at most 112, so that a state is below 2^40, or 2^46 where a sponge's capacity goes through the matrix
+//! twice, and an S-box's input, 8 times that, below 2^49. In partial rounds the cells' sum is below 2^44, of which
+//! no more than 2 P is added to each cell.
 #![allow(unsafe_code)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "several arrays go side by side in what must be unrolled"
+)]
+
+mod tables;
 
 use core::arch::x86_64::*;
 
-use super::constants::{
-    HALF_FULL, MODULUS, PARTIAL, SECOND_HALF, diagonal, mul, power_of_two, round_constant, unmix,
-};
+use super::constants::{HALF_FULL, MODULUS};
 use super::{CELLS, DIGEST, RATE};
+use tables::{
+    ENTER, FIRST, Factor, LEAVE, NEGATIVE_INVERSE, NEGATIVE_P, ONE, RADIX, TABLES, WEIGHT,
+};
 
 /// 8 lanes of 52-bit integers. Bits above are ignored where they may occur.
 type Lanes = __m512i;
-
-/// The exponent of the scale of the state.
-const STATE_SCALE: u32 = 48;
-
-/// The exponent of the scale of an S-box's input, [`WEIGHT`] times the state.
-const SBOX_SCALE: u32 = 51;
-
-/// The multiple of the state that enters an S-box: even, so that adding an odd number makes it odd, and such that
-/// the scale stays the same from round to round, given the two doublings within.
-const WEIGHT: u64 = 1 << (SBOX_SCALE - STATE_SCALE);
-
-/// A sponge's words are in this scale, RISC Zero's Montgomery form.
-const WORD_SCALE: u32 = 32;
-
-/// R.
-const RADIX: u64 = 1 << 52;
-
-/// -1 / P modulo R.
-const NEGATIVE_INVERSE: u64 = {
-    // Newton's iteration doubles the correct low bits, of which 1 has one.
-    let mut inverse: u64 = 1;
-    let mut bits = 1;
-    while bits < 52 {
-        inverse = inverse.wrapping_mul(2u64.wrapping_sub(MODULUS.wrapping_mul(inverse)));
-        bits *= 2;
-    }
-    inverse.wrapping_neg() % RADIX
-};
-
-/// -P modulo R.
-const NEGATIVE_P: u64 = RADIX - MODULUS;
-
-/// A factor, and what estimates the quotient by a modulus of a product with it.
-#[derive(Clone, Copy)]
-struct Factor {
-    number: u64,
-    quotient: u64,
-}
-
-impl Factor {
-    const fn new(number: u64, modulus: u64) -> Self {
-        Self { number, quotient: (((number as u128) << 52) / modulus as u128) as u64 }
-    }
-}
-
-/// Words to the state's scale.
-const ENTER: Factor = Factor::new(1 << (STATE_SCALE - WORD_SCALE), MODULUS);
-
-/// The state's scale to words.
-const LEAVE: Factor = Factor::new(super::constants::inverse(1 << (STATE_SCALE - WORD_SCALE)), MODULUS);
-
-/// One, whose quotient reduces a sum.
-const ONE: Factor = Factor::new(1, MODULUS);
-
-/// The first cell's part in the next S-box's input: once in the rows' sum and once on the diagonal. Even,
-/// and reduced by even multiples of P, so that the input stays odd.
-const FIRST: Factor = {
-    let number = mul(WEIGHT, diagonal(0) + 1);
-    Factor::new(number + number % 2 * MODULUS, 2 * MODULUS)
-};
-
-struct Tables {
-    /// Added to the cells before the first layer.
-    start: [u64; CELLS],
-    /// Added to the S-boxes' outputs of full rounds, and 1 for the product's carry.
-    full: [[u64; CELLS]; 2 * HALF_FULL],
-    /// What makes the S-box's input of each partial round, and of the full round after them, from the first cell.
-    partial: [u64; PARTIAL + 1],
-    /// What makes the S-boxes' inputs of the full round after the partial ones from the other cells.
-    second: [u64; CELLS],
-    /// The internal matrix's diagonal, less one.
-    diagonal: [Factor; CELLS],
-}
-
-/// The constants of `round`, taken to before the matrix.
-const fn unmixed(round: usize) -> [u64; CELLS] {
-    let mut cells = [0; CELLS];
-    let mut i = 0;
-    while i < CELLS {
-        cells[i] = mul(round_constant(round, i), power_of_two(STATE_SCALE));
-        i += 1;
-    }
-    unmix(cells)
-}
-
-/// What to add to [`WEIGHT`] times a cell for an S-box's input in `round`: odd.
-const fn sbox_constant(round: usize, cell: usize) -> u64 {
-    let number = mul(round_constant(round, cell), power_of_two(SBOX_SCALE));
-    number + (1 - number % 2) * MODULUS
-}
-
-impl Tables {
-    const fn new() -> Self {
-        let mut tables = Self {
-            start: unmixed(0),
-            full: [[0; CELLS]; 2 * HALF_FULL],
-            partial: [0; PARTIAL + 1],
-            second: [0; CELLS],
-            diagonal: [ONE; CELLS],
-        };
-        // The last round of each half adds nothing: what follows has its own constants, or none.
-        let mut round = 0;
-        while round < HALF_FULL - 1 {
-            tables.full[round] = unmixed(round + 1);
-            tables.full[HALF_FULL + round] = unmixed(SECOND_HALF + round + 1);
-            round += 1;
-        }
-        let mut round = 0;
-        while round < 2 * HALF_FULL {
-            let mut cell = 0;
-            while cell < CELLS {
-                tables.full[round][cell] += 1;
-                cell += 1;
-            }
-            round += 1;
-        }
-        let mut round = 0;
-        while round <= PARTIAL {
-            tables.partial[round] = sbox_constant(HALF_FULL + round, 0);
-            round += 1;
-        }
-        let mut cell = 0;
-        while cell < CELLS {
-            tables.second[cell] = sbox_constant(SECOND_HALF, cell);
-            tables.diagonal[cell] = Factor::new(diagonal(cell), MODULUS);
-            cell += 1;
-        }
-        tables
-    }
-}
-
-static TABLES: Tables = Tables::new();
 
 /// `number` in all lanes.
 #[inline]

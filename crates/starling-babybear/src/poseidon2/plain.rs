@@ -1,9 +1,11 @@
 //! The permutation in canonical elements, for any [`Vector`].
 
-use super::constants::{HALF_FULL, PARTIAL, SECOND_HALF, diagonal, mul, power_of_two, round_constant};
+use super::constants::{
+    HALF_FULL, PARTIAL, SECOND_HALF, diagonal, mul, power_of_two, round_constant,
+};
 use super::{CELLS, DIGEST, RATE};
-use crate::vector::Vector;
 use crate::vector::square::LANES_MAX;
+use crate::vector::{Vector, quotient};
 
 /// Constants in Montgomery form.
 struct Tables {
@@ -22,11 +24,8 @@ const fn montgomery(number: u64) -> u32 {
 
 impl Tables {
     const fn new() -> Self {
-        let mut tables = Self {
-            full: [[0; CELLS]; 2 * HALF_FULL],
-            partial: [0; PARTIAL],
-            diagonal: [0; CELLS],
-        };
+        let mut tables =
+            Self { full: [[0; CELLS]; 2 * HALF_FULL], partial: [0; PARTIAL], diagonal: [0; CELLS] };
         let mut cell = 0;
         while cell < CELLS {
             let mut round = 0;
@@ -90,7 +89,7 @@ fn partial_round<V: Vector>(cells: &mut [V; CELLS], constant: u32) {
     cells[0] = sbox(cells[0].add(V::splat(constant)));
     let sum = cells[1..].iter().fold(cells[0], |sum, &cell| sum.add(cell));
     for (cell, &factor) in cells.iter_mut().zip(&TABLES.diagonal) {
-        *cell = cell.mul(V::splat(factor)).add(sum);
+        *cell = cell.mul_with(V::splat(factor), V::splat(quotient(factor))).add(sum);
     }
 }
 

@@ -25,24 +25,31 @@ pub(super) struct Wide {
 /// Words in `-P..P` to words in `0..P`.
 #[inline(always)]
 fn canonical(words: uint32x4_t) -> uint32x4_t {
-    vminq_u32(words, vaddq_u32(words, vdupq_n_u32(P)))
+    // SAFETY: NEON is part of the target's baseline where this module is compiled, here and below.
+    unsafe { vminq_u32(words, vaddq_u32(words, vdupq_n_u32(P))) }
 }
 
 /// The Montgomery products of `left` and `right`, with `quotients` their low words times MU.
 #[inline(always)]
 fn reduce_product(left: uint32x4_t, right: uint32x4_t, quotients: uint32x4_t) -> uint32x4_t {
-    // The doubling never saturates: that takes two factors of -2^31.
-    let product = vqdmulhq_s32(vreinterpretq_s32_u32(left), vreinterpretq_s32_u32(right));
-    let multiple = vqdmulhq_s32(vreinterpretq_s32_u32(quotients), vdupq_n_s32(P as i32));
-    canonical(vreinterpretq_u32_s32(vhsubq_s32(product, multiple)))
+    // SAFETY: as in `canonical`.
+    unsafe {
+        // The doubling never saturates: that takes two factors of -2^31.
+        let product = vqdmulhq_s32(vreinterpretq_s32_u32(left), vreinterpretq_s32_u32(right));
+        let multiple = vqdmulhq_s32(vreinterpretq_s32_u32(quotients), vdupq_n_s32(P as i32));
+        canonical(vreinterpretq_u32_s32(vhsubq_s32(product, multiple)))
+    }
 }
 
 /// Takes `P * 2^32` off the numbers that hold as much, word by word: the low words lose nothing.
 #[inline(always)]
 fn fold(wide: uint64x2_t) -> uint64x2_t {
-    let words = vreinterpretq_u32_u64(wide);
-    let excess = vreinterpretq_u32_u64(vdupq_n_u64(u64::from(P) << 32));
-    vreinterpretq_u64_u32(vminq_u32(words, vsubq_u32(words, excess)))
+    // SAFETY: as in `canonical`.
+    unsafe {
+        let words = vreinterpretq_u32_u64(wide);
+        let excess = vreinterpretq_u32_u64(vdupq_n_u64(u64::from(P) << 32));
+        vreinterpretq_u64_u32(vminq_u32(words, vsubq_u32(words, excess)))
+    }
 }
 
 impl Vector for Neon {
@@ -63,50 +70,67 @@ impl Vector for Neon {
 
     #[inline(always)]
     fn splat(word: u32) -> Self {
-        Self(vdupq_n_u32(word))
+        // SAFETY: as in `canonical`.
+        Self(unsafe { vdupq_n_u32(word) })
     }
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        let sum = vaddq_u32(self.0, other.0);
-        Self(vminq_u32(sum, vsubq_u32(sum, vdupq_n_u32(P))))
+        // SAFETY: as in `canonical`.
+        Self(unsafe {
+            let sum = vaddq_u32(self.0, other.0);
+            vminq_u32(sum, vsubq_u32(sum, vdupq_n_u32(P)))
+        })
     }
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        Self(canonical(vsubq_u32(self.0, other.0)))
+        // SAFETY: as in `canonical`.
+        Self(canonical(unsafe { vsubq_u32(self.0, other.0) }))
     }
 
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        let quotients = vmulq_u32(self.0, vmulq_u32(other.0, vdupq_n_u32(MU)));
+        // SAFETY: as in `canonical`.
+        let quotients = unsafe { vmulq_u32(self.0, vmulq_u32(other.0, vdupq_n_u32(MU))) };
         Self(reduce_product(self.0, other.0, quotients))
     }
 
     #[inline(always)]
     fn mul_with(self, factor: Self, quotient: Self) -> Self {
-        Self(reduce_product(self.0, factor.0, vmulq_u32(self.0, quotient.0)))
+        // SAFETY: as in `canonical`.
+        let quotients = unsafe { vmulq_u32(self.0, quotient.0) };
+        Self(reduce_product(self.0, factor.0, quotients))
     }
 
     #[inline(always)]
     fn wide_mul(self, other: Self) -> Wide {
-        Wide {
-            low: vmull_u32(vget_low_u32(self.0), vget_low_u32(other.0)),
-            high: vmull_high_u32(self.0, other.0),
+        // SAFETY: as in `canonical`.
+        unsafe {
+            Wide {
+                low: vmull_u32(vget_low_u32(self.0), vget_low_u32(other.0)),
+                high: vmull_high_u32(self.0, other.0),
+            }
         }
     }
 
     #[inline(always)]
     fn wide_mul_add(self, other: Self, wide: Wide) -> Wide {
-        Wide {
-            low: vmlal_u32(wide.low, vget_low_u32(self.0), vget_low_u32(other.0)),
-            high: vmlal_high_u32(wide.high, self.0, other.0),
+        // SAFETY: as in `canonical`.
+        unsafe {
+            Wide {
+                low: vmlal_u32(wide.low, vget_low_u32(self.0), vget_low_u32(other.0)),
+                high: vmlal_high_u32(wide.high, self.0, other.0),
+            }
         }
     }
 
     #[inline(always)]
     fn wide_add(left: Wide, right: Wide) -> Wide {
-        Wide { low: vaddq_u64(left.low, right.low), high: vaddq_u64(left.high, right.high) }
+        // SAFETY: as in `canonical`.
+        unsafe {
+            Wide { low: vaddq_u64(left.low, right.low), high: vaddq_u64(left.high, right.high) }
+        }
     }
 
     #[inline(always)]
@@ -116,31 +140,35 @@ impl Vector for Neon {
 
     #[inline(always)]
     fn wide_reduce(wide: Wide) -> Self {
-        let (low, high) = (vreinterpretq_u32_u64(wide.low), vreinterpretq_u32_u64(wide.high));
-        let quotients = vmulq_u32(vuzp1q_u32(low, high), vdupq_n_u32(MU));
-        let modulus = vdupq_n_u32(P);
-        let multiples = vuzp2q_u32(
-            vreinterpretq_u32_u64(vmull_u32(vget_low_u32(quotients), vget_low_u32(modulus))),
-            vreinterpretq_u32_u64(vmull_high_u32(quotients, modulus)),
-        );
-        Self(canonical(vsubq_u32(vuzp2q_u32(low, high), multiples)))
+        // SAFETY: as in `canonical`.
+        unsafe {
+            let (low, high) = (vreinterpretq_u32_u64(wide.low), vreinterpretq_u32_u64(wide.high));
+            let quotients = vmulq_u32(vuzp1q_u32(low, high), vdupq_n_u32(MU));
+            let modulus = vdupq_n_u32(P);
+            let multiples = vuzp2q_u32(
+                vreinterpretq_u32_u64(vmull_u32(vget_low_u32(quotients), vget_low_u32(modulus))),
+                vreinterpretq_u32_u64(vmull_high_u32(quotients, modulus)),
+            );
+            Self(canonical(vsubq_u32(vuzp2q_u32(low, high), multiples)))
+        }
     }
 
     #[inline(always)]
     fn interleave<const BLOCK: usize>(self, other: Self) -> (Self, Self) {
+        let (a, b) = (self.0, other.0);
         // SAFETY: as in `canonical`.
         let (even, odd) = unsafe {
             match BLOCK {
-                1 => (vtrn1q_u32(self.0, other.0), vtrn2q_u32(self.0, other.0)),
+                1 => (vtrn1q_u32(a, b), vtrn2q_u32(a, b)),
                 2 => {
-                    let (a, b) = (vreinterpretq_u64_u32(self.0), vreinterpretq_u64_u32(other.0));
+                    let (a, b) = (vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b));
                     (
                         vreinterpretq_u32_u64(vtrn1q_u64(a, b)),
                         vreinterpretq_u32_u64(vtrn2q_u64(a, b)),
                     )
                 }
                 // Kernels name wider blocks too, where they then leave them out.
-                _ => (self.0, other.0),
+                _ => (a, b),
             }
         };
         (Self(even), Self(odd))

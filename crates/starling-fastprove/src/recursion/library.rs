@@ -21,8 +21,8 @@ pub(crate) struct Ready {
 
 /// The programs that were used last, most recent first.
 ///
-/// One takes about 140 MiB: 115 for the 23 control columns as polynomials of 2^18 coefficients and as 2^20 evaluations,
-/// 4 for the tree, 15 for the decoded rows.
+/// One takes 45 MiB and 24 more for each coset of its values that is kept: the 23 control columns are 24 MiB of
+/// coefficients, their tree 4, and the decoded rows up to 15.
 pub(crate) struct Library {
     kept: Mutex<Vec<(ProgramId, HashFn, Arc<Ready>)>>,
     kept_max: usize,

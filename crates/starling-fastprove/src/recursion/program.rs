@@ -261,3 +261,53 @@ pub(crate) fn control_columns(code: &Code, columns: &mut [u32]) {
         free.fill(Elem::ZERO.as_u32_montgomery());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recursion::testing;
+
+    #[test]
+    fn every_program_that_is_shipped_can_be_proved() {
+        let mut count = 0;
+        for id in ProgramId::all() {
+            for hashfn in [HashFn::Poseidon2, HashFn::Sha256] {
+                id.control_id(hashfn).unwrap();
+            }
+            let program = Program::decode(id.file_name(), &id.code().unwrap()).unwrap();
+            let starts = program.starts();
+            assert_eq!(starts[0], Start { row: 0, uses: 0 });
+            assert!(starts.iter().skip(1).all(|start| !program.rows()[start.row].continues()));
+            count += 1;
+        }
+        assert_eq!(count, POSEIDON2_CONTROL_IDS.len());
+    }
+
+    #[test]
+    fn programs_that_are_not_shipped_are_errors() {
+        let error = ProgramId::Lift { po2: 13 }.control_id(HashFn::Poseidon2).unwrap_err();
+        assert!(
+            error.to_string().contains("no recursion program lift_rv32im_v2_13.zkr"),
+            "{error}"
+        );
+        let error = ProgramId::Join.control_id(HashFn::Poseidon254).unwrap_err();
+        assert!(error.to_string().contains("for hash function poseidon_254"), "{error}");
+        assert!(ProgramId::Lift { po2: 99 }.code().is_err());
+    }
+
+    #[test]
+    fn code_of_another_shape_is_an_error() {
+        let rows = [Row::Nop; 4];
+        let reason = |code: &Code| Program::decode("test".into(), code).unwrap_err().to_string();
+        let far = Row::SetGlobal { first: 1 << 30, digest: 0 };
+        assert!(reason(&testing::code(&[far], 11)).contains("unused"));
+        let mut code = testing::code(&rows, 11);
+        code.code.pop();
+        assert!(reason(&code).contains("columns"));
+        assert!(reason(&testing::code(&rows, 10)).contains("longer than the trace"));
+        assert!(reason(&testing::code(&rows, 99)).contains("longer than the trace"));
+        let mut code = testing::code(&rows, 11);
+        code.code[..CODE_COLUMNS].fill(Elem::ZERO);
+        assert!(reason(&code).contains("row 0"));
+    }
+}

@@ -373,3 +373,48 @@ impl Code<'_> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recursion::testing::{encode, random};
+
+    #[test]
+    fn rows_of_every_kind_are_decoded_as_they_were_encoded() {
+        let mut kinds = std::collections::HashSet::new();
+        for row in (0..20).flat_map(|seed| random(seed).0) {
+            assert_eq!(Row::decode(&encode(&row)), Ok(row));
+            kinds.insert(std::mem::discriminant(&row));
+        }
+        assert_eq!(kinds.len(), 15, "every kind occurs");
+    }
+
+    #[test]
+    fn rows_that_select_nothing_or_several_things_are_refused() {
+        let nop = encode(&Row::Nop);
+        let none = [Elem::new(0); CODE_COLUMNS];
+        assert_eq!(Row::decode(&none), Err(RowError::Selector));
+        for column in [1, 3, 9, 17] {
+            let mut code = nop;
+            code[column] = Elem::new(1);
+            assert_eq!(Row::decode(&code), Err(RowError::Selector), "column {column}");
+        }
+    }
+
+    #[test]
+    fn registers_outside_of_their_range_are_refused() {
+        let select = &CODE_LAYOUT.code.select;
+        let row = |set: &[(&Reg, u32)]| {
+            let mut code = [Elem::new(0); CODE_COLUMNS];
+            set.iter().for_each(|(register, value)| code[register.offset] = Elem::new(*value));
+            Row::decode(&code)
+        };
+        let opcode = CODE_LAYOUT.code.inst.micro_ops[0].opcode;
+        assert_eq!(row(&[(select.micro_ops, 1), (opcode, 11)]), Err(RowError::MicroOp(11)));
+        assert_eq!(row(&[(select.checked_bytes, 1)]), Err(RowError::CheckedBytes));
+        let globals = CODE_LAYOUT.code.inst.macro_ops;
+        let digest =
+            [(select.macro_ops, 1), (globals.opcode.set_global, 1), (globals.operand[1], 4)];
+        assert!(matches!(row(&digest), Err(RowError::Field { value: 4, .. })));
+    }
+}

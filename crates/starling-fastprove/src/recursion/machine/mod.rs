@@ -395,3 +395,6 @@ impl Input<'_> {
         Ok(Elem::new_raw(word))
     }
 }
+
+#[cfg(test)]
+mod tests;

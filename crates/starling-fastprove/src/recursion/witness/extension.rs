@@ -46,7 +46,7 @@ fn reduce(sum: u64) -> u64 {
     u64::from(word)
 }
 
-const _: () = assert!(4 * (P as u64 - 1) * (P as u64 - 1) < 2 * (P as u64) << 32);
+const _: () = assert!(4 * (P as u64 - 1) * (P as u64 - 1) < (2 * P as u64) << 32);
 
 #[cfg(test)]
 mod tests {

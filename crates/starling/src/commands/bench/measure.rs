@@ -91,7 +91,10 @@ impl Bench {
     }
 
     async fn prove(&self, task: TaskId, inputs: Vec<PathBuf>) -> Result<WorkReport, Exit> {
-        let mut prover = ProverProcess::new(pinned(prover_config(Some(self.threads), self.backend)?, self.threads));
+        let mut prover = ProverProcess::new(pinned(
+            prover_config(Some(self.threads), self.backend)?,
+            self.threads,
+        ));
         let work = Work { task, inputs, output: self.output(task), po2_max: self.po2 };
         Ok(prover.run(&work, TASK_DEADLINE).await?)
     }
