@@ -1,7 +1,7 @@
 //! Lift and join, step by step, beside the stock prover in the same run.
 //!
 //! ```text
-//! cargo bench -p starling-fastprove --bench recursion -- [--threads N] [--rounds N] [--cosets N] [--stock]
+//! cargo bench -p starling-fastprove --bench recursion -- [--threads N] [--rounds N] [--cosets N] [--stock ROUNDS]
 //! ```
 //!
 //! `STARLING_ISA` chooses other vectors than the widest. The stock prover takes its threads from the process:
@@ -31,7 +31,7 @@ fn main() {
         arguments.get(at + 1)?.parse().ok()
     };
     let threads = number("--threads").unwrap_or(Options::default().threads);
-    let rounds: usize = number("--rounds").unwrap_or(3);
+    let rounds: usize = number("--rounds").unwrap_or(3).max(1);
     let cosets_kept = number("--cosets").unwrap_or(Options::default().cosets_kept);
     let segments = support::segments();
     println!("{} threads, {} vectors, {rounds} rounds", threads, Isa::best().name());
@@ -47,38 +47,33 @@ fn main() {
         measure("lift", rounds, &phases, || drop(prover.lift(&segments.session[0]).unwrap()));
     let fast_join = measure("join", rounds, &phases, || drop(prover.join(&left, &right).unwrap()));
     drop(prover);
-    if arguments.iter().any(|argument| argument == "--stock") {
+    if let Some(rounds) = number("--stock") {
         let stock = get_prover_server(&ProverOpts::succinct()).unwrap();
         let lift = || drop(stock.lift(&segments.session[0]).unwrap());
-        let stock_lift = measure("stock lift", 1, &phases, lift);
+        let stock_lift = measure("stock lift", rounds, &phases, lift);
         let stock_join =
-            measure("stock join", 1, &phases, || drop(stock.join(&left, &right).unwrap()));
+            measure("stock join", rounds, &phases, || drop(stock.join(&left, &right).unwrap()));
         let ratio = |stock: Duration, fast: Duration| stock.as_secs_f64() / fast.as_secs_f64();
         println!("\nlift {:.1} times as fast as stock", ratio(stock_lift, fast_lift));
         println!("join {:.1} times as fast as stock", ratio(stock_join, fast_join));
     }
 }
 
-/// Prints the fastest of `rounds` rounds, its phases, and the peak of memory; how long it took.
+/// Prints the median of `rounds` rounds, its phases, and the peak of memory; how long it took.
 fn measure(name: &str, rounds: usize, phases: &Phases, work: impl Fn()) -> Duration {
-    let mut best: Option<(Duration, Vec<(&str, Duration)>)> = None;
     let mut all = Vec::new();
     // The peak of resident memory begins anew. Linux alone has this.
     let _ = fs::write("/proc/self/clear_refs", "5");
     for _ in 0..rounds {
         let started = Instant::now();
         work();
-        let took = started.elapsed();
-        all.push(format!("{:.2}", took.as_secs_f64()));
-        let steps = phases.take();
-        if best.as_ref().is_none_or(|(best, _)| took < *best) {
-            best = Some((took, steps));
-        }
+        all.push((started.elapsed(), phases.take()));
     }
-    let (took, steps) = best.unwrap();
-    let all = all.join(" ");
+    all.sort();
+    let [first, last] = [&all[0], &all[rounds - 1]].map(|(took, _)| took.as_secs_f64());
+    let (took, steps) = all.swap_remove(rounds / 2);
     println!(
-        "\n{name}: {:.3} s (all rounds: {all}), peak memory {}",
+        "\n{name}: {:.2} s, median of {rounds} rounds from {first:.2} to {last:.2} s; peak memory {}",
         took.as_secs_f64(),
         peak_memory()
     );

@@ -34,6 +34,8 @@ pub struct CostModel {
     pub lift: TaskCost,
     /// Joining two receipts.
     pub join: TaskCost,
+    /// What a prover process keeps of its last lifts and joins while it proves the next segment.
+    pub kept: MemoryBytes,
 }
 
 impl CostModel {
@@ -56,8 +58,9 @@ impl CostModel {
             TaskCost::new(83_200, 6400),
             TaskCost::new(166_400, 12_800),
         ],
-        lift: TaskCost::new(1560, 66),
-        join: TaskCost::new(1590, 66),
+        lift: TaskCost::new(960, 6),
+        join: TaskCost::new(960, 6),
+        kept: MemoryBytes::from_mib(160),
     };
 
     /// What a task of this kind needs. A segment whose po2 is not given is taken for the largest.
@@ -68,9 +71,10 @@ impl CostModel {
         };
         match kind {
             TaskKind::Prove => prove(),
-            // One process proves and then lifts: memory is not held for both at once, time is spent on both.
+            // One process proves and then lifts: time is spent on both, and memory is not held for both at once,
+            // but for the recursion programs that stay ready.
             TaskKind::Lift => TaskCost {
-                memory: prove().memory.max(self.lift.memory),
+                memory: (prove().memory + self.kept).max(self.lift.memory),
                 work: prove().work + self.lift.work,
             },
             TaskKind::Join => self.join,
@@ -139,7 +143,8 @@ mod tests {
         prove[po2(14).get() as usize - Po2::MIN as usize] = TaskCost::new(300, 12);
         prove[po2(18).get() as usize - Po2::MIN as usize] = TaskCost::new(2500, 180);
         prove[po2(20).get() as usize - Po2::MIN as usize] = TaskCost::new(10_000, 720);
-        CostModel { prove, lift: TaskCost::new(1450, 80), join: TaskCost::new(1450, 80) }
+        let recursion = TaskCost::new(1450, 80);
+        CostModel { prove, lift: recursion, join: recursion, kept: MemoryBytes::from_mib(100) }
     }
 
     #[test]
@@ -148,7 +153,7 @@ mod tests {
         let small = model.cost(TaskKind::Lift, Some(po2(14)));
         assert_eq!(small, TaskCost::new(1450, 92));
         let large = model.cost(TaskKind::Lift, Some(po2(20)));
-        assert_eq!(large, TaskCost::new(10_000, 800));
+        assert_eq!(large, TaskCost::new(10_100, 800));
     }
 
     #[test]

@@ -81,7 +81,7 @@ struct Tables {
     /// After the first layer, and after each full round of the first half. The last has the first partial round's.
     first: [Addends; HALF_FULL + 1],
     /// What each partial round adds to the first cell for the next, times R.
-    partial: [u64; PARTIAL],
+    partial: [u64; PARTIAL - 1],
     /// For the full round after the partial ones; less P.
     second_start: [u32; CELLS],
     /// After each full round of the second half.
@@ -104,7 +104,7 @@ impl Tables {
     const fn new() -> Self {
         let mut tables = Self {
             first: [Addends::NONE; HALF_FULL + 1],
-            partial: [0; PARTIAL],
+            partial: [0; PARTIAL - 1],
             second_start: [0; CELLS],
             second: [Addends::NONE; HALF_FULL],
             diagonal: [0; CELLS],
@@ -258,22 +258,6 @@ fn full_round<W: Words>(cells: &mut [W; CELLS], addends: &Addends) {
     mix(cells, addends);
 }
 
-/// The even or the odd words of the state while partial rounds last.
-///
-/// A round has two passes over the cells but the first: the products before what is added to all is known, and the
-/// reductions after it. Numbers go from one pass to the next through memory, from which high words are loaded as low
-/// ones at no cost.
-#[derive(Clone, Copy)]
-struct Half<W> {
-    /// Before the first pass, numbers below 2.02 P in high words; before the second, products. The first cell is always as
-    /// before the first pass.
-    cells: [W; CELLS],
-    /// What the S-box made of the first cell, unsigned in both words of each lane.
-    power: W,
-    /// What is to be added to products, R times the cells' sum.
-    addend: W,
-}
-
 /// `sum / R` for a sum of products, in high words.
 #[inline(always)]
 fn reduce<W: Words>(sum: W) -> W {
@@ -281,54 +265,72 @@ fn reduce<W: Words>(sum: W) -> W {
     sum.add_wide(quotient.mul(W::splat(P)))
 }
 
-/// Does something for each cell but the first, without a loop, whose end would be mispredicted.
-macro_rules! for_rest {
-    ($i:ident => $step:expr) => {
-        for_rest!($i => $step; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23)
-    };
-    ($i:ident => $step:expr; $($cell:literal)*) => {
-        $({
-            const $i: usize = $cell;
-            $step;
-        })*
-    };
+/// The even or the odd words of the state while partial rounds last.
+#[derive(Clone, Copy)]
+struct Half<W> {
+    /// The cells but the first, times the diagonal's entries.
+    products: [W; CELLS],
+    /// The sum of the cells but the first, times 2^32 + 1 modulo 2^64.
+    sum: W,
+    /// What the S-box made of the first cell, unsigned in both words of each lane.
+    power: W,
 }
 
 impl<W: Words> Half<W> {
-    /// From cells as before the first pass, and the first of them signed in low words.
+    /// From unsigned low words, of which the S-box takes the first signed.
     #[inline(always)]
     fn new(cells: [W; CELLS], first: W) -> Self {
-        Self { cells, power: sbox(first).high().add(W::splat(P)), addend: W::splat(0) }
+        let power = sbox(first).high().add(W::splat(P));
+        let mut half = Self { products: cells, sum: W::splat(0), power };
+        for i in 1..CELLS {
+            half.products[i] = cells[i].mul(W::splat(TABLES.diagonal[i]));
+            // In both words of each lane.
+            half.sum = half.sum.add_wide(cells[i].raise().high());
+        }
+        half
     }
 
-    /// Up to where the addend is known; and the S-box of the round after, a long chain of dependencies that is to overlap with
-    /// the work on other cells.
+    /// The first cell's part of a round, and the S-box of the next: a long chain of dependencies that is to overlap with
+    /// the work on other cells. Returns the cell, in high words, and what is to be added to the others' products: R times the
+    /// sum of all.
     #[inline(always)]
-    fn products(&mut self, constant: u64) {
-        // A sum of words that are in both halves of lanes: 2^32 + 1 times the words' sum, modulo 2^64.
-        let mut sums = [self.power, W::splat(0)];
-        for_rest!(I => {
-            let cell = self.cells[I].high();
-            sums[I % 2] = sums[I % 2].add_wide(cell);
-            self.cells[I] = cell.mul(W::splat(TABLES.diagonal[I]));
-        });
-        let sum = sums[0].add_wide(sums[1]);
+    fn first(&mut self, constant: u64) -> (W, W) {
         let modulus = W::splat(P);
-        // The high word of that is the words' sum's high word plus its low one.
+        let sum = self.sum.add_wide(self.power);
+        // The high word of 2^32 + 1 times the sum is the sum's high word plus its low one.
         let high = sum.high().sub(sum);
         let low = sum.min(sum.sub(modulus));
-        self.addend = low
+        let addend = low
             .mul(W::splat(power_of_two(32) as u32))
             .add_wide(high.mul(W::splat(power_of_two(64) as u32)));
         let product = self.power.mul(W::splat(TABLES.diagonal[0]));
-        self.cells[0] = reduce(product.add_wide(self.addend).add_wide(W::splat_wide(constant)));
-        self.power = sbox(self.cells[0].high().sub(modulus)).high().add(modulus);
+        let cell = reduce(product.add_wide(addend).add_wide(W::splat_wide(constant)));
+        self.power = sbox(cell.high().sub(modulus)).high().add(modulus);
+        (cell, addend)
     }
 
-    /// The rest of a round.
+    /// A round but the last.
     #[inline(always)]
-    fn reductions(&mut self) {
-        for_rest!(I => self.cells[I] = reduce(self.cells[I].add_wide(self.addend)));
+    fn round(&mut self, constant: u64) {
+        let (_, addend) = self.first(constant);
+        let mut sum = W::splat(0);
+        for i in 1..CELLS {
+            let cell = reduce(self.products[i].add_wide(addend)).high();
+            sum = sum.add_wide(cell);
+            self.products[i] = cell.mul(W::splat(TABLES.diagonal[i]));
+        }
+        self.sum = sum;
+    }
+
+    /// The last round. Returns the cells, numbers below 2.02 P in high words.
+    #[inline(always)]
+    fn last_round(mut self) -> [W; CELLS] {
+        let (first, addend) = self.first(0);
+        self.products[0] = first;
+        for i in 1..CELLS {
+            self.products[i] = reduce(self.products[i].add_wide(addend));
+        }
+        self.products
     }
 }
 
@@ -337,24 +339,18 @@ fn partial_rounds<W: Words>(cells: &mut [W; CELLS]) {
     let modulus = W::splat(P);
     let (mut even, mut odd) = (*cells, *cells);
     for i in 0..CELLS {
-        odd[i] = cells[i].min(cells[i].add(modulus));
-        even[i] = odd[i].raise();
+        even[i] = cells[i].min(cells[i].add(modulus));
+        odd[i] = even[i].high();
     }
     let mut even = Half::new(even, cells[0]);
     let mut odd = Half::new(odd, cells[0].high());
-    // One half waits while the other computes.
-    even.products(TABLES.partial[0]);
-    odd.products(TABLES.partial[0]);
-    for &constant in &TABLES.partial[1..] {
-        even.reductions();
-        even.products(constant);
-        odd.reductions();
-        odd.products(constant);
+    for &constant in &TABLES.partial {
+        even.round(constant);
+        odd.round(constant);
     }
-    even.reductions();
-    odd.reductions();
+    let (even, odd) = (even.last_round(), odd.last_round());
     for i in 0..CELLS {
-        let word = W::merge(even.cells[i], odd.cells[i]);
+        let word = W::merge(even[i], odd[i]);
         cells[i] = word.min(word.sub(modulus)).add(W::splat(TABLES.second_start[i]));
     }
 }

@@ -18,6 +18,7 @@ pub fn cost() -> CostModel {
         prove: std::array::from_fn(|i| cost(100 * (i as u64 + 1), 10 * (i as u64 + 1))),
         lift: cost(50, 0),
         join: cost(100, 10),
+        kept: MemoryBytes(0),
     }
 }
 

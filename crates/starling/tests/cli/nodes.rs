@@ -29,7 +29,7 @@ fn a_node_with_too_little_memory_is_told_by_the_numbers() {
     let mut node =
         elsewhere.start(&["node", "--client", &ticket, "--memory", "100MiB", "--loopback"]);
     node.wait_for("serving a job");
-    client.wait().fails(4, &["enough memory", "needs 2600 MiB", "has 100 MiB"]);
+    client.wait().fails(4, &["enough memory", "needs 2760 MiB", "has 100 MiB"]);
     // The client takes its leave, and the node, started for it alone, ends too.
     node.wait().succeeds();
 }
