@@ -224,7 +224,7 @@ fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    writeln!(stdin, r#"{{"memory_limit":null}}"#).unwrap();
+    writeln!(stdin, r#"{{"memory_limit":null,"threads":null,"backend":"fast"}}"#).unwrap();
     writeln!(
         stdin,
         r#"{{"id":1,"task":"lift/0","inputs":[{:?}],"output":{:?},"po2_max":14}}"#,
