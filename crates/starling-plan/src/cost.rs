@@ -41,7 +41,7 @@ pub struct CostModel {
 impl CostModel {
     /// What `starling bench tasks` showed on the reference machine (`BENCHMARKS.md`): the peak of memory and
     /// a tenth more, since a warm prover and other guests differ a little; the time on one thread. Nodes
-    /// scale the work by their own speed. Measured up to po2 18; from there each step doubles both, as
+    /// scale the work by their own speed. Measured up to po2 19; from there each step doubles both, as
     /// all steps below do.
     pub const MEASURED: Self = Self {
         prove: [
