@@ -21,7 +21,7 @@ const AD_SPACING: Duration = Duration::from_millis(200);
 
 /// Advertises the job until the task is aborted.
 pub(crate) async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr>) {
-    let mut ads = match net.ads(&bootstrap).await {
+    let ads = match net.ads(&bootstrap).await {
         Ok(ads) => ads,
         Err(error) => {
             tracing::warn!(%error, "the job can't be advertised");

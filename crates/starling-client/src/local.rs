@@ -12,6 +12,7 @@ use std::{
 
 use starling_proto::Ticket;
 use starling_types::MemoryBytes;
+use starling_zkvm::Backend;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
@@ -40,8 +41,8 @@ pub struct LocalNodes {
     pub memory_each: MemoryBytes,
     /// The threads that each proves with.
     pub threads_each: u32,
-    /// How each proves, as `starling node --prover` takes it.
-    pub prover: &'static str,
+    /// How each proves recursion.
+    pub backend: Backend,
     /// What the blobs of each may take on the disk.
     pub disk_budget_bytes: u64,
     /// Whether they stay on the loopback interface, as the client does.
@@ -129,7 +130,7 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
         .arg(dir)
         .args(["--memory", &nodes.memory_each.0.to_string()])
         .args(["--threads", &nodes.threads_each.to_string()])
-        .args(["--prover", nodes.prover])
+        .args(["--prover", nodes.backend.name()])
         .args(["--disk-budget", &nodes.disk_budget_bytes.to_string()]);
     if nodes.loopback {
         command.arg("--loopback");

@@ -28,7 +28,7 @@ use starling_proto::JobAd;
 use starling_types::NodeId;
 use thiserror::Error;
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Notify, Semaphore, mpsc, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -59,7 +59,7 @@ pub struct NetClosed;
 pub struct Ads {
     key: SecretKey,
     sender: watch::Receiver<GossipSender>,
-    neighbours_seen: watch::Receiver<u64>,
+    neighbour_came: Arc<Notify>,
     received: mpsc::Receiver<JobAd>,
     _listener: AbortOnDropHandle<()>,
 }
@@ -72,13 +72,20 @@ impl Ads {
     ) -> Result<Self, NetClosed> {
         let (sender, receiver) = subscribe(&gossip, &bootstrap).await?;
         let (current_sender, watched_sender) = watch::channel(sender);
-        let (neighbours, neighbours_seen) = watch::channel(0);
+        let neighbour_came = Arc::new(Notify::new());
         let (ads, received) = mpsc::channel(AD_QUEUE_COUNT_MAX);
         let me = addr::to_node_id(key.public());
-        let listener = Listener { gossip, bootstrap, me, current_sender, neighbours, ads };
+        let listener = Listener {
+            gossip,
+            bootstrap,
+            me,
+            current_sender,
+            neighbour_came: neighbour_came.clone(),
+            ads,
+        };
         let task = tokio::spawn(listener.run(receiver));
         let _listener = AbortOnDropHandle::new(task);
-        Ok(Self { key, sender: watched_sender, neighbours_seen, received, _listener })
+        Ok(Self { key, sender: watched_sender, neighbour_came, received, _listener })
     }
 
     /// Signs `ad`, which must name this process as the client, and sends it to everybody who listens.
@@ -95,10 +102,8 @@ impl Ads {
 
     /// Waits for a neighbour that is new since the last call: it has not heard what was published before.
     /// Never ends when this process is closed.
-    pub async fn neighbour_came(&mut self) {
-        if self.neighbours_seen.changed().await.is_err() {
-            std::future::pending().await
-        }
+    pub async fn neighbour_came(&self) {
+        self.neighbour_came.notified().await;
     }
 
     /// The next ad of another process, or `None` when this process is closed. Repetitions of an ad come
@@ -128,8 +133,7 @@ struct Listener {
     bootstrap: BTreeSet<EndpointId>,
     me: NodeId,
     current_sender: watch::Sender<GossipSender>,
-    /// How many times a neighbour came.
-    neighbours: watch::Sender<u64>,
+    neighbour_came: Arc<Notify>,
     ads: mpsc::Sender<JobAd>,
 }
 
@@ -151,7 +155,7 @@ impl Listener {
                 Some(Ok(Event::Received(message))) => {
                     self.handle(&message.content, &mut filter, started.elapsed());
                 }
-                Some(Ok(Event::NeighborUp(_))) => self.neighbours.send_modify(|count| *count += 1),
+                Some(Ok(Event::NeighborUp(_))) => self.neighbour_came.notify_one(),
                 Some(Ok(Event::NeighborDown(_))) => {}
                 // The subscription ends after it has lagged: begin a new one.
                 Some(Ok(Event::Lagged)) | Some(Err(_)) | None => {

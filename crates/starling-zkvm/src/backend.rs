@@ -23,6 +23,16 @@ pub enum Backend {
     Stock,
 }
 
+impl Backend {
+    /// Its word on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Stock => "stock",
+        }
+    }
+}
+
 /// What proves the tasks of this process.
 pub(crate) struct Provers {
     stock: Rc<dyn ProverServer>,

@@ -112,7 +112,14 @@ pub struct ClientNetworkArgs {
 pub struct ProverArgs {
     /// What lifts and joins here: Starling's own code, or that of risc0-zkvm, to compare.
     #[arg(long, value_name = "PROVER", default_value = "fast")]
-    pub prover: BackendArg,
+    prover: BackendArg,
+}
+
+impl ProverArgs {
+    /// The prover that was asked for.
+    pub fn backend(&self) -> Backend {
+        self.prover.into()
+    }
 }
 
 /// How this machine is reached, and what it may fill.
@@ -309,16 +316,6 @@ impl From<BackendArg> for Backend {
         match backend {
             BackendArg::Fast => Self::Fast,
             BackendArg::Stock => Self::Stock,
-        }
-    }
-}
-
-impl BackendArg {
-    /// The word itself.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Fast => "fast",
-            Self::Stock => "stock",
         }
     }
 }

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code)]
 
-mod guest;
+#[path = "../../../starling-zkvm/tests/tiny/mod.rs"]
+mod tiny;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -77,7 +78,7 @@ fn prove() -> Segments {
 
 fn prove_session(turns: u32, assumptions: Vec<MaybePruned<Assumption>>) -> Vec<SegmentReceipt> {
     let output = output(assumptions);
-    let program = guest::program(turns, output.digest());
+    let program = tiny::program_with_output(turns, output.digest());
     let mut environment = ExecutorEnv::builder();
     let environment = environment.segment_limit_po2(SEGMENT_PO2).povw(JOB).build().unwrap();
     let keep = |segment| Ok(Box::new(SimpleSegmentRef::new(segment)) as Box<_>);

@@ -44,10 +44,8 @@ pub fn read_receipt(path: &Path) -> Result<Receipt, ReceiptError> {
 }
 
 pub(super) fn decode_receipt(bytes: &[u8]) -> Result<Receipt, String> {
-    let options = bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .with_limit(bytes.len() as u64)
-        .reject_trailing_bytes();
+    let options =
+        bincode::DefaultOptions::new().with_fixint_encoding().with_limit(bytes.len() as u64);
     let mut source = ShallowReader { bytes, stack: stack_position() };
     let receipt: Receipt = panic::catch(|| options.deserialize_from(&mut source))?
         .map_err(|error| error.to_string())?;

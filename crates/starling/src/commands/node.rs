@@ -88,7 +88,7 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
         memory: args.memory.map_or_else(machine::memory_for_proving, MemoryBytes),
         slots: args.slots,
         po2_max: args.po2_max,
-        prover: prover_config(Some(threads), args.prover.prover.into())?,
+        prover: prover_config(Some(threads), args.prover.backend())?,
         zkvm: zkvm(),
     })
 }

@@ -175,7 +175,7 @@ fn local_nodes(
         program: std::env::current_exe().context("can't find this program's own file")?,
         memory_each: MemoryBytes(machine::memory_for_proving().0 / u64::from(count)),
         threads_each: (machine::cores() / count).max(1),
-        prover: network.prover.prover.word(),
+        backend: network.prover.backend(),
         disk_budget_bytes: network.endpoint.disk_budget,
         loopback: !reachable,
     })

@@ -28,7 +28,7 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
             .map(|links| Ok((*links, leaves(args, *links)?)))
             .collect::<Result<Vec<_>, Exit>>()
     })?;
-    let backend = args.prover.prover.into();
+    let backend = args.prover.backend();
     let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves), backend).await?;
     let cores = machine::cores();
     for (links, leaves) in chains {
@@ -41,7 +41,7 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
                 ("links", json!(links)),
                 ("segment_po2", json!(args.segment_po2.get())),
                 ("segments", json!(leaves.len())),
-                ("prover", json!(args.prover.prover.word())),
+                ("prover", json!(backend.name())),
                 ("local_nodes", json!(args.local)),
                 ("cores", json!(cores)),
                 ("bound_seconds", json!(bound_seconds)),
@@ -104,7 +104,7 @@ async fn prove(args: &BenchJobArgs, links: u32) -> Result<f64, Exit> {
         .arg(dir.path().join("receipt"))
         .arg("--data-dir")
         .arg(dir.path().join("data"))
-        .args(["--prover", args.prover.prover.word()])
+        .args(["--prover", args.prover.backend().name()])
         .arg("--json")
         .stderr(Stdio::inherit())
         .kill_on_drop(true);

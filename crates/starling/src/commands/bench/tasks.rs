@@ -18,11 +18,11 @@ pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
         return Err(Exit::usage(anyhow::anyhow!("--po2-min is above --po2-max")));
     }
     let threads = args.threads.unwrap_or_else(machine::cores);
-    let backend = args.prover.prover.into();
+    let backend = args.prover.backend();
     if !common.json {
         line(format_args!(
             "risc0-zkvm {ZKVM_VERSION}, {} prover, {threads} threads, {} cores",
-            args.prover.prover.word(),
+            backend.name(),
             machine::cores()
         ))?;
         line(format_args!("{:8} {:>4} {:>9} {:>9}", "task", "po2", "seconds", "peak MiB"))?;
