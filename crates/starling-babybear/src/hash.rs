@@ -4,15 +4,19 @@
 //! a time as the instruction set has lanes. Digests are words in RISC Zero's order, elements in Montgomery form.
 
 #[cfg(target_arch = "x86_64")]
-use core::arch::x86_64::{__m256i, __m512i};
+use core::arch::x86_64::{__m128i, __m256i, __m512i};
 
 use rayon::prelude::*;
 
-use crate::poseidon2::{DIGEST, RATE, Sponge, plain};
+#[cfg(any(test, all(target_arch = "aarch64", target_feature = "neon")))]
+use crate::poseidon2::plain;
+use crate::poseidon2::{DIGEST, RATE, Sponge, integers};
 #[cfg(target_arch = "x86_64")]
 use crate::poseidon2::{ifma, words};
+use crate::vector::Isa;
 use crate::vector::square::LANES_MAX;
-use crate::vector::{Isa, Kernel, Vector, dispatch};
+#[cfg(any(test, all(target_arch = "aarch64", target_feature = "neon")))]
+use crate::vector::{Kernel, Vector, dispatch};
 
 /// Rows of a tile: a line of memory (16 words) of a column serves all its rows at once, also where a vector is
 /// shorter, and a page's address is translated once for 64. More would push the tile's sponges out of the nearest cache.
@@ -48,24 +52,33 @@ trait Tile {
 
 /// Runs `tile` with the sponges of `isa`.
 fn hash_tile<T: Tile>(isa: Isa, tile: T) {
-    struct Plain<T>(T);
-    impl<T: Tile> Kernel for Plain<T> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run<V: Vector>(self) {
-            self.0.hash::<plain::Sponge<V>>();
-        }
-    }
     assert!(isa.is_available(), "this machine does not execute {}", isa.name());
     match isa {
+        Isa::Scalar => tile.hash::<integers::Sponge>(),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Sse41 => tile.hash::<words::Sponge<__m128i>>(),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => tile.hash::<words::Sponge<__m256i>>(),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => tile.hash::<words::Sponge<__m512i>>(),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Ifma => tile.hash::<ifma::Sponge>(),
-        _ => dispatch(isa, Plain(tile)),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Isa::Neon => dispatch(isa, Plain(tile)),
+    }
+}
+
+/// A tile with the sponges of whatever vector there is.
+#[cfg(any(test, all(target_arch = "aarch64", target_feature = "neon")))]
+struct Plain<T>(T);
+
+#[cfg(any(test, all(target_arch = "aarch64", target_feature = "neon")))]
+impl<T: Tile> Kernel for Plain<T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        self.0.hash::<plain::Sponge<V>>();
     }
 }
 
@@ -198,6 +211,21 @@ mod tests {
             compare_rows(&vec![word; 16 * 48], 16);
         }
         compare_rows(&edge_words(4096 * 48), 4096);
+    }
+
+    #[test]
+    fn sponges_of_any_vector_hash_as_risc_zero_does() {
+        for rows in [5, 64] {
+            let columns = 40;
+            let matrix = edge_words(rows * columns);
+            let expected = expected_rows(&matrix, rows);
+            for isa in Isa::available() {
+                let mut out = vec![[0; DIGEST]; rows];
+                let matrix = &matrix;
+                dispatch(isa, Plain(Rows { out: &mut out, matrix, rows, columns, first: 0 }));
+                assert_eq!(out, expected, "{rows} rows on {}", isa.name());
+            }
+        }
     }
 
     #[test]

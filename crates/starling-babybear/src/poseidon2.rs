@@ -5,13 +5,16 @@
 //! [`DIGEST`] cells are the digest. A short block is filled up with zeros. This module owns the arithmetic
 //! and nothing of how rows and trees are hashed; that is [`crate::hash`].
 //!
-//! Three implementations: [`plain`] computes in the canonical form of [`crate::vector`] and serves every machine;
-//! `words` (AVX2, AVX-512) computes in 32-bit words and reduces late; `ifma` (AVX-512 IFMA) computes in 52-bit integers, which need
-//! no reduction but in the S-box.
+//! Four implementations: `plain` (NEON) computes in the canonical form of [`crate::vector`], with any of its vectors;
+//! [`integers`] computes in 64-bit integers, for machines without vectors; `words` (SSE4.1, AVX2, AVX-512) computes in
+//! 32-bit words and reduces late; `ifma` (AVX-512 IFMA) computes in 52-bit integers, which need no reduction but in the
+//! S-box.
 
 pub(crate) mod constants;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ifma;
+pub(crate) mod integers;
+#[cfg(any(test, all(target_arch = "aarch64", target_feature = "neon")))]
 pub(crate) mod plain;
 #[cfg(target_arch = "x86_64")]
 mod registers;

@@ -1,4 +1,4 @@
-//! Registers of 32-bit words for [`super::words`], with the instructions it is written in: AVX2 and AVX-512 (F, BW).
+//! Registers of 32-bit words for [`super::words`], with the instructions it is written in: SSE4.1, AVX2 and AVX-512 (F, BW).
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
@@ -95,6 +95,77 @@ macro_rules! binary {
             }
         )*
     };
+}
+
+impl Words for __m128i {
+    const COUNT: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load(ptr: *const u32) -> Self {
+        // SAFETY: the caller vouches for the words.
+        unsafe { _mm_loadu_si128(ptr.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, ptr: *mut u32) {
+        // SAFETY: the caller vouches for the words.
+        unsafe { _mm_storeu_si128(ptr.cast(), self) }
+    }
+
+    splats! {
+        splat(u32) => _mm_set1_epi32;
+        splat_wide(u64) => _mm_set1_epi64x;
+        splat_short(u16) => _mm_set1_epi16;
+    }
+
+    #[inline(always)]
+    fn splat_quad(numbers: [u64; 2]) -> Self {
+        let [low, high] = numbers.map(u64::cast_signed);
+        // SAFETY: the machine has the instruction, see `Words`.
+        unsafe { _mm_set_epi64x(high, low) }
+    }
+
+    binary! {
+        add => _mm_add_epi32;
+        sub => _mm_sub_epi32;
+        min => _mm_min_epu32;
+        add_wide => _mm_add_epi64;
+        sub_wide => _mm_sub_epi64;
+        mul => _mm_mul_epu32;
+        mul_signed => _mm_mul_epi32;
+        add_short => _mm_add_epi16;
+        mul_high_short => _mm_mulhi_epu16;
+        mul_low_short => _mm_mullo_epi16;
+    }
+
+    unary! {
+        quadruple => _mm_slli_epi32::<2>;
+        quadruple_short => _mm_slli_epi16::<2>;
+        high => _mm_shuffle_epi32::<HIGH_TWICE>;
+        raise => _mm_slli_epi64::<32>;
+        swap => _mm_shuffle_epi32::<SWAP>;
+    }
+
+    #[inline(always)]
+    fn merge(even: Self, odd: Self) -> Self {
+        // SAFETY: the machine has the instruction, see `Words`.
+        unsafe { _mm_blend_epi16::<0b1100_1100>(even.high(), odd) }
+    }
+
+    #[inline(always)]
+    fn tops(self, other: Self) -> Self {
+        // SAFETY: the machine has the instructions, see `Words`.
+        unsafe {
+            const SHIFT: i32 = TOP_SHIFT.cast_signed();
+            _mm_packs_epi32(_mm_srai_epi32::<SHIFT>(self), _mm_srai_epi32::<SHIFT>(other))
+        }
+    }
+
+    #[inline(always)]
+    fn spread(self, high: Self) -> (Self, Self) {
+        // SAFETY: the machine has the instructions, see `Words`.
+        unsafe { (_mm_unpacklo_epi16(self, high), _mm_unpackhi_epi16(self, high)) }
+    }
 }
 
 impl Words for __m256i {

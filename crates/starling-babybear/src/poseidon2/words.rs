@@ -1,4 +1,4 @@
-//! The permutation in signed 32-bit words that are reduced late, for AVX2 and for AVX-512 without IFMA.
+//! The permutation in signed 32-bit words that are reduced late, for SSE4.1, AVX2 and AVX-512 without IFMA.
 //!
 //! `vpmuldq` and `vpmuludq` multiply the low words of 64-bit lanes, so that an S-box works on even and odd words
 //! apart, from its first product to its last.
@@ -19,7 +19,7 @@
     reason = "several arrays go side by side in what must be unrolled"
 )]
 
-use core::arch::x86_64::{__m256i, __m512i};
+use core::arch::x86_64::{__m128i, __m256i, __m512i};
 
 use super::constants::{
     HALF_FULL, MODULUS, PARTIAL, SECOND_HALF, diagonal, mul, power_of_two, round_constant,
@@ -431,5 +431,6 @@ macro_rules! sponge {
     };
 }
 
+sponge!(__m128i, "sse4.1");
 sponge!(__m256i, "avx2");
 sponge!(__m512i, "avx512f,avx512bw,avx512vl");

@@ -62,6 +62,7 @@ pub(super) struct Wide {
 
 impl Vector for Avx2 {
     const LANES: usize = 8;
+    const REGISTERS: usize = 16;
     type Wide = Wide;
 
     #[inline(always)]

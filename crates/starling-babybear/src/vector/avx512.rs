@@ -77,6 +77,7 @@ pub(super) struct Wide {
 
 impl Vector for Avx512 {
     const LANES: usize = 16;
+    const REGISTERS: usize = 32;
     type Wide = Wide;
 
     #[inline(always)]

@@ -17,6 +17,8 @@ mod avx512;
 mod neon;
 mod scalar;
 pub(crate) mod square;
+#[cfg(target_arch = "x86_64")]
+mod sse41;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +38,9 @@ const _: () = assert!(P.wrapping_mul(MU) == 1);
 pub trait Vector: Copy + Send + Sync + Sealed + 'static {
     /// Elements in one vector: 16, 8, 4 or 1.
     const LANES: usize;
+
+    /// Registers that the machine has for vectors: 16 or 32.
+    const REGISTERS: usize;
 
     /// A sum of unreduced 64-bit products, one a lane. See [`Vector::wide_mul`].
     type Wide: Copy;
@@ -181,6 +186,9 @@ pub trait Kernel {
 pub enum Isa {
     /// One lane, on any machine.
     Scalar,
+    /// 4 lanes.
+    #[cfg(target_arch = "x86_64")]
+    Sse41,
     /// 8 lanes.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -199,6 +207,8 @@ impl Isa {
     /// All that this build has, the widest last.
     const ALL: &'static [Self] = &[
         Self::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Self::Sse41,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
         #[cfg(target_arch = "x86_64")]
@@ -226,11 +236,13 @@ impl Isa {
         Self::ALL.iter().copied().filter(|isa| isa.is_available())
     }
 
-    /// `scalar`, `avx2`, `avx512`, `avx512ifma` or `neon`.
+    /// `scalar`, `sse41`, `avx2`, `avx512`, `avx512ifma` or `neon`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse41 => "sse41",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
@@ -248,6 +260,8 @@ impl Isa {
         match self {
             Self::Scalar => 1,
             #[cfg(target_arch = "x86_64")]
+            Self::Sse41 => 4,
+            #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 | Self::Avx512Ifma => 16,
@@ -260,6 +274,8 @@ impl Isa {
     pub(crate) fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse41 => is_x86_feature_detected!("sse4.1"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2"),
             #[cfg(target_arch = "x86_64")]
@@ -288,6 +304,9 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     assert!(isa.is_available(), "this machine does not execute {}", isa.name());
     match isa {
         Isa::Scalar => kernel.run::<scalar::Scalar>(),
+        // SAFETY: the machine has the features, as asserted above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Sse41 => unsafe { sse41::enter(kernel) },
         // SAFETY: the machine has the features, as asserted above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { avx2::enter(kernel) },

@@ -54,6 +54,7 @@ fn fold(wide: uint64x2_t) -> uint64x2_t {
 
 impl Vector for Neon {
     const LANES: usize = 4;
+    const REGISTERS: usize = 32;
     type Wide = Wide;
 
     #[inline(always)]

@@ -24,6 +24,7 @@ fn reduce(wide: u64, quotient: u32) -> u32 {
 
 impl Vector for Scalar {
     const LANES: usize = 1;
+    const REGISTERS: usize = 16;
     type Wide = u64;
 
     #[inline(always)]

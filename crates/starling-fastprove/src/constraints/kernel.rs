@@ -27,11 +27,8 @@ pub struct Blocks<'a> {
 /// Vectors of a column that go through a formula together: reading the formula costs as much for one as for all.
 const TOGETHER: usize = 4;
 
-/// The same where there are but 16 registers to hold them.
-const TOGETHER_AVX2: usize = 2;
-
-/// The lanes of AVX2, which no other instruction set here has.
-const LANES_AVX2: usize = 8;
+/// The same where 16 registers hold them. A sum of products takes two.
+const TOGETHER_IN_16: usize = 2;
 
 const _: () =
     assert!(BLOCK.is_multiple_of(TOGETHER * LANES_MAX), "blocks are whole numbers of vectors");
@@ -106,8 +103,9 @@ impl Columns {
             unsafe {
                 match step {
                     Step::Product { target, factors } => self.product::<V>(*target, *factors),
-                    Step::Dot(dot) if V::LANES == LANES_AVX2 => {
-                        self.dot::<V, TOGETHER_AVX2>(dot, plan.lists(dot));
+                    // The sum of a single lane takes one.
+                    Step::Dot(dot) if V::REGISTERS == 16 && V::LANES > 1 => {
+                        self.dot::<V, TOGETHER_IN_16>(dot, plan.lists(dot));
                     }
                     Step::Dot(dot) => self.dot::<V, TOGETHER>(dot, plan.lists(dot)),
                     Step::Mix(mix) => self.mix::<V>(mix, plan.terms(mix), weights),

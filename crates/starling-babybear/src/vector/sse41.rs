@@ -1,0 +1,206 @@
+//! 4 lanes in a 128-bit register, worked as the AVX2 backend does: the floor of nearly every x86-64 machine.
+
+use core::arch::x86_64::*;
+
+use super::{Kernel, MU, P, Sealed, Vector};
+
+/// 4 elements.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Sse41(__m128i);
+
+impl Sealed for Sse41 {}
+
+/// Runs `kernel` where the compiler may use SSE4.1.
+#[target_feature(enable = "sse4.1")]
+pub(super) fn enter<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Sse41>()
+}
+
+/// Selects the odd words in [`_mm_blend_epi16`], which counts in halves of words.
+const ODD: i32 = 0b1100_1100;
+
+/// The odd words of a register, in the even places. What is in the odd ones is unspecified.
+#[inline(always)]
+fn odd(words: __m128i) -> __m128i {
+    // SAFETY: values of this module's types exist only where the features do.
+    unsafe { _mm_shuffle_epi32::<0b11_11_01_01>(words) }
+}
+
+/// The high halves of the even and of the odd lanes' 64-bit numbers.
+#[inline(always)]
+fn high(even: __m128i, odds: __m128i) -> __m128i {
+    // SAFETY: as in `odd`.
+    unsafe { _mm_blend_epi16::<ODD>(odd(even), odds) }
+}
+
+/// Words in `-P..P` to words in `0..P`.
+#[inline(always)]
+fn canonical(words: __m128i) -> __m128i {
+    // SAFETY: as in `odd`.
+    unsafe { _mm_min_epu32(words, _mm_add_epi32(words, _mm_set1_epi32(P as i32))) }
+}
+
+/// The difference between the high halves of two sets of numbers whose low halves are equal.
+#[inline(always)]
+fn reduce(wide: Wide, quotients: Wide) -> __m128i {
+    // SAFETY: as in `odd`.
+    unsafe {
+        let modulus = _mm_set1_epi32(P as i32);
+        let even = _mm_mul_epu32(quotients.even, modulus);
+        let odd = _mm_mul_epu32(quotients.odd, modulus);
+        // Low halves cancel: subtracting before the merge saves one.
+        let even = _mm_sub_epi32(wide.even, even);
+        let odd = _mm_sub_epi32(wide.odd, odd);
+        canonical(high(even, odd))
+    }
+}
+
+/// 64-bit numbers of the even and of the odd lanes.
+#[derive(Clone, Copy)]
+pub(super) struct Wide {
+    even: __m128i,
+    odd: __m128i,
+}
+
+impl Vector for Sse41 {
+    const LANES: usize = 4;
+    const REGISTERS: usize = 16;
+    type Wide = Wide;
+
+    #[inline(always)]
+    unsafe fn load(ptr: *const u32) -> Self {
+        // SAFETY: the caller vouches for 4 readable words; the features as in `odd`.
+        Self(unsafe { _mm_loadu_si128(ptr.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, ptr: *mut u32) {
+        // SAFETY: the caller vouches for 4 writable words; the features as in `odd`.
+        unsafe { _mm_storeu_si128(ptr.cast(), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn stream(self, ptr: *mut u32) {
+        // SAFETY: the caller vouches for 4 writable, aligned words; the features as in `odd`.
+        unsafe { _mm_stream_si128(ptr.cast(), self.0) }
+    }
+
+    #[inline(always)]
+    fn fence() {
+        // SAFETY: part of the baseline of the target.
+        unsafe { _mm_sfence() }
+    }
+
+    #[inline(always)]
+    fn splat(word: u32) -> Self {
+        // SAFETY: as in `odd`.
+        Self(unsafe { _mm_set1_epi32(word as i32) })
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: as in `odd`.
+        Self(unsafe {
+            let sum = _mm_add_epi32(self.0, other.0);
+            _mm_min_epu32(sum, _mm_sub_epi32(sum, _mm_set1_epi32(P as i32)))
+        })
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: as in `odd`.
+        Self(canonical(unsafe { _mm_sub_epi32(self.0, other.0) }))
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self::wide_reduce(self.wide_mul(other))
+    }
+
+    #[inline(always)]
+    fn mul_with(self, factor: Self, quotient: Self) -> Self {
+        Self(reduce(self.wide_mul(factor), self.wide_mul(quotient)))
+    }
+
+    #[inline(always)]
+    fn wide_mul(self, other: Self) -> Wide {
+        // SAFETY: as in `odd`.
+        unsafe {
+            Wide {
+                even: _mm_mul_epu32(self.0, other.0),
+                odd: _mm_mul_epu32(odd(self.0), odd(other.0)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide_mul_add(self, other: Self, wide: Wide) -> Wide {
+        Self::wide_add(wide, self.wide_mul(other))
+    }
+
+    #[inline(always)]
+    fn wide_add(left: Wide, right: Wide) -> Wide {
+        // SAFETY: as in `odd`.
+        unsafe {
+            Wide {
+                even: _mm_add_epi64(left.even, right.even),
+                odd: _mm_add_epi64(left.odd, right.odd),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide_fold(wide: Wide) -> Wide {
+        // Word by word: the low words lose nothing, the high ones P if they hold as much.
+        // SAFETY: as in `odd`.
+        unsafe {
+            let excess = _mm_set1_epi64x((P as i64) << 32);
+            Wide {
+                even: _mm_min_epu32(wide.even, _mm_sub_epi32(wide.even, excess)),
+                odd: _mm_min_epu32(wide.odd, _mm_sub_epi32(wide.odd, excess)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wide_reduce(wide: Wide) -> Self {
+        // SAFETY: as in `odd`.
+        let quotients = unsafe {
+            let mu = _mm_set1_epi32(MU as i32);
+            Wide { even: _mm_mul_epu32(wide.even, mu), odd: _mm_mul_epu32(wide.odd, mu) }
+        };
+        Self(reduce(wide, quotients))
+    }
+
+    #[inline(always)]
+    fn interleave<const BLOCK: usize>(self, other: Self) -> (Self, Self) {
+        let (a, b) = (self.0, other.0);
+        // SAFETY: as in `odd`.
+        let (even, odd) = unsafe {
+            match BLOCK {
+                1 => (
+                    _mm_blend_epi16::<ODD>(a, _mm_shuffle_epi32::<0b10_10_00_00>(b)),
+                    _mm_blend_epi16::<ODD>(_mm_shuffle_epi32::<0b11_11_01_01>(a), b),
+                ),
+                2 => (_mm_unpacklo_epi64(a, b), _mm_unpackhi_epi64(a, b)),
+                // Kernels name wider blocks too, where they then leave them out.
+                _ => (a, b),
+            }
+        };
+        (Self(even), Self(odd))
+    }
+
+    #[inline(always)]
+    fn spread(self) -> [Self; 4] {
+        // SAFETY: as in `odd`.
+        unsafe {
+            [
+                Self(_mm_shuffle_epi32::<0b00_00_00_00>(self.0)),
+                Self(_mm_shuffle_epi32::<0b01_01_01_01>(self.0)),
+                Self(_mm_shuffle_epi32::<0b10_10_10_10>(self.0)),
+                Self(_mm_shuffle_epi32::<0b11_11_11_11>(self.0)),
+            ]
+        }
+    }
+}
