@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds every guest from source, byte for byte as committed, and packs it with RISC Zero's kernel.
+# Builds every guest from source, byte for byte as committed, packs it with RISC Zero's kernel, and makes
+# the inputs (some of them name an image id).
 #
-#   guests/build.sh            writes bin/*.bin and image-ids.json
+#   guests/build.sh            writes bin/, image-ids.json and inputs/
 #   guests/build.sh --check    compares with what is committed, writes nothing there
 #
 # Exit codes: 0 done or the same, 1 failed or different, 2 usage, 77 skipped (no such compiler here).
@@ -14,7 +15,7 @@
 #   CARGO_BUILD_JOBS   how many jobs at once (Cargo's own)
 set -euo pipefail
 
-readonly GUESTS=(ecdsa evm-transfer fail sha-chain)
+readonly GUESTS=(bigint compose ecdsa echo evm-transfer fail keccak sha-chain sha-ecall)
 readonly TARGET=riscv32im-risc0-zkvm-elf
 
 # The compiler of the committed binaries, its library sources and its linker, as Debian installs them.
@@ -66,10 +67,11 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 staging=$(mktemp -d)
 trap 'rm -rf "$staging"' EXIT
 
-# The tool that packs runs here: it gets the ordinary compiler, and none of the flags below.
+# The tools run here: they get the ordinary compiler, and none of the flags below.
 env -u RUSTC -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET \
-    cargo build --quiet --release --locked --manifest-path tools/Cargo.toml --bin guest-pack \
+    cargo build --quiet --release --locked --manifest-path tools/Cargo.toml --bins \
     --target-dir "$target_dir/tools"
+readonly TOOLS=$target_dir/tools/release
 
 # The registry's folders are named in the flags, so the sources must be there first.
 cargo fetch --quiet --locked
@@ -109,8 +111,8 @@ separator=
     for guest in "${GUESTS[@]}"; do
         build_guest "$guest" || fail "$guest did not build"
         program=$staging/$guest.bin
-        image_id=$("$target_dir/tools/release/guest-pack" \
-            "$target_dir/$TARGET/release/$guest" "$program") || fail "$guest could not be packed"
+        image_id=$("$TOOLS/guest-pack" "$target_dir/$TARGET/release/$guest" "$program") ||
+            fail "$guest could not be packed"
         sha256=$(sha256sum <"$program")
         printf '%s  "%s": {\n' "$separator" "$guest"
         printf '    "image_id": "%s",\n' "$image_id"
@@ -123,11 +125,14 @@ separator=
     done
     printf '\n}\n'
 } >"$staging/image-ids.json"
+mkdir "$staging/inputs"
+"$TOOLS/guest-input" shipped --image-ids "$staging/image-ids.json" "$staging/inputs"
 
 if ! $check; then
-    mkdir -p bin
+    mkdir -p bin inputs
     mv "$staging"/*.bin bin/
     mv "$staging/image-ids.json" .
+    mv "$staging"/inputs/*.bin inputs/
     exit
 fi
 
@@ -136,6 +141,7 @@ for guest in "${GUESTS[@]}"; do
     cmp -s "$staging/$guest.bin" "bin/$guest.bin" || different+=("bin/$guest.bin")
 done
 cmp -s "$staging/image-ids.json" image-ids.json || different+=(image-ids.json)
+diff -rq "$staging/inputs" inputs >/dev/null || different+=(inputs/)
 if ((${#different[@]})); then
     fail "built from source, these differ from what is committed: ${different[*]}" \
         "(build.sh without --check rewrites them)"

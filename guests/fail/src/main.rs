@@ -19,6 +19,12 @@ const JOURNAL: &[u8] = b"ok";
 /// The exit code of way 2 unless the input names another.
 const EXIT_CODE: u8 = 1;
 
+/// What way 7 commits when a host runs it on after the pause.
+const JOURNAL_AFTER_PAUSE: &[u8] = b"resumed";
+
+/// The exit code of way 7 unless the input names another.
+const PAUSE_EXIT_CODE: u8 = 0;
+
 /// The journal of way 5 unless the input names another size: just over the 100 MiB that RISC Zero's
 /// executor accepts.
 const JOURNAL_SIZE_KIB: u32 = 101 * 1024;
@@ -32,6 +38,11 @@ const JOURNAL_SIZE_KIB: u32 = 101 * 1024;
 /// | 4 | | reads beyond the end of its input |
 /// | 5 | a size in KiB (`u32`, little-endian) or nothing (over the executor's limit) | commits so many zeros |
 /// | 6 | | writes bytes that are not UTF-8 to standard output, commits `ok` |
+/// | 7 | an exit code (one byte) or nothing (0) | commits `ok`, pauses; resumed, commits `resumed` |
+///
+/// A pause ends the session: its claim has the exit code `Paused`, the journal so far, and a post-state
+/// that is not zero. A host that runs the same executor again gets a second session, which starts at
+/// that state with an empty journal of its own.
 fn main() {
     let mut bytes = Vec::new();
     env::stdin().read_to_end(&mut bytes).expect("the host serves standard input");
@@ -76,6 +87,14 @@ fn main() {
             env::stdout().write_all(b"not UTF-8: \xff\xfe\x80\n").expect("the host takes output");
             env::commit_slice(JOURNAL);
         }
-        other => panic!("unknown way to fail: {other}, expected 0 to 6"),
+        7 => {
+            let exit_code =
+                if input.is_empty() { PAUSE_EXIT_CODE } else { input.array::<1>("exit code")[0] };
+            input.finish();
+            env::commit_slice(JOURNAL);
+            env::pause(exit_code);
+            env::commit_slice(JOURNAL_AFTER_PAUSE);
+        }
+        other => panic!("unknown way to fail: {other}, expected 0 to 7"),
     }
 }

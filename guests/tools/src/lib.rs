@@ -4,9 +4,13 @@
 //! compared with one in the repository. Accounts, keys and messages are made up: they are hashes of
 //! a label and an index.
 
+pub mod bigint;
+pub mod chain;
+pub mod compose;
 pub mod ecdsa;
+pub mod echo;
 pub mod evm;
-pub mod sha_chain;
+pub mod shipped;
 
 use sha3::{Digest, Keccak256};
 

@@ -1,4 +1,4 @@
-//! Inputs of the `sha-chain` guest.
+//! Inputs of the guests that hash in a chain: `sha-chain`, `sha-ecall` and `keccak`.
 
 /// The input for a chain of `n` hashes, from `seed` or, without one, from zeros.
 pub fn input(n: u32, seed: Option<[u8; 32]>) -> Vec<u8> {
