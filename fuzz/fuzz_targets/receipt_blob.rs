@@ -1,4 +1,5 @@
-//! Receipts of segments, lifted or not: what a node sends to a client, and a client to the node that joins.
+//! Receipts of segments and of assumptions: what a node sends to a client, and a client to the node that goes
+//! on with them.
 
 #![no_main]
 
@@ -9,8 +10,9 @@ use starling_fuzz::{check_error, zkvm::fold};
 use starling_zkvm::{
     BlobKind, CodecError,
     codec::{
-        decode_segment_receipt, decode_succinct_receipt, encode_segment_receipt,
-        encode_succinct_receipt,
+        decode_assumption_receipt, decode_segment_receipt, decode_succinct_receipt,
+        decode_work_receipt, encode_assumption_receipt, encode_segment_receipt,
+        encode_succinct_receipt, encode_work_receipt,
     },
 };
 
@@ -20,6 +22,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     for blob in [bytes, &fold(BlobKind::SuccinctReceipt, bytes)] {
         check_receipt(blob, decode_succinct_receipt, encode_succinct_receipt);
+    }
+    for blob in [bytes, &fold(BlobKind::WorkReceipt, bytes)] {
+        check_receipt(blob, decode_work_receipt, encode_work_receipt);
+    }
+    for blob in [bytes, &fold(BlobKind::AssumptionReceipt, bytes)] {
+        check_receipt(blob, decode_assumption_receipt, encode_assumption_receipt);
     }
 });
 

@@ -1,12 +1,13 @@
 //! Bytes that get past the outer shell of what they pose as, so that a fuzzer reaches what lies within.
 
-use risc0_binfmt::Digestible as _;
+use risc0_binfmt::{Digestible as _, PovwJobId, PovwLogId};
 use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::{
     Digest, ExitCode, MaybePruned, SegmentReceipt, SegmentReceiptVerifierParameters,
-    SuccinctReceipt, SuccinctReceiptVerifierParameters,
+    SuccinctReceipt, SuccinctReceiptVerifierParameters, Unknown, WorkClaim,
 };
-use starling_zkvm::{BlobKind, ReceiptClaim, SegmentClaim};
+use starling_types::WorkLogId;
+use starling_zkvm::{AssumptionId, BlobKind, ReceiptClaim, SegmentClaim, Work, WorkReceipt};
 
 /// The segment that [`segment_receipt`] is of.
 pub const SEGMENT_INDEX: u32 = 4;
@@ -26,6 +27,9 @@ pub fn fold(kind: BlobKind, content: &[u8]) -> Vec<u8> {
         BlobKind::Segment => 1,
         BlobKind::SegmentReceipt => 2,
         BlobKind::SuccinctReceipt => 3,
+        BlobKind::KeccakRequest => 4,
+        BlobKind::WorkReceipt => 5,
+        BlobKind::AssumptionReceipt => 6,
     };
     let frame = zstd::bulk::compress(content, ZSTD_LEVEL).expect("memory compresses");
     let blob = [HEADER, &[kind_byte], &frame].concat();
@@ -33,7 +37,7 @@ pub fn fold(kind: BlobKind, content: &[u8]) -> Vec<u8> {
     blob
 }
 
-/// The claim that [`segment_receipt`] and [`succinct_receipt`] make.
+/// The claim that [`segment_receipt`], [`succinct_receipt`] and [`work_receipt`] make.
 pub fn claim() -> SegmentClaim {
     SegmentClaim {
         pre: Digest::from([1; 8]),
@@ -42,6 +46,16 @@ pub fn claim() -> SegmentClaim {
         input: Digest::ZERO,
         output: Digest::ZERO,
     }
+}
+
+/// What [`work_receipt`] counts.
+pub fn work() -> Work {
+    Work { log_id: WorkLogId([9; 20]), job: 7, first: 4, last: 5, value: 1 << 19 }
+}
+
+/// What [`assumption_receipt`] is about.
+pub fn assumption() -> AssumptionId {
+    AssumptionId::of_receipt(Digest::from([3; 8]))
 }
 
 /// A receipt that says everything right and lacks only the proof.
@@ -53,8 +67,35 @@ pub fn segment_receipt(seal: Vec<u32>) -> SegmentReceipt {
 
 /// A receipt that says everything right and lacks only the proof.
 pub fn succinct_receipt(seal: Vec<u32>) -> SuccinctReceipt<ReceiptClaim> {
-    let parameters = SuccinctReceiptVerifierParameters::default().digest::<Sha256>();
     let claim = MaybePruned::Value(claim().to_receipt_claim());
+    receipt_of(seal, &claim, SuccinctReceiptVerifierParameters::default())
+}
+
+/// A receipt that says everything right and lacks only the proof.
+pub fn work_receipt(seal: Vec<u32>) -> WorkReceipt {
+    let Work { log_id, job, first, last, value } = work();
+    let job = PovwJobId { log: PovwLogId::from_be_bytes(log_id.0), job };
+    let (nonce_min, nonce_max) = (job.nonce(first), job.nonce(last));
+    let claim = MaybePruned::Value(WorkClaim {
+        claim: MaybePruned::Value(claim().to_receipt_claim()),
+        work: MaybePruned::Value(risc0_zkvm::Work { nonce_min, nonce_max, value }),
+    });
+    receipt_of(seal, &claim, SuccinctReceiptVerifierParameters::default())
+}
+
+/// A receipt that says everything right and lacks only the proof.
+pub fn assumption_receipt(seal: Vec<u32>) -> SuccinctReceipt<Unknown> {
+    let AssumptionId { claim, control_root } = assumption();
+    let parameters = SuccinctReceiptVerifierParameters { control_root, ..Default::default() };
+    receipt_of(seal, &MaybePruned::<Unknown>::Pruned(claim), parameters)
+}
+
+fn receipt_of<R: serde::de::DeserializeOwned>(
+    seal: Vec<u32>,
+    claim: &impl serde::Serialize,
+    parameters: SuccinctReceiptVerifierParameters,
+) -> R {
+    let parameters = parameters.digest::<Sha256>();
     let inclusion_proof = (0_u32, Vec::<Digest>::new());
     reread(&(seal, Digest::ZERO, claim, "poseidon2", parameters, inclusion_proof))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use starling_net::Net;
 use starling_plan::CostModel;
 use starling_proto::{JobAd, PeerAddr};
-use starling_types::TaskKind;
+use starling_types::{Po2, TaskKind};
 use starling_zkvm::zkvm;
 
 use crate::{JobState, journal::unix_ms, runner::plan_shape};
@@ -28,9 +28,10 @@ pub(crate) async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr
             return;
         }
     };
-    let leaf_kind = plan_shape(state.request.receipt_kind).leaf_kind();
+    let leaf_kind = plan_shape(&state.request).leaf_kind();
     // A node that can only join is of use to a job with large segments.
-    let leaf = CostModel::MEASURED.memory(leaf_kind, Some(state.request.segment_po2));
+    let po2 = state.request.segment_po2();
+    let leaf = CostModel::MEASURED.memory(leaf_kind, po2);
     let memory = match leaf_kind {
         TaskKind::Prove => leaf,
         _ => leaf.min(CostModel::MEASURED.memory(TaskKind::Join, None)),
@@ -47,7 +48,7 @@ pub(crate) async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr
             client: net.addr(),
             zkvm: zkvm(),
             kinds: TaskKind::ALL.into_iter().collect(),
-            po2_max: state.request.segment_po2,
+            po2_max: po2.unwrap_or(Po2::SMALLEST),
             memory,
             issued_at_unix_ms: unix_ms(),
             ttl_ms: AD_TTL_MS,

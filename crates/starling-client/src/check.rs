@@ -8,7 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use starling_net::{FetchError, Net, Source};
 use starling_store::{BlobStore, StoreError};
 use starling_types::{BlobRef, NodeId, TaskId};
-use starling_zkvm::{SegmentClaim, verify_task};
+use starling_zkvm::{Expected, verify_task};
 use tokio::{sync::Semaphore, time::timeout};
 
 /// The largest receipt blob that is fetched. A succinct receipt has about 225 KB; a segment receipt of
@@ -55,7 +55,7 @@ impl Checker {
         source: Option<Source>,
         task: TaskId,
         blob: BlobRef,
-        expected: SegmentClaim,
+        expected: Expected,
     ) -> impl Future<Output = Verdict> + Send + 'static {
         let Self { net, blobs, permits } = self.clone();
         async move {
@@ -92,7 +92,7 @@ fn unfetched(error: FetchError, node: NodeId) -> Verdict {
     }
 }
 
-fn judge(blobs: &BlobStore, task: TaskId, blob: BlobRef, expected: &SegmentClaim) -> Verdict {
+fn judge(blobs: &BlobStore, task: TaskId, blob: BlobRef, expected: &Expected) -> Verdict {
     let bytes = match blobs.get(blob.reference, RESULT_SIZE_BYTES_MAX) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Verdict::Unfetchable { reason: "it vanished from the store".into() },

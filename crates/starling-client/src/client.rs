@@ -1,6 +1,7 @@
 //! The front door: the jobs of a data directory. How one of them runs is in [`run`](crate::run).
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read},
     path::Path,
     sync::Arc,
@@ -8,11 +9,15 @@ use std::{
 
 use rand::Rng as _;
 use starling_store::{BlobStore, DataDir, DiskBudget, EventLog, LogReader};
-use starling_types::{BlobRef, JobId, Po2, ReceiptKind};
-use starling_zkvm::{Guest, zkvm};
+use starling_types::{BlobRef, JobId, Po2, ReceiptKind, WorkLogId};
+use starling_zkvm::{
+    Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
+    receipt::{given_assumption, receipt_info, write_receipt},
+    zkvm,
+};
 
 use crate::{
-    JobError, JobEvent, JobPhase, JobRequest, JobState, StateError,
+    Given, GuestRun, JobError, JobEvent, JobPhase, JobRequest, JobState, Source, StateError,
     journal::{JobJournal, unix_ms},
 };
 
@@ -24,16 +29,46 @@ pub struct Client {
 }
 
 /// What to ask for, besides guest and input.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct JobOptions {
+    /// The guest's arguments.
+    pub args: Vec<String>,
+    /// The environment variables that the guest may ask for.
+    pub env: BTreeMap<String, String>,
+    /// Receipts of what the guest may assume: see [`Client::give`].
+    pub assumptions: Vec<Given>,
     /// Segments have at most 2^po2 cycles.
     pub segment_po2: Po2,
+    /// Keccak proofs have 2^po2 cycles.
+    pub keccak_po2: Po2,
     /// What to deliver.
     pub receipt_kind: ReceiptKind,
     /// User cycles after which the guest is given up.
     pub cycle_limit: Option<u64>,
+    /// Whether an execution that ended with another exit code than zero is proved too.
+    pub prove_guest_errors: bool,
+    /// The work log that the job's work is counted for.
+    pub work_log: Option<WorkLogId>,
     /// Whether an earlier run of the same job is forgotten.
     pub fresh: bool,
+}
+
+impl JobOptions {
+    /// A job for a receipt of this kind, with segments of this size and nothing else said.
+    pub fn new(receipt_kind: ReceiptKind, segment_po2: Po2) -> Self {
+        Self {
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            assumptions: Vec::new(),
+            segment_po2,
+            keccak_po2: KECCAK_PO2_DEFAULT.try_into().expect("a po2 of the circuit"),
+            receipt_kind,
+            cycle_limit: None,
+            prove_guest_errors: false,
+            work_log: None,
+            fresh: false,
+        }
+    }
 }
 
 impl Client {
@@ -69,15 +104,61 @@ impl Client {
         };
         let request = JobRequest {
             zkvm: zkvm(),
-            guest: guest_blob,
-            input: input_blob,
-            segment_po2: options.segment_po2,
+            source: Source::Guest(GuestRun {
+                guest: guest_blob,
+                input: input_blob,
+                args: options.args,
+                env: options.env,
+                assumptions: options.assumptions,
+                segment_po2: options.segment_po2,
+                keccak_po2: options.keccak_po2,
+                cycle_limit: options.cycle_limit,
+                prove_guest_errors: options.prove_guest_errors,
+                work_log: options.work_log,
+            }),
             receipt_kind: options.receipt_kind,
-            cycle_limit: options.cycle_limit,
         };
+        self.create_job(request, guest.image_id(), options.fresh)
+    }
+
+    /// The job that makes a composite receipt succinct, or more: the one that is there already, or a new one.
+    /// The receipts of its assumptions are succinct.
+    pub(crate) fn create_compression(
+        &self,
+        receipt: &Receipt,
+        kind: ReceiptKind,
+    ) -> Result<JobId, JobError> {
+        let path = self.dir.path().join("composite.receipt");
+        write_receipt(&path, receipt)?;
+        let stored = self.blobs.put_file(&path);
+        let _ = std::fs::remove_file(&path);
+        let request = JobRequest {
+            zkvm: zkvm(),
+            source: Source::Receipt { receipt: stored? },
+            receipt_kind: kind,
+        };
+        let image_id = receipt_info(receipt)?.image_id.unwrap_or(Digest::ZERO);
+        self.create_job(request, image_id, false)
+    }
+
+    /// Takes in the receipt of something that guests may assume, for [`JobOptions::assumptions`].
+    ///
+    /// # Errors
+    /// When it proves nothing, or is not succinct: [`Client::compress`] makes it so.
+    pub fn give(&self, receipt: &Receipt) -> Result<Given, JobError> {
+        let given = given_assumption(receipt)?;
+        Ok(Given { id: given.id, blob: self.blobs.put(&given.bytes)? })
+    }
+
+    pub(crate) fn create_job(
+        &self,
+        request: JobRequest,
+        image_id: Digest,
+        fresh: bool,
+    ) -> Result<JobId, JobError> {
         let id = request.job_id();
         let events = self.log.read(id)?;
-        if !events.is_empty() && !options.fresh {
+        if !events.is_empty() && !fresh {
             let state = JobState::load(&events, id)?;
             if state.phase != JobPhase::Cancelled {
                 return Ok(id);
@@ -88,7 +169,7 @@ impl Client {
         rand::rng().fill_bytes(&mut seed);
         let created = JobEvent::Created {
             request,
-            image_id: hex::encode(guest.image_id().as_bytes()),
+            image_id: hex::encode(image_id.as_bytes()),
             seed: hex::encode(seed),
         };
         self.log.append(id, created.kind(), &created, unix_ms())?;

@@ -5,23 +5,25 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use starling_plan::Outcome;
 use starling_store::{BlobStore, ReferenceHasher, StoreError};
-use starling_types::{BlobRef, JobId, ReceiptKind, SegmentRange};
+use starling_types::{BlobRef, JobId, ReceiptKind};
 use starling_zkvm::{
-    Digest, Execution, ExitCode, Receipt, codec,
+    Digest, Execution, Receipt, SuccinctReceipt, Unknown, codec,
     groth16::compress_groth16,
     receipt::{
-        assemble_composite, assemble_succinct, read_receipt, receipt_info, verify_outcome,
-        write_receipt,
+        ReceiptError, assemble_composite, assemble_succinct, assemble_work, read_receipt,
+        receipt_info, verify_outcome, write_receipt,
     },
 };
 
-use crate::{JobError, JobState, check::RESULT_SIZE_BYTES_MAX};
+use crate::{AssumedFrom, JobError, JobState, check::RESULT_SIZE_BYTES_MAX};
 
 /// What a finished job delivers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Delivery {
     /// The guest's image id, in hex.
     pub image_id: String,
+    /// How the guest ended.
+    pub exit_code: String,
     /// The journal, in hex.
     pub journal: String,
     /// The digest of the receipt's claim, in hex.
@@ -30,8 +32,15 @@ pub struct Delivery {
     pub receipt: PathBuf,
     /// The kind of the receipt.
     pub receipt_kind: String,
+    /// The work receipt file, of jobs that count their work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_receipt: Option<PathBuf>,
     /// How many segments were proved.
     pub segments: u32,
+    /// How many keccak proofs the guest asked for.
+    pub keccaks: u32,
+    /// How many assumptions of the guest were resolved.
+    pub assumptions: u32,
     /// Cycles of the guest's own instructions.
     pub user_cycles: u64,
     /// Cycles proved.
@@ -42,49 +51,92 @@ pub struct Delivery {
     pub job: String,
 }
 
+/// What a job's receipts were put together to.
+pub(crate) struct Assembled {
+    pub(crate) receipt: Receipt,
+    /// The bytes of the work receipt's file, of jobs that count their work.
+    pub(crate) work_receipt: Option<Vec<u8>>,
+}
+
 /// Puts the receipt together and verifies it. Blocks.
 pub(crate) fn assemble(
     state: &JobState,
     blobs: &BlobStore,
     outcome: &Outcome,
-) -> Result<Receipt, JobError> {
+) -> Result<Assembled, JobError> {
     let execution = execution_of(state, blobs)?;
-    let read = |blob: BlobRef, what: &str| {
-        blobs
-            .get(blob.reference, RESULT_SIZE_BYTES_MAX)?
-            .ok_or_else(|| missing(state.id, format!("{what} {:#}", blob.reference)))
-    };
+    let (image_id, exit_code) = (execution.claim.image_id(), execution.exit_code);
+    let parts = Parts { state, blobs };
+    let mut work_receipt = None;
     let receipt = match outcome {
-        Outcome::Composite(segments) => {
-            let receipts: Result<Vec<_>, JobError> = segments
+        Outcome::Composite { segments, keccak } => {
+            let segments = segments
                 .iter()
-                .map(|blob| {
-                    codec::decode_segment_receipt(&read(*blob, "segment receipt")?).map_err(
-                        |error| {
-                            missing(
-                                state.id,
-                                format!("segment receipt {:#} ({error})", blob.reference),
-                            )
-                        },
-                    )
-                })
-                .collect();
-            assemble_composite(receipts?, &execution)?
+                .map(|blob| parts.read(*blob, "a segment receipt", codec::decode_segment_receipt));
+            let segments = segments.collect::<Result<_, JobError>>()?;
+            assemble_composite(segments, parts.assumptions(*keccak)?, execution)?
         }
-        Outcome::Succinct(root) => {
-            let root = codec::decode_succinct_receipt(&read(*root, "the root receipt")?)
-                .map_err(|error| missing(state.id, format!("the root receipt ({error})")))?;
-            assemble_succinct(root, &execution)?
+        Outcome::Succinct { receipt, work } => {
+            if let Some(blob) = work {
+                let root = parts.read(*blob, "the work receipt", codec::decode_work_receipt)?;
+                let work = state.total_work();
+                let work = work.ok_or_else(|| missing(state.id, "the count of work".into()))?;
+                work_receipt = Some(assemble_work(root, &execution, &work)?);
+            }
+            let root = parts.read(*receipt, "the root receipt", codec::decode_succinct_receipt)?;
+            assemble_succinct(root, execution)?
         }
     };
-    Ok(match state.request.receipt_kind {
+    let receipt = match state.request.receipt_kind {
         ReceiptKind::Composite | ReceiptKind::Succinct => receipt,
         ReceiptKind::Groth16 => {
             let compressed = compress_groth16(&receipt)?;
-            verify_outcome(&compressed, execution.claim.image_id(), execution.exit_code)?;
+            verify_outcome(&compressed, image_id, exit_code)?;
             compressed
         }
-    })
+    };
+    Ok(Assembled { receipt, work_receipt })
+}
+
+/// Reads parts of a receipt out of the store.
+struct Parts<'a> {
+    state: &'a JobState,
+    blobs: &'a BlobStore,
+}
+
+impl Parts<'_> {
+    fn read<T>(
+        &self,
+        blob: BlobRef,
+        what: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, codec::CodecError>,
+    ) -> Result<T, JobError> {
+        let missing =
+            |why: &str| missing(self.state.id, format!("{what} {:#}{why}", blob.reference));
+        let bytes = self.blobs.get(blob.reference, RESULT_SIZE_BYTES_MAX)?;
+        let bytes = bytes.ok_or_else(|| missing(""))?;
+        decode(&bytes).map_err(|error| missing(&format!(" ({error})")))
+    }
+
+    /// The receipts of all that the guest assumed, in the order of its list.
+    fn assumptions(
+        &self,
+        keccak: Option<BlobRef>,
+    ) -> Result<Vec<SuccinctReceipt<Unknown>>, JobError> {
+        let assumed = self.state.execution.iter().flat_map(|summary| &summary.assumed);
+        assumed
+            .map(|from| {
+                let blob = match from {
+                    AssumedFrom::Given(blob) => Some(*blob),
+                    AssumedFrom::Keccak => keccak,
+                };
+                let blob = blob.ok_or_else(|| {
+                    missing(self.state.id, "what the keccak proofs are united to".into())
+                })?;
+                self.read(blob, "the receipt of an assumption", codec::decode_assumption_receipt)
+            })
+            .collect()
+    }
 }
 
 /// The receipt of a job that was done before, verified once more: the file may have been damaged. Blocks.
@@ -92,16 +144,26 @@ pub(crate) fn stored(
     state: &JobState,
     blobs: &BlobStore,
     receipt: BlobRef,
-) -> Result<Receipt, JobError> {
-    let missing = || missing(state.id, "the receipt".into());
-    let receipt = read_receipt(&blobs.path_of(receipt.reference).ok_or_else(missing)?)?;
+    work_receipt: Option<BlobRef>,
+) -> Result<Assembled, JobError> {
+    let missing = |what: &str| missing(state.id, what.into());
+    let path = blobs.path_of(receipt.reference).ok_or_else(|| missing("the receipt"))?;
+    let receipt = read_receipt(&path)?;
     let mut image_id = [0; 32];
-    hex::decode_to_slice(&state.image_id, &mut image_id).map_err(|_| missing())?;
-    verify_outcome(&receipt, Digest::from(image_id), ExitCode::Halted(0))?;
-    Ok(receipt)
+    hex::decode_to_slice(&state.image_id, &mut image_id).map_err(|_| missing("the image id"))?;
+    let summary = state.execution.as_ref().ok_or_else(|| missing("the end of the execution"))?;
+    verify_outcome(&receipt, Digest::from(image_id), summary.exit_code)?;
+    let work_receipt = match work_receipt {
+        Some(blob) => {
+            let bytes = blobs.get(blob.reference, RESULT_SIZE_BYTES_MAX)?;
+            Some(bytes.ok_or_else(|| missing("the work receipt"))?)
+        }
+        None => None,
+    };
+    Ok(Assembled { receipt, work_receipt })
 }
 
-/// Keeps the receipt file as a blob, so that asking for the job again delivers it again. Blocks.
+/// Keeps a file as a blob, so that asking for the job again delivers it again. Blocks.
 ///
 /// A disk or a budget that is full is no reason to call a job failed whose receipt is written: the
 /// receipt is only named then, and asking again says that it is not here.
@@ -119,23 +181,53 @@ pub(crate) fn keep(blobs: &BlobStore, path: &Path) -> Result<BlobRef, JobError> 
     }
 }
 
-/// Writes the receipt file and says what it holds. Blocks.
+/// Where the work receipt goes when the receipt goes to `receipt`: beside it, with `.work` at the end.
+pub(crate) fn work_receipt_path(receipt: &Path) -> PathBuf {
+    let mut path = receipt.as_os_str().to_owned();
+    path.push(".work");
+    path.into()
+}
+
+/// Writes beside the target and renames, so that nobody reads half a file.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), JobError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    std::fs::write(&partial, bytes)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .map_err(|source| ReceiptError::Write { path: path.to_owned(), source }.into())
+}
+
+/// Writes the receipt files and says what they hold. Blocks.
 pub(crate) fn write(
     state: &JobState,
-    receipt: &Receipt,
+    assembled: &Assembled,
     path: &Path,
     seconds: f64,
 ) -> Result<Delivery, JobError> {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let Assembled { receipt, work_receipt } = assembled;
     write_receipt(path, receipt)?;
+    let work_receipt = match work_receipt {
+        Some(bytes) => {
+            let path = work_receipt_path(path);
+            write_whole(&path, bytes)?;
+            Some(absolute(&path))
+        }
+        None => None,
+    };
     let info = receipt_info(receipt)?;
     let execution = state.execution.as_ref();
     Ok(Delivery {
         image_id: state.image_id.clone(),
-        journal: hex::encode(&info.journal),
+        exit_code: execution.map_or(String::new(), |summary| format!("{:?}", summary.exit_code)),
+        journal: hex::encode(info.journal),
         claim_digest: hex::encode(info.claim_digest.as_bytes()),
-        receipt: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        receipt: absolute(path),
         receipt_kind: info.kind.to_owned(),
+        work_receipt,
         segments: state.segments.len() as u32,
+        keccaks: state.keccaks.len() as u32,
+        assumptions: execution.map_or(0, |summary| summary.assumed.len() as u32),
         user_cycles: execution.map_or(0, |summary| summary.user_cycles),
         total_cycles: execution.map_or(0, |summary| summary.total_cycles),
         seconds,
@@ -143,19 +235,18 @@ pub(crate) fn write(
     })
 }
 
-/// The execution as the log tells of it. Only successful ones get here.
+/// The execution as the log tells of it.
 fn execution_of(state: &JobState, blobs: &BlobStore) -> Result<Execution, JobError> {
     let missing = |what: &str| missing(state.id, what.to_owned());
     let summary = state.execution.as_ref().ok_or_else(|| missing("the end of the execution"))?;
     let journal = blobs
         .get(summary.journal.reference, summary.journal.size_bytes)?
         .ok_or_else(|| missing("the journal"))?;
-    let claim = SegmentRange::new(0, summary.segment_count)
-        .and_then(|range| state.expected_claim(range))
-        .ok_or_else(|| missing("the claims of the segments"))?;
+    let claim = state.conditional_claim().ok_or_else(|| missing("the claims of the segments"))?;
     Ok(Execution {
-        exit_code: ExitCode::Halted(0),
+        exit_code: summary.exit_code,
         journal,
+        output: summary.output.clone(),
         segment_count: summary.segment_count,
         user_cycles: summary.user_cycles,
         total_cycles: summary.total_cycles,

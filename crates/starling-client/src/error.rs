@@ -40,12 +40,32 @@ pub enum JobError {
     #[error(transparent)]
     Execute(#[from] ExecuteError),
     /// The guest ended, and says that it failed.
-    #[error("the guest ended with {exit}{}; only successful executions are proved", said(output))]
+    #[error(
+        "the guest ended with {exit} and a journal of {} bytes{}{}; only successful executions are proved, unless \
+         --prove-guest-errors asks for others too",
+        journal.len(), shown(journal), said(output)
+    )]
     GuestFailed {
         /// How it ended.
         exit: String,
+        /// What it had committed.
+        journal: Vec<u8>,
         /// The end of what it printed.
         output: String,
+    },
+    /// Something that the guest assumed is proved by nothing that is there.
+    #[error(
+        "the guest assumed the claim {claim}, which no given receipt and none of its keccak proofs proves"
+    )]
+    Unresolved {
+        /// The digest of the claim.
+        claim: String,
+    },
+    /// The job of a host program can't go on without it.
+    #[error("job {job} was executed by a host program, which has to start it anew")]
+    HostGone {
+        /// The job.
+        job: JobId,
     },
     /// The nodes can't do it.
     #[error(transparent)]
@@ -145,6 +165,8 @@ impl JobError {
             Self::Guest(_)
                 | Self::Execute(_)
                 | Self::GuestFailed { .. }
+                | Self::Unresolved { .. }
+                | Self::HostGone { .. }
                 | Self::Unprovable(_)
                 | Self::BlobMissing { .. }
                 | Self::Receipt(ReceiptError::Assemble { .. } | ReceiptError::Invalid { .. })
@@ -160,6 +182,17 @@ pub(crate) fn unwrap_io(error: std::io::Error) -> JobError {
     match error.into_inner().map(|inner| inner.downcast::<StoreError>()) {
         Some(Ok(store)) => (*store).into(),
         _ => JobError::Input(std::io::Error::new(kind, text)),
+    }
+}
+
+/// The beginning of a journal, in hex.
+fn shown(journal: &[u8]) -> String {
+    /// Enough to recognise a journal by.
+    const BYTES: usize = 32;
+    match journal {
+        [] => String::new(),
+        journal if journal.len() <= BYTES => format!(" ({})", hex::encode(journal)),
+        journal => format!(" ({}...)", hex::encode(&journal[..BYTES])),
     }
 }
 

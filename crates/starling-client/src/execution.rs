@@ -1,4 +1,5 @@
-//! The execution of a job's guest, on a thread of its own, segment by segment into the store.
+//! What a job's tasks are made of, on a thread of its own, piece by piece into the store: a guest's
+//! execution, or a composite receipt that is taken apart.
 
 use std::{
     collections::VecDeque,
@@ -12,53 +13,134 @@ use std::{
 use starling_store::BlobStore;
 use starling_types::{BlobRef, Po2};
 use starling_zkvm::{
-    ExecuteError, ExecuteOptions, Execution, Guest, SegmentClaim, SegmentOut, execute,
+    AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, SegmentClaim,
+    Work, codec, execute,
+    receipt::{AssumptionPart, CompositeParts, ReceiptError, open_composite},
 };
 use tokio::sync::mpsc;
 
-/// Segments that may wait for the event loop. They lie on disk already; this bounds messages only.
-const SEGMENTS_WAITING_MAX: usize = 64;
+use crate::{Given, JobError};
+
+/// Pieces that may wait for the event loop. They lie on disk already; this bounds messages only.
+const PIECES_WAITING_MAX: usize = 64;
 
 /// How much of what the guest printed last is kept for error messages.
 const OUTPUT_TAIL_BYTES: usize = 2 << 10;
 
-/// What the execution thread tells the event loop.
+/// What the execution tells the event loop.
+#[derive(Debug)]
 pub(crate) enum ExecutionEvent {
-    /// A segment is in the store.
-    Segment { index: u32, po2: Po2, blob: BlobRef, claim: SegmentClaim },
+    /// A segment, or a receipt of one, is in the store.
+    Segment { index: u32, po2: Po2, blob: BlobRef, claim: SegmentClaim, work: Option<Work> },
+    /// A keccak request is in the store.
+    Keccak { index: u32, po2: Po2, blob: BlobRef, assumption: AssumptionId },
     /// The execution is over.
-    Ended(Result<Execution, ExecuteError>),
+    Ended(Result<Ended, JobError>),
+}
+
+/// An execution that came to its end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) execution: Execution,
+    pub(crate) keccak_count: u32,
+    /// The receipts that there are of what the guest may have assumed.
+    pub(crate) given: Vec<Given>,
 }
 
 /// A running execution; dropping it stops it at the next segment.
 pub(crate) struct ExecutionThread {
-    pub(crate) events: mpsc::Receiver<ExecutionEvent>,
+    /// What came before the rest.
+    first: VecDeque<ExecutionEvent>,
+    events: mpsc::Receiver<ExecutionEvent>,
     pub(crate) output: OutputTail,
     cancel: Arc<AtomicBool>,
 }
 
 impl ExecutionThread {
     /// Starts `guest`. What it prints goes to `options.guest_output` and, the last of it, to `output`.
-    pub(crate) fn start(guest: Guest, mut options: ExecuteOptions, blobs: BlobStore) -> Self {
-        let (sender, events) = mpsc::channel(SEGMENTS_WAITING_MAX);
-        let cancel = Arc::new(AtomicBool::new(false));
+    pub(crate) fn start(
+        guest: Guest,
+        mut options: ExecuteOptions,
+        given: Vec<Given>,
+        blobs: BlobStore,
+    ) -> Self {
         let output = OutputTail::default();
         options.guest_output =
             Box::new(Tee { first: options.guest_output, second: output.clone() });
+        Self::spawn(output, move |pieces, cancel| {
+            let mut keccak_count = 0;
+            let on_emitted = |emitted: Emitted| {
+                keccak_count += u32::from(matches!(emitted, Emitted::Keccak(_)));
+                Ok(pieces.blocking_send(stored(emitted, &blobs)?)?)
+            };
+            let execution = execute(&guest, options, on_emitted, cancel)?;
+            Ok(Ended { execution, keccak_count, given })
+        })
+    }
+
+    /// Takes a composite receipt apart, whose assumptions have succinct receipts.
+    pub(crate) fn open(receipt: Receipt, blobs: BlobStore) -> Self {
+        Self::spawn(OutputTail::default(), move |pieces, _cancel| {
+            let parts = open_composite(&receipt)?;
+            let execution = execution_of(&parts, receipt.journal.bytes)?;
+            let mut given = Vec::with_capacity(parts.assumptions.len());
+            for assumption in parts.assumptions {
+                let AssumptionPart::Given(proved) = assumption else {
+                    return Err(malformed("a composite receipt is left among its assumptions"));
+                };
+                given.push(Given { id: proved.id, blob: blobs.put(&proved.bytes)? });
+            }
+            for (index, segment) in (0..).zip(parts.segments) {
+                let bytes = codec::encode_segment_receipt(&segment.receipt)
+                    .map_err(|error| malformed(&error.to_string()))?;
+                let blob = blobs.put(&bytes)?;
+                let (po2, claim, work) = (segment.po2, segment.claim, None);
+                let piece = ExecutionEvent::Segment { index, po2, blob, claim, work };
+                if pieces.blocking_send(piece).is_err() {
+                    return Err(ExecuteError::Cancelled.into());
+                }
+            }
+            Ok(Ended { execution, keccak_count: 0, given })
+        })
+    }
+
+    /// An execution that goes on elsewhere and is told of through `events`, `first` before them.
+    pub(crate) fn elsewhere(
+        first: VecDeque<ExecutionEvent>,
+        events: mpsc::Receiver<ExecutionEvent>,
+    ) -> Self {
+        let (output, cancel) = (OutputTail::default(), Arc::default());
+        Self { first, events, output, cancel }
+    }
+
+    /// The next event; `None` when the thread has died.
+    pub(crate) async fn next(&mut self) -> Option<ExecutionEvent> {
+        match self.first.pop_front() {
+            Some(first) => Some(first),
+            None => self.events.recv().await,
+        }
+    }
+
+    /// The ends of the channel for [`Self::elsewhere`].
+    pub(crate) fn channel() -> (mpsc::Sender<ExecutionEvent>, mpsc::Receiver<ExecutionEvent>) {
+        mpsc::channel(PIECES_WAITING_MAX)
+    }
+
+    fn spawn(
+        output: OutputTail,
+        work: impl FnOnce(&mpsc::Sender<ExecutionEvent>, &AtomicBool) -> Result<Ended, JobError>
+        + Send
+        + 'static,
+    ) -> Self {
+        let (sender, events) = Self::channel();
+        let cancel = Arc::new(AtomicBool::new(false));
         let stop = cancel.clone();
         std::thread::spawn(move || {
-            let to_loop = sender.clone();
-            let on_segment = move |segment: SegmentOut| {
-                let SegmentOut { index, po2, claim, bytes, .. } = segment;
-                let blob = blobs.put(&bytes)?;
-                to_loop.blocking_send(ExecutionEvent::Segment { index, po2, blob, claim })?;
-                Ok(())
-            };
-            let ended = execute(&guest, options, on_segment, &stop);
+            let ended = work(&sender, &stop);
             // Nobody waits for the end of an execution that was cancelled.
             let _ = sender.blocking_send(ExecutionEvent::Ended(ended));
         });
-        Self { events, output, cancel }
+        Self { first: VecDeque::new(), events, output, cancel }
     }
 }
 
@@ -68,6 +150,45 @@ impl Drop for ExecutionThread {
     }
 }
 
+/// The execution that a composite receipt proves. How many cycles were the guest's own it does not say.
+fn execution_of(parts: &CompositeParts, journal: Vec<u8>) -> Result<Execution, JobError> {
+    let claim = parts.claim().ok_or_else(|| malformed("it has no segments"))?;
+    Ok(Execution {
+        exit_code: claim.exit_code,
+        journal,
+        output: parts.output.clone(),
+        segment_count: parts.segments.len() as u32,
+        user_cycles: 0,
+        total_cycles: parts.segments.iter().map(|segment| segment.po2.cycles()).sum(),
+        claim,
+    })
+}
+
+fn malformed(reason: &str) -> JobError {
+    ReceiptError::Invalid { reason: reason.into() }.into()
+}
+
+/// Puts what an execution emitted into the store.
+pub(crate) fn stored(
+    emitted: Emitted,
+    blobs: &BlobStore,
+) -> Result<ExecutionEvent, starling_store::StoreError> {
+    Ok(match emitted {
+        Emitted::Segment(segment) => ExecutionEvent::Segment {
+            index: segment.index,
+            po2: segment.po2,
+            blob: blobs.put(&segment.bytes)?,
+            claim: segment.claim,
+            work: segment.work,
+        },
+        Emitted::Keccak(keccak) => ExecutionEvent::Keccak {
+            index: keccak.index,
+            po2: keccak.po2,
+            blob: blobs.put(&keccak.bytes)?,
+            assumption: keccak.assumption,
+        },
+    })
+}
 /// The last of what the guest printed.
 #[derive(Clone, Default)]
 pub(crate) struct OutputTail(Arc<Mutex<VecDeque<u8>>>);

@@ -9,6 +9,7 @@
 //! - `run.rs`, a job from its log to its receipt; `runner.rs`, the loop in its middle;
 //! - `execution.rs`, the guest on its thread; `peers.rs`, the connected nodes;
 //! - `check.rs`, what a result must pass before it counts; `deliver.rs`, the receipt;
+//! - `compress.rs`, composite receipts made succinct; `hosted.rs`, [`NetworkProver`] for host programs;
 //! - `local.rs`, nodes on this machine; `advertise.rs`, telling nodes elsewhere.
 //!
 //! It refuses to believe anything that a peer says, and to do anything that its log does not show.
@@ -16,10 +17,12 @@
 mod advertise;
 mod check;
 mod client;
+mod compress;
 mod deliver;
 mod error;
 mod event;
 mod execution;
+mod hosted;
 mod journal;
 mod local;
 mod peers;
@@ -32,10 +35,11 @@ mod state;
 pub use client::{Client, JobOptions, list_jobs};
 pub use deliver::Delivery;
 pub use error::JobError;
-pub use event::{ExecutionSummary, JobEvent};
+pub use event::{AssumedFrom, ExecutionSummary, JobEvent};
+pub use hosted::NetworkProver;
 pub use local::LocalNodes;
 pub use progress::Progress;
-pub use request::JobRequest;
+pub use request::{Given, GuestRun, HostRun, JobRequest, Source};
 pub use run::RunOptions;
 pub use runner::Patience;
-pub use state::{JobPhase, JobState, StateError, StoredSegment};
+pub use state::{JobPhase, JobState, StateError, StoredKeccak, StoredSegment};

@@ -89,8 +89,8 @@ impl Peers {
         }
     }
 
-    /// Sends a lease; `po2` is the largest segment that it concerns.
-    pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, po2: Po2) {
+    /// Sends a lease; `po2` is the largest segment that it concerns, `work_claims` whether the job counts work.
+    pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, po2: Po2, work_claims: bool) {
         let inputs = lease
             .inputs
             .iter()
@@ -106,7 +106,7 @@ impl Peers {
             })
             .collect();
         let Lease { epoch, task, renew_within, deadline, memory, .. } = lease;
-        let grant = Grant { epoch, task, po2, inputs, renew_within, deadline, memory };
+        let grant = Grant { epoch, task, po2, inputs, renew_within, deadline, memory, work_claims };
         self.send(node, ClientMessage::Grant(grant));
     }
 

@@ -15,6 +15,14 @@ pub struct Progress {
     pub joins_accepted: u32,
     /// Joins that the segments so far need.
     pub joins_total: u32,
+    /// Keccak proofs accepted, united or not.
+    pub keccaks_accepted: u32,
+    /// Keccak proofs that the guest asked for so far.
+    pub keccaks_total: u32,
+    /// Assumptions resolved.
+    pub resolves_accepted: u32,
+    /// Assumptions to resolve, once the guest has ended.
+    pub resolves_total: u32,
     /// Nodes connected.
     pub nodes: u32,
     /// Nodes that hold a lease.

@@ -1,85 +1,213 @@
 //! What a user asks for, and the job id that follows from it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use starling_store::reference_of;
-use starling_types::{BlobRef, JobId, Po2, ReceiptKind, Reference};
+use starling_types::{BlobRef, JobId, Po2, ReceiptKind, Reference, WorkLogId};
+use starling_zkvm::AssumptionId;
 
 /// Everything that decides what a job's receipt claims, and how its work is cut.
 ///
-/// The guest and its input are named by their blobs in the client's store, so that a job can be
+/// Guests, inputs and receipts are named by their blobs in the client's store, so that a job can be
 /// resumed when the files it came from have changed or gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRequest {
     /// The proof system and version: segments and receipts of one release are none of another.
     pub zkvm: String,
+    /// What is proved.
+    pub source: Source,
+    /// What to deliver.
+    pub receipt_kind: ReceiptKind,
+}
+
+/// Where a job's tasks come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum Source {
+    /// A guest that the client runs.
+    Guest(GuestRun),
+    /// A guest that a host program runs, which hands over what comes of it: the client can't run it again.
+    Host(HostRun),
+    /// A composite receipt, to be made succinct.
+    Receipt {
+        /// The receipt file's bytes.
+        receipt: BlobRef,
+    },
+}
+
+/// A guest and all that its host gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestRun {
     /// The guest: an R0BF program binary.
     pub guest: BlobRef,
     /// The bytes of the guest's standard input.
     pub input: BlobRef,
+    /// The guest's arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// The environment variables that the guest may ask for.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Receipts of what the guest may assume.
+    #[serde(default)]
+    pub assumptions: Vec<Given>,
     /// Segments have at most 2^po2 cycles.
     pub segment_po2: Po2,
-    /// What to deliver.
-    pub receipt_kind: ReceiptKind,
+    /// Keccak proofs have 2^po2 cycles.
+    pub keccak_po2: Po2,
     /// User cycles after which the execution is given up; `None` lets the guest run as long as it does.
     pub cycle_limit: Option<u64>,
+    /// Whether an execution that ended with another exit code than zero is proved too.
+    #[serde(default)]
+    pub prove_guest_errors: bool,
+    /// The work log that the job's work is counted for.
+    #[serde(default)]
+    pub work_log: Option<WorkLogId>,
+}
+
+/// A guest that is run elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRun {
+    /// The guest: an R0BF program binary.
+    pub guest: BlobRef,
+    /// Drawn at random: no two runs of a host program are known to be the same.
+    pub nonce: String,
+    /// Segments are expected to have at most 2^po2 cycles.
+    pub segment_po2: Po2,
+    /// Whether an execution that ended with another exit code than zero is proved too.
+    pub prove_guest_errors: bool,
+    /// Whether the job's work is counted.
+    pub counts_work: bool,
+}
+
+/// A receipt that proves an assumption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// What it proves.
+    pub id: AssumptionId,
+    /// The encoded receipt.
+    pub blob: BlobRef,
 }
 
 /// Separates job ids from every other hash of the project.
-const JOB_ID_DOMAIN: &str = "starling job v1";
+const JOB_ID_DOMAIN: &str = "starling job v2";
 
 impl JobRequest {
     /// The job's id: the same request has the same id, so asking again finds the job again.
     pub fn job_id(&self) -> JobId {
-        let text = format!(
-            "{JOB_ID_DOMAIN}\nzkvm {}\nguest {}\ninput {}\npo2 {}\nkind {}\ncycles {}\n",
-            self.zkvm,
-            self.guest.reference,
-            self.input.reference,
-            self.segment_po2,
-            self.receipt_kind,
-            self.cycle_limit.map_or("any".to_owned(), |limit| limit.to_string()),
-        );
-        let Reference(digest) = reference_of(text.as_bytes());
+        // Field order is that of the types, and maps are sorted: the same request is the same text.
+        let request = serde_json::to_string(self).expect("a request has string keys only");
+        let Reference(digest) = reference_of(format!("{JOB_ID_DOMAIN}\n{request}").as_bytes());
         let mut id = [0; JobId::SIZE_BYTES];
         id.copy_from_slice(&digest[..JobId::SIZE_BYTES]);
         JobId(id)
     }
+
+    /// The size of the segments, where there are some to prove.
+    pub fn segment_po2(&self) -> Option<Po2> {
+        match &self.source {
+            Source::Guest(run) => Some(run.segment_po2),
+            Source::Host(run) => Some(run.segment_po2),
+            Source::Receipt { .. } => None,
+        }
+    }
+
+    /// Whether the job's work is counted.
+    pub fn counts_work(&self) -> bool {
+        match &self.source {
+            Source::Guest(run) => run.work_log.is_some(),
+            Source::Host(run) => run.counts_work,
+            Source::Receipt { .. } => false,
+        }
+    }
+
+    /// Whether an execution that ended with another exit code than zero is proved too.
+    pub fn proves_guest_errors(&self) -> bool {
+        match &self.source {
+            Source::Guest(run) => run.prove_guest_errors,
+            Source::Host(run) => run.prove_guest_errors,
+            // It has been proved already.
+            Source::Receipt { .. } => true,
+        }
+    }
+
+    /// The blobs that the request names.
+    pub fn blobs(&self) -> Vec<BlobRef> {
+        match &self.source {
+            Source::Guest(run) => [run.guest, run.input]
+                .into_iter()
+                .chain(run.assumptions.iter().map(|given| given.blob))
+                .collect(),
+            Source::Host(run) => vec![run.guest],
+            Source::Receipt { receipt } => vec![*receipt],
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn request() -> JobRequest {
-        let blob = |byte| BlobRef { reference: Reference([byte; 32]), size_bytes: 10 };
-        JobRequest {
-            zkvm: "risc0-zkvm 0.0.0".into(),
+    fn blob(byte: u8) -> BlobRef {
+        BlobRef { reference: Reference([byte; 32]), size_bytes: 10 }
+    }
+
+    /// The run of a guest `1` on an input `2`.
+    pub(crate) fn run() -> GuestRun {
+        GuestRun {
             guest: blob(1),
             input: blob(2),
+            args: vec![],
+            env: BTreeMap::new(),
+            assumptions: vec![],
             segment_po2: Po2::try_from(18).expect("in range"),
-            receipt_kind: ReceiptKind::Succinct,
+            keccak_po2: Po2::try_from(15).expect("in range"),
             cycle_limit: None,
+            prove_guest_errors: false,
+            work_log: None,
+        }
+    }
+
+    fn request(run: GuestRun) -> JobRequest {
+        JobRequest {
+            zkvm: "risc0-zkvm 0.0.0".into(),
+            source: Source::Guest(run),
+            receipt_kind: ReceiptKind::Succinct,
         }
     }
 
     #[test]
     fn the_same_request_is_the_same_job() {
-        assert_eq!(request().job_id(), request().job_id());
+        assert_eq!(request(run()).job_id(), request(run()).job_id());
     }
 
     #[test]
     fn whatever_changes_the_receipt_changes_the_job() {
-        let id = request().job_id();
-        let other = |change: fn(&mut JobRequest)| {
-            let mut request = request();
-            change(&mut request);
-            request.job_id()
+        let id = request(run()).job_id();
+        let other = |change: fn(&mut GuestRun)| {
+            let mut run = run();
+            change(&mut run);
+            request(run).job_id()
         };
-        assert_ne!(id, other(|r| r.zkvm = "risc0-zkvm 0.0.1".into()));
-        assert_ne!(id, other(|r| r.guest.reference = Reference([9; 32])));
-        assert_ne!(id, other(|r| r.input.reference = Reference([9; 32])));
-        assert_ne!(id, other(|r| r.segment_po2 = Po2::try_from(17).expect("in range")));
-        assert_ne!(id, other(|r| r.receipt_kind = ReceiptKind::Composite));
-        assert_ne!(id, other(|r| r.cycle_limit = Some(5)));
+        assert_ne!(id, other(|run| run.guest = blob(9)));
+        assert_ne!(id, other(|run| run.input = blob(9)));
+        assert_ne!(id, other(|run| run.args = vec!["--verbose".into()]));
+        assert_ne!(id, other(|run| run.env = [("A".into(), "1".into())].into()));
+        assert_ne!(id, other(|run| run.segment_po2 = Po2::try_from(17).expect("in range")));
+        assert_ne!(id, other(|run| run.keccak_po2 = Po2::try_from(14).expect("in range")));
+        assert_ne!(id, other(|run| run.cycle_limit = Some(5)));
+        assert_ne!(id, other(|run| run.prove_guest_errors = true));
+        assert_ne!(id, other(|run| run.work_log = Some(WorkLogId([1; 20]))));
+        let of_receipt = |kind| JobRequest {
+            zkvm: "risc0-zkvm 0.0.0".into(),
+            source: Source::Receipt { receipt: blob(1) },
+            receipt_kind: kind,
+        };
+        assert_ne!(
+            of_receipt(ReceiptKind::Succinct).job_id(),
+            of_receipt(ReceiptKind::Groth16).job_id()
+        );
+        assert_ne!(id, of_receipt(ReceiptKind::Succinct).job_id());
     }
 }

@@ -4,19 +4,21 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rand::RngExt as _;
 use starling_net::{Net, NetConfig};
 use starling_proto::{PeerAddr, Ticket};
-use starling_types::{BlobRef, JobId};
-use starling_zkvm::{ExecuteOptions, Guest, zkvm};
+use starling_store::reference_of;
+use starling_types::{BlobRef, JobId, Reference};
+use starling_zkvm::{ExecuteOptions, Guest, PovwJob, receipt::read_receipt, zkvm};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Client, Delivery, JobError, JobEvent, JobPhase, JobState, LocalNodes, Patience, Progress,
-    StateError,
+    Client, Delivery, GuestRun, JobError, JobEvent, JobPhase, JobState, LocalNodes, Patience,
+    Progress, Source, StateError,
     advertise::advertise,
     deliver,
     execution::ExecutionThread,
@@ -50,6 +52,25 @@ pub struct RunOptions {
     pub receipt: PathBuf,
 }
 
+impl RunOptions {
+    /// How long a job waits for a node that can take a task, unless it says otherwise.
+    pub const NODE_WAIT: Duration = Duration::from_secs(120);
+
+    /// With these nodes on this machine and nobody else.
+    pub fn on_this_machine(nodes: LocalNodes) -> Self {
+        Self {
+            join: Vec::new(),
+            local: Some(nodes),
+            reachable: false,
+            bind: None,
+            relay: None,
+            announce: |_| {},
+            patience: Patience { node_wait: Self::NODE_WAIT, timeout: None },
+            receipt: PathBuf::from("receipt"),
+        }
+    }
+}
+
 impl Client {
     /// Runs the job to its receipt. What the guest prints goes to `guest_output`.
     ///
@@ -63,15 +84,42 @@ impl Client {
         progress: &watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Delivery, JobError> {
+        self.run_with(id, options, Begin::Own(guest_output), progress, stop).await
+    }
+
+    /// Runs the job of a host program, which tells of its execution through `execution`.
+    ///
+    /// # Errors
+    /// As [`Self::run`], but a job whose execution did not come to its end can't go on.
+    pub(crate) async fn run_of_host(
+        &self,
+        id: JobId,
+        options: RunOptions,
+        execution: ExecutionThread,
+        progress: &watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<Delivery, JobError> {
+        let begin = Begin::<io::Sink>::Elsewhere(execution);
+        self.run_with(id, options, begin, progress, stop).await
+    }
+
+    async fn run_with(
+        &self,
+        id: JobId,
+        options: RunOptions,
+        begin: Begin<impl Write + Send + Clone + 'static>,
+        progress: &watch::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Result<Delivery, JobError> {
         let mut journal = JobJournal::open(self.log.clone(), id)?;
         match journal.state().phase.clone() {
             JobPhase::Cancelled => return Err(JobError::Cancelled { job: id }),
-            JobPhase::Done { receipt, seconds } => {
+            JobPhase::Done { receipt, work_receipt, seconds } => {
                 tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
-                let receipt = deliver::stored(journal.state(), &self.blobs, receipt)?;
+                let stored = deliver::stored(journal.state(), &self.blobs, receipt, work_receipt)?;
                 // Guest and input were stored once more to find the job.
                 self.collect_garbage()?;
-                return deliver::write(journal.state(), &receipt, &options.receipt, seconds);
+                return deliver::write(journal.state(), &stored, &options.receipt, seconds);
             }
             JobPhase::Open | JobPhase::Failed { .. } => {}
         }
@@ -81,7 +129,7 @@ impl Client {
         }
         let incarnation = journal.state().incarnation + 1;
         journal.record(JobEvent::ClientStarted { incarnation })?;
-        let result = self.run_open(&mut journal, options, guest_output, progress, stop).await;
+        let result = self.run_open(&mut journal, options, begin, progress, stop).await;
         if let Err(error) = &result
             && error.is_final()
         {
@@ -97,11 +145,10 @@ impl Client {
         &self,
         journal: &mut JobJournal,
         options: RunOptions,
-        guest_output: impl Write + Send + Clone + 'static,
+        begin: Begin<impl Write + Send + Clone + 'static>,
         progress: &watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Delivery, JobError> {
-        let guest = self.guest(journal.state())?;
         let net = Net::bind(
             NetConfig {
                 // Kept, so that with a fixed address the ticket of a client that is resumed stays good.
@@ -125,8 +172,7 @@ impl Client {
             tokio::spawn(advertise(net.clone(), journal.state().clone(), options.join.clone()))
         });
 
-        let outcome =
-            self.prove(journal, &guest, &net, &options, guest_output, progress, &stop).await;
+        let outcome = self.prove(journal, &net, &options, begin, progress, &stop).await;
         helpers.cancel();
         if let Some(advertised) = advertised {
             advertised.abort();
@@ -149,14 +195,12 @@ impl Client {
         delivered
     }
 
-    #[allow(clippy::too_many_arguments)]
     async fn prove(
         &self,
         journal: &mut JobJournal,
-        guest: &Guest,
         net: &Net,
         options: &RunOptions,
-        guest_output: impl Write + Send + Clone + 'static,
+        mut begin: Begin<impl Write + Send + Clone + 'static>,
         progress: &watch::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<starling_plan::Outcome, JobError> {
@@ -168,7 +212,7 @@ impl Client {
         let result = loop {
             let execution = self
                 .needs_execution(journal.state())
-                .then(|| self.execute(journal.state(), guest, guest_output.clone()))
+                .then(|| self.begin(journal.state(), &mut begin))
                 .transpose()?;
             let parts = Parts {
                 net: net.clone(),
@@ -216,29 +260,43 @@ impl Client {
             Some(summary) => {
                 !is_here(&summary.journal)
                     || !state.segments.iter().all(|segment| is_here(&segment.blob))
+                    || !state.keccaks.iter().all(|keccak| is_here(&keccak.blob))
             }
         }
     }
 
-    fn guest(&self, state: &JobState) -> Result<Guest, JobError> {
-        let blob = state.request.guest;
-        let bytes = self
-            .blobs
-            .get(blob.reference, blob.size_bytes)?
-            .ok_or_else(|| JobError::BlobMissing { what: "the guest".into(), job: state.id })?;
-        Ok(Guest::parse(bytes)?)
+    /// Starts what the job's tasks come from.
+    fn begin(
+        &self,
+        state: &JobState,
+        begin: &mut Begin<impl Write + Send + Clone + 'static>,
+    ) -> Result<ExecutionThread, JobError> {
+        match (&state.request.source, std::mem::replace(begin, Begin::Nothing)) {
+            (Source::Guest(run), Begin::Own(output)) => {
+                // An execution that diverges is begun once more.
+                *begin = Begin::Own(output.clone());
+                self.execute(state, run, output)
+            }
+            (Source::Receipt { receipt }, same) => {
+                *begin = same;
+                self.take_apart(state, *receipt)
+            }
+            (Source::Host(_), Begin::Elsewhere(execution)) => Ok(execution),
+            _ => Err(JobError::HostGone { job: state.id }),
+        }
     }
 
     fn execute(
         &self,
         state: &JobState,
-        guest: &Guest,
+        run: &GuestRun,
         guest_output: impl Write + Send + 'static,
     ) -> Result<ExecutionThread, JobError> {
-        let input = self
-            .blobs
-            .open_read(state.request.input.reference)?
-            .ok_or_else(|| JobError::BlobMissing { what: "the input".into(), job: state.id })?;
+        let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: state.id };
+        let guest = self.blobs.get(run.guest.reference, run.guest.size_bytes)?;
+        let guest = Guest::parse(guest.ok_or_else(|| missing("the guest"))?)?;
+        let input = self.blobs.open_read(run.input.reference)?;
+        let (_, input) = input.ok_or_else(|| missing("the input"))?;
         let mut seed = [0; 32];
         hex::decode_to_slice(&state.seed, &mut seed).map_err(|error| StateError::Unreadable {
             job: state.id,
@@ -246,13 +304,26 @@ impl Client {
             detail: format!("the seed: {error}"),
         })?;
         let options = ExecuteOptions {
-            input: Box::new(io::BufReader::new(input.1)),
-            segment_po2: state.request.segment_po2,
-            cycle_limit: state.request.cycle_limit,
+            input: Box::new(io::BufReader::new(input)),
+            args: run.args.clone(),
+            env: run.env.clone(),
+            assumptions: run.assumptions.iter().map(|given| given.id).collect(),
+            segment_po2: run.segment_po2,
+            keccak_po2: run.keccak_po2.get(),
+            cycle_limit: run.cycle_limit,
             seed,
+            povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(&seed) }),
             guest_output: Box::new(guest_output),
         };
-        Ok(ExecutionThread::start(guest.clone(), options, self.blobs.clone()))
+        Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), self.blobs.clone()))
+    }
+
+    fn take_apart(&self, state: &JobState, receipt: BlobRef) -> Result<ExecutionThread, JobError> {
+        let path = self.blobs.path_of(receipt.reference).ok_or_else(|| JobError::BlobMissing {
+            what: "the receipt to compress".into(),
+            job: state.id,
+        })?;
+        Ok(ExecutionThread::open(read_receipt(&path)?, self.blobs.clone()))
     }
 
     fn deliver(
@@ -261,17 +332,40 @@ impl Client {
         outcome: &starling_plan::Outcome,
         path: &Path,
     ) -> Result<Delivery, JobError> {
-        let receipt = deliver::assemble(journal.state(), &self.blobs, outcome)?;
+        let assembled = deliver::assemble(journal.state(), &self.blobs, outcome)?;
         let elapsed_ms = unix_ms().saturating_sub(journal.state().created_at_ms);
         let seconds = elapsed_ms as f64 / 1000.0;
-        let delivery = deliver::write(journal.state(), &receipt, path, seconds)?;
-        let kept = deliver::keep(&self.blobs, path)?;
-        journal.record(JobEvent::Done { receipt: kept, seconds })?;
+        let delivery = deliver::write(journal.state(), &assembled, path, seconds)?;
+        let work_path = delivery.work_receipt.as_deref();
+        let receipt = deliver::keep(&self.blobs, path)?;
+        let work_receipt = work_path.map(|path| deliver::keep(&self.blobs, path)).transpose()?;
+        journal.record(JobEvent::Done { receipt, work_receipt, seconds })?;
         self.collect_garbage()?;
         // There was no room for it before, and there may be now.
-        if self.blobs.blob(kept.reference).is_none() {
+        if self.blobs.blob(receipt.reference).is_none() {
             deliver::keep(&self.blobs, path)?;
         }
         Ok(delivery)
     }
+}
+
+/// Where the pieces of a job come from that has not run to its end.
+enum Begin<W> {
+    /// This client makes them; what a guest prints goes here.
+    Own(W),
+    /// A host program makes them.
+    Elsewhere(ExecutionThread),
+    /// They have been made.
+    Nothing,
+}
+
+/// The number of a job within its work log. It follows from the job's secret, which is drawn once for a job,
+/// so that a resumed job counts the same work, and no other job does.
+fn povw_job_number(seed: &[u8; 32]) -> u64 {
+    let mut text = b"starling povw job ".to_vec();
+    text.extend(seed);
+    let Reference(digest) = reference_of(&text);
+    let mut number = [0; 8];
+    number.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(number)
 }

@@ -12,8 +12,8 @@ use starling_plan::{Outcome, Plan, PlanShape};
 use starling_proto::{FailureClass, NodeMessage};
 use starling_sched::{Action, Config, Event, Failure, Scheduler};
 use starling_store::BlobStore;
-use starling_types::{BlobRef, Epoch, Millis, NodeId, ReceiptKind, TaskId};
-use starling_zkvm::{ExecuteError, Execution};
+use starling_types::{BlobRef, Epoch, IndexRange, Millis, NodeId, Po2, ReceiptKind, TaskId};
+use starling_zkvm::{AssumptionId, ExecuteError, Execution, ExitCode};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -22,9 +22,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ExecutionSummary, JobError, JobEvent, JobState, Progress,
+    AssumedFrom, ExecutionSummary, Given, JobError, JobEvent, JobRequest, JobState, Progress,
+    Source,
     check::{Checker, Verdict},
-    execution::{ExecutionEvent, ExecutionThread},
+    execution::{Ended, ExecutionEvent, ExecutionThread},
     journal::JobJournal,
     peers::{PeerEvent, Peers},
 };
@@ -34,6 +35,9 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
 
 /// Peer events that may wait for the loop; a session that would exceed it waits in turn.
 pub(crate) const PEER_EVENTS_MAX: usize = 1024;
+
+/// What is said of the size of tasks that have none, in jobs without segments.
+const PO2_UNSIZED: Po2 = Po2::SMALLEST;
 
 /// How long a job may wait, and on what.
 #[derive(Debug, Clone)]
@@ -168,8 +172,11 @@ impl<'a> Runner<'a> {
         match action {
             Action::Grant { node, lease } => {
                 tracing::debug!(task = %lease.task, node = %format_args!("{node:#}"), epoch = %lease.epoch, "granted");
-                let po2 = lease.po2.unwrap_or(self.journal.state().request.segment_po2);
-                self.peers.grant(node, lease, po2);
+                let request = &self.journal.state().request;
+                // A task that is no segment and no keccak proof has no size of its own.
+                let po2 = lease.po2.or(request.segment_po2()).unwrap_or(PO2_UNSIZED);
+                let counts_work = request.counts_work();
+                self.peers.grant(node, lease, po2, counts_work);
             }
             Action::Revoke { node, epoch, task, reason } => {
                 tracing::debug!(%task, node = %format_args!("{node:#}"), %epoch, ?reason, "revoked");
@@ -200,60 +207,93 @@ impl<'a> Runner<'a> {
     /// Returns why the execution diverged from the log, if it did.
     fn on_execution(&mut self, event: ExecutionEvent) -> Result<Option<String>, JobError> {
         match event {
-            ExecutionEvent::Segment { index, po2, blob, claim } => {
+            ExecutionEvent::Segment { index, po2, blob, claim, work } => {
                 // Segments of an execution that was cut short come again, byte for byte, since the
                 // guest's randomness is seeded. It is checked, not assumed.
                 if let Some(known) = self.journal.state().segments.get(index as usize) {
                     let same = known.blob == blob && known.claim == claim;
-                    return Ok((!same).then(|| {
-                        format!(
-                            "segment {index} was {:#}, is now {:#}",
-                            known.blob.reference, blob.reference
-                        )
-                    }));
+                    return Ok((!same).then(|| differs("segment", index, known.blob, blob)));
                 }
-                self.journal.record(JobEvent::SegmentStored { index, po2, blob, claim })?;
+                self.journal.record(JobEvent::SegmentStored { index, po2, blob, claim, work })?;
                 self.tell(Event::SegmentStored { index, po2, blob });
+            }
+            ExecutionEvent::Keccak { index, po2, blob, assumption } => {
+                if let Some(known) = self.journal.state().keccaks.get(index as usize) {
+                    let same = known.blob == blob && known.assumption == assumption;
+                    return Ok((!same).then(|| differs("keccak", index, known.blob, blob)));
+                }
+                self.journal.record(JobEvent::KeccakStored { index, po2, blob, assumption })?;
+                self.tell(Event::KeccakStored { index, po2, blob });
             }
             ExecutionEvent::Ended(ended) => {
                 let thread = self.execution.take();
-                let output = thread.map(|thread| thread.output.text()).unwrap_or_default();
-                let execution = ended.map_err(unwrap_sink)?;
-                if execution.exit_code != starling_zkvm::ExitCode::Halted(0) {
-                    let exit = format!("{:?}", execution.exit_code);
-                    return Err(JobError::GuestFailed { exit, output });
+                let ended = ended.map_err(unwrap_sink)?;
+                if let Some(error) = self.guest_failure(&ended.execution, thread) {
+                    return Err(error);
                 }
-                return self.end_execution(&execution);
+                return self.end_execution(ended);
             }
         }
         Ok(None)
     }
 
-    /// Returns why the execution diverged from the log, if it did.
-    fn end_execution(&mut self, execution: &Execution) -> Result<Option<String>, JobError> {
-        let (known, now) = (self.journal.state().segments.len(), execution.segment_count);
-        if known > now as usize {
-            return Ok(Some(format!("there were {known} segments, now there are {now}")));
+    /// Why the job goes no further though the guest has ended: it says that it failed, and nobody asked for a
+    /// proof of that. A guest that paused with code zero has not failed.
+    fn guest_failure(
+        &self,
+        execution: &Execution,
+        thread: Option<ExecutionThread>,
+    ) -> Option<JobError> {
+        let ended_well = matches!(execution.exit_code, ExitCode::Halted(0) | ExitCode::Paused(0));
+        if ended_well || self.journal.state().request.proves_guest_errors() {
+            return None;
         }
-        if self.journal.state().execution.is_some() {
+        Some(JobError::GuestFailed {
+            exit: format!("{:?}", execution.exit_code),
+            journal: execution.journal.clone(),
+            output: thread.map(|thread| thread.output.text()).unwrap_or_default(),
+        })
+    }
+
+    /// Returns why the execution diverged from the log, if it did.
+    fn end_execution(&mut self, ended: Ended) -> Result<Option<String>, JobError> {
+        let Ended { execution, keccak_count, given } = ended;
+        let state = self.journal.state();
+        let counts = [
+            ("segments", state.segments.len(), execution.segment_count),
+            ("keccak requests", state.keccaks.len(), keccak_count),
+        ];
+        if let Some((what, known, now)) =
+            counts.into_iter().find(|(_, known, now)| *known > *now as usize)
+        {
+            return Ok(Some(format!("there were {known} {what}, now there are {now}")));
+        }
+        if state.execution.is_some() {
             // It ran again only to bring lost blobs back.
             self.blobs.put(&execution.journal)?;
             return Ok(None);
         }
+        let assumed = assumed_from(state, execution.assumptions(), &given)?;
         let journal = self.blobs.put(&execution.journal)?;
         self.journal.record(JobEvent::ExecutionEnded(ExecutionSummary {
+            exit_code: execution.exit_code,
             segment_count: execution.segment_count,
+            keccak_count,
             journal,
+            output: execution.output,
+            assumed: assumed.clone(),
             user_cycles: execution.user_cycles,
             total_cycles: execution.total_cycles,
         }))?;
         tracing::info!(
             segments = execution.segment_count,
+            keccaks = keccak_count,
+            assumptions = assumed.len(),
             user_cycles = execution.user_cycles,
             total_cycles = execution.total_cycles,
             "the guest has run to its end"
         );
-        self.tell(Event::ExecutionEnded);
+        self.tell(Event::ExecutionEnded { assumed: assumed.into_iter().map(Into::into).collect() });
         Ok(None)
     }
 
@@ -317,8 +357,8 @@ impl<'a> Runner<'a> {
         let expected = self
             .journal
             .state()
-            .expected_claim(task.range())
-            .expect("the plan makes tasks of stored segments only");
+            .expected(task)
+            .expect("the plan makes tasks of what is in the log only");
         let source = self.peers.source(node);
         let check = self.checker.check(node, source, task, blob, expected);
         self.checks.spawn(async move { (epoch, node, task, blob, check.await) });
@@ -362,6 +402,10 @@ impl<'a> Runner<'a> {
             leaves_accepted: status.progress.leaves_accepted,
             joins_accepted: status.progress.joins_accepted,
             joins_total: status.progress.joins_total,
+            keccaks_accepted: status.progress.keccaks_accepted,
+            keccaks_total: status.progress.keccaks_known,
+            resolves_accepted: status.progress.resolves_accepted,
+            resolves_total: status.progress.resolves_total,
             nodes: status.node_count as u32,
             nodes_busy: status.busy_node_count as u32,
             eta: status.eta_ms,
@@ -385,31 +429,62 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// Where the receipts of what the guest assumed come from, in the order of its list.
+fn assumed_from(
+    state: &JobState,
+    assumptions: &[AssumptionId],
+    given: &[Given],
+) -> Result<Vec<AssumedFrom>, JobError> {
+    let keccaks = IndexRange::new(0, state.keccaks.len() as u32).and_then(|all| state.united(all));
+    let find = |assumed: &AssumptionId| {
+        if let Some(given) = given.iter().find(|given| assumed.is_resolved_by(&given.id)) {
+            return Ok(AssumedFrom::Given(given.blob));
+        }
+        if keccaks.is_some_and(|root| assumed.is_resolved_by(&root)) {
+            return Ok(AssumedFrom::Keccak);
+        }
+        Err(JobError::Unresolved { claim: assumed.claim.to_string() })
+    };
+    assumptions.iter().map(find).collect()
+}
+
+fn differs(what: &str, index: u32, known: BlobRef, now: BlobRef) -> String {
+    format!("{what} {index} was {:#}, is now {:#}", known.reference, now.reference)
+}
+
 /// The plan of a job, as far as its log tells and its blobs are there.
 fn replay(state: &JobState, blobs: &BlobStore) -> Result<Plan, JobError> {
-    let mut plan = Plan::new(plan_shape(state.request.receipt_kind));
+    let mut plan = Plan::new(plan_shape(&state.request));
+    if state.request.counts_work() {
+        plan = plan.counting_work();
+    }
     for (index, segment) in (0..).zip(&state.segments) {
         plan.add_segment(index, segment.po2, segment.blob)?;
     }
+    for (index, keccak) in (0..).zip(&state.keccaks) {
+        plan.add_keccak(index, keccak.po2, keccak.blob)?;
+    }
+    // Before the receipts: which tasks there are at the end depends on it.
+    if let Some(summary) = &state.execution {
+        plan.end_execution(summary.assumed.iter().copied().map(Into::into).collect())?;
+    }
     for (task, blob) in &state.accepted {
-        // A receipt that was lost or damaged on the disk is made again, and with it the joins above.
+        // A receipt that was lost or damaged on the disk is made again, and with it those above it.
         if blobs.blob(blob.reference).is_none() {
             tracing::warn!(%task, "an accepted receipt is no longer in the store and is made again");
         } else if let Err(error) = plan.restore(*task, *blob) {
             tracing::warn!(%task, %error, "an accepted receipt is made again");
         }
     }
-    if state.execution.is_some() {
-        plan.end_execution()?;
-    }
     Ok(plan)
 }
 
-/// What kind of plan leads to a receipt of this kind.
-pub(crate) fn plan_shape(kind: ReceiptKind) -> PlanShape {
-    match kind {
-        ReceiptKind::Composite => PlanShape::Composite,
-        ReceiptKind::Succinct | ReceiptKind::Groth16 => PlanShape::Succinct,
+/// What the receipts of a job become.
+pub(crate) fn plan_shape(request: &JobRequest) -> PlanShape {
+    match (&request.source, request.receipt_kind) {
+        (Source::Receipt { .. }, _) => PlanShape::Compress,
+        (_, ReceiptKind::Composite) => PlanShape::Composite,
+        (_, ReceiptKind::Succinct | ReceiptKind::Groth16) => PlanShape::Succinct,
     }
 }
 
@@ -423,20 +498,22 @@ fn class_of(class: FailureClass) -> starling_sched::FailureClass {
 }
 
 /// A full disk stops an execution from within: say so instead of naming the messenger.
-fn unwrap_sink(error: ExecuteError) -> JobError {
+fn unwrap_sink(error: JobError) -> JobError {
     match error {
-        ExecuteError::Sink(error) => match error.downcast::<starling_store::StoreError>() {
-            Ok(store) => (*store).into(),
-            Err(error) => ExecuteError::Sink(error).into(),
-        },
-        error => error.into(),
+        JobError::Execute(ExecuteError::Sink(error)) => {
+            match error.downcast::<starling_store::StoreError>() {
+                Ok(store) => (*store).into(),
+                Err(error) => ExecuteError::Sink(error).into(),
+            }
+        }
+        error => error,
     }
 }
 
 /// The next event of the execution, `None` when its thread has died; never, when there is none.
 async fn next_of(execution: &mut Option<ExecutionThread>) -> Option<ExecutionEvent> {
     match execution {
-        Some(thread) => thread.events.recv().await,
+        Some(thread) => thread.next().await,
         None => std::future::pending().await,
     }
 }

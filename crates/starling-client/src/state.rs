@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use starling_store::StoredEvent;
-use starling_types::{BlobRef, JobId, Po2, Reference, SegmentRange, TaskId};
-use starling_zkvm::SegmentClaim;
+use starling_types::{BlobRef, IndexRange, JobId, Po2, Reference, TaskId};
+use starling_zkvm::{AssumptionId, Expected, OutputParts, SegmentClaim, Work};
 use thiserror::Error;
 
-use crate::{ExecutionSummary, JobEvent, JobRequest};
+use crate::{AssumedFrom, ExecutionSummary, JobEvent, JobRequest};
 
 /// A segment that the execution emitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,19 @@ pub struct StoredSegment {
     pub blob: BlobRef,
     /// What a receipt of it must claim.
     pub claim: SegmentClaim,
+    /// The work that it counts, in jobs that count their work.
+    pub work: Option<Work>,
+}
+
+/// A batch of keccak permutations that the guest had to be proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKeccak {
+    /// The size of its proof.
+    pub po2: Po2,
+    /// The encoded request.
+    pub blob: BlobRef,
+    /// What a receipt of it must claim.
+    pub assumption: AssumptionId,
 }
 
 /// Where a job stands.
@@ -32,6 +45,8 @@ pub enum JobPhase {
     Done {
         /// The receipt file's bytes.
         receipt: BlobRef,
+        /// The bytes of the work receipt's file, in jobs that count their work.
+        work_receipt: Option<BlobRef>,
         /// Seconds it took.
         seconds: f64,
     },
@@ -59,6 +74,8 @@ pub struct JobState {
     pub incarnation: u32,
     /// The segments so far, by index.
     pub segments: Vec<StoredSegment>,
+    /// The keccak requests so far, by index.
+    pub keccaks: Vec<StoredKeccak>,
     /// How the execution ended, once it has.
     pub execution: Option<ExecutionSummary>,
     /// The receipts so far, in the order in which they were accepted.
@@ -134,6 +151,7 @@ impl JobState {
             seed,
             incarnation: 0,
             segments: Vec::new(),
+            keccaks: Vec::new(),
             execution: None,
             accepted: Vec::new(),
             receipts_by_node: BTreeMap::new(),
@@ -159,11 +177,17 @@ impl JobState {
                     self.phase = JobPhase::Open;
                 }
             }
-            JobEvent::SegmentStored { index, po2, blob, claim } => {
+            JobEvent::SegmentStored { index, po2, blob, claim, work } => {
                 if index as usize != self.segments.len() {
                     return Err(format!("segment {index} follows {}", self.segments.len()));
                 }
-                self.segments.push(StoredSegment { po2, blob, claim });
+                self.segments.push(StoredSegment { po2, blob, claim, work });
+            }
+            JobEvent::KeccakStored { index, po2, blob, assumption } => {
+                if index as usize != self.keccaks.len() {
+                    return Err(format!("keccak {index} follows {}", self.keccaks.len()));
+                }
+                self.keccaks.push(StoredKeccak { po2, blob, assumption });
             }
             JobEvent::ExecutionEnded(summary) => {
                 if summary.segment_count as usize != self.segments.len() {
@@ -173,21 +197,31 @@ impl JobState {
                         self.segments.len()
                     ));
                 }
+                if summary.keccak_count as usize != self.keccaks.len() {
+                    return Err(format!(
+                        "the execution ended with {} keccak requests, {} are there",
+                        summary.keccak_count,
+                        self.keccaks.len()
+                    ));
+                }
                 self.execution = Some(summary);
             }
             JobEvent::ResultAccepted { task, blob, node } => {
                 let task: TaskId = task.parse().map_err(|error| format!("{error}"))?;
-                if task.range().end() as usize > self.segments.len() {
-                    return Err(format!("{task} is accepted before its segments are stored"));
+                if self.expected(task).is_none() {
+                    return Err(format!("{task} is accepted before what it proves is known"));
                 }
                 *self.receipts_by_node.entry(node.to_string()).or_default() += 1;
                 self.accepted.push((task, blob));
             }
-            JobEvent::Done { receipt, seconds } => self.phase = JobPhase::Done { receipt, seconds },
+            JobEvent::Done { receipt, work_receipt, seconds } => {
+                self.phase = JobPhase::Done { receipt, work_receipt, seconds };
+            }
             JobEvent::Failed { message } => self.phase = JobPhase::Failed { message },
             JobEvent::Cancelled => self.phase = JobPhase::Cancelled,
             JobEvent::Restarted { .. } => {
                 self.segments.clear();
+                self.keccaks.clear();
                 self.execution = None;
                 self.accepted.clear();
                 self.receipts_by_node.clear();
@@ -196,11 +230,86 @@ impl JobState {
         Ok(())
     }
 
-    /// What a receipt of `range` must claim; `None` when its segments are not all known.
-    pub fn expected_claim(&self, range: SegmentRange) -> Option<SegmentClaim> {
+    /// What a result of `task` must claim; `None` when what it proves is not all known yet.
+    pub fn expected(&self, task: TaskId) -> Option<Expected> {
+        match task {
+            TaskId::Prove(_) => self.claimed(task.range()).map(Expected::Claim),
+            TaskId::Lift(_) | TaskId::LiftReceipt(_) | TaskId::Join(_) => {
+                self.counted(self.claimed(task.range())?, task.range())
+            }
+            TaskId::Keccak(_) | TaskId::Union(_) => {
+                self.united(task.range()).map(Expected::Assumption)
+            }
+            TaskId::Resolve(index) => {
+                let claim = self.resolved(index as usize + 1)?;
+                self.counted(claim, self.all_segments()?)
+            }
+            TaskId::Unwrap => self.final_claim().map(Expected::Claim),
+        }
+    }
+
+    /// The claim of the whole job once all that it assumes is resolved; `None` before the execution's end.
+    pub fn final_claim(&self) -> Option<SegmentClaim> {
+        self.resolved(self.execution.as_ref()?.assumed.len())
+    }
+
+    /// The claim of the whole job with all that it assumes; `None` before the execution's end.
+    pub fn conditional_claim(&self) -> Option<SegmentClaim> {
+        self.claimed(self.all_segments()?)
+    }
+
+    /// The work of the whole job; `None` when it is not counted, or before the execution's end.
+    pub fn total_work(&self) -> Option<Work> {
+        self.work_of(self.all_segments()?)
+    }
+
+    /// What the keccak proofs in `range` are united to.
+    pub fn united(&self, range: IndexRange) -> Option<AssumptionId> {
+        let leaves = self.keccaks.get(range.start() as usize..range.end() as usize)?;
+        let leaves: Vec<AssumptionId> = leaves.iter().map(|keccak| keccak.assumption).collect();
+        Some(AssumptionId::of_union(&leaves))
+    }
+
+    fn all_segments(&self) -> Option<IndexRange> {
+        IndexRange::new(0, self.execution.as_ref()?.segment_count)
+    }
+
+    /// The claim of a range of segments, which assumes all that the guest assumed if it is the last.
+    fn claimed(&self, range: IndexRange) -> Option<SegmentClaim> {
         let first = self.segments.get(range.start() as usize)?;
         let last = self.segments.get(range.end() as usize - 1)?;
         Some(first.claim.join(&last.claim))
+    }
+
+    /// The claim of the whole job once its first `count` assumptions are resolved.
+    fn resolved(&self, count: usize) -> Option<SegmentClaim> {
+        let claim = self.claimed(self.all_segments()?)?;
+        match self.output() {
+            Some(output) if count <= output.assumptions.len() => {
+                Some(SegmentClaim { output: output.digest_after(count), ..claim })
+            }
+            None if count == 0 => Some(claim),
+            _ => None,
+        }
+    }
+
+    fn output(&self) -> Option<&OutputParts> {
+        self.execution.as_ref()?.output.as_ref()
+    }
+
+    /// As `claim`, with the work of `range` where the job counts it.
+    fn counted(&self, claim: SegmentClaim, range: IndexRange) -> Option<Expected> {
+        if !self.request.counts_work() {
+            return Some(Expected::Claim(claim));
+        }
+        Some(Expected::Work { claim, work: self.work_of(range)? })
+    }
+
+    fn work_of(&self, range: IndexRange) -> Option<Work> {
+        let segments = self.segments.get(range.start() as usize..range.end() as usize)?;
+        let mut works = segments.iter().map(|segment| segment.work);
+        let first = works.next()??;
+        works.try_fold(first, |sum, next| sum.join(&next?))
     }
 
     /// Whether `reference` is a blob that the job's log names.
@@ -210,21 +319,30 @@ impl JobState {
 
     /// Every blob that the job still needs.
     pub fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
-        let kept = match &self.phase {
-            // A finished job needs its receipt only, so that asking again delivers it again.
-            JobPhase::Done { receipt, .. } => (Some(*receipt), false),
-            JobPhase::Cancelled => (None, false),
-            JobPhase::Open | JobPhase::Failed { .. } => (None, true),
+        let (receipts, open) = match &self.phase {
+            // A finished job needs its receipts only, so that asking again delivers them again.
+            JobPhase::Done { receipt, work_receipt, .. } => {
+                ([Some(*receipt), *work_receipt], false)
+            }
+            JobPhase::Cancelled => ([None, None], false),
+            JobPhase::Open | JobPhase::Failed { .. } => ([None, None], true),
         };
-        let (receipt, open) = kept;
+        let given = self.execution.iter().flat_map(|summary| &summary.assumed);
+        let given = given.filter_map(|from| match from {
+            AssumedFrom::Given(blob) => Some(*blob),
+            AssumedFrom::Keccak => None,
+        });
         let working = open.then(|| {
-            [self.request.guest, self.request.input]
+            self.request
+                .blobs()
                 .into_iter()
                 .chain(self.segments.iter().map(|segment| segment.blob))
+                .chain(self.keccaks.iter().map(|keccak| keccak.blob))
                 .chain(self.execution.iter().map(|summary| summary.journal))
+                .chain(given)
                 .chain(self.accepted.iter().map(|(_, blob)| *blob))
         });
-        receipt.into_iter().chain(working.into_iter().flatten())
+        receipts.into_iter().flatten().chain(working.into_iter().flatten())
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use starling_net::{ConnectError, SessionError};
 use starling_proto::{ClientMessage, Done, Failure, Grant, Hello, NodeMessage, PeerAddr};
-use starling_types::{Epoch, JobId, Po2};
+use starling_types::{Epoch, JobId, Po2, TaskKind};
 use thiserror::Error;
 use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
@@ -196,7 +196,10 @@ impl Session {
     async fn take(&mut self, grant: Grant) -> Result<(), SessionError> {
         let epoch = grant.epoch;
         let memory = self.workshop.costs.memory(grant.task.kind(), Some(grant.po2));
-        let taken = match grant.po2 <= self.po2_max && !self.running.contains_key(&epoch) {
+        // The limit is on segments to prove; joins of larger ones are welcome.
+        let proves_segment = matches!(grant.task.kind(), TaskKind::Prove | TaskKind::Lift);
+        let fits = !proves_segment || grant.po2 <= self.po2_max;
+        let taken = match fits && !self.running.contains_key(&epoch) {
             true => self.slots.try_take(memory),
             false => None,
         };

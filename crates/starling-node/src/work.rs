@@ -11,7 +11,7 @@ use starling_plan::CostModel;
 use starling_proto::{FailureClass, Grant, PeerAddr};
 use starling_store::BlobStore;
 use starling_types::{BlobRef, MemoryBytes};
-use starling_zkvm::{ProveFailure, Work};
+use starling_zkvm::{ProveFailure, TaskWork};
 
 use crate::{
     holdings::{Holding, Holdings},
@@ -96,11 +96,12 @@ impl Workshop {
         }
 
         let output = Scratch(self.scratch.join(format!("{}-{}", client_addr.node_id, grant.epoch)));
-        let work = Work {
+        let work = TaskWork {
             task: grant.task,
             inputs: input_paths,
             output: output.0.clone(),
             po2_max: grant.po2,
+            work_claims: grant.work_claims,
         };
         let started = Instant::now();
         let report = slot

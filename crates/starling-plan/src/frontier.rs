@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use starling_types::{BlobRef, SegmentRange};
+use starling_types::{BlobRef, IndexRange};
 
 use crate::runs::Runs;
 
 /// An accepted receipt and the segments that it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Piece {
-    pub(crate) range: SegmentRange,
+    pub(crate) range: IndexRange,
     pub(crate) blob: BlobRef,
 }
 
@@ -34,31 +34,26 @@ impl Frontier {
         Some(piece)
     }
 
-    /// The two pieces to join next; [`crate::runs`] has the rule.
-    pub(crate) fn best_pair(&self) -> Option<(Piece, Piece)> {
+    /// The range of the two pieces to join next; [`crate::runs`] has the rule.
+    pub(crate) fn best_pair(&self) -> Option<IndexRange> {
         let pair = self.runs.best_pair()?;
-        self.pair(SegmentRange::new(pair.start, pair.start + pair.segment_count)?)
-    }
-
-    /// Whether any two pieces are neighbours.
-    pub(crate) fn has_pair(&self) -> bool {
-        self.runs.best_pair().is_some()
+        IndexRange::new(pair.start, pair.start + pair.segment_count)
     }
 
     /// The two pieces that cover `range` and nothing else, if there are such.
-    pub(crate) fn pair(&self, range: SegmentRange) -> Option<(Piece, Piece)> {
+    pub(crate) fn pair(&self, range: IndexRange) -> Option<(Piece, Piece)> {
         let left = *self.pieces.get(&range.start())?;
         let right = *self.pieces.get(&left.range.end())?;
         (right.range.end() == range.end()).then_some((left, right))
     }
 
     /// The piece that covers `range` and nothing else, if there is one.
-    pub(crate) fn exactly(&self, range: SegmentRange) -> Option<Piece> {
+    pub(crate) fn exactly(&self, range: IndexRange) -> Option<Piece> {
         self.pieces.get(&range.start()).copied().filter(|piece| piece.range == range)
     }
 
     /// The pieces that have a segment in common with `range`, in order.
-    pub(crate) fn overlapping(&self, range: SegmentRange) -> impl Iterator<Item = Piece> + '_ {
+    pub(crate) fn overlapping(&self, range: IndexRange) -> impl Iterator<Item = Piece> + '_ {
         let before = self.pieces.range(..range.start()).next_back().map(|(_, piece)| *piece);
         let reaching_in = before.filter(|piece| piece.range.end() > range.start());
         let inside = self.pieces.range(range.start()..range.end()).map(|(_, piece)| *piece);

@@ -1,142 +1,43 @@
 //! The task graph of one job.
 //!
-//! **Leaves** exist from the moment their segment does and are ready at once. **Joins are bound late:**
-//! which two neighbouring receipts are joined is decided when a worker is there to join them, not when
-//! they become ready. Pairing on arrival fixes pairs that leave a receipt without a partner (of three
-//! neighbours, the third waits for a whole further level), and on few workers that costs a whole task's
-//! time: five equal leaves take two workers six steps when paired on arrival, five when paired on
-//! demand. It also makes a lost join cheap: it dissolves, and its inputs pair anew with whatever is
-//! there by then.
+//! **Leaves** exist from the moment their segment or keccak request does and are ready at once. **Joins are
+//! bound late:** which two neighbouring receipts are joined is decided when a worker is there to join them,
+//! not when they become ready. Pairing on arrival fixes pairs that leave a receipt without a partner (of
+//! three neighbours, the third waits for a whole further level), and on few workers that costs a whole
+//! task's time: five equal leaves take two workers six steps when paired on arrival, five when paired on
+//! demand. It also makes a lost join cheap: it dissolves, and its inputs pair anew with whatever is there by
+//! then. Unions have no such choice: the guest has fixed their tree.
 //!
 //! **Leaves go before joins** (Hu's algorithm: in an in-tree of equal tasks, taking the ready task that
 //! is farthest from the root is optimal, and leaves are the farthest). A worker that can hold none of
 //! the ready leaves may take a join all the same.
 //!
-//! Accepted receipts only ever merge. So a late join fits the plan either if its two inputs still stand
-//! in the frontier side by side, or not at all: no other union of receipts can equal its range.
+//! **Resolves** follow when all segments are one receipt, one after the other, since each takes the first
+//! assumption from what the one before left.
+//!
+//! **Keccak proofs are needed** while the execution runs, since it may yet assume their root, and then only
+//! if it did. What is not needed is not offered and not waited for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use starling_types::{BlobRef, Po2, SegmentRange, TaskId, TaskKind};
-use thiserror::Error;
+use starling_types::{BlobRef, IndexRange, Po2, TaskId};
 
 use crate::{
-    frontier::{Frontier, Piece},
-    task::{Accepted, Outcome, Progress, TaskSpec},
+    Accepted, Assumed, Outcome, PlanError, PlanShape, Progress, TaskClass, TaskSpec,
+    class::{KECCAK_PO2_MAX, KECCAK_PO2_MIN},
+    joins::Joins,
+    leaves::Leaves,
+    resolves::Resolves,
+    unions::{self, Unions},
 };
-
-/// What a job's receipts become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlanShape {
-    /// Each segment proved; nothing joined.
-    Composite,
-    /// Each segment proved and lifted; all joined to one.
-    Succinct,
-}
-
-impl PlanShape {
-    /// The kind of the tasks that prove segments.
-    pub fn leaf_kind(self) -> TaskKind {
-        match self {
-            Self::Composite => TaskKind::Prove,
-            Self::Succinct => TaskKind::Lift,
-        }
-    }
-
-    /// The task that proves the segment `index`.
-    pub fn leaf(self, index: u32) -> TaskId {
-        match self {
-            Self::Composite => TaskId::Prove(index),
-            Self::Succinct => TaskId::Lift(index),
-        }
-    }
-}
-
-/// A call that the plan cannot follow; it changed nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum PlanError {
-    /// Segments must come in order, each once.
-    #[error(
-        "segment {actual} came where segment {expected} was due: segments are planned in order"
-    )]
-    SegmentOutOfOrder {
-        /// The index that was due.
-        expected: u32,
-        /// The index that came.
-        actual: u32,
-    },
-    /// A segment came after the end.
-    #[error("segment {index} came after the execution had ended with {segment_count} segments")]
-    ExecutionEnded {
-        /// The index that came.
-        index: u32,
-        /// How many segments the execution had.
-        segment_count: u32,
-    },
-    /// An execution has at least one segment.
-    #[error("the execution ended without a segment: nothing to prove")]
-    NoSegments,
-    /// The task is none of this plan's.
-    #[error("{task} is no task of this {leaf_kind} job of {segment_count} segments so far")]
-    UnknownTask {
-        /// The task as named.
-        task: TaskId,
-        /// The kind of the plan's leaves.
-        leaf_kind: TaskKind,
-        /// How many segments are known.
-        segment_count: u32,
-    },
-    /// The task cannot be started: it runs, is accepted, or lacks an input.
-    #[error("{task} is not ready: it runs, is accepted, or lacks an input")]
-    NotReady {
-        /// The task as named.
-        task: TaskId,
-    },
-    /// The task was not started, or is accepted or released already.
-    #[error("{task} is not running")]
-    NotRunning {
-        /// The task as named.
-        task: TaskId,
-    },
-    /// Receipts are restored before anything is started.
-    #[error("{task} cannot be restored while {running_count} tasks run: restore first, then start")]
-    RestoredTooLate {
-        /// The task as named.
-        task: TaskId,
-        /// How many tasks run.
-        running_count: u32,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LeafState {
-    Ready,
-    Running,
-    Accepted,
-}
-
-#[derive(Debug, Clone)]
-struct Leaf {
-    po2: Po2,
-    segment: BlobRef,
-    state: LeafState,
-}
 
 /// The growing task graph of one job.
 #[derive(Debug, Clone)]
 pub struct Plan {
     shape: PlanShape,
-    leaves: Vec<Leaf>,
-    execution_ended: bool,
-    /// Indices of ready leaves. By po2, since that decides who can hold them; no set is empty.
-    ready_leaves: BTreeMap<Po2, BTreeSet<u32>>,
-    running_leaf_count: u32,
-    accepted_leaf_count: u32,
-    frontier: Frontier,
-    /// The joins that run, with their inputs, which are not in the frontier.
-    running_joins: BTreeMap<SegmentRange, (Piece, Piece)>,
-    /// Every range that a join was accepted for, so that a second receipt is told from a useless one.
-    accepted_joins: BTreeSet<SegmentRange>,
+    segments: Leaves,
+    joins: Joins,
+    keccaks: Leaves,
+    unions: Unions,
+    resolves: Resolves,
 }
 
 impl Plan {
@@ -144,15 +45,22 @@ impl Plan {
     pub fn new(shape: PlanShape) -> Self {
         Self {
             shape,
-            leaves: Vec::new(),
-            execution_ended: false,
-            ready_leaves: BTreeMap::new(),
-            running_leaf_count: 0,
-            accepted_leaf_count: 0,
-            frontier: Frontier::default(),
-            running_joins: BTreeMap::new(),
-            accepted_joins: BTreeSet::new(),
+            segments: Leaves::default(),
+            joins: Joins::default(),
+            keccaks: Leaves::default(),
+            unions: Unions::default(),
+            resolves: Resolves::default(),
         }
+    }
+
+    /// The plan of a job that counts its work: it ends with an unwrap. Composite jobs have nothing to unwrap:
+    /// their segment receipts say what each was worth.
+    #[must_use]
+    pub fn counting_work(mut self) -> Self {
+        if self.shape.ends_in_one() {
+            self.resolves.count_work();
+        }
+        self
     }
 
     /// What the job's receipts become.
@@ -160,306 +68,379 @@ impl Plan {
         self.shape
     }
 
-    /// Adds the next segment. Its leaf is ready at once.
-    pub fn add_segment(&mut self, index: u32, po2: Po2, segment: BlobRef) -> Result<(), PlanError> {
-        let expected = self.segment_count();
-        if self.execution_ended {
-            return Err(PlanError::ExecutionEnded { index, segment_count: expected });
+    /// Adds the next segment, or segment receipt. Its leaf is ready at once.
+    pub fn add_segment(&mut self, index: u32, po2: Po2, input: BlobRef) -> Result<(), PlanError> {
+        if self.has_ended() {
+            return Err(PlanError::ExecutionEnded { task: self.shape.leaf(index) });
         }
-        // The index `u32::MAX` would have no range: its end does not fit.
-        if index != expected || index == u32::MAX {
+        if !self.segments.push(index, po2, input) {
+            let expected = self.segments.count();
             return Err(PlanError::SegmentOutOfOrder { expected, actual: index });
         }
-        self.leaves.push(Leaf { po2, segment, state: LeafState::Ready });
-        self.ready_leaves.entry(po2).or_default().insert(index);
         Ok(())
     }
 
-    /// Marks the number of segments as final. Saying it twice is harmless.
-    pub fn end_execution(&mut self) -> Result<(), PlanError> {
-        if self.leaves.is_empty() {
+    /// Adds the next keccak request. Its leaf is ready at once.
+    pub fn add_keccak(&mut self, index: u32, po2: Po2, request: BlobRef) -> Result<(), PlanError> {
+        if self.has_ended() {
+            return Err(PlanError::ExecutionEnded { task: TaskId::Keccak(index) });
+        }
+        if !(KECCAK_PO2_MIN..=KECCAK_PO2_MAX).contains(&po2.get()) {
+            return Err(PlanError::KeccakPo2 { index, po2 });
+        }
+        if !self.keccaks.push(index, po2, request) {
+            let expected = self.keccaks.count();
+            return Err(PlanError::KeccakOutOfOrder { expected, actual: index });
+        }
+        Ok(())
+    }
+
+    /// Marks the numbers of segments and keccak requests as final, and says where the receipts of the
+    /// assumptions come from, in the order of the last segment's list, head first. Saying the same twice is
+    /// harmless.
+    pub fn end_execution(&mut self, assumed: Vec<Assumed>) -> Result<(), PlanError> {
+        if let Some(first) = self.resolves.assumed() {
+            let (count, actual_count) = (first.len(), assumed.len());
+            let is_same = first == assumed;
+            return is_same.then_some(()).ok_or(PlanError::EndedOtherwise { count, actual_count });
+        }
+        if self.segments.count() == 0 {
             return Err(PlanError::NoSegments);
         }
-        self.execution_ended = true;
+        if self.keccaks.count() == 0 && assumed.contains(&Assumed::Keccak) {
+            return Err(PlanError::NoKeccaks);
+        }
+        self.unions.end(self.keccaks.count());
+        self.resolves.end(assumed);
+        self.begin_resolves();
         Ok(())
     }
 
-    /// The task that a worker should take, given which it can hold: the ready leaf of the largest po2, or
-    /// the best join where no leaf fits.
-    pub fn next_task(&self, fits: impl Fn(TaskKind, Option<Po2>) -> bool) -> Option<TaskSpec> {
-        let leaf_kind = self.shape.leaf_kind();
-        let po2 = self.ready_po2s().find(|po2| fits(leaf_kind, Some(*po2)));
-        po2.and_then(|po2| self.next_leaf(po2))
-            .or_else(|| fits(TaskKind::Join, None).then(|| self.next_join())?)
+    /// The task that a worker should take, given the classes of which it can hold one: of the first class by
+    /// precedence that has a ready task.
+    pub fn next_task(&self, fits: impl Fn(TaskClass) -> bool) -> Option<TaskSpec> {
+        self.ready_classes().find(|class| fits(*class)).and_then(|class| self.next(class))
     }
 
-    /// The po2s of which a leaf is ready, largest first.
-    pub fn ready_po2s(&self) -> impl Iterator<Item = Po2> + '_ {
-        self.ready_leaves.keys().rev().copied()
+    /// The classes of which a task is ready, by precedence.
+    pub fn ready_classes(&self) -> impl Iterator<Item = TaskClass> + '_ {
+        TaskClass::by_precedence().filter(|class| self.is_ready(*class))
     }
 
-    /// Whether [`Self::next_leaf`] has an answer for a po2, or [`Self::next_join`] for `None`.
-    pub fn is_ready(&self, po2: Option<Po2>) -> bool {
-        match po2 {
-            Some(po2) => self.ready_leaves.contains_key(&po2),
-            None => self.shape == PlanShape::Succinct && self.frontier.has_pair(),
+    /// Whether [`Self::next`] has an answer.
+    pub fn is_ready(&self, class: TaskClass) -> bool {
+        self.next_id(class).is_some()
+    }
+
+    /// The task of this class to start next: the first leaf; the best join; the smallest union; the only
+    /// resolve.
+    pub fn next(&self, class: TaskClass) -> Option<TaskSpec> {
+        self.next_id(class).and_then(|task| self.ready_spec(task))
+    }
+
+    fn next_id(&self, class: TaskClass) -> Option<TaskId> {
+        match class {
+            TaskClass::Leaf(po2) => {
+                self.segments.first_ready(po2).map(|index| self.shape.leaf(index))
+            }
+            TaskClass::Keccak(_) | TaskClass::Union if !self.needs_keccaks() => None,
+            TaskClass::Keccak(po2) => self.keccaks.first_ready(po2).map(TaskId::Keccak),
+            TaskClass::Union => self.unions.first_ready().map(TaskId::Union),
+            TaskClass::Join if !self.shape.ends_in_one() => None,
+            TaskClass::Join => self.joins.best().map(TaskId::Join),
+            TaskClass::Resolve | TaskClass::Unwrap => {
+                let (task, _) = self.resolves.next(self.unions.root())?;
+                (task.kind() == class.kind(self.shape)).then_some(task)
+            }
         }
     }
 
-    /// The first ready leaf of this po2.
-    pub fn next_leaf(&self, po2: Po2) -> Option<TaskSpec> {
-        let index = *self.ready_leaves.get(&po2)?.first()?;
-        Some(self.leaf_spec(index))
-    }
-
-    /// The join to start next: of all that leave ⌊k/2⌋ disjoint joins possible in a run of k neighbours,
-    /// the one with the fewest segments, ties to the left.
-    pub fn next_join(&self) -> Option<TaskSpec> {
-        match self.shape {
-            PlanShape::Composite => None,
-            PlanShape::Succinct => self.frontier.best_pair().map(join_spec),
+    /// The description of a task that can be started; `None` when it can't.
+    fn ready_spec(&self, task: TaskId) -> Option<TaskSpec> {
+        let leaf =
+            |(po2, input)| TaskSpec { id: task, po2: Some(po2), inputs: vec![input], split: None };
+        let inner = |inputs, split| TaskSpec { id: task, po2: None, inputs, split };
+        match task {
+            TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
+                self.segments.ready_input(index).map(leaf)
+            }
+            TaskId::Keccak(_) | TaskId::Union(_) if !self.needs_keccaks() => None,
+            TaskId::Keccak(index) => self.keccaks.ready_input(index).map(leaf),
+            TaskId::Union(range) => {
+                let inputs = self.unions.inputs(range)?;
+                Some(inner(inputs.to_vec(), Some(unions::split(range))))
+            }
+            TaskId::Join(range) => {
+                let (left, right) = self.joins.inputs(range)?;
+                Some(inner(vec![left.blob, right.blob], Some(left.range.end())))
+            }
+            TaskId::Resolve(_) | TaskId::Unwrap => {
+                let (next, inputs) = self.resolves.next(self.unions.root())?;
+                (next == task).then(|| inner(inputs, None))
+            }
         }
     }
 
-    /// Starts a ready task: a leaf, or a join whose two inputs stand in the frontier.
+    /// Starts a task that is ready.
     pub fn start(&mut self, task: TaskId) -> Result<TaskSpec, PlanError> {
         self.check_known(task)?;
-        match task {
-            TaskId::Prove(index) | TaskId::Lift(index) => {
-                if self.leaves[index as usize].state != LeafState::Ready {
-                    return Err(PlanError::NotReady { task });
-                }
-                self.set_leaf_state(index, LeafState::Running);
-                Ok(self.leaf_spec(index))
+        let spec = self.ready_spec(task).ok_or(PlanError::NotReady { task })?;
+        let has_started = match task {
+            TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
+                self.segments.start(index)
             }
-            TaskId::Join(range) => {
-                let pair = self.take_pair(range).ok_or(PlanError::NotReady { task })?;
-                self.running_joins.insert(range, pair);
-                Ok(join_spec(pair))
-            }
-        }
+            TaskId::Join(range) => self.joins.start(range),
+            TaskId::Keccak(index) => self.keccaks.start(index),
+            TaskId::Union(range) => self.unions.start(range),
+            TaskId::Resolve(_) | TaskId::Unwrap => self.resolves.start(task, self.unions.root()),
+        };
+        assert!(has_started, "{task} has a description, so it is ready");
+        Ok(spec)
     }
 
-    /// Gives a running task up: a leaf is ready again; a join dissolves and its inputs may pair anew.
+    /// Gives a running task up: it is ready again; but a join dissolves, and its inputs may pair anew.
     pub fn release(&mut self, task: TaskId) -> Result<(), PlanError> {
         self.check_known(task)?;
-        match task {
-            TaskId::Prove(index) | TaskId::Lift(index) => {
-                if self.leaves[index as usize].state != LeafState::Running {
-                    return Err(PlanError::NotRunning { task });
-                }
-                self.set_leaf_state(index, LeafState::Ready);
+        let did_run = match task {
+            TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
+                self.segments.release(index)
             }
-            TaskId::Join(range) => {
-                let (left, right) =
-                    self.running_joins.remove(&range).ok_or(PlanError::NotRunning { task })?;
-                self.frontier.insert(left);
-                self.frontier.insert(right);
-            }
-        }
-        Ok(())
+            TaskId::Join(range) => self.joins.release(range),
+            TaskId::Keccak(index) => self.keccaks.release(index),
+            TaskId::Union(range) => self.unions.release(range),
+            TaskId::Resolve(_) | TaskId::Unwrap => self.resolves.release(task),
+        };
+        did_run.then_some(()).ok_or(PlanError::NotRunning { task })
     }
 
     /// Takes a verified receipt as the result of `task`, whether the task runs, was released meanwhile or
-    /// was never started.
+    /// was never started. Only a join can be superseded; of other tasks the inputs must be accepted.
     pub fn accept(&mut self, task: TaskId, receipt: BlobRef) -> Result<Accepted, PlanError> {
         self.check_known(task)?;
-        match task {
-            TaskId::Prove(index) | TaskId::Lift(index) => {
-                if self.leaves[index as usize].state == LeafState::Accepted {
-                    return Ok(Accepted::AlreadyAccepted);
-                }
-                self.set_leaf_state(index, LeafState::Accepted);
+        let accepted = match task {
+            TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
+                Some(self.accept_leaf(index, receipt))
             }
-            TaskId::Join(range) => {
-                if self.accepted_joins.contains(&range) {
-                    return Ok(Accepted::AlreadyAccepted);
-                }
-                if self.running_joins.remove(&range).is_none() && self.take_pair(range).is_none() {
-                    return Ok(Accepted::Superseded);
-                }
-                self.accepted_joins.insert(range);
+            TaskId::Join(range) => Some(self.joins.accept(range, receipt)),
+            TaskId::Keccak(index) => Some(self.accept_keccak(index, receipt)),
+            TaskId::Union(range) => self.unions.accept(range, receipt),
+            TaskId::Resolve(_) | TaskId::Unwrap => {
+                self.resolves.accept(task, receipt, self.unions.root())
             }
-        }
-        self.frontier.insert(Piece { range: task.range(), blob: receipt });
-        Ok(Accepted::New)
+        };
+        self.begin_resolves();
+        accepted.ok_or(PlanError::NotReady { task })
     }
 
-    /// Replays a receipt that an earlier run of the client accepted. The order does not matter: a join may
-    /// come before what it was made of, which is then covered by it and never asked for again.
+    /// Replays a receipt that an earlier run of the client accepted, once all segments, keccak requests and the
+    /// end of the execution are told, as far as they are known. The order does not matter: a receipt may come
+    /// before what it was made of, which is then covered by it and never asked for again. Only the unwrapped
+    /// receipt covers nothing, since the work receipt that it was made of is delivered beside it.
     pub fn restore(&mut self, task: TaskId, receipt: BlobRef) -> Result<Accepted, PlanError> {
         self.check_known(task)?;
         let running_count = self.running_count();
         if running_count > 0 {
             return Err(PlanError::RestoredTooLate { task, running_count });
         }
-        let TaskId::Join(range) = task else { return self.accept(task, receipt) };
-        if self.accepted_joins.contains(&range) {
-            return Ok(Accepted::AlreadyAccepted);
-        }
-        let covered: Vec<Piece> = self.frontier.overlapping(range).collect();
-        if covered.iter().any(|piece| !range.contains(piece.range)) {
-            return Ok(Accepted::Superseded);
-        }
-        for piece in covered {
-            self.frontier.remove(piece.range.start());
-        }
-        for index in range.start()..range.end() {
-            self.set_leaf_state(index, LeafState::Accepted);
-        }
-        self.accepted_joins.insert(range);
-        self.frontier.insert(Piece { range, blob: receipt });
-        Ok(Accepted::New)
+        let accepted = match task {
+            TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
+                self.accept_leaf(index, receipt)
+            }
+            // Whatever was joined has been resolved since.
+            TaskId::Join(range) if self.resolves.has_begun() && !self.joins.is_accepted(range) => {
+                Accepted::Superseded
+            }
+            TaskId::Join(range) => {
+                let accepted = self.joins.restore(range, receipt);
+                if accepted == Accepted::New {
+                    self.segments.cover(range);
+                }
+                accepted
+            }
+            TaskId::Keccak(index) => self.accept_keccak(index, receipt),
+            TaskId::Union(range) => {
+                self.keccaks.cover(range);
+                self.unions.restore(range, receipt)
+            }
+            TaskId::Resolve(_) => {
+                if let Some(all) = self.all_segments() {
+                    self.segments.cover(all);
+                }
+                self.joins.clear();
+                self.resolves.restore(task, receipt)
+            }
+            TaskId::Unwrap => self.resolves.restore(task, receipt),
+        };
+        self.begin_resolves();
+        Ok(accepted)
     }
 
-    /// Whether a receipt of the task was accepted, or its segment is covered by one that was restored.
+    fn accept_leaf(&mut self, index: u32, receipt: BlobRef) -> Accepted {
+        if !self.segments.accept(index) {
+            return Accepted::AlreadyAccepted;
+        }
+        self.joins.add_leaf(index, receipt);
+        Accepted::New
+    }
+
+    fn accept_keccak(&mut self, index: u32, receipt: BlobRef) -> Accepted {
+        if !self.keccaks.accept(index) {
+            return Accepted::AlreadyAccepted;
+        }
+        self.unions.add_leaf(index, receipt);
+        Accepted::New
+    }
+
+    /// Hands the receipt of all segments over to be resolved, once it is there.
+    fn begin_resolves(&mut self) {
+        if !self.has_ended() || !self.shape.ends_in_one() || self.resolves.has_begun() {
+            return;
+        }
+        if let Some(receipt) = self.all_segments().and_then(|all| self.joins.take(all)) {
+            self.resolves.begin(receipt);
+        }
+    }
+
+    /// Whether a receipt of the task was accepted, or one that covers it was restored.
     pub fn is_accepted(&self, task: TaskId) -> bool {
         match task {
-            TaskId::Prove(index) | TaskId::Lift(index) => self
-                .leaves
-                .get(index as usize)
-                .is_some_and(|leaf| leaf.state == LeafState::Accepted),
-            TaskId::Join(range) => self.accepted_joins.contains(&range),
+            TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
+                self.segments.is_accepted(index)
+            }
+            TaskId::Join(range) => self.joins.is_accepted(range),
+            TaskId::Keccak(index) => self.keccaks.is_accepted(index),
+            TaskId::Union(range) => self.unions.is_accepted(range),
+            TaskId::Resolve(_) | TaskId::Unwrap => self.resolves.is_accepted(task),
         }
     }
 
-    /// The receipts to deliver, once the execution has ended and all is proved.
+    /// The receipts to deliver, once the execution has ended and all that is needed is proved.
     pub fn outcome(&self) -> Option<Outcome> {
-        if !self.execution_ended || self.accepted_leaf_count < self.segment_count() {
+        let assumed = self.resolves.assumed()?;
+        if self.shape.ends_in_one() {
+            return self.resolves.outcome();
+        }
+        if self.segments.accepted_count() < self.segments.count() {
             return None;
         }
-        match self.shape {
-            PlanShape::Composite => {
-                Some(Outcome::Composite(self.frontier.iter().map(|piece| piece.blob).collect()))
-            }
-            PlanShape::Succinct => {
-                let whole = SegmentRange::new(0, self.segment_count())?;
-                self.frontier.exactly(whole).map(|piece| Outcome::Succinct(piece.blob))
-            }
-        }
+        let keccak = match assumed.contains(&Assumed::Keccak) {
+            true => Some(self.unions.root()?),
+            false => None,
+        };
+        Some(Outcome::Composite { segments: self.joins.receipts().collect(), keccak })
+    }
+
+    /// Whether the job assumes the root of its keccak proofs and has not resolved it, or may yet assume it.
+    pub fn needs_keccaks(&self) -> bool {
+        self.resolves.needs_keccaks()
     }
 
     /// How far the plan has come.
     pub fn progress(&self) -> Progress {
-        let (joins_accepted, joins_total) = match self.shape {
-            PlanShape::Composite => (0, 0),
-            PlanShape::Succinct => {
-                // Each accepted join makes one piece of two.
-                let piece_count = self.frontier.len() + 2 * self.running_joins.len();
-                let joins_accepted = self.accepted_leaf_count - piece_count as u32;
-                (joins_accepted, self.segment_count().saturating_sub(1))
+        let segments_known = self.segments.count();
+        let leaves_accepted = self.segments.accepted_count();
+        let (joins_total, joins_accepted) = match self.shape.ends_in_one() {
+            false => (0, 0),
+            true => {
+                let total = segments_known.saturating_sub(1);
+                let has_all = self.resolves.has_begun();
+                (total, if has_all { total } else { self.joins.accepted_count(leaves_accepted) })
+            }
+        };
+        let keccaks_known = self.keccaks.count();
+        let unions_total = keccaks_known.saturating_sub(1);
+        let (keccaks_accepted, unions_accepted) = match self.needs_keccaks() {
+            false => (keccaks_known, unions_total),
+            true => {
+                let accepted = self.keccaks.accepted_count();
+                (accepted, self.unions.accepted_count(accepted))
             }
         };
         Progress {
-            segments_known: self.segment_count(),
-            execution_ended: self.execution_ended,
-            leaves_accepted: self.accepted_leaf_count,
+            segments_known,
+            execution_ended: self.has_ended(),
+            leaves_accepted,
             joins_accepted,
             joins_total,
+            keccaks_known,
+            keccaks_accepted,
+            unions_accepted,
+            unions_total,
+            resolves_accepted: self.resolves.resolved_count(),
+            resolves_total: self.resolve_count(),
             running: self.running_count(),
         }
     }
 
-    /// The segments that are still to be proved, with their po2s, in order.
-    pub fn unproved_segments(&self) -> impl Iterator<Item = (u32, Po2)> + '_ {
-        self.leaves
-            .iter()
-            .zip(0..)
-            .filter(|(leaf, _)| leaf.state != LeafState::Accepted)
-            .map(|(leaf, index)| (index, leaf.po2))
+    /// How many tasks of this class are still to be accepted, as far as they are known.
+    pub fn left(&self, class: TaskClass) -> u32 {
+        match class {
+            TaskClass::Leaf(po2) => self.segments.left(po2),
+            TaskClass::Keccak(_) if !self.needs_keccaks() => 0,
+            TaskClass::Keccak(po2) => self.keccaks.left(po2),
+            TaskClass::Union => self.progress().unions_left(),
+            TaskClass::Join => self.progress().joins_left(),
+            TaskClass::Resolve => self.progress().resolves_left(),
+            TaskClass::Unwrap => self.resolves.is_unwrap_left().into(),
+        }
     }
 
-    /// The blobs that may still be read: segments to prove, and receipts to join or deliver. Any other
-    /// blob of the job can go.
+    /// The blobs that the plan may still read or deliver, in no particular order: all others are done with.
+    /// Receipts of given assumptions are among them only once the execution has ended: before, the plan does
+    /// not know which there are.
     pub fn live_blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
-        let segments = self.leaves.iter().filter(|leaf| leaf.state != LeafState::Accepted);
-        let joining = self.running_joins.values().flat_map(|(left, right)| [left.blob, right.blob]);
-        segments
-            .map(|leaf| leaf.segment)
-            .chain(self.frontier.iter().map(|piece| piece.blob))
-            .chain(joining)
+        let keccaks = self.keccaks.inputs_left().chain(self.unions.live_blobs());
+        self.segments
+            .inputs_left()
+            .chain(self.joins.live_blobs())
+            .chain(keccaks.filter(|_| self.needs_keccaks()))
+            .chain(self.resolves.live_blobs())
     }
 
-    fn segment_count(&self) -> u32 {
-        // `add_segment` refuses the index u32::MAX, so the count fits.
-        self.leaves.len() as u32
+    /// Whether the numbers of segments and keccak requests, and what is assumed, are final.
+    fn has_ended(&self) -> bool {
+        self.resolves.assumed().is_some()
+    }
+
+    fn all_segments(&self) -> Option<IndexRange> {
+        IndexRange::new(0, self.segments.count())
+    }
+
+    /// How many resolves the job has, as far as that is known. Composite jobs leave assumptions as they are.
+    fn resolve_count(&self) -> u32 {
+        if self.shape.ends_in_one() { self.resolves.count() } else { 0 }
     }
 
     fn running_count(&self) -> u32 {
-        self.running_leaf_count + self.running_joins.len() as u32
+        self.segments.running_count()
+            + self.joins.running_count()
+            + self.keccaks.running_count()
+            + self.unions.running_count()
+            + self.resolves.running_count()
     }
 
     fn check_known(&self, task: TaskId) -> Result<(), PlanError> {
-        let segment_count = self.segment_count();
+        let (segment_count, keccak_count) = (self.segments.count(), self.keccaks.count());
+        let resolve_count = self.resolve_count();
         let is_known = match task {
-            TaskId::Prove(index) | TaskId::Lift(index) => {
+            TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
                 task == self.shape.leaf(index) && index < segment_count
             }
             TaskId::Join(range) => {
-                self.shape == PlanShape::Succinct
-                    && range.segment_count() > 1
-                    && range.end() <= segment_count
+                self.shape.ends_in_one() && range.count() > 1 && range.end() <= segment_count
             }
+            TaskId::Keccak(index) => index < keccak_count,
+            TaskId::Union(range) => self.unions.is_union(range, keccak_count),
+            TaskId::Resolve(index) => index < resolve_count,
+            TaskId::Unwrap => self.resolves.counts_work(),
         };
-        if is_known {
-            return Ok(());
-        }
-        Err(PlanError::UnknownTask { task, leaf_kind: self.shape.leaf_kind(), segment_count })
-    }
-
-    fn leaf_spec(&self, index: u32) -> TaskSpec {
-        let leaf = &self.leaves[index as usize];
-        TaskSpec {
-            id: self.shape.leaf(index),
-            po2: Some(leaf.po2),
-            inputs: vec![leaf.segment],
-            split: None,
-        }
-    }
-
-    fn take_pair(&mut self, range: SegmentRange) -> Option<(Piece, Piece)> {
-        let pair = self.frontier.pair(range)?;
-        self.frontier.remove(pair.0.range.start());
-        self.frontier.remove(pair.1.range.start());
-        Some(pair)
-    }
-
-    /// Moves a leaf from one state's books to the other's.
-    fn set_leaf_state(&mut self, index: u32, state: LeafState) {
-        let leaf = &mut self.leaves[index as usize];
-        let po2 = leaf.po2;
-        let before = std::mem::replace(&mut leaf.state, state);
-        if before == state {
-            return;
-        }
-        match before {
-            LeafState::Ready => {
-                if let Some(indices) = self.ready_leaves.get_mut(&po2) {
-                    indices.remove(&index);
-                    if indices.is_empty() {
-                        self.ready_leaves.remove(&po2);
-                    }
-                }
-            }
-            LeafState::Running => self.running_leaf_count -= 1,
-            LeafState::Accepted => self.accepted_leaf_count -= 1,
-        }
-        match state {
-            LeafState::Ready => {
-                self.ready_leaves.entry(po2).or_default().insert(index);
-            }
-            LeafState::Running => self.running_leaf_count += 1,
-            LeafState::Accepted => self.accepted_leaf_count += 1,
-        }
-    }
-}
-
-fn join_spec((left, right): (Piece, Piece)) -> TaskSpec {
-    let range = left.range.join(right.range).expect("a pair of the frontier is adjacent");
-    TaskSpec {
-        id: TaskId::Join(range),
-        po2: None,
-        inputs: vec![left.blob, right.blob],
-        split: Some(left.range.end()),
+        let leaf_kind = self.shape.leaf_kind();
+        is_known.then_some(()).ok_or(PlanError::UnknownTask {
+            task,
+            leaf_kind,
+            segment_count,
+            keccak_count,
+            resolve_count,
+        })
     }
 }

@@ -1,17 +1,27 @@
-//! What goes out of a plan: task descriptions, outcomes and counts.
+//! What goes into a plan and comes out of it: task descriptions, outcomes and counts.
 
 use starling_types::{BlobRef, Po2, TaskId};
+
+/// Where the receipt of an assumption comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assumed {
+    /// The client has it.
+    Given(BlobRef),
+    /// It is the root of the job's union tree.
+    Keccak,
+}
 
 /// A task, with all that a prover needs for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSpec {
     /// The task's name.
     pub id: TaskId,
-    /// The po2 of the segment to prove; `None` for a join, whose cost does not depend on segments.
+    /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
     pub po2: Option<Po2>,
-    /// What the task reads: one segment, or the left and the right receipt of a join.
+    /// What the task reads: one segment, segment receipt or keccak request; the left and the right receipt of
+    /// a join or a union; the conditional receipt and that of its first assumption; the work receipt.
     pub inputs: Vec<BlobRef>,
-    /// The segment at which the right receipt of a join starts; `None` for a leaf.
+    /// The index at which the right receipt of a join or a union starts; `None` for other tasks.
     pub split: Option<u32>,
 }
 
@@ -20,7 +30,7 @@ pub struct TaskSpec {
 pub enum Accepted {
     /// The receipt is the task's result from now on.
     New,
-    /// The task had a result before: this one is not needed and nothing changed.
+    /// The task had a result before, or is covered by one: this one is not needed and nothing changed.
     AlreadyAccepted,
     /// The ranges that the join was made of have been joined otherwise, or are being joined otherwise:
     /// this one is not needed and nothing changed.
@@ -30,18 +40,28 @@ pub enum Accepted {
 /// The receipts that a finished plan delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// One segment receipt for each segment, in segment order.
-    Composite(Vec<BlobRef>),
-    /// The one receipt that covers all segments.
-    Succinct(BlobRef),
+    /// What a composite receipt is made of, but for the receipts of given assumptions.
+    Composite {
+        /// One segment receipt for each segment, in segment order.
+        segments: Vec<BlobRef>,
+        /// The root of the union tree, if the job assumes it.
+        keccak: Option<BlobRef>,
+    },
+    /// The one receipt that covers all.
+    Succinct {
+        /// The receipt.
+        receipt: BlobRef,
+        /// In a job that counts work: the receipt that says how much it was.
+        work: Option<BlobRef>,
+    },
 }
 
-/// How far a plan has come.
+/// How far a plan has come. What is no longer needed counts as accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Segments that the execution has delivered so far.
     pub segments_known: u32,
-    /// Whether `segments_known` is final.
+    /// Whether `segments_known`, `keccaks_known` and `resolves_total` are final.
     pub execution_ended: bool,
     /// Segments whose receipt is accepted.
     pub leaves_accepted: u32,
@@ -49,6 +69,18 @@ pub struct Progress {
     pub joins_accepted: u32,
     /// Joins that the segments known so far need in all: one fewer than segments; none for composite jobs.
     pub joins_total: u32,
+    /// Keccak proofs that the execution has asked for so far.
+    pub keccaks_known: u32,
+    /// Keccak proofs that are accepted.
+    pub keccaks_accepted: u32,
+    /// Unions whose receipt is accepted.
+    pub unions_accepted: u32,
+    /// Unions that the keccak proofs known so far need in all: one fewer than there are.
+    pub unions_total: u32,
+    /// Resolves whose receipt is accepted.
+    pub resolves_accepted: u32,
+    /// Resolves in all: one for each assumption; none for composite jobs, or before the execution has ended.
+    pub resolves_total: u32,
     /// Tasks started and neither accepted nor released.
     pub running: u32,
 }
@@ -57,5 +89,15 @@ impl Progress {
     /// Joins that are still to be accepted for the segments known so far.
     pub fn joins_left(&self) -> u32 {
         self.joins_total - self.joins_accepted
+    }
+
+    /// Unions that are still to be accepted for the keccak proofs known so far.
+    pub fn unions_left(&self) -> u32 {
+        self.unions_total - self.unions_accepted
+    }
+
+    /// Resolves that are still to be accepted, as far as they are known.
+    pub fn resolves_left(&self) -> u32 {
+        self.resolves_total - self.resolves_accepted
     }
 }

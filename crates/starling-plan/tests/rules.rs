@@ -1,8 +1,8 @@
 //! The plan's rules, one by one.
 #![allow(clippy::unwrap_used)]
 
-use starling_plan::{Accepted, Outcome, Plan, PlanError, PlanShape, Progress};
-use starling_types::{BlobRef, Po2, Reference, SegmentRange, TaskId, TaskKind};
+use starling_plan::{Accepted, Outcome, Plan, PlanError, PlanShape, Progress, TaskClass};
+use starling_types::{BlobRef, IndexRange, Po2, Reference, TaskId, TaskKind};
 
 fn po2(value: u32) -> Po2 {
     value.try_into().unwrap()
@@ -13,7 +13,11 @@ fn blob(name: u8) -> BlobRef {
 }
 
 fn join(start: u32, end: u32) -> TaskId {
-    TaskId::Join(SegmentRange::new(start, end).unwrap())
+    TaskId::Join(IndexRange::new(start, end).unwrap())
+}
+
+fn succinct(receipt: BlobRef) -> Outcome {
+    Outcome::Succinct { receipt, work: None }
 }
 
 fn plan_of(shape: PlanShape, po2s: &[u32]) -> Plan {
@@ -34,13 +38,13 @@ fn lifted(count: usize) -> Plan {
 }
 
 fn any(plan: &Plan) -> Option<TaskId> {
-    plan.next_task(|_, _| true).map(|task| task.id)
+    plan.next_task(|_| true).map(|task| task.id)
 }
 
 #[test]
 fn a_segment_is_ready_as_soon_as_it_is_known() {
     let plan = plan_of(PlanShape::Succinct, &[18]);
-    let task = plan.next_task(|_, _| true).unwrap();
+    let task = plan.next_task(|_| true).unwrap();
     assert_eq!(task.id, TaskId::Lift(0));
     assert_eq!((task.po2, task.inputs, task.split), (Some(po2(18)), vec![blob(0)], None));
 }
@@ -48,14 +52,14 @@ fn a_segment_is_ready_as_soon_as_it_is_known() {
 #[test]
 fn segments_come_in_order_and_not_after_the_end() {
     let mut plan = Plan::new(PlanShape::Composite);
-    assert_eq!(plan.end_execution(), Err(PlanError::NoSegments));
+    assert_eq!(plan.end_execution(vec![]), Err(PlanError::NoSegments));
     let wrong = plan.add_segment(1, po2(18), blob(0));
     assert_eq!(wrong, Err(PlanError::SegmentOutOfOrder { expected: 0, actual: 1 }));
     plan.add_segment(0, po2(18), blob(0)).unwrap();
-    plan.end_execution().unwrap();
-    assert_eq!(plan.end_execution(), Ok(()));
+    plan.end_execution(vec![]).unwrap();
+    assert_eq!(plan.end_execution(vec![]), Ok(()));
     let late = plan.add_segment(1, po2(18), blob(1));
-    assert_eq!(late, Err(PlanError::ExecutionEnded { index: 1, segment_count: 1 }));
+    assert_eq!(late, Err(PlanError::ExecutionEnded { task: TaskId::Prove(1) }));
 }
 
 #[test]
@@ -76,11 +80,11 @@ fn a_worker_that_holds_no_ready_leaf_takes_a_smaller_one_or_a_join() {
     let mut plan = plan_of(PlanShape::Succinct, &[18, 18, 22, 14]);
     plan.accept(TaskId::Lift(0), blob(50)).unwrap();
     plan.accept(TaskId::Lift(1), blob(51)).unwrap();
-    let small = |_: TaskKind, leaf: Option<Po2>| leaf.is_none_or(|leaf| leaf <= po2(15));
+    let small = |class: TaskClass| class.po2().is_none_or(|leaf| leaf <= po2(15));
     assert_eq!(plan.next_task(small).unwrap().id, TaskId::Lift(3));
     plan.start(TaskId::Lift(3)).unwrap();
     assert_eq!(plan.next_task(small).unwrap().id, join(0, 2));
-    assert_eq!(plan.next_task(|kind, leaf| kind != TaskKind::Join && small(kind, leaf)), None);
+    assert_eq!(plan.next_task(|class| class != TaskClass::Join && small(class)), None);
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn a_join_names_both_receipts_left_first_and_where_they_meet() {
     let mut plan = plan_of(PlanShape::Succinct, &[18, 18]);
     plan.accept(TaskId::Lift(1), blob(61)).unwrap();
     plan.accept(TaskId::Lift(0), blob(60)).unwrap();
-    let task = plan.next_join().unwrap();
+    let task = plan.next(TaskClass::Join).unwrap();
     assert_eq!((task.inputs, task.split), (vec![blob(60), blob(61)], Some(1)));
 }
 
@@ -97,7 +101,7 @@ fn k_workers_on_a_run_of_k_neighbours_get_half_as_many_joins() {
     for count in 1..40 {
         let mut plan = lifted(count);
         let mut joins = 0;
-        while let Some(task) = plan.next_join() {
+        while let Some(task) = plan.next(TaskClass::Join) {
             plan.start(task.id).unwrap();
             joins += 1;
         }
@@ -124,7 +128,7 @@ fn the_smallest_pair_is_joined_first_unless_it_would_leave_a_receipt_alone() {
 /// Steps that a plan of `count` equal tasks takes `workers`, each step one task's time.
 fn steps_of(count: usize, workers: usize) -> u32 {
     let mut plan = plan_of(PlanShape::Succinct, &vec![18; count]);
-    plan.end_execution().unwrap();
+    plan.end_execution(vec![]).unwrap();
     let mut steps = 0;
     while plan.outcome().is_none() {
         let mut running = Vec::new();
@@ -183,8 +187,8 @@ fn the_first_result_counts_and_a_second_is_harmless() {
     assert_eq!(plan.accept(TaskId::Lift(0), blob(9)), Ok(Accepted::AlreadyAccepted));
     assert_eq!(plan.accept(join(0, 2), blob(70)), Ok(Accepted::New));
     assert_eq!(plan.accept(join(0, 2), blob(71)), Ok(Accepted::AlreadyAccepted));
-    plan.end_execution().unwrap();
-    assert_eq!(plan.outcome(), Some(Outcome::Succinct(blob(70))));
+    plan.end_execution(vec![]).unwrap();
+    assert_eq!(plan.outcome(), Some(succinct(blob(70))));
 }
 
 #[test]
@@ -204,10 +208,26 @@ fn a_late_join_counts_while_its_inputs_stand_and_not_after_they_paired_anew() {
 #[test]
 fn tasks_of_another_plan_are_refused() {
     let mut plan = plan_of(PlanShape::Succinct, &[18, 18]);
-    let unknown =
-        [TaskId::Prove(0), TaskId::Lift(2), TaskId::Lift(u32::MAX), join(0, 3), join(0, 1)];
+    let unknown = [
+        TaskId::Prove(0),
+        TaskId::LiftReceipt(0),
+        TaskId::Lift(2),
+        TaskId::Lift(u32::MAX),
+        join(0, 3),
+        join(0, 1),
+        TaskId::Keccak(0),
+        TaskId::Union(IndexRange::new(0, 2).unwrap()),
+        TaskId::Resolve(0),
+        TaskId::Unwrap,
+    ];
     for task in unknown {
-        let error = PlanError::UnknownTask { task, leaf_kind: TaskKind::Lift, segment_count: 2 };
+        let error = PlanError::UnknownTask {
+            task,
+            leaf_kind: TaskKind::Lift,
+            segment_count: 2,
+            keccak_count: 0,
+            resolve_count: 0,
+        };
         assert_eq!(plan.start(task), Err(error.clone()));
         assert_eq!(plan.release(task), Err(error.clone()));
         assert_eq!(plan.accept(task, blob(1)), Err(error.clone()));
@@ -225,16 +245,19 @@ fn a_composite_job_delivers_its_receipts_in_order_and_joins_nothing() {
         plan.accept(TaskId::Prove(index), blob(name)).unwrap();
     }
     assert_eq!((any(&plan), plan.outcome()), (None, None), "the execution may go on");
-    plan.end_execution().unwrap();
-    assert_eq!(plan.outcome(), Some(Outcome::Composite(vec![blob(10), blob(11), blob(12)])));
+    plan.end_execution(vec![]).unwrap();
+    assert_eq!(
+        plan.outcome(),
+        Some(Outcome::Composite { segments: vec![blob(10), blob(11), blob(12)], keccak: None })
+    );
     assert_eq!(plan.progress().joins_total, 0);
 }
 
 #[test]
 fn one_segment_needs_no_join() {
     let mut plan = lifted(1);
-    plan.end_execution().unwrap();
-    assert_eq!(plan.outcome(), Some(Outcome::Succinct(blob(100))));
+    plan.end_execution(vec![]).unwrap();
+    assert_eq!(plan.outcome(), Some(succinct(blob(100))));
 }
 
 #[test]
@@ -249,7 +272,7 @@ fn a_join_restored_before_its_inputs_covers_them() {
     let late = plan.restore(join(0, 4), blob(84));
     assert_eq!(late, Err(PlanError::RestoredTooLate { task: join(0, 4), running_count: 1 }));
     plan.accept(TaskId::Lift(3), blob(85)).unwrap();
-    assert_eq!(plan.next_join().unwrap().inputs, [blob(80), blob(85)]);
+    assert_eq!(plan.next(TaskClass::Join).unwrap().inputs, [blob(80), blob(85)]);
 }
 
 #[test]
@@ -284,6 +307,7 @@ fn progress_counts_what_is_known_running_and_accepted() {
         joins_accepted: 0,
         joins_total: 2,
         running: 2,
+        ..Progress::default()
     };
     assert_eq!(plan.progress(), expected);
     plan.accept(join(0, 2), blob(12)).unwrap();

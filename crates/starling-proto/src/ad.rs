@@ -32,7 +32,7 @@ pub struct JobAd {
     pub client: PeerAddr,
     /// The proof system and version that receipts must be of.
     pub zkvm: String,
-    /// What there is to do; at least one kind.
+    /// What there is to do; at least one kind. Kinds that are unknown here are left out when it is decoded.
     pub kinds: BTreeSet<TaskKind>,
     /// The size of the job's segments.
     pub po2_max: Po2,

@@ -60,9 +60,10 @@ pub struct Grant {
     pub epoch: Epoch,
     /// What to do.
     pub task: TaskId,
-    /// The size of the job's segments.
+    /// The size of the segment or of the keccak proof; for other tasks that of the job's segments.
     pub po2: Po2,
-    /// What to do it with, in the order of the segments that they stand for.
+    /// What to do it with: one segment, segment receipt or keccak request; the left and the right receipt of a
+    /// join or a union; the receipt to resolve and that of its first assumption; the receipt to unwrap.
     pub inputs: Vec<Input>,
     /// The lease ends when the node says nothing about it for so long.
     pub renew_within: Millis,
@@ -70,6 +71,8 @@ pub struct Grant {
     pub deadline: Millis,
     /// The memory that the client expects the task to need.
     pub memory: MemoryBytes,
+    /// Whether the job counts work: its lifted receipts claim how much they were, until the unwrap.
+    pub work_claims: bool,
 }
 
 /// An input of a task.
@@ -161,6 +164,7 @@ impl Grant {
             renew_within_ms: self.renew_within.0,
             deadline_ms: self.deadline.0,
             memory_bytes: self.memory.0,
+            work_claims: self.work_claims,
         }
     }
 
@@ -174,6 +178,7 @@ impl Grant {
             renew_within: field::duration("renew_within_ms", grant.renew_within_ms)?,
             deadline: field::duration("deadline_ms", grant.deadline_ms)?,
             memory: MemoryBytes(grant.memory_bytes),
+            work_claims: grant.work_claims,
         })
     }
 }

@@ -85,13 +85,13 @@ pub enum FieldProblem {
         value: i32,
     },
     /// A task with a range that it cannot have.
-    #[error("names no task: {kind} of segments {start}..{end}")]
+    #[error("names no task: {kind} of {start}..{end}")]
     BadRange {
         /// The kind of the task.
         kind: starling_types::TaskKind,
-        /// The first segment.
+        /// The first segment, keccak proof or assumption.
         start: u32,
-        /// The segment after the last.
+        /// The one after the last.
         end: u32,
     },
     /// Bytes that are no ed25519 public key.

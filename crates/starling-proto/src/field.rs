@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use starling_types::{
-    BlobRef, JobId, Millis, NodeId, Po2, Reference, SegmentRange, TaskId, TaskKind,
+    BlobRef, IndexRange, JobId, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
 };
 
 use crate::{
@@ -135,6 +135,11 @@ fn task_kind(value: i32) -> Option<TaskKind> {
         wire::TaskKind::Prove => Some(TaskKind::Prove),
         wire::TaskKind::Lift => Some(TaskKind::Lift),
         wire::TaskKind::Join => Some(TaskKind::Join),
+        wire::TaskKind::LiftReceipt => Some(TaskKind::LiftReceipt),
+        wire::TaskKind::Keccak => Some(TaskKind::Keccak),
+        wire::TaskKind::Union => Some(TaskKind::Union),
+        wire::TaskKind::Resolve => Some(TaskKind::Resolve),
+        wire::TaskKind::Unwrap => Some(TaskKind::Unwrap),
     }
 }
 
@@ -142,18 +147,23 @@ fn task_kind_to_wire(kind: TaskKind) -> wire::TaskKind {
     match kind {
         TaskKind::Prove => wire::TaskKind::Prove,
         TaskKind::Lift => wire::TaskKind::Lift,
+        TaskKind::LiftReceipt => wire::TaskKind::LiftReceipt,
+        TaskKind::Keccak => wire::TaskKind::Keccak,
+        TaskKind::Union => wire::TaskKind::Union,
         TaskKind::Join => wire::TaskKind::Join,
+        TaskKind::Resolve => wire::TaskKind::Resolve,
+        TaskKind::Unwrap => wire::TaskKind::Unwrap,
     }
 }
 
+/// The kinds that this version knows, of which there must be one. A newer peer may list others as well.
 pub(crate) fn kinds(field: &'static str, kinds: &[i32]) -> Checked<BTreeSet<TaskKind>> {
     if kinds.is_empty() {
         return Err(FieldError::new(field, FieldProblem::Empty));
     }
-    let known = |&value: &i32| {
-        task_kind(value).ok_or_else(|| FieldError::new(field, FieldProblem::Unknown { value }))
-    };
-    at_most(field, kinds, TASK_KIND_COUNT_MAX)?.iter().map(known).collect()
+    let kinds = at_most(field, kinds, TASK_KIND_COUNT_MAX)?;
+    let known: BTreeSet<TaskKind> = kinds.iter().filter_map(|kind| task_kind(*kind)).collect();
+    present(field, (!known.is_empty()).then_some(known))
 }
 
 pub(crate) fn kinds_to_wire(kinds: &BTreeSet<TaskKind>) -> Vec<i32> {
@@ -165,12 +175,7 @@ pub(crate) fn task(field: &'static str, task: Option<&wire::Task>) -> Checked<Ta
     let kind = task_kind(kind).ok_or_else(|| {
         FieldError::new("kind", FieldProblem::Unknown { value: kind }).within(field)
     })?;
-    let id = SegmentRange::new(start, end).and_then(|range| match kind {
-        TaskKind::Prove if range.segment_count() == 1 => Some(TaskId::Prove(start)),
-        TaskKind::Lift if range.segment_count() == 1 => Some(TaskId::Lift(start)),
-        TaskKind::Join if range.segment_count() > 1 => Some(TaskId::Join(range)),
-        _ => None,
-    });
+    let id = IndexRange::new(start, end).and_then(|range| TaskId::new(kind, range));
     id.ok_or_else(|| FieldError::new(field, FieldProblem::BadRange { kind, start, end }))
 }
 

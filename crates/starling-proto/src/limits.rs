@@ -26,13 +26,13 @@ pub const DIRECT_ADDR_COUNT_MAX: usize = 16;
 /// An address in text: the longest IPv6 address with a scope (58 bytes) and a port.
 pub const DIRECT_ADDR_SIZE_BYTES_MAX: usize = 64;
 
-/// Inputs of one task: a join takes two; room for task kinds that combine more.
+/// Inputs of one task: joins, unions and resolves take two; room for task kinds that combine more.
 pub const INPUT_COUNT_MAX: usize = 8;
 
 /// Holders named for one input: more would hardly help a node that failed to reach these.
 pub const HOLDER_COUNT_MAX: usize = 4;
 
-/// Task kinds listed by one message; each is listed once, and new kinds come with a new ALPN.
+/// Task kinds listed by one message; each is listed once, and newer peers may list some that are unknown here.
 pub const TASK_KIND_COUNT_MAX: usize = 16;
 
 /// Tasks that one node works on at once: far beyond the cores of any machine.

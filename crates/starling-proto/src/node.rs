@@ -50,9 +50,9 @@ pub struct Hello {
     pub zkvm: String,
     /// How much memory its prover may use.
     pub memory: MemoryBytes,
-    /// What it can do; at least one kind.
+    /// What it can do; at least one kind. Kinds that are unknown here are left out when it is decoded.
     pub kinds: BTreeSet<TaskKind>,
-    /// The largest segment that it takes.
+    /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
     pub po2_max: Po2,
     /// How many leases it works on at once; at least one.
     pub slots: u32,

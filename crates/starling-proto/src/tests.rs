@@ -60,6 +60,7 @@ fn grant() -> Grant {
         renew_within: Millis(10_000),
         deadline: Millis(600_000),
         memory: MemoryBytes::from_mib(900),
+        work_claims: false,
     }
 }
 

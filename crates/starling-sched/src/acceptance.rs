@@ -57,9 +57,6 @@ impl Scheduler {
             "{} is in flight, so the plan waits for it",
             record.task
         );
-        if self.demands.of(record.class).po2.is_some() {
-            self.unproved[record.class.index()] -= 1;
-        }
         for input in inputs {
             self.holders.forget(input.reference);
         }

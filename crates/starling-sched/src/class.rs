@@ -1,28 +1,19 @@
-//! Classes: tasks of one class need the same of a node, so what fits is decided per class, not per task.
+//! The classes of tasks by number, and what each needs of a node: what fits is decided per class, not per task.
 
-use starling_plan::{CostModel, PlanShape, TaskCost};
+use starling_plan::{CostModel, PlanShape, TaskClass, TaskCost};
 use starling_types::{Millis, Po2, TaskKind};
 
-/// One class for the leaves of each po2, and one for joins.
-pub(crate) const CLASS_COUNT: usize = (Po2::MAX - Po2::MIN + 2) as usize;
+/// How many classes there are.
+pub(crate) const CLASS_COUNT: usize = TaskClass::COUNT;
 
-/// The class of joins: the last.
-const JOIN: usize = CLASS_COUNT - 1;
-
-/// The number of a class, below [`CLASS_COUNT`].
+/// The number of a class: its place in [`TaskClass::by_precedence`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class(usize);
 
 impl Class {
-    /// The class of the leaves of this po2.
-    pub(crate) fn of_leaf(po2: Po2) -> Self {
-        Self((po2.get() - Po2::MIN) as usize)
-    }
-
-    /// All classes in the order in which their tasks are given out: leaves before joins, and among the
-    /// leaves the largest first.
+    /// All classes in the order in which their tasks are given out.
     pub(crate) fn by_precedence() -> impl Iterator<Item = Self> {
-        (0..JOIN).rev().chain([JOIN]).map(Self)
+        (0..CLASS_COUNT).map(Self)
     }
 
     pub(crate) fn index(self) -> usize {
@@ -30,16 +21,16 @@ impl Class {
     }
 
     /// The class as a set of one.
-    fn bit(self) -> u16 {
+    fn bit(self) -> u32 {
         1 << self.0
     }
 }
 
 /// A set of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ClassSet(u16);
+pub(crate) struct ClassSet(u32);
 
-const _: () = assert!(CLASS_COUNT <= u16::BITS as usize, "a class set is 16 bits");
+const _: () = assert!(CLASS_COUNT <= u32::BITS as usize, "a class set is 32 bits");
 
 impl ClassSet {
     pub(crate) fn contains(self, class: Class) -> bool {
@@ -47,7 +38,7 @@ impl ClassSet {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = Class> {
-        (0..CLASS_COUNT).map(Class).filter(move |class| self.contains(*class))
+        Class::by_precedence().filter(move |class| self.contains(*class))
     }
 }
 
@@ -60,8 +51,8 @@ impl FromIterator<Class> for ClassSet {
 /// What the tasks of one class need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand {
+    pub(crate) class: TaskClass,
     pub(crate) kind: TaskKind,
-    pub(crate) po2: Option<Po2>,
     pub(crate) cost: TaskCost,
 }
 
@@ -69,6 +60,28 @@ impl Demand {
     /// How long a node of this speed should take.
     pub(crate) fn expected(&self, speed_permille: u32) -> Millis {
         Millis(self.cost.work.0.saturating_mul(1000) / u64::from(speed_permille.max(1)))
+    }
+
+    /// The po2 of the segment that is proved. A keccak proof has a po2 of its own, and to lift a receipt takes
+    /// the same whatever its segment was.
+    pub(crate) fn segment_po2(&self) -> Option<Po2> {
+        match self.kind {
+            TaskKind::Prove | TaskKind::Lift => self.class.po2(),
+            _ => None,
+        }
+    }
+
+    /// Whether the tasks read receipts that other tasks made.
+    pub(crate) fn reads_results(&self) -> bool {
+        match self.class {
+            TaskClass::Leaf(_) | TaskClass::Keccak(_) => false,
+            TaskClass::Union | TaskClass::Join | TaskClass::Resolve | TaskClass::Unwrap => true,
+        }
+    }
+
+    /// Whether the tasks are for nothing when the job assumes no keccak root.
+    pub(crate) fn serves_keccak(&self) -> bool {
+        matches!(self.class, TaskClass::Keccak(_) | TaskClass::Union)
     }
 }
 
@@ -78,16 +91,19 @@ pub(crate) struct Demands([Demand; CLASS_COUNT]);
 
 impl Demands {
     pub(crate) fn new(shape: PlanShape, cost: &CostModel) -> Self {
-        Self(std::array::from_fn(|index| {
-            let po2 = (index != JOIN).then(|| {
-                Po2::try_from(Po2::MIN + index as u32).expect("a class is within the po2s")
-            });
-            let kind = if po2.is_some() { shape.leaf_kind() } else { TaskKind::Join };
-            Demand { kind, po2, cost: cost.cost(kind, po2) }
+        let mut classes = TaskClass::by_precedence();
+        Self(std::array::from_fn(|_| {
+            let class = classes.next().expect("there are as many classes as are listed");
+            let kind = class.kind(shape);
+            Demand { class, kind, cost: cost.cost(kind, class.po2()) }
         }))
     }
 
     pub(crate) fn of(&self, class: Class) -> &Demand {
         &self.0[class.0]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Demand> {
+        self.0.iter()
     }
 }

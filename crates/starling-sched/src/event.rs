@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use starling_plan::{Outcome, PlanError};
+use starling_plan::{Assumed, Outcome, PlanError};
 use starling_types::{BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind};
 use thiserror::Error;
 
@@ -13,7 +13,7 @@ pub struct Capability {
     pub memory: MemoryBytes,
     /// The kinds of task that it takes.
     pub kinds: BTreeSet<TaskKind>,
-    /// The largest segment that it takes.
+    /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
     pub po2_max: Po2,
     /// How many tasks it runs at once.
     pub slots: u32,
@@ -34,8 +34,20 @@ pub enum Event {
         /// The segment's blob.
         blob: BlobRef,
     },
-    /// The execution ended: there are no more segments.
-    ExecutionEnded,
+    /// The execution made a keccak request and it is durably stored.
+    KeccakStored {
+        /// The number of the request: one more than the last.
+        index: u32,
+        /// The po2 at which it is proved.
+        po2: Po2,
+        /// The request's blob.
+        blob: BlobRef,
+    },
+    /// The execution ended: there are no more segments, nor keccak requests.
+    ExecutionEnded {
+        /// Where the receipts of its assumptions come from, in list order, head first.
+        assumed: Vec<Assumed>,
+    },
     /// A node connected, or said anew what it can do. Its earlier requests for work are void.
     NodeJoined {
         /// The node.
@@ -150,11 +162,11 @@ pub struct Lease {
     pub epoch: Epoch,
     /// The task.
     pub task: TaskId,
-    /// The po2 of the segment to prove; `None` for a join.
+    /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
     pub po2: Option<Po2>,
-    /// The segment at which the right receipt of a join starts; `None` for a leaf.
+    /// The index at which the right receipt of a join or a union starts; `None` for other tasks.
     pub split: Option<u32>,
-    /// One segment, or the left and the right receipt of a join.
+    /// What the task reads, in the order of [`TaskSpec::inputs`](starling_plan::TaskSpec::inputs).
     pub inputs: Vec<LeaseInput>,
     /// The lease expires when it is not renewed for this long.
     pub renew_within: Millis,
@@ -167,7 +179,7 @@ pub struct Lease {
 /// Why a node should stop working on a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevokeReason {
-    /// The task has an accepted result, or is no longer part of the plan.
+    /// The task has an accepted result, or the job does not need one.
     NotNeeded,
     /// The lease ran past its deadline.
     DeadlinePassed,
@@ -348,7 +360,7 @@ pub enum WaitReason {
     NotEnoughMemory {
         /// The kind.
         kind: TaskKind,
-        /// The po2 of the segment; `None` for a join.
+        /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
         po2: Option<Po2>,
         /// What the task needs.
         needed: MemoryBytes,

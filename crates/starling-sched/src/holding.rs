@@ -119,6 +119,29 @@ impl Scheduler {
         }
     }
 
+    /// Takes keccak work back that the job turns out not to need: nodes have better things to do, and its
+    /// failures must not fail the job. Results that are being checked are left alone.
+    pub(crate) fn end_needless_leases(&mut self) {
+        if self.is_over() || self.plan.needs_keccaks() {
+            return;
+        }
+        let is_needless = |record: &LeaseRecord| {
+            record.is_running() && self.demands.of(record.class).serves_keccak()
+        };
+        let needless: Vec<Epoch> = self
+            .leases
+            .standing()
+            .filter(|(_, record)| is_needless(record))
+            .map(|(epoch, _)| epoch)
+            .collect();
+        for epoch in needless {
+            let Some(record) = self.close_lease(epoch) else { continue };
+            let (node, task) = (record.node, record.task);
+            self.leases.remember(epoch, record);
+            self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::NotNeeded });
+        }
+    }
+
     /// A node that let one lease expire gets no other until it is heard, and what else it holds may have a
     /// backup.
     fn fall_silent(&mut self, node: NodeId) {

@@ -7,8 +7,8 @@
 //!
 //! The rules:
 //! - Nodes pull. A lease fits its node: memory, slots, kinds, po2.
-//! - Leaves go before joins, the largest to the fastest node that waits; a join goes to a node that holds
-//!   an input if one waits.
+//! - Leaves go before what is made of them, the largest to the fastest node that waits; a join, a union, a
+//!   resolve or an unwrap goes to a node that holds an input if one waits.
 //! - A lease expires when its node is silent, and ends at a deadline set by the node's own speed.
 //!   Its task is then ready again, once, unless another node still works on it.
 //! - The first valid result wins. A late one, of a lease that expired, is as good; what comes after the
@@ -41,14 +41,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An event costs O(log n) in the number of nodes and of tasks, times the dozen classes that tasks fall
-//! into by what they need.
+//! An event costs O(log n) in the number of nodes and of tasks, times the two dozen classes that tasks
+//! fall into by what they need.
 
 #![warn(clippy::disallowed_types, clippy::disallowed_methods, clippy::float_arithmetic)]
 
 mod acceptance;
 mod class;
 mod config;
+mod eta;
 mod event;
 mod holders;
 mod holding;

@@ -149,7 +149,7 @@ impl Node {
     /// Whether it could take a task of this kind if it were idle.
     fn is_capable(&self, demand: &Demand) -> bool {
         self.capability.kinds.contains(&demand.kind)
-            && demand.po2.is_none_or(|po2| po2 <= self.capability.po2_max)
+            && demand.segment_po2().is_none_or(|po2| po2 <= self.capability.po2_max)
             && demand.cost.memory <= self.memory()
     }
 

@@ -153,14 +153,14 @@ impl Nodes {
         let of_kind =
             TaskKind::ALL.iter().zip(&self.by_memory).find(|(kind, _)| **kind == demand.kind);
         let best = of_kind.and_then(|(_, nodes)| nodes.last()).map(|(memory, _)| *memory);
-        Some(match (best, demand.po2) {
+        Some(match (best, demand.segment_po2()) {
             (None, _) => WaitReason::NoKind { kind: demand.kind },
             (Some(best), Some(po2)) if best >= demand.cost.memory => {
                 WaitReason::SegmentTooLarge { po2 }
             }
-            (Some(best), po2) => WaitReason::NotEnoughMemory {
+            (Some(best), _) => WaitReason::NotEnoughMemory {
                 kind: demand.kind,
-                po2,
+                po2: demand.class.po2(),
                 needed: demand.cost.memory,
                 best,
             },

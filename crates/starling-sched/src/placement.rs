@@ -38,23 +38,16 @@ impl Scheduler {
         self.say_what_is_missing();
     }
 
-    /// The next ready task of a class.
-    fn next_ready(&self, class: Class) -> Option<TaskSpec> {
-        match self.demands.of(class).po2 {
-            Some(po2) => self.plan.next_leaf(po2),
-            None => self.plan.next_join(),
-        }
-    }
-
-    /// The next ready task of a class, and the node that waits for it: one that holds an input of a join,
-    /// if there is such; else the fastest.
+    /// The next ready task of a class, and the node that waits for it: one that holds a receipt that the task
+    /// reads, if there is such; else the fastest.
     fn next_match(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
         let fastest = self.nodes.waiting(class).next()?;
-        let spec = self.next_ready(class)?;
+        let demand = self.demands.of(class);
+        let spec = self.plan.next(demand.class)?;
         let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
         let nearest = holders
             .filter_map(|id| Some((self.nodes.get(*id)?, *id)))
-            .filter(|(node, _)| spec.split.is_some() && node.standing.waiting.contains(class))
+            .filter(|(node, _)| demand.reads_results() && node.standing.waiting.contains(class))
             .max_by_key(|(node, id)| (node.speed_permille(), *id));
         Some((spec, nearest.map_or(fastest, |(_, id)| id)))
     }
@@ -126,7 +119,7 @@ impl Scheduler {
 
     /// Says why a ready task waits, when that changes.
     fn say_what_is_missing(&mut self) {
-        let is_ready = |class: &Class| self.plan.is_ready(self.demands.of(*class).po2);
+        let is_ready = |class: &Class| self.plan.is_ready(self.demands.of(*class).class);
         let ready = Class::by_precedence().filter(is_ready);
         let missing = ready.filter_map(|class| self.nodes.missing_for(class)).next();
         if missing == self.waiting {

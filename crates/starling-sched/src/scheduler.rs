@@ -9,15 +9,12 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
-use starling_plan::Plan;
+use starling_plan::{Plan, PlanError};
 use starling_types::{Millis, NodeId, TaskId};
 
 use crate::{
     Action, Config, Event, IgnoreReason, JobFailure, RevokeReason, Status, WaitReason,
-    class::{CLASS_COUNT, Class, Demands},
-    holders::Holders,
-    lease::Leases,
-    nodes::Nodes,
+    class::Demands, holders::Holders, lease::Leases, nodes::Nodes,
 };
 
 /// The failures of one task that is not accepted yet.
@@ -40,8 +37,6 @@ pub struct Scheduler {
     pub(crate) leases: Leases,
     pub(crate) holders: Holders,
     pub(crate) faults: BTreeMap<TaskId, Faults>,
-    /// By class, how many segments have no accepted receipt.
-    pub(crate) unproved: [u32; CLASS_COUNT],
     pub(crate) waiting: Option<WaitReason>,
     rng: ChaCha8Rng,
     now: Millis,
@@ -56,16 +51,11 @@ impl Scheduler {
     /// unique. `seed` is all the randomness there is.
     pub fn new(config: Config, plan: Plan, incarnation: u32, seed: u64) -> Self {
         let demands = Demands::new(plan.shape(), &config.cost);
-        let mut unproved = [0; CLASS_COUNT];
-        for (_, po2) in plan.unproved_segments() {
-            unproved[Class::of_leaf(po2).index()] += 1;
-        }
         Self {
             nodes: Nodes::new(demands.clone(), config.speed_assumed_permille),
             leases: Leases::new(incarnation, config.copies_max, config.expired_leases_max),
             holders: Holders::new(config.holders_max),
             faults: BTreeMap::new(),
-            unproved,
             waiting: None,
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Millis(0),
@@ -126,15 +116,17 @@ impl Scheduler {
     fn apply(&mut self, event: Event) {
         match event {
             Event::SegmentStored { index, po2, blob } => {
-                match self.plan.add_segment(index, po2, blob) {
-                    Ok(()) => self.unproved[Class::of_leaf(po2).index()] += 1,
-                    Err(error) => self.fail(error.into()),
-                }
+                let added = self.plan.add_segment(index, po2, blob);
+                self.fail_unless(added);
             }
-            Event::ExecutionEnded => {
-                if let Err(error) = self.plan.end_execution() {
-                    self.fail(error.into());
-                }
+            Event::KeccakStored { index, po2, blob } => {
+                let added = self.plan.add_keccak(index, po2, blob);
+                self.fail_unless(added);
+            }
+            Event::ExecutionEnded { assumed } => {
+                let ended = self.plan.end_execution(assumed);
+                self.fail_unless(ended);
+                self.end_needless_leases();
             }
             Event::NodeJoined { node, capability } => self.node_joined(node, capability),
             Event::NodeLeft { node } => self.node_left(node),
@@ -163,6 +155,12 @@ impl Scheduler {
         if let Some(outcome) = self.plan.outcome() {
             self.end_job();
             self.act(Action::JobProved { outcome });
+        }
+    }
+
+    fn fail_unless(&mut self, followed: Result<(), PlanError>) {
+        if let Err(error) = followed {
+            self.fail(error.into());
         }
     }
 
@@ -207,30 +205,5 @@ impl Scheduler {
     /// together.
     pub(crate) fn jittered(&mut self, length: Millis) -> Millis {
         Millis(length.0.saturating_add(self.rng.next_u64() % (length.0 / 4 + 1)))
-    }
-
-    /// All work left at the speed of all slots; but no less than the joins still to be done one after the
-    /// other, after a largest leaf if one is left, at the speed of a mean slot.
-    fn eta(&self) -> Option<Millis> {
-        let (slots, speed) = self.nodes.total_speed();
-        if slots == 0 {
-            return None;
-        }
-        let progress = self.plan.progress();
-        let join = u128::from(self.config.cost.join.work.0);
-        let mut work = join * u128::from(progress.joins_left());
-        // Of the receipts left to join, each level of the tree leaves half.
-        let levels = u32::BITS - progress.joins_left().leading_zeros();
-        let mut chain = join * u128::from(levels);
-        let leaves = Class::by_precedence().filter(|class| self.unproved[class.index()] > 0);
-        for (nth, class) in leaves.enumerate() {
-            let each = u128::from(self.demands.of(class).cost.work.0);
-            work += each * u128::from(self.unproved[class.index()]);
-            chain += if nth == 0 { each } else { 0 };
-        }
-        let speed = u128::from(speed.max(1));
-        let spread = work * 1000 / speed;
-        let in_sequence = chain * 1000 * u128::from(slots) / speed;
-        Some(Millis(u64::try_from(spread.max(in_sequence)).unwrap_or(u64::MAX)))
     }
 }

@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, node, po2};
+use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, leaf, node, po2};
 use starling_sched::{
     Action, Capability, Config, Event, ExpiryReason, FailureClass, IgnoreReason, JobFailure, Lease,
     RevokeReason, WaitReason,
 };
-use starling_types::{Epoch, MemoryBytes, Millis, SegmentRange, TaskId, TaskKind};
+use starling_types::{Epoch, IndexRange, MemoryBytes, Millis, TaskId, TaskKind};
 
 const LIFT: TaskId = TaskId::Lift(0);
 
@@ -20,7 +20,7 @@ fn leased() -> (Bench, Lease) {
 }
 
 fn is_ready(bench: &Bench) -> bool {
-    bench.scheduler.plan().is_ready(Some(po2(18)))
+    bench.scheduler.plan().is_ready(leaf(18))
 }
 
 fn ignored(reason: IgnoreReason) -> Vec<Action> {
@@ -208,7 +208,7 @@ fn a_node_that_reports_a_false_result_is_dismissed_and_loses_all_its_leases() {
             Action::Waiting { reason: WaitReason::NoNodes },
         ]
     );
-    assert_eq!(bench.scheduler.plan().unproved_segments().count(), 2);
+    assert_eq!(bench.scheduler.plan().left(leaf(13)), 2);
     let dismissed = ignored(IgnoreReason::DismissedNode { node: node(1) });
     assert_eq!(bench.ask(1), dismissed);
     assert_eq!(bench.report(1, second.epoch), dismissed);
@@ -283,7 +283,7 @@ fn an_input_that_could_not_be_had_is_fetched_from_the_client_next_time() {
     bench.finish(1, leases[0].epoch);
     bench.finish(2, leases[1].epoch);
     let lease = grant_to(3, &bench.ask(3)).unwrap();
-    assert_eq!(lease.task, TaskId::Join(SegmentRange::new(0, 2).unwrap()));
+    assert_eq!(lease.task, TaskId::Join(IndexRange::new(0, 2).unwrap()));
     assert_eq!(lease.inputs[0].holders, [node(1)]);
     bench.fail(3, lease.epoch, FailureClass::Input);
     bench.join(4, capability(1000, 1000));
@@ -376,6 +376,36 @@ fn segments_out_of_order_fail_the_job() {
     let stored = Event::SegmentStored { index: 5, po2: po2(18), blob: blob(5) };
     let actions = bench.tell(stored);
     assert!(matches!(actions.last(), Some(Action::JobFailed { reason: JobFailure::Plan(_) })));
+}
+
+#[test]
+fn keccak_requests_that_cannot_be_planned_fail_the_job() {
+    let mut bench = Bench::executing(config());
+    let actions = bench.keccak(19);
+    assert!(matches!(actions.last(), Some(Action::JobFailed { reason: JobFailure::Plan(_) })));
+}
+
+#[test]
+fn keccak_work_is_taken_back_when_the_job_does_not_assume_its_root() {
+    let mut bench = Bench::executing(Config { task_attempts_max: 0, ..config() });
+    bench.segment(13);
+    bench.keccak(14);
+    bench.keccak(14);
+    let lift = bench.enter(1, capability(1000, 1000));
+    let running = bench.enter(2, capability(1000, 1000));
+    let checked = bench.enter(3, capability(1000, 1000));
+    bench.report(3, checked.epoch);
+    let (epoch, task) = (running.epoch, running.task);
+    let reason = RevokeReason::NotNeeded;
+    let revoke = Action::Revoke { node: node(2), epoch, task, reason };
+    assert_eq!(bench.end(vec![]), [revoke]);
+    // Neither what the node says of it nor the other result matters any more.
+    let told = |actions: &[Action]| matches!(actions, [Action::Revoke { .. }]);
+    assert!(told(&bench.renew(2, epoch)));
+    assert_eq!(bench.report(2, epoch), ignored(IgnoreReason::NotNeeded { epoch, task }));
+    assert_eq!(bench.accept(checked.epoch), []);
+    assert_eq!(granted_tasks(&bench.ask(2)), []);
+    assert!(matches!(bench.finish(1, lift.epoch).last(), Some(Action::JobProved { .. })));
 }
 
 #[test]

@@ -3,13 +3,13 @@
 
 mod common;
 
-use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, node, po2};
-use starling_plan::{Outcome, Plan, PlanShape};
+use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, leaf, node, po2};
+use starling_plan::{Assumed, Outcome, Plan, PlanShape};
 use starling_sched::{Action, Capability, Config, Event, IgnoreReason, Scheduler, WaitReason};
-use starling_types::{Epoch, MemoryBytes, Millis, SegmentRange, TaskId, TaskKind};
+use starling_types::{Epoch, IndexRange, MemoryBytes, Millis, TaskId, TaskKind};
 
 fn join(start: u32, end: u32) -> TaskId {
-    TaskId::Join(SegmentRange::new(start, end).unwrap())
+    TaskId::Join(IndexRange::new(start, end).unwrap())
 }
 
 #[test]
@@ -114,6 +114,87 @@ fn a_join_prefers_a_node_that_holds_an_input() {
     assert_eq!(holders, [vec![], vec![node(2)]], "its own input need not be fetched");
 }
 
+/// A job of two segments and two keccak proofs that counts its work, of which nothing is proved.
+fn job_of_all_kinds() -> Bench {
+    let mut bench = Bench::executing(config());
+    let plan = Plan::new(PlanShape::Succinct).counting_work();
+    bench.scheduler = Scheduler::new(config(), plan, 7, 0);
+    bench.segment(13);
+    bench.segment(13);
+    bench.keccak(14);
+    bench.keccak(15);
+    bench.end(vec![Assumed::Given(blob(900)), Assumed::Keccak]);
+    bench
+}
+
+#[test]
+fn what_is_farthest_from_the_end_goes_first_and_the_chain_of_resolves_last() {
+    let mut bench = job_of_all_kinds();
+    let mut lease = bench.enter(1, capability(1000, 1000));
+    let mut order = vec![lease.task];
+    while !bench.scheduler.is_over() {
+        let actions = bench.finish(1, lease.epoch);
+        if let Some(Action::JobProved { outcome }) = actions.last() {
+            let work = Some(blob(1000 + (lease.epoch.0 & 0xffff) - 1));
+            let receipt = blob(1000 + (lease.epoch.0 & 0xffff));
+            assert_eq!(*outcome, Outcome::Succinct { receipt, work });
+            break;
+        }
+        lease = grant_to(1, &bench.ask(1)).unwrap();
+        order.push(lease.task);
+    }
+    let union = TaskId::Union(IndexRange::new(0, 2).unwrap());
+    let keccaks = [TaskId::Keccak(1), TaskId::Keccak(0), union];
+    let chain = [TaskId::Resolve(0), TaskId::Resolve(1), TaskId::Unwrap];
+    let segments = [TaskId::Lift(0), TaskId::Lift(1)];
+    assert_eq!(order, [&segments[..], &keccaks, &[join(0, 2)], &chain].concat());
+}
+
+#[test]
+fn the_largest_segment_that_a_node_takes_says_nothing_of_keccak_proofs_and_lifting() {
+    let mut bench = Bench::executing(config());
+    let small = Capability { po2_max: po2(13), ..capability(1000, 1000) };
+    bench.join(1, small.clone());
+    bench.keccak(18);
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Keccak(0))]);
+    bench.scheduler = Scheduler::new(config(), Plan::new(PlanShape::Compress), 8, 0);
+    bench.join(1, small);
+    bench.ask(1);
+    bench.tell(Event::SegmentStored { index: 0, po2: po2(20), blob: blob(0) });
+    assert_eq!(bench.scheduler.status().lease_count, 1);
+}
+
+#[test]
+fn a_resolve_prefers_a_node_that_holds_an_input() {
+    let mut bench = Bench::executing(config());
+    bench.segment(13);
+    bench.keccak(14);
+    bench.end(vec![Assumed::Keccak]);
+    let lift = bench.enter(1, capability(1000, 1000));
+    let keccak = bench.enter(2, capability(1000, 1000));
+    bench.join(3, capability(1000, 9000));
+    bench.ask(3);
+    bench.finish(1, lift.epoch);
+    bench.report(2, keccak.epoch);
+    bench.ask(2);
+    assert_eq!(granted_tasks(&bench.accept(keccak.epoch)), [(2, TaskId::Resolve(0))]);
+}
+
+#[test]
+fn the_user_is_told_which_kind_of_task_waits() {
+    let mut bench = Bench::executing(config());
+    bench.join(1, capability(300, 1000));
+    let waiting = WaitReason::NotEnoughMemory {
+        kind: TaskKind::Keccak,
+        po2: Some(po2(18)),
+        needed: MemoryBytes::from_mib(500),
+        best: MemoryBytes::from_mib(300),
+    };
+    assert_eq!(bench.keccak(18), [Action::Waiting { reason: waiting }]);
+    let said = "no connected node has enough memory for a keccak task: it needs 500 MiB, the best has 300 MiB";
+    assert_eq!(waiting.to_string(), said);
+}
+
 #[test]
 fn the_user_is_told_once_what_a_ready_task_lacks_and_when_it_lacks_nothing() {
     let waiting = |actions: &[Action]| {
@@ -198,7 +279,7 @@ fn losing_a_backup_or_the_first_lease_leaves_the_task_with_the_other() {
         let backup = bench.enter(2, capability(600, 1000));
         bench.tell(Event::NodeLeft { node: node(lost) });
         assert_eq!(bench.scheduler.plan().progress().running, 1);
-        assert!(!bench.scheduler.plan().is_ready(Some(po2(18))));
+        assert!(!bench.scheduler.plan().is_ready(leaf(18)));
         let (name, epoch) = if lost == 1 { (2, backup.epoch) } else { (1, slow.epoch) };
         let actions = bench.finish(name, epoch);
         assert!(matches!(actions.last(), Some(Action::JobProved { .. })));
@@ -211,7 +292,7 @@ fn the_last_result_proves_the_job_and_then_nothing_is_heard() {
     let lease = bench.enter(1, capability(1000, 1000));
     bench.report(1, lease.epoch);
     let actions = bench.accept(lease.epoch);
-    let outcome = Outcome::Succinct(blob(1001));
+    let outcome = Outcome::Succinct { receipt: blob(1001), work: None };
     assert_eq!(actions, [Action::JobProved { outcome }]);
     let reason = IgnoreReason::JobOver;
     assert_eq!(bench.ask(1), [Action::Ignored { reason }]);
@@ -223,10 +304,10 @@ fn the_last_result_proves_the_job_and_then_nothing_is_heard() {
 fn a_job_that_was_proved_before_is_delivered_at_the_first_event() {
     let mut plan = Plan::new(PlanShape::Composite);
     plan.add_segment(0, po2(18), blob(0)).unwrap();
-    plan.end_execution().unwrap();
+    plan.end_execution(vec![]).unwrap();
     plan.restore(TaskId::Prove(0), blob(9)).unwrap();
     let mut scheduler = Scheduler::new(Config::default(), plan, 1, 0);
-    let outcome = Outcome::Composite(vec![blob(9)]);
+    let outcome = Outcome::Composite { segments: vec![blob(9)], keccak: None };
     assert_eq!(scheduler.handle(Millis(0), Event::Tick), [Action::JobProved { outcome }]);
 }
 
@@ -261,4 +342,18 @@ fn the_status_counts_nodes_and_leases_and_estimates_what_is_left() {
     let status = bench.scheduler.status();
     assert_eq!((status.node_count, status.busy_node_count), (11, 0));
     assert_eq!((status.lease_count, status.checking_count), (0, 1));
+}
+
+#[test]
+fn the_estimate_counts_every_kind_of_task() {
+    let mut bench = job_of_all_kinds();
+    bench.join(1, capability(600, 1000));
+    // Two lifts of 10 s, a join of 10 s, keccak proofs of 10 s and 20 s, a union, two resolves and an unwrap.
+    assert_eq!(bench.scheduler.status().eta_ms, Some(Millis(100_000)));
+    for name in 2..40 {
+        bench.join(name, capability(600, 1000));
+    }
+    // However many nodes: the larger keccak proof, the union, the resolves and the unwrap.
+    assert_eq!(bench.scheduler.status().eta_ms, Some(Millis(60_000)));
+    assert_eq!(bench.scheduler.plan().left(leaf(13)), 2);
 }

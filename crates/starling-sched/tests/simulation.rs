@@ -6,8 +6,8 @@ mod world;
 
 use proptest::prelude::*;
 use starling_sched::{Config, Status};
-use starling_types::{Millis, Po2};
-use world::{HABITS, Habit, World, capability};
+use starling_types::Millis;
+use world::{HABITS, Habit, Job, World, capability};
 
 /// Far more events than any of these jobs takes: reaching it means going round in circles.
 const EVENT_COUNT_MAX: usize = 200_000;
@@ -19,14 +19,28 @@ fn patient() -> Config {
 
 #[derive(Debug, Clone)]
 struct Setting {
-    po2s: Vec<Po2>,
+    job: Job,
     nodes: Vec<(Habit, u64, u32, u32)>,
     heal_after_s: u64,
     seed: u64,
 }
 
+fn job() -> impl Strategy<Value = Job> {
+    let po2s = |least: u32, most, counts| {
+        proptest::collection::vec((least..=most).prop_map(common::po2), counts)
+    };
+    let assumptions = proptest::collection::vec(proptest::bool::weighted(0.3), 0..4);
+    (po2s(13, 17, 1..12), po2s(14, 16, 0..8), assumptions, any::<bool>()).prop_map(
+        |(po2s, keccak_po2s, mut assumes_keccak, counts_work)| {
+            if keccak_po2s.is_empty() {
+                assumes_keccak.fill(false);
+            }
+            Job { po2s, keccak_po2s, assumes_keccak, counts_work }
+        },
+    )
+}
+
 fn setting() -> impl Strategy<Value = Setting> {
-    let po2s = proptest::collection::vec((13u32..=17).prop_map(common::po2), 1..12);
     let node = (
         proptest::sample::select(&HABITS[..]),
         50u64..1000,
@@ -34,8 +48,8 @@ fn setting() -> impl Strategy<Value = Setting> {
         1u32..4,
     );
     let nodes = proptest::collection::vec(node, 0..12);
-    (po2s, nodes, 0u64..1200, any::<u64>()).prop_map(|(po2s, nodes, heal_after_s, seed)| Setting {
-        po2s,
+    (job(), nodes, 0u64..1200, any::<u64>()).prop_map(|(job, nodes, heal_after_s, seed)| Setting {
+        job,
         nodes,
         heal_after_s,
         seed,
@@ -43,7 +57,7 @@ fn setting() -> impl Strategy<Value = Setting> {
 }
 
 fn run(setting: &Setting) -> World {
-    let mut world = World::new(patient(), &setting.po2s, setting.seed);
+    let mut world = World::new(patient(), &setting.job, setting.seed);
     for (name, (habit, memory_mib, speed, slots)) in (1..).zip(&setting.nodes) {
         world.add(name, *habit, capability(*memory_mib, *speed, *slots));
     }
@@ -61,13 +75,11 @@ proptest! {
     #[test]
     fn once_faults_stop_one_honest_node_finishes_any_job(setting in setting()) {
         let world = run(&setting);
-        prop_assert_eq!(world.outcome, Some(World::whole(setting.po2s.len())));
+        prop_assert_eq!(world.outcome, Some(setting.job.outcome()));
         // What is left is at most all tasks once, the patience for leases that stood when the faults
         // stopped, and messages that were late by then.
-        let work: u64 = setting.po2s.iter().map(|po2| {
-            patient().cost.work_ms(starling_types::TaskKind::Lift, Some(*po2)).0 + 10_000
-        }).sum();
-        let patience = setting.po2s.len() as u64 * 1000 + 180_000;
+        let work = setting.job.work(&patient()).0;
+        let patience = setting.job.execution().0 + 180_000;
         let healed = Millis(setting.heal_after_s * 1000);
         prop_assert!(
             world.now.since(healed).0 <= 2 * work + patience,
@@ -83,14 +95,21 @@ proptest! {
 
 #[test]
 fn many_nodes_share_many_segments() {
-    let po2s = vec![common::po2(15); 600];
-    let mut world = World::new(patient(), &po2s, 1);
+    let job = Job {
+        po2s: vec![common::po2(15); 600],
+        keccak_po2s: vec![common::po2(15); 100],
+        assumes_keccak: vec![true, false],
+        counts_work: false,
+    };
+    let mut world = World::new(patient(), &job, 1);
     for name in 0..300 {
         world.add(name, HABITS[name as usize % 2], capability(1000, 1000, 1));
     }
     world.run(Millis(u64::MAX), EVENT_COUNT_MAX);
-    assert_eq!(world.outcome, Some(World::whole(600)));
+    assert_eq!(world.outcome, Some(job.outcome()));
     let Status { progress, lease_count, checking_count, .. } = world.scheduler.status();
     assert_eq!((progress.leaves_accepted, progress.joins_accepted), (600, 599));
+    assert_eq!((progress.keccaks_accepted, progress.unions_accepted), (100, 99));
+    assert_eq!(progress.resolves_accepted, 2);
     assert_eq!((lease_count, checking_count), (0, 0));
 }

@@ -95,6 +95,11 @@ hex_id! {
     NodeId, 32, "node id"
 }
 
+hex_id! {
+    /// The name of a work log: an Ethereum address, for which verifiable work (PoVW) is counted.
+    WorkLogId, 20, "work log id"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! The words every Starling crate agrees on: ids, units, segment ranges and task names.
+//! The words every Starling crate agrees on: ids, units, index ranges and task names.
 //!
 //! This crate owns no behaviour beyond parsing, printing and comparing. It knows nothing of plans,
 //! nodes, sockets or provers, and it stays that way: everything else depends on it.
@@ -7,6 +7,6 @@ mod id;
 mod task;
 mod unit;
 
-pub use id::{JobId, NodeId, ParseIdError, Reference};
-pub use task::{ParseTaskError, ReceiptKind, SegmentRange, TaskId, TaskKind};
+pub use id::{JobId, NodeId, ParseIdError, Reference, WorkLogId};
+pub use task::{IndexRange, ParseTaskError, ReceiptKind, TaskId, TaskKind};
 pub use unit::{BlobRef, Epoch, MemoryBytes, Millis, ParsePo2Error, Po2};

@@ -5,40 +5,40 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A non-empty run of neighbouring segments, `start` included, `end` excluded.
+/// A non-empty run of neighbouring indices, of segments or of keccak proofs: `start` included, `end` excluded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct SegmentRange {
+pub struct IndexRange {
     start: u32,
     end: u32,
 }
 
-impl SegmentRange {
+impl IndexRange {
     /// The range `start..end`, or `None` when it would be empty.
     pub fn new(start: u32, end: u32) -> Option<Self> {
         (start < end).then_some(Self { start, end })
     }
 
-    /// The range of the one segment `index`.
+    /// The range of the one index `index`.
     ///
     /// # Panics
     /// When `index` is `u32::MAX`, which no execution reaches: its end would not fit.
     pub fn single(index: u32) -> Self {
-        let end = index.checked_add(1).expect("a job has fewer than u32::MAX segments");
+        let end = index.checked_add(1).expect("a job has fewer than u32::MAX segments and keccaks");
         Self { start: index, end }
     }
 
-    /// The first segment of the range.
+    /// The first index of the range.
     pub fn start(self) -> u32 {
         self.start
     }
 
-    /// The segment after the last of the range.
+    /// The index after the last of the range.
     pub fn end(self) -> u32 {
         self.end
     }
 
-    /// How many segments the range has: at least one.
-    pub fn segment_count(self) -> u32 {
+    /// How many indices the range has: at least one.
+    pub fn count(self) -> u32 {
         self.end - self.start
     }
 
@@ -47,19 +47,19 @@ impl SegmentRange {
         (self.end == right.start).then_some(Self { start: self.start, end: right.end })
     }
 
-    /// Whether every segment of `other` is in `self`.
+    /// Whether every index of `other` is in `self`.
     pub fn contains(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
     }
 }
 
-impl fmt::Display for SegmentRange {
+impl fmt::Display for IndexRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}..{}", self.start, self.end)
     }
 }
 
-impl fmt::Debug for SegmentRange {
+impl fmt::Debug for IndexRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -89,43 +89,83 @@ impl fmt::Display for ReceiptKind {
 
 /// What a node must be able to do for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
     /// Prove a segment and deliver its segment receipt (composite jobs).
     Prove,
     /// Prove a segment and lift it to a succinct receipt (succinct jobs).
     Lift,
+    /// Lift the segment receipt that is given (jobs that compress a composite receipt).
+    LiftReceipt,
+    /// Prove a batch of keccak permutations and lift the proof.
+    Keccak,
+    /// Unite two receipts of keccak proofs.
+    Union,
     /// Join the succinct receipts of two neighbouring ranges.
     Join,
+    /// Remove the first assumption from a receipt, with the receipt that proves it.
+    Resolve,
+    /// Drop the count of work from a receipt (jobs that count their work).
+    Unwrap,
 }
 
 impl TaskKind {
     /// Every kind, in the order in which a job meets them.
-    pub const ALL: [Self; 3] = [Self::Prove, Self::Lift, Self::Join];
+    pub const ALL: [Self; 8] = [
+        Self::Prove,
+        Self::Lift,
+        Self::LiftReceipt,
+        Self::Keccak,
+        Self::Union,
+        Self::Join,
+        Self::Resolve,
+        Self::Unwrap,
+    ];
+
+    /// Its word in task names and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prove => "prove",
+            Self::Lift => "lift",
+            Self::LiftReceipt => "lift-receipt",
+            Self::Keccak => "keccak",
+            Self::Union => "union",
+            Self::Join => "join",
+            Self::Resolve => "resolve",
+            Self::Unwrap => "unwrap",
+        }
+    }
 }
 
 impl fmt::Display for TaskKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Prove => "prove",
-            Self::Lift => "lift",
-            Self::Join => "join",
-        })
+        f.write_str(self.name())
     }
 }
 
-/// A unit of a job, named by what its result means: `prove/7`, `lift/7`, `join/12..14`.
+/// A unit of a job, named by what its result means: `prove/7`, `lift/7`, `join/12..14`, `resolve/0`.
 ///
-/// A join is named by the range it covers, not by where it was split: joining is associative, so
-/// every split of a range claims the same.
+/// Joins and unions are named by the range that they cover. A join may have been split anywhere, since
+/// joining is associative: every split of a range claims the same. A range of keccak proofs is united in one
+/// way only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TaskId {
     /// Prove this segment.
     Prove(u32),
     /// Prove and lift this segment.
     Lift(u32),
+    /// Lift the given receipt of this segment.
+    LiftReceipt(u32),
+    /// Prove and lift this keccak request.
+    Keccak(u32),
+    /// Unite this range of at least two keccak proofs.
+    Union(IndexRange),
     /// Join this range of at least two segments.
-    Join(SegmentRange),
+    Join(IndexRange),
+    /// Remove the assumption that is first once as many have been removed.
+    Resolve(u32),
+    /// Drop the count of work.
+    Unwrap,
 }
 
 impl TaskId {
@@ -134,25 +174,63 @@ impl TaskId {
         match self {
             Self::Prove(_) => TaskKind::Prove,
             Self::Lift(_) => TaskKind::Lift,
+            Self::LiftReceipt(_) => TaskKind::LiftReceipt,
+            Self::Keccak(_) => TaskKind::Keccak,
+            Self::Union(_) => TaskKind::Union,
             Self::Join(_) => TaskKind::Join,
+            Self::Resolve(_) => TaskKind::Resolve,
+            Self::Unwrap => TaskKind::Unwrap,
         }
     }
 
-    /// The segments that the task's receipt claims.
-    pub fn range(self) -> SegmentRange {
+    /// What the task's name counts: segments, keccak proofs or assumptions. `0..1` for [`Self::Unwrap`].
+    pub fn range(self) -> IndexRange {
         match self {
-            Self::Prove(index) | Self::Lift(index) => SegmentRange::single(index),
-            Self::Join(range) => range,
+            Self::Prove(index)
+            | Self::Lift(index)
+            | Self::LiftReceipt(index)
+            | Self::Keccak(index)
+            | Self::Resolve(index) => IndexRange::single(index),
+            Self::Union(range) | Self::Join(range) => range,
+            Self::Unwrap => IndexRange::single(0),
+        }
+    }
+
+    /// The task of this kind and [`range`](Self::range), if there is such.
+    pub fn new(kind: TaskKind, range: IndexRange) -> Option<Self> {
+        let index = range.start();
+        let task = match kind {
+            TaskKind::Prove => Self::Prove(index),
+            TaskKind::Lift => Self::Lift(index),
+            TaskKind::LiftReceipt => Self::LiftReceipt(index),
+            TaskKind::Keccak => Self::Keccak(index),
+            TaskKind::Resolve => Self::Resolve(index),
+            TaskKind::Unwrap => Self::Unwrap,
+            TaskKind::Union if range.count() > 1 => Self::Union(range),
+            TaskKind::Join if range.count() > 1 => Self::Join(range),
+            TaskKind::Union | TaskKind::Join => return None,
+        };
+        (task.range() == range).then_some(task)
+    }
+
+    /// The segments that the task's receipt claims; `None` when it claims no range of segments.
+    pub fn segments(self) -> Option<IndexRange> {
+        match self {
+            Self::Prove(_) | Self::Lift(_) | Self::LiftReceipt(_) | Self::Join(_) => {
+                Some(self.range())
+            }
+            Self::Keccak(_) | Self::Union(_) | Self::Resolve(_) | Self::Unwrap => None,
         }
     }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, range) = (self.kind(), self.range());
         match self {
-            Self::Prove(index) => write!(f, "prove/{index}"),
-            Self::Lift(index) => write!(f, "lift/{index}"),
-            Self::Join(range) => write!(f, "join/{range}"),
+            Self::Union(_) | Self::Join(_) => write!(f, "{kind}/{range}"),
+            Self::Unwrap => write!(f, "{kind}"),
+            _ => write!(f, "{kind}/{}", range.start()),
         }
     }
 }
@@ -165,7 +243,7 @@ impl fmt::Debug for TaskId {
 
 /// A text that names no task.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{text:?} names no task: expected prove/INDEX, lift/INDEX or join/START..END")]
+#[error("{text:?} names no task: expected KIND/INDEX, join/START..END, union/START..END or unwrap")]
 pub struct ParseTaskError {
     /// The text as given, cut to 80 characters.
     pub text: String,
@@ -175,18 +253,24 @@ impl FromStr for TaskId {
     type Err = ParseTaskError;
 
     fn from_str(text: &str) -> Result<Self, ParseTaskError> {
-        // `u32::MAX` is no index: its range would have no end.
-        let index = |digits: &str| digits.parse().ok().filter(|index| *index < u32::MAX);
-        let parsed = match text.split_once('/') {
-            Some(("prove", digits)) => index(digits).map(Self::Prove),
-            Some(("lift", digits)) => index(digits).map(Self::Lift),
-            Some(("join", range)) => range.split_once("..").and_then(|(start, end)| {
-                let range = SegmentRange::new(start.parse().ok()?, end.parse().ok()?)?;
-                (range.segment_count() > 1).then_some(Self::Join(range))
-            }),
-            _ => None,
+        let parse = || {
+            let (word, rest) = text.split_once('/').unwrap_or((text, ""));
+            let kind = TaskKind::ALL.into_iter().find(|kind| kind.name() == word)?;
+            let range = match kind {
+                TaskKind::Union | TaskKind::Join => {
+                    let (start, end) = rest.split_once("..")?;
+                    IndexRange::new(start.parse().ok()?, end.parse().ok()?)?
+                }
+                TaskKind::Unwrap if text == word => IndexRange::single(0),
+                TaskKind::Unwrap => return None,
+                // `u32::MAX` is no index: its range would have no end.
+                _ => {
+                    IndexRange::new(rest.parse().ok()?, rest.parse::<u32>().ok()?.checked_add(1)?)?
+                }
+            };
+            Self::new(kind, range)
         };
-        parsed.ok_or_else(|| ParseTaskError { text: text.chars().take(80).collect() })
+        parse().ok_or_else(|| ParseTaskError { text: text.chars().take(80).collect() })
     }
 }
 
@@ -196,26 +280,52 @@ mod tests {
 
     #[test]
     fn only_neighbours_join() {
-        let range = |start, end| SegmentRange::new(start, end).unwrap();
+        let range = |start, end| IndexRange::new(start, end).unwrap();
         assert_eq!(range(0, 2).join(range(2, 5)), Some(range(0, 5)));
         assert_eq!(range(0, 2).join(range(3, 5)), None);
         assert_eq!(range(2, 5).join(range(0, 2)), None);
-        assert_eq!(SegmentRange::new(4, 4), None);
+        assert_eq!(IndexRange::new(4, 4), None);
     }
 
     #[test]
     fn a_task_name_parses_back_to_the_task() {
-        let range = SegmentRange::new(12, 14).unwrap();
-        for task in [TaskId::Prove(0), TaskId::Lift(7), TaskId::Join(range)] {
-            assert_eq!(task.to_string().parse(), Ok(task));
+        let range = IndexRange::new(12, 14).unwrap();
+        let tasks = [
+            (TaskId::Prove(0), "prove/0"),
+            (TaskId::Lift(7), "lift/7"),
+            (TaskId::LiftReceipt(7), "lift-receipt/7"),
+            (TaskId::Keccak(3), "keccak/3"),
+            (TaskId::Union(range), "union/12..14"),
+            (TaskId::Join(range), "join/12..14"),
+            (TaskId::Resolve(1), "resolve/1"),
+            (TaskId::Unwrap, "unwrap"),
+        ];
+        for (task, name) in tasks {
+            assert_eq!(task.to_string(), name);
+            assert_eq!(name.parse(), Ok(task));
+            assert_eq!(TaskId::new(task.kind(), task.range()), Some(task));
         }
-        assert_eq!(TaskId::Join(range).to_string(), "join/12..14");
     }
 
     #[test]
     fn a_text_that_names_no_task_is_refused() {
-        for text in ["", "lift", "lift/", "lift/x", "join/3..4", "join/4..3", "lift/4294967295"] {
+        let wrong = [
+            "",
+            "lift",
+            "lift/",
+            "lift/x",
+            "lift/4294967295",
+            "join/3..4",
+            "join/4..3",
+            "union/3",
+            "unwrap/0",
+            "unwrap/",
+            "lift/1..2",
+        ];
+        for text in wrong {
             assert!(text.parse::<TaskId>().is_err(), "{text:?}");
         }
+        assert_eq!(TaskId::new(TaskKind::Union, IndexRange::single(3)), None);
+        assert_eq!(TaskId::new(TaskKind::Unwrap, IndexRange::single(3)), None);
     }
 }

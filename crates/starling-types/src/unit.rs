@@ -82,6 +82,9 @@ impl Po2 {
     /// The largest segment that the rv32im circuit proves (risc0-zkp `MAX_CYCLES_PO2`).
     pub const MAX: u32 = 24;
 
+    /// The smallest.
+    pub const SMALLEST: Self = Self(Self::MIN as u8);
+
     /// The po2 as a number, [`Self::MIN`] to [`Self::MAX`].
     pub fn get(self) -> u32 {
         self.0.into()

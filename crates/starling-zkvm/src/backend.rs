@@ -1,18 +1,30 @@
-//! The provers of a prover process: RISC Zero's own for segments, and either for recursion.
+//! The provers of a prover process: RISC Zero's own for segments and keccak, and either for recursion.
+//!
+//! Whatever is returned was verified by the stock verifier: by the prover that made it, or here.
 
 use std::rc::Rc;
 
+use anyhow::{Context as _, ensure};
+use risc0_binfmt::Digestible as _;
+use risc0_circuit_keccak::{
+    KECCAK_CONTROL_IDS, get_control_id,
+    prove::{Seal, keccak_prover, zkr::get_keccak_zkr},
+};
+use risc0_zkp::{core::hash::sha::Impl as Sha256, field::baby_bear::BabyBearElem};
 use risc0_zkvm::{
-    ProverOpts, ProverServer, ReceiptClaim, Segment, SegmentReceipt, SuccinctReceipt,
-    get_prover_server,
+    ProveKeccakRequest, ProverOpts, ProverServer, ReceiptClaim, Segment, SegmentReceipt,
+    SuccinctReceipt, Unknown, get_prover_server,
 };
 use serde::{Deserialize, Serialize};
 use starling_fastprove::recursion::{Options, Prover};
 
-use crate::verify::verifier_context;
+use crate::{
+    AssumptionId, WorkReceipt,
+    verify::{assumption_context, verifier_context},
+};
 
-/// How recursion (lift, join) is proved. Both make receipts that the stock verifier accepts and that the
-/// other goes on with.
+/// How recursion (lift, join and all that follows) is proved. Both make receipts that the stock verifier accepts
+/// and that the other goes on with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -39,6 +51,14 @@ pub(crate) struct Provers {
     fast: Option<Prover>,
 }
 
+/// A keccak proof on its way to become a receipt.
+pub(crate) enum KeccakProof {
+    /// The circuit's proof, to be lifted.
+    Seal(Seal),
+    /// The stock prover lifts in the same step.
+    Lifted(SuccinctReceipt<Unknown>),
+}
+
 impl Provers {
     /// With `threads`, or as many as there are cores.
     pub(crate) fn new(backend: Backend, threads: Option<u32>) -> anyhow::Result<Self> {
@@ -57,10 +77,7 @@ impl Provers {
     }
 
     pub(crate) fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
-        // What recursion keeps for its next proof would lie beside what a large segment takes.
-        if let Some(fast) = &self.fast {
-            fast.release_memory();
-        }
+        self.make_room();
         self.stock.prove_segment(&verifier_context(), segment)
     }
 
@@ -74,6 +91,13 @@ impl Provers {
         }
     }
 
+    pub(crate) fn lift_work(&self, receipt: &SegmentReceipt) -> anyhow::Result<WorkReceipt> {
+        match &self.fast {
+            Some(fast) => Ok(fast.lift_povw(receipt)?),
+            None => verified_work(self.stock.lift_povw(receipt)?),
+        }
+    }
+
     pub(crate) fn join(
         &self,
         left: &SuccinctReceipt<ReceiptClaim>,
@@ -84,4 +108,123 @@ impl Provers {
             None => self.stock.join(left, right),
         }
     }
+
+    pub(crate) fn join_work(
+        &self,
+        left: &WorkReceipt,
+        right: &WorkReceipt,
+    ) -> anyhow::Result<WorkReceipt> {
+        match &self.fast {
+            Some(fast) => Ok(fast.join_povw(left, right)?),
+            None => verified_work(self.stock.join_povw(left, right)?),
+        }
+    }
+
+    pub(crate) fn resolve(
+        &self,
+        conditional: &SuccinctReceipt<ReceiptClaim>,
+        assumption: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
+        match &self.fast {
+            Some(fast) => Ok(fast.resolve(conditional, assumption)?),
+            None => self.stock.resolve(conditional, assumption),
+        }
+    }
+
+    pub(crate) fn resolve_work(
+        &self,
+        conditional: &WorkReceipt,
+        assumption: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<WorkReceipt> {
+        match &self.fast {
+            Some(fast) => Ok(fast.resolve_povw(conditional, assumption)?),
+            None => verified_work(self.stock.resolve_povw(conditional, assumption)?),
+        }
+    }
+
+    pub(crate) fn unwrap_work(
+        &self,
+        receipt: &WorkReceipt,
+    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
+        let unwrapped = match &self.fast {
+            Some(fast) => return Ok(fast.unwrap_povw(receipt)?),
+            None => self.stock.unwrap_povw(receipt)?,
+        };
+        unwrapped.verify_integrity_with_context(&verifier_context())?;
+        Ok(unwrapped)
+    }
+
+    pub(crate) fn union(
+        &self,
+        one: &SuccinctReceipt<Unknown>,
+        other: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
+        Ok(match &self.fast {
+            Some(fast) => fast.union(one, other)?.into_unknown(),
+            None => self.stock.union(one, other)?.into_unknown(),
+        })
+    }
+
+    /// Proves the permutations of `request`, whose numbers must be those of the circuit.
+    pub(crate) fn prove_keccak(&self, request: &ProveKeccakRequest) -> anyhow::Result<KeccakProof> {
+        self.make_room();
+        if self.fast.is_none() {
+            return self.stock.prove_keccak(request).map(KeccakProof::Lifted);
+        }
+        let prover = keccak_prover()?;
+        let seal = prover.prove(&request.input, request.po2)?;
+        prover.verify(&seal).context("the finished keccak proof does not verify")?;
+        Ok(KeccakProof::Seal(seal))
+    }
+
+    /// Lifts a keccak proof of `request`: the receipt proves `assumption`.
+    pub(crate) fn lift_keccak(
+        &self,
+        request: &ProveKeccakRequest,
+        proof: KeccakProof,
+        assumption: &AssumptionId,
+    ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
+        let receipt = match (proof, &self.fast) {
+            (KeccakProof::Lifted(receipt), _) => receipt,
+            (KeccakProof::Seal(_), None) => anyhow::bail!("a seal of another prover"),
+            (KeccakProof::Seal(seal), Some(fast)) => {
+                let control_id = *get_control_id(request.po2);
+                let program = get_keccak_zkr(request.po2)?;
+                let allowed = KECCAK_CONTROL_IDS.to_vec();
+                fast.prove_zkr(&program, control_id, allowed, &lift_input(request, seal))?
+            }
+        };
+        ensure!(
+            receipt.claim.digest::<Sha256>() == assumption.claim,
+            "the finished keccak proof is not of the permutations that were asked for"
+        );
+        receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
+        Ok(receipt)
+    }
+
+    /// Gives back what recursion keeps for its next proof: it would lie beside what a large segment takes.
+    fn make_room(&self) {
+        if let Some(fast) = &self.fast {
+            fast.release_memory();
+        }
+    }
+}
+
+/// What the program reads that lifts a keccak proof: the root of the programs that its receipt belongs to, the seal,
+/// the claim in halves of words, and the count of cycles.
+fn lift_input(request: &ProveKeccakRequest, seal: Seal) -> Vec<u32> {
+    // The program reads field elements as the circuits keep them in memory.
+    let element = |value: u32| BabyBearElem::new(value).as_u32_montgomery();
+    let halves =
+        request.claim_digest.as_words().iter().flat_map(|word| [word & 0xffff, word >> 16]);
+    let mut input = request.control_root.as_words().to_vec();
+    input.extend(seal);
+    input.extend(halves.map(element));
+    input.push(1 << request.po2);
+    input
+}
+
+fn verified_work(receipt: WorkReceipt) -> anyhow::Result<WorkReceipt> {
+    receipt.verify_integrity_with_context(&verifier_context())?;
+    Ok(receipt)
 }

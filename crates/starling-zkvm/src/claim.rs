@@ -1,15 +1,29 @@
 //! What receipts must claim: computed by the client from its own execution, compared with what peers prove.
 //!
 //! A claim says: started at this state, ended at that one, in this way, with this output. Joining is
-//! associative, so the claim of a range depends on its first and last segment alone.
+//! associative, so the claim of a range depends on its first and last segment alone. What else a proof may be
+//! about (an assumption, counted work) has its own words in [`AssumptionId`], [`OutputParts`] and [`Work`].
+
+mod assumption;
+mod work;
 
 use risc0_binfmt::Digestible as _;
 use risc0_circuit_rv32im::Rv32imV2Claim;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
-use risc0_zkvm::{Assumptions, Digest, ExitCode, MaybePruned, Output, ReceiptClaim, SystemState};
+use risc0_zkvm::{Digest, ExitCode, MaybePruned, Output, ReceiptClaim, SystemState};
 use risc0_zkvm_platform::syscall::halt;
 use serde::{Deserialize, Serialize};
-use starling_types::SegmentRange;
+use starling_types::IndexRange;
+
+pub use self::{
+    assumption::{AssumptionId, OutputParts},
+    work::{PovwJob, Work, expected_work},
+};
+
+/// The most bytes of a journal that a delivered claim repeats, as RISC Zero's prover has it. The receipt holds
+/// the journal anyway; a second copy of a large one would double the file and what reading it takes. The claim
+/// then names it by its digest, which every verifier accepts.
+pub const JOURNAL_OPENED_BYTES_MAX: usize = 1 << 20;
 
 /// The claim of one segment, small enough to be kept for every segment of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +74,21 @@ impl SegmentClaim {
         })
     }
 
+    /// The claim that a segment's receipt makes; `None` when its states are pruned.
+    pub(crate) fn of_receipt(claim: &ReceiptClaim) -> Option<Self> {
+        let root =
+            |state: &MaybePruned<SystemState>| state.as_value().ok().map(|state| state.merkle_root);
+        let claimed = Self {
+            pre: root(&claim.pre)?,
+            post: root(&claim.post)?,
+            exit_code: claim.exit_code,
+            input: claim.input.digest::<Sha256>(),
+            output: claim.output.digest::<Sha256>(),
+        };
+        // A program counter in a state is in the digest alone; no prover of this release writes one.
+        (claimed.digest() == claim.digest::<Sha256>()).then_some(claimed)
+    }
+
     /// The claim of `self` followed by `right`.
     pub fn join(&self, right: &Self) -> Self {
         Self { pre: self.pre, input: self.input, ..*right }
@@ -77,13 +106,34 @@ impl SegmentClaim {
         }
     }
 
-    /// The claim with its output opened, as a delivered receipt carries it; `None` when `journal` is not
-    /// what the claim's output commits to.
+    /// The same claim with another output: what remains when assumptions are resolved.
+    pub fn with_output(&self, output: Digest) -> Self {
+        Self { output, ..*self }
+    }
+
+    /// The claim with its output opened, as a delivered receipt carries it; `None` when `journal`, without any
+    /// assumption, is not what the claim's output commits to.
+    ///
+    /// The journal itself is in it up to [`JOURNAL_OPENED_BYTES_MAX`].
     pub fn with_journal(&self, journal: &[u8]) -> Option<ReceiptClaim> {
+        self.opened(journal, &[])
+    }
+
+    /// As [`Self::with_journal`], with the assumptions that the output commits to.
+    pub(crate) fn opened(
+        &self,
+        journal: &[u8],
+        assumptions: &[AssumptionId],
+    ) -> Option<ReceiptClaim> {
         let output: MaybePruned<Option<Output>> = if self.output == Digest::ZERO {
-            journal.is_empty().then_some(None)?.into()
+            (journal.is_empty() && assumptions.is_empty()).then_some(None)?.into()
         } else {
-            Some(output_of(journal)).into()
+            let parts = OutputParts::new(journal, assumptions.to_vec());
+            let mut output = parts.to_output();
+            if journal.len() <= JOURNAL_OPENED_BYTES_MAX {
+                output.journal = journal.to_vec().into();
+            }
+            Some(output).into()
         };
         (output.digest::<Sha256>() == self.output)
             .then(|| ReceiptClaim { output, ..self.to_receipt_claim() })
@@ -100,15 +150,10 @@ impl SegmentClaim {
     }
 }
 
-/// The output of a guest without assumptions.
-fn output_of(journal: &[u8]) -> Output {
-    Output { journal: journal.to_vec().into(), assumptions: Assumptions(vec![]).into() }
-}
-
 /// The claim that a receipt for `range` must make; `claims` are those of a job's segments, from the first.
 ///
 /// `None` when `claims` does not reach to the end of `range`.
-pub fn expected_claim(range: SegmentRange, claims: &[SegmentClaim]) -> Option<SegmentClaim> {
+pub fn expected_claim(range: IndexRange, claims: &[SegmentClaim]) -> Option<SegmentClaim> {
     let first = claims.get(range.start() as usize)?;
     let last = claims.get(range.end() as usize - 1)?;
     Some(first.join(last))
@@ -136,6 +181,10 @@ mod tests {
 
     use super::*;
 
+    fn output_of(journal: &[u8]) -> Digest {
+        OutputParts::new(journal, vec![]).digest_after(0)
+    }
+
     fn chain(segment_count: u32) -> Vec<SegmentClaim> {
         let state = |index: u32| Digest::from([index + 1; 8]);
         let last = segment_count - 1;
@@ -145,11 +194,7 @@ mod tests {
                 post: if index == last { Digest::ZERO } else { state(index + 1) },
                 exit_code: if index == last { ExitCode::Halted(0) } else { ExitCode::SystemSplit },
                 input: Digest::ZERO,
-                output: if index == last {
-                    output_of(b"journal").digest::<Sha256>()
-                } else {
-                    Digest::ZERO
-                },
+                output: if index == last { output_of(b"journal") } else { Digest::ZERO },
             })
             .collect()
     }
@@ -157,11 +202,11 @@ mod tests {
     #[test]
     fn every_split_of_a_range_joins_to_the_same_claim() {
         let claims = chain(5);
-        let whole = SegmentRange::new(0, 5).unwrap();
+        let whole = IndexRange::new(0, 5).unwrap();
         let expected = expected_claim(whole, &claims).unwrap();
         for split in 1..5 {
-            let left = expected_claim(SegmentRange::new(0, split).unwrap(), &claims).unwrap();
-            let right = expected_claim(SegmentRange::new(split, 5).unwrap(), &claims).unwrap();
+            let left = expected_claim(IndexRange::new(0, split).unwrap(), &claims).unwrap();
+            let right = expected_claim(IndexRange::new(split, 5).unwrap(), &claims).unwrap();
             assert_eq!(left.join(&right), expected, "split at {split}");
             let stock = left.to_receipt_claim().join(&right.to_receipt_claim());
             assert_eq!(stock.digest::<Sha256>(), expected.digest());
@@ -170,13 +215,13 @@ mod tests {
 
     #[test]
     fn a_range_beyond_the_known_segments_has_no_claim() {
-        assert_eq!(expected_claim(SegmentRange::new(3, 6).unwrap(), &chain(5)), None);
+        assert_eq!(expected_claim(IndexRange::new(3, 6).unwrap(), &chain(5)), None);
     }
 
     #[test]
     fn a_whole_claim_is_the_one_the_stock_verifier_expects() {
         let claims = chain(3);
-        let whole = expected_claim(SegmentRange::new(0, 3).unwrap(), &claims).unwrap();
+        let whole = expected_claim(IndexRange::new(0, 3).unwrap(), &claims).unwrap();
         let stock = ReceiptClaim::ok(whole.image_id(), b"journal".to_vec());
         assert_eq!(whole.digest(), stock.digest::<Sha256>());
         assert_eq!(whole.with_journal(b"journal").unwrap().digest::<Sha256>(), whole.digest());
@@ -188,6 +233,31 @@ mod tests {
         assert!(claims[1].with_journal(b"forged").is_none());
         assert!(claims[0].with_journal(b"journal").is_none());
         assert!(claims[0].with_journal(b"").is_some());
+    }
+
+    #[test]
+    fn a_small_journal_is_in_the_claim_and_a_large_one_is_named_by_its_digest() {
+        for (size_bytes, opened) in
+            [(JOURNAL_OPENED_BYTES_MAX, true), (JOURNAL_OPENED_BYTES_MAX + 1, false)]
+        {
+            let journal = vec![7; size_bytes];
+            let claim = chain(1)[0].with_output(output_of(&journal));
+            let whole = claim.with_journal(&journal).unwrap();
+            let stock = ReceiptClaim::ok(claim.image_id(), journal);
+            assert_eq!(whole.digest::<Sha256>(), stock.digest::<Sha256>());
+            let output = whole.output.as_value().unwrap().as_ref().unwrap();
+            assert_eq!(output.journal.as_value().is_ok(), opened, "{size_bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn assumptions_are_part_of_what_an_output_commits_to() {
+        let assumed = AssumptionId { claim: Digest::from([5; 8]), control_root: Digest::ZERO };
+        let output = OutputParts::new(b"journal", vec![assumed]);
+        let claim = chain(1)[0].with_output(output.digest_after(0));
+        assert!(claim.with_journal(b"journal").is_none());
+        assert!(claim.opened(b"journal", &[assumed]).is_some());
+        assert!(claim.with_output(output.digest_after(1)).with_journal(b"journal").is_some());
     }
 
     #[test]

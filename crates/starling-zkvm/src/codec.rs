@@ -1,4 +1,4 @@
-//! Blobs: segments and receipts as bytes that travel and are stored.
+//! Blobs: segments, keccak requests and receipts as bytes that travel and are stored.
 //!
 //! A blob is a magic, a version, a kind, and one zstd frame that declares its content size, holding the
 //! bincode (fixed integers, little endian) of RISC Zero's own types. The version stands for the whole
@@ -6,11 +6,14 @@
 //! before anything is allocated, and nothing may trail.
 
 use bincode::Options as _;
-use risc0_zkvm::{ReceiptClaim, Segment, SegmentReceipt, SuccinctReceipt};
+use risc0_circuit_keccak::{KECCAK_PERMUTE_CYCLES, KECCAK_PO2_RANGE, KeccakState};
+use risc0_zkvm::{
+    ProveKeccakRequest, ReceiptClaim, Segment, SegmentReceipt, SuccinctReceipt, Unknown,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::{SEGMENT_PO2_MAX, panic};
+use crate::{SEGMENT_PO2_MAX, WorkReceipt, panic};
 
 const MAGIC: &[u8; 4] = b"STRL";
 
@@ -29,8 +32,15 @@ const READ_BYTES_PER_CYCLE: u64 = 16;
 pub const SEGMENT_BYTES_MAX: u64 = (2 * READ_BYTES_PER_CYCLE) << SEGMENT_PO2_MAX;
 
 /// The most bytes of a receipt before compression. A seal grows with the logarithm of the cycle count and
-/// stays under 1 MiB; journals are not part of it (see [`crate::execute()`]).
+/// stays under 1 MiB; journals are not part of it (see [`crate::execute()`]). A list of
+/// [`ASSUMPTIONS_MAX`](crate::execute::ASSUMPTIONS_MAX) opened assumptions takes another.
 pub const RECEIPT_BYTES_MAX: u64 = 4 << 20;
+
+/// The most bytes of a keccak request before compression: as many inputs as the largest keccak circuit takes,
+/// and 1 KiB for two digests and two numbers.
+pub const KECCAK_REQUEST_BYTES_MAX: u64 = ((1 << *KECCAK_PO2_RANGE.end()) / KECCAK_PERMUTE_CYCLES
+    * size_of::<KeccakState>()
+    + 1024) as u64;
 
 /// Segments are mostly sparse memory: higher levels gain little and cost the executor's time.
 const ZSTD_LEVEL: i32 = 3;
@@ -42,16 +52,35 @@ pub enum BlobKind {
     Segment,
     /// The receipt of one segment, not lifted.
     SegmentReceipt,
-    /// A lifted or joined receipt.
+    /// A receipt of some of a job's segments: lifted, joined or resolved.
     SuccinctReceipt,
+    /// Permutations that a guest asks to have proved.
+    KeccakRequest,
+    /// As [`Self::SuccinctReceipt`], with its work counted.
+    WorkReceipt,
+    /// A receipt of what a guest assumes: a keccak proof, a union of such, or the receipt of another session.
+    AssumptionReceipt,
 }
 
 impl BlobKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Segment,
+        Self::SegmentReceipt,
+        Self::SuccinctReceipt,
+        Self::KeccakRequest,
+        Self::WorkReceipt,
+        Self::AssumptionReceipt,
+    ];
+
     fn byte(self) -> u8 {
         match self {
             Self::Segment => 1,
             Self::SegmentReceipt => 2,
             Self::SuccinctReceipt => 3,
+            Self::KeccakRequest => 4,
+            Self::WorkReceipt => 5,
+            Self::AssumptionReceipt => 6,
         }
     }
 
@@ -59,7 +88,11 @@ impl BlobKind {
     pub fn content_bytes_max(self) -> u64 {
         match self {
             Self::Segment => SEGMENT_BYTES_MAX,
-            Self::SegmentReceipt | Self::SuccinctReceipt => RECEIPT_BYTES_MAX,
+            Self::KeccakRequest => KECCAK_REQUEST_BYTES_MAX,
+            Self::SegmentReceipt
+            | Self::SuccinctReceipt
+            | Self::WorkReceipt
+            | Self::AssumptionReceipt => RECEIPT_BYTES_MAX,
         }
     }
 
@@ -84,10 +117,10 @@ impl BlobKind {
             [.., version, _] if *version != VERSION => {
                 Err(CodecError::WrongVersion { found: *version })
             }
-            [.., 1] => Ok(Self::Segment),
-            [.., 2] => Ok(Self::SegmentReceipt),
-            [.., 3] => Ok(Self::SuccinctReceipt),
-            [.., kind] => Err(CodecError::UnknownKind { found: *kind }),
+            [.., byte] => Self::ALL
+                .into_iter()
+                .find(|kind| kind.byte() == *byte)
+                .ok_or(CodecError::UnknownKind { found: *byte }),
         }
     }
 }
@@ -98,6 +131,9 @@ impl std::fmt::Display for BlobKind {
             Self::Segment => "segment",
             Self::SegmentReceipt => "segment receipt",
             Self::SuccinctReceipt => "succinct receipt",
+            Self::KeccakRequest => "keccak request",
+            Self::WorkReceipt => "work receipt",
+            Self::AssumptionReceipt => "assumption receipt",
         })
     }
 }
@@ -106,7 +142,7 @@ impl std::fmt::Display for BlobKind {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CodecError {
     /// The bytes do not begin like a blob.
-    #[error("the {size_bytes} bytes are no segment or receipt blob")]
+    #[error("the {size_bytes} bytes are no blob of Starling")]
     NotBlob {
         /// How many bytes there are.
         size_bytes: usize,
@@ -126,7 +162,7 @@ pub enum CodecError {
         found: u8,
     },
     /// The blob holds something else than asked for.
-    #[error("the blob holds a {found}, expected a {expected}")]
+    #[error("the blob holds another kind than expected: {found}, not {expected}")]
     WrongKind {
         /// What was asked for.
         expected: BlobKind,
@@ -193,7 +229,7 @@ pub fn decode_segment_receipt(blob: &[u8]) -> Result<SegmentReceipt, CodecError>
     decode(BlobKind::SegmentReceipt, blob)
 }
 
-/// Encodes a lifted or joined receipt.
+/// Encodes a lifted, joined or resolved receipt.
 ///
 /// # Errors
 /// When it is beyond [`RECEIPT_BYTES_MAX`].
@@ -203,12 +239,62 @@ pub fn encode_succinct_receipt(
     encode(BlobKind::SuccinctReceipt, receipt)
 }
 
-/// Decodes a lifted or joined receipt, without verifying it.
+/// Decodes a lifted, joined or resolved receipt, without verifying it.
 ///
 /// # Errors
 /// [`CodecError`] when the blob is not a succinct receipt of this release.
 pub fn decode_succinct_receipt(blob: &[u8]) -> Result<SuccinctReceipt<ReceiptClaim>, CodecError> {
     decode(BlobKind::SuccinctReceipt, blob)
+}
+
+/// Encodes a keccak request.
+///
+/// # Errors
+/// When it is beyond [`KECCAK_REQUEST_BYTES_MAX`].
+pub fn encode_keccak_request(request: &ProveKeccakRequest) -> Result<Vec<u8>, CodecError> {
+    encode(BlobKind::KeccakRequest, request)
+}
+
+/// Decodes a keccak request. Its numbers are its sender's: check them before proving.
+///
+/// # Errors
+/// [`CodecError`] when the blob is not a keccak request of this release.
+pub fn decode_keccak_request(blob: &[u8]) -> Result<ProveKeccakRequest, CodecError> {
+    decode(BlobKind::KeccakRequest, blob)
+}
+
+/// Encodes a receipt with counted work.
+///
+/// # Errors
+/// When it is beyond [`RECEIPT_BYTES_MAX`].
+pub fn encode_work_receipt(receipt: &WorkReceipt) -> Result<Vec<u8>, CodecError> {
+    encode(BlobKind::WorkReceipt, receipt)
+}
+
+/// Decodes a receipt with counted work, without verifying it.
+///
+/// # Errors
+/// [`CodecError`] when the blob is not a work receipt of this release.
+pub fn decode_work_receipt(blob: &[u8]) -> Result<WorkReceipt, CodecError> {
+    decode(BlobKind::WorkReceipt, blob)
+}
+
+/// Encodes the receipt of an assumption.
+///
+/// # Errors
+/// When it is beyond [`RECEIPT_BYTES_MAX`].
+pub fn encode_assumption_receipt(
+    receipt: &SuccinctReceipt<Unknown>,
+) -> Result<Vec<u8>, CodecError> {
+    encode(BlobKind::AssumptionReceipt, receipt)
+}
+
+/// Decodes the receipt of an assumption, without verifying it.
+///
+/// # Errors
+/// [`CodecError`] when the blob is not the receipt of an assumption of this release.
+pub fn decode_assumption_receipt(blob: &[u8]) -> Result<SuccinctReceipt<Unknown>, CodecError> {
+    decode(BlobKind::AssumptionReceipt, blob)
 }
 
 pub(crate) fn encode(kind: BlobKind, content: &impl Serialize) -> Result<Vec<u8>, CodecError> {

@@ -1,4 +1,5 @@
-//! Execution: a guest runs once, and every segment leaves, encoded and with its claim, while it still runs.
+//! Execution: a guest runs once, and every segment and every keccak request leaves, encoded and with what its
+//! receipt must claim, while it still runs.
 //!
 //! **Executing again gives the same bytes.** The guest runtime asks its host for randomness and keeps it
 //! in memory, so RISC Zero's own executor never produces the same segments twice. Here that randomness
@@ -6,48 +7,72 @@
 //! segments, yet a client that died in mid-execution runs the guest again and finds the segments it
 //! already handed out. Segments are compared by reference, never trusted to be equal.
 //!
-//! The circuit's executor is driven directly; system calls are forwarded to RISC Zero's own
-//! implementation. What cannot be proved here yet (assumptions, the keccak accelerator) ends the
-//! execution at the call, with its name.
+//! The circuit's executor is driven directly; system calls are forwarded to RISC Zero's own implementation,
+//! but for those that assume a claim: they are answered here, from the claims that the caller can prove.
 
+mod assumed;
 mod failure;
 mod host;
+pub mod hosted;
+mod image;
 mod output;
+mod stream;
 
 use std::{
-    io::{Read, Write},
+    collections::BTreeMap,
+    io::{self, Read, Write},
     panic::AssertUnwindSafe,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::AtomicBool,
 };
 
-use risc0_binfmt::{Digestible as _, ProgramBinary};
+use risc0_binfmt::ProgramBinary;
 use risc0_circuit_rv32im::{
     MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2,
-    execute::{CycleLimit, Executor, Segment as CircuitSegment},
+    execute::{CycleLimit, Executor},
 };
-use risc0_zkp::core::hash::sha::Impl as Sha256;
-use risc0_zkvm::{Assumptions, Digest, ExecutorEnv, ExecutorImpl, ExitCode, MaybePruned, Output};
+use risc0_zkvm::{Digest, ExecutorEnv, ExecutorImpl, ExitCode};
 use risc0_zkvm_platform::fileno;
-use serde::Serialize;
 use starling_types::Po2;
 
-use self::{host::Host, output::Journal};
-use crate::{Guest, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, SegmentClaim, codec, panic};
+use self::{
+    assumed::Assumed,
+    host::Host,
+    output::Journal,
+    stream::{KeccakRequests, Outbox, Segments},
+};
+use crate::{
+    AssumptionId, Guest, KECCAK_PO2_DEFAULT, OutputParts, PovwJob, SEGMENT_PO2_MAX,
+    SEGMENT_PO2_MIN, SegmentClaim, Work, panic,
+};
 
 pub use self::{
-    failure::{ExecuteError, SinkError, Unsupported},
+    assumed::{ASSUMPTIONS_MAX, KECCAK_REQUESTS_MAX},
+    failure::{ExecuteError, SinkError},
     output::{GUEST_OUTPUT_BYTES_MAX, JOURNAL_BYTES_MAX},
 };
 
 /// From this po2 up, segments keep room for the longest instruction (a large bigint program).
 const LONG_INSTRUCTION_PO2_MIN: u32 = 15;
 
-/// What an execution needs besides the guest.
+/// RISC Zero's own executor takes the size of keccak proofs from this variable, whatever it is told.
+const KECCAK_PO2_VARIABLE: &str = "RISC0_KECCAK_PO2";
+
+/// What an execution needs besides the guest. [`ExecuteOptions::new`] has the usual values.
 pub struct ExecuteOptions {
-    /// What the guest reads from its standard input.
+    /// What the guest reads from its standard input. It is read as the guest asks for it, never kept.
     pub input: Box<dyn Read + Send>,
+    /// The guest's arguments.
+    pub args: Vec<String>,
+    /// The guest's environment variables.
+    pub env: BTreeMap<String, String>,
     /// The most cycles of a segment, as a power of two: [`SEGMENT_PO2_MIN`] to [`SEGMENT_PO2_MAX`].
     pub segment_po2: Po2,
+    /// The most cycles of a keccak proof, as a power of two: [`KECCAK_PO2`](crate::KECCAK_PO2).
+    pub keccak_po2: u32,
+    /// What the guest may assume: the claims of receipts that are at hand.
+    pub assumptions: Vec<AssumptionId>,
+    /// Under which names the work is counted, if it is.
+    pub povw: Option<PovwJob>,
     /// Stop with [`ExecuteError::CycleLimit`] after this many user cycles.
     pub cycle_limit: Option<u64>,
     /// The job's secret: the guest's randomness. Draw it at random for a job and keep it with the job.
@@ -55,6 +80,33 @@ pub struct ExecuteOptions {
     /// Receives what the guest writes to its standard output and standard error, up to
     /// [`GUEST_OUTPUT_BYTES_MAX`]. Its failures are ignored: a closed pipe must not change an execution.
     pub guest_output: Box<dyn Write + Send>,
+}
+
+impl ExecuteOptions {
+    /// Without input, arguments, assumptions and limits; what the guest prints is dropped.
+    pub fn new(segment_po2: Po2, seed: [u8; 32]) -> Self {
+        Self {
+            input: Box::new(io::empty()),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            segment_po2,
+            keccak_po2: KECCAK_PO2_DEFAULT,
+            assumptions: Vec::new(),
+            povw: None,
+            cycle_limit: None,
+            seed,
+            guest_output: Box::new(io::sink()),
+        }
+    }
+}
+
+/// What leaves an execution to be proved.
+#[derive(Debug)]
+pub enum Emitted {
+    /// A part of the execution.
+    Segment(SegmentOut),
+    /// Keccak permutations that the guest takes the results of from its host.
+    Keccak(KeccakOut),
 }
 
 /// A segment on its way out of an execution.
@@ -65,15 +117,39 @@ pub struct SegmentOut {
     pub po2: Po2,
     /// The claim that its receipt must make.
     pub claim: SegmentClaim,
+    /// The work that its receipt must count, if work is counted.
+    pub work: Option<Work>,
     /// Cycles spent on instructions, without paging and padding.
     pub user_cycles: u32,
-    /// The encoded segment ([`codec::decode_segment`] reads it).
+    /// The encoded segment ([`codec::decode_segment`](crate::codec::decode_segment) reads it).
     pub bytes: Vec<u8>,
 }
 
 impl std::fmt::Debug for SegmentOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SegmentOut")
+            .field("index", &self.index)
+            .field("po2", &self.po2)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A keccak request on its way out of an execution.
+pub struct KeccakOut {
+    /// The position of the request among those of the execution.
+    pub index: u32,
+    /// The size of its proof.
+    pub po2: Po2,
+    /// What its receipt must prove.
+    pub assumption: AssumptionId,
+    /// The encoded request ([`codec::decode_keccak_request`](crate::codec::decode_keccak_request) reads it).
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for KeccakOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeccakOut")
             .field("index", &self.index)
             .field("po2", &self.po2)
             .field("bytes", &self.bytes.len())
@@ -88,157 +164,113 @@ pub struct Execution {
     pub exit_code: ExitCode,
     /// What the guest committed; empty when it ended without an output.
     pub journal: Vec<u8>,
+    /// What its output commits to; `None` when it ended without one.
+    pub output: Option<OutputParts>,
     /// How many segments the execution has.
     pub segment_count: u32,
     /// Cycles spent on instructions.
     pub user_cycles: u64,
     /// Cycles that a prover proves: paging and padding included.
     pub total_cycles: u64,
-    /// The claim of the whole execution.
+    /// The claim of the whole execution, with all that the guest assumed.
     pub claim: SegmentClaim,
 }
 
-/// A [`risc0_zkvm::Segment`] as it is serialised; the type itself cannot be constructed elsewhere.
-#[derive(Serialize)]
-struct SegmentFields<'a> {
-    index: u32,
-    inner: &'a CircuitSegment,
-    output: Option<Output>,
+impl Execution {
+    /// What the guest assumed, in the order of resolving.
+    pub fn assumptions(&self) -> &[AssumptionId] {
+        self.output.as_ref().map_or(&[], |output| &output.assumptions)
+    }
+
+    /// The claim of the whole execution when all that the guest assumed is proved: that of a delivered receipt.
+    pub fn resolved_claim(&self) -> SegmentClaim {
+        let output = |parts: &OutputParts| parts.digest_after(parts.assumptions.len());
+        self.claim.with_output(self.output.as_ref().map_or(Digest::ZERO, output))
+    }
 }
 
-/// Runs `guest` to its end and hands every segment to `on_segment` as soon as it is complete.
+/// Runs `guest` to its end and hands everything that is to be proved to `on_emitted` as soon as it is complete:
+/// segments in their order, and keccak requests in theirs.
 ///
-/// Blocks the calling thread: give it one of its own. `on_segment` runs on another thread; while it
-/// blocks, the execution goes on for a few segments and then waits, so a slow sink holds the executor back
-/// instead of filling memory. Its error, or `cancel` becoming true, stops the execution.
+/// Blocks the calling thread: give it one of its own. `on_emitted` runs on this thread for keccak requests and on
+/// another for segments, one at a time; while it blocks, the execution goes on for a few segments and then waits,
+/// so a slow sink holds the executor back instead of filling memory. Its error, or `cancel` becoming true, stops
+/// the execution.
+///
+/// A guest that panics has no execution, as in RISC Zero's executor: there is nothing to prove.
 ///
 /// # Errors
 /// [`ExecuteError`]; panics of the executor become errors as well.
 pub fn execute(
     guest: &Guest,
     options: ExecuteOptions,
-    mut on_segment: impl FnMut(SegmentOut) -> Result<(), SinkError> + Send,
+    on_emitted: impl FnMut(Emitted) -> Result<(), SinkError> + Send,
     cancel: &AtomicBool,
 ) -> Result<Execution, ExecuteError> {
-    let ExecuteOptions { input, segment_po2, cycle_limit, seed, guest_output } = options;
+    let ExecuteOptions { segment_po2, cycle_limit, povw, seed, .. } = options;
     let po2 = segment_po2.get();
     if !(SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(&po2) {
         return Err(ExecuteError::Po2OutOfRange { po2 });
     }
+    check_environment(options.keccak_po2)?;
 
     let journal = Journal::default();
-    let (stdout, stderr) = output::guest_streams(guest_output);
-    let env = ExecutorEnv::builder()
-        .stdin(input)
-        .stdout(stdout)
-        .stderr(stderr)
-        .write_fd(fileno::JOURNAL, journal.clone())
-        .build()
-        .map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
+    let assumed = Assumed::new(options.assumptions);
+    let outbox = Outbox::new(on_emitted, cancel);
+    let (stdout, stderr) = output::guest_streams(options.guest_output);
     let load = || -> anyhow::Result<_> {
+        let env = ExecutorEnv::builder()
+            .stdin(options.input)
+            .stdout(stdout)
+            .stderr(stderr)
+            .write_fd(fileno::JOURNAL, journal.clone())
+            .args(&options.args)
+            .env_vars(options.env.into_iter().collect())
+            .keccak_max_po2(options.keccak_po2)?
+            .coprocessor_callback(KeccakRequests::new(&outbox, &assumed))
+            .build()?;
         let image = ProgramBinary::decode(guest.bytes())?.to_image()?;
         Ok((ExecutorImpl::from_elf(env, guest.bytes())?, image))
     };
     let (syscalls, image) =
         load().map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
-
-    let stop = AtomicBool::new(false);
-    let host = Host::new(&syscalls, seed, cancel, &stop);
-    let mut sink_failure: Option<ExecuteError> = None;
-    let mut stream = Stream { journal: &journal, chain: None, segment_count: 0, padding_cycles: 0 };
+    let host = Host::new(&syscalls, seed, &outbox, &assumed, guest.memory_end());
+    let mut segments = Segments::new(&outbox, &assumed, &journal, povw);
 
     let run = panic::catch(AssertUnwindSafe(|| {
-        let mut executor = Executor::new(image, &host, None, vec![], None);
+        let povw = povw.map(PovwJob::to_job_id);
+        let mut executor = Executor::new(image, &host, None, vec![], povw);
         let max_insn_cycles = if po2 >= LONG_INSTRUCTION_PO2_MIN {
             MAX_INSN_CYCLES
         } else {
             MAX_INSN_CYCLES_LOWER_PO2
         };
         let limit = cycle_limit.map_or(CycleLimit::None, CycleLimit::Hard);
-        executor.run(po2 as usize, max_insn_cycles, limit, |segment| {
-            let delivered = if cancel.load(Ordering::Relaxed) {
-                Err(ExecuteError::Cancelled)
-            } else {
-                stream
-                    .prepare(segment)
-                    .and_then(|segment| on_segment(segment).map_err(ExecuteError::Sink))
-            };
-            delivered.map_err(|error| {
-                // Lets a guest that reads from its host stop at the next read, not at the next segment.
-                stop.store(true, Ordering::Relaxed);
-                let text = anyhow::anyhow!("{error}");
-                sink_failure = Some(error);
-                text
-            })
-        })
+        executor.run(po2 as usize, max_insn_cycles, limit, |segment| segments.send(segment))
     }));
 
-    let result = match run {
-        Ok(Ok(result)) => result,
-        _ if sink_failure.is_some() => {
-            return Err(sink_failure.unwrap_or(ExecuteError::Cancelled));
-        }
-        _ if cancel.load(Ordering::Relaxed) => return Err(ExecuteError::Cancelled),
-        Ok(Err(error)) => {
+    let result = match (outbox.take_failure(), run) {
+        // What was told to stop ends with some other error, or with none.
+        (Some(failure), _) => return Err(failure),
+        (None, Ok(Ok(result))) => result,
+        (None, Ok(Err(error))) => {
             let text = format!("{error:#}");
-            return Err(failure::classify(&text, host.refused(), &journal, cycle_limit));
+            return Err(failure::classify(&text, host.take_refused(), &journal, cycle_limit));
         }
-        Err(message) => return Err(failure::classify_panic(message, segment_po2)),
+        (None, Err(message)) => return Err(failure::classify_panic(message, segment_po2)),
     };
-
-    let claim = stream.chain.ok_or_else(|| ExecuteError::ExecutorPanicked {
-        message: "the executor ended without a segment".into(),
-    })?;
-    Ok(Execution {
-        exit_code: claim.exit_code,
-        journal: if claim.output == Digest::ZERO { Vec::new() } else { journal.take() },
-        segment_count: stream.segment_count,
-        user_cycles: result.user_cycles,
-        total_cycles: result.total_cycles + stream.padding_cycles,
-        claim,
-    })
+    segments.finish(&result)
 }
 
-/// Turns the circuit's segments into what leaves, and keeps the claim of all of them so far.
-struct Stream<'a> {
-    journal: &'a Journal,
-    chain: Option<SegmentClaim>,
-    segment_count: u32,
-    padding_cycles: u64,
-}
-
-impl Stream<'_> {
-    fn prepare(&mut self, mut segment: CircuitSegment) -> Result<SegmentOut, ExecuteError> {
-        let internal = |message: String| ExecuteError::ExecutorPanicked { message };
-        let index = u32::try_from(segment.index)
-            .ok()
-            .filter(|index| *index == self.segment_count && *index < u32::MAX)
-            .ok_or_else(|| internal(format!("segment {} is out of order", segment.index)))?;
-        // A short final segment can fit into a trace that no recursion program lifts: pad it.
-        if segment.po2 < SEGMENT_PO2_MIN {
-            self.padding_cycles += (1 << SEGMENT_PO2_MIN) - (1 << segment.po2);
-            segment.po2 = SEGMENT_PO2_MIN;
-        }
-        let po2 = Po2::try_from(segment.po2).map_err(|error| internal(error.to_string()))?;
-        let claim = SegmentClaim::of_executed(&segment.claim)
-            .map_err(|error| internal(error.to_string()))?;
-
-        // The journal stays here: provers need its digest only, and it may be far larger than a segment.
-        let output = (claim.output != Digest::ZERO).then(|| Output {
-            journal: MaybePruned::Pruned(self.journal.digest()),
-            assumptions: Assumptions(vec![]).into(),
-        });
-        if output.as_ref().is_some_and(|output| output.digest::<Sha256>() != claim.output) {
-            let reason = "it ended with an output that is not that of its journal".into();
-            return Err(ExecuteError::GuestFault { reason });
-        }
-        let user_cycles = segment.suspend_cycle;
-        let fields = SegmentFields { index, inner: &segment, output };
-        let bytes = codec::encode(codec::BlobKind::Segment, &fields)?;
-
-        self.chain = Some(self.chain.map_or(claim, |chain| chain.join(&claim)));
-        self.segment_count += 1;
-        Ok(SegmentOut { index, po2, claim, user_cycles, bytes })
+/// Refuses an environment that would overrule the options: the same job must execute in the same way again.
+fn check_environment(keccak_po2: u32) -> Result<(), ExecuteError> {
+    match std::env::var(KECCAK_PO2_VARIABLE) {
+        Ok(set) if set.parse() != Ok(keccak_po2) => Err(ExecuteError::Setup {
+            reason: format!(
+                "{KECCAK_PO2_VARIABLE} is set to {set:?}, the job is to be executed with {keccak_po2}; unset it"
+            ),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -82,6 +82,7 @@ pub struct Guest {
     user_elf_bytes: usize,
     kernel_elf_bytes: usize,
     entry: u32,
+    memory_end: u32,
 }
 
 impl Guest {
@@ -98,13 +99,13 @@ impl Guest {
         if binary.kernel_elf != V1COMPAT_ELF {
             return Err(GuestError::WrongKernel { found_bytes: binary.kernel_elf.len() });
         }
-        let entry =
+        let (entry, memory_end) =
             check_user_elf(binary.user_elf).map_err(|reason| GuestError::BadProgram { reason })?;
         let image_id = panic::catch(|| binary.compute_image_id())
             .unwrap_or_else(|message| Err(anyhow::anyhow!(message)))
             .map_err(|error| GuestError::BadProgram { reason: format!("{error:#}") })?;
         let (user_elf_bytes, kernel_elf_bytes) = (binary.user_elf.len(), binary.kernel_elf.len());
-        Ok(Self { bytes, image_id, user_elf_bytes, kernel_elf_bytes, entry })
+        Ok(Self { bytes, image_id, user_elf_bytes, kernel_elf_bytes, entry, memory_end })
     }
 
     /// What a receipt of this guest is verified against.
@@ -130,6 +131,11 @@ impl Guest {
     /// The address of the user program's first instruction.
     pub fn entry(&self) -> u32 {
         self.entry
+    }
+
+    /// The address after the user program's memory, where its heap begins.
+    pub(crate) fn memory_end(&self) -> u32 {
+        self.memory_end
     }
 }
 
@@ -223,21 +229,24 @@ fn check_abi(binary: &ProgramBinary<'_>) -> Result<(), GuestError> {
     })
 }
 
-/// The entry point, once the memory that the program asks for is known to be within bounds.
-fn check_user_elf(user_elf: &[u8]) -> Result<u32, String> {
+/// The entry point and the end of the memory that the program asks for, once that is known to be within bounds.
+fn check_user_elf(user_elf: &[u8]) -> Result<(u32, u32), String> {
     let parsed = ElfBytes::<LittleEndian>::minimal_parse(user_elf).map_err(|e| e.to_string())?;
     let segments = parsed.segments().ok_or("it has no program headers")?;
-    let mut image_bytes = 0u64;
+    let (mut image_bytes, mut memory_end) = (0u64, 0u64);
     for segment in segments.iter().filter(|segment| segment.p_type == PT_LOAD) {
         image_bytes = image_bytes.saturating_add(segment.p_memsz);
+        memory_end = memory_end.max(segment.p_vaddr.saturating_add(segment.p_memsz));
     }
     if image_bytes > IMAGE_BYTES_MAX {
         return Err(format!(
             "it asks for {image_bytes} bytes of initialised memory, the limit is {IMAGE_BYTES_MAX}"
         ));
     }
-    u32::try_from(parsed.ehdr.e_entry)
-        .map_err(|_| format!("its entry point {:#x} is beyond 32 bits", parsed.ehdr.e_entry))
+    let address = |what: &str, address: u64| {
+        u32::try_from(address).map_err(|_| format!("{what} {address:#x} is beyond 32 bits"))
+    };
+    Ok((address("its entry point", parsed.ehdr.e_entry)?, address("its end", memory_end)?))
 }
 
 #[cfg(test)]

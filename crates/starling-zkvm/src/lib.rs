@@ -1,26 +1,25 @@
-//! RISC Zero behind one door: execute a guest into segments, prove, lift and join them, and judge what
-//! others proved.
+//! RISC Zero behind one door: execute a guest into segments and keccak requests, prove them, put the proofs
+//! together, and judge what others proved.
 //!
-//! - [`Guest`] is a checked program binary; [`execute()`] runs it and hands out encoded segments while it
+//! - [`Guest`] is a checked program binary; [`execute()`] runs it and hands out what is to be proved while it
 //!   runs, each with the claim that its receipt must make.
 //! - [`ProverProcess`] proves in a supervised child process, since provers are native code fed by
 //!   strangers; [`prover::serve`] is that child.
-//! - [`verify_task`] judges a stranger's receipt against the claim that the client's own execution
-//!   implies; [`receipt`] assembles accepted receipts into an ordinary [`Receipt`].
+//! - [`verify_task`] judges a stranger's receipt against what the client's own execution implies
+//!   ([`Expected`]); [`receipt`] assembles accepted receipts into an ordinary [`Receipt`].
 //!
 //! ```no_run
 //! # use std::sync::atomic::AtomicBool;
 //! use starling_zkvm::{ExecuteOptions, Guest, execute};
 //!
 //! let guest = Guest::parse(std::fs::read("guest.bin")?)?;
+//! let seed = [0; 32]; // a real job draws it at random
 //! let options = ExecuteOptions {
 //!     input: Box::new(std::fs::File::open("input")?),
-//!     segment_po2: "18".parse()?,
-//!     cycle_limit: None,
-//!     seed: [0; 32], // a real job draws it at random
 //!     guest_output: Box::new(std::io::stderr()),
+//!     ..ExecuteOptions::new("18".parse()?, seed)
 //! };
-//! let print = |segment| Ok(println!("{segment:?}"));
+//! let print = |emitted| Ok(println!("{emitted:?}"));
 //! let execution = execute(&guest, options, print, &AtomicBool::new(false))?;
 //! println!("{} segments, {:?}", execution.segment_count, execution.exit_code);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -46,16 +45,30 @@ pub mod selftest;
 mod testing;
 pub mod verify;
 
+use std::ops::RangeInclusive;
+
+use risc0_circuit_keccak::{KECCAK_DEFAULT_PO2, KECCAK_PO2_RANGE};
+
 pub use backend::Backend;
-pub use claim::{SegmentClaim, expected_claim};
+pub use claim::{
+    AssumptionId, OutputParts, PovwJob, SegmentClaim, Work, expected_claim, expected_work,
+};
 pub use codec::{BlobKind, CodecError};
-pub use execute::{ExecuteError, ExecuteOptions, Execution, SegmentOut, execute};
+pub use execute::{
+    Emitted, ExecuteError, ExecuteOptions, Execution, KeccakOut, SegmentOut, execute,
+};
 pub use guest::{Guest, GuestError};
-pub use process::{ProveFailure, ProverConfig, ProverProcess, Work, WorkReport};
+pub use process::{ProveFailure, ProverConfig, ProverProcess, TaskWork, WorkReport};
 pub use protocol::FailureClass;
 pub use receipt::{ReceiptError, ReceiptInfo};
-pub use risc0_zkvm::{Digest, ExitCode, Receipt, ReceiptClaim, SegmentReceipt, SuccinctReceipt};
-pub use verify::{Refusal, RefusalReason, verify_task};
+pub use risc0_zkvm::{
+    Digest, ExitCode, InnerReceipt, Receipt, ReceiptClaim, SegmentReceipt, SuccinctReceipt,
+    Unknown, WorkClaim,
+};
+pub use verify::{Expected, Refusal, RefusalReason, verify_task};
+
+/// The receipt of some of a job's segments, with its work counted.
+pub type WorkReceipt = SuccinctReceipt<WorkClaim<ReceiptClaim>>;
 
 /// The zkVM whose circuits, receipts and segments this build speaks: peers must agree on it exactly.
 pub const ZKVM_VERSION: &str = risc0_zkvm::VERSION;
@@ -64,6 +77,13 @@ pub const ZKVM_VERSION: &str = risc0_zkvm::VERSION;
 pub fn zkvm() -> String {
     format!("risc0-zkvm {ZKVM_VERSION}")
 }
+
+/// The sizes of keccak proofs, as powers of two of their cycles.
+pub const KECCAK_PO2: RangeInclusive<u32> =
+    *KECCAK_PO2_RANGE.start() as u32..=*KECCAK_PO2_RANGE.end() as u32;
+
+/// The size of keccak proofs where nobody asks for another, as in RISC Zero's executor.
+pub const KECCAK_PO2_DEFAULT: u32 = KECCAK_DEFAULT_PO2 as u32;
 
 /// The smallest po2 that can be lifted: the recursion circuit has no program for less.
 pub const SEGMENT_PO2_MIN: u32 = 14;

@@ -72,25 +72,28 @@ impl ProverConfig {
 
 /// A task with its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Work {
+pub struct TaskWork {
     /// What to prove.
     pub task: TaskId,
-    /// One segment blob for prove and lift; two receipt blobs for a join, left first.
+    /// The blobs that the task is about: a segment, a keccak request or a receipt; two receipts, left first, for a
+    /// join or a union; the conditional receipt and that of its assumption for a resolve.
     pub inputs: Vec<PathBuf>,
     /// Where the receipt blob goes. It appears whole or not at all.
     pub output: PathBuf,
     /// The largest segment to take, as leased.
     pub po2_max: Po2,
+    /// Whether the job counts work: its receipts of segments are [`WorkReceipt`](crate::WorkReceipt)s then.
+    pub work_claims: bool,
 }
 
 /// What a finished task cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkReport {
-    /// Time to prove the segment; zero for joins.
+    /// Time to prove the segment or the keccak permutations; zero for tasks of recursion alone.
     pub prove_ms: u64,
-    /// Time to lift; zero for other kinds.
+    /// Time to lift that; zero for other kinds, and where the stock prover proves and lifts keccak in one.
     pub lift_ms: u64,
-    /// Time to join; zero for other kinds.
+    /// Time to join, unite, resolve or unwrap; zero for other kinds.
     pub join_ms: u64,
     /// The child's peak of resident memory during the task, where the system tells.
     pub peak_memory: Option<MemoryBytes>,
@@ -177,7 +180,7 @@ impl ProverProcess {
     /// [`ProveFailure`]; after any but [`ProveFailure::Refused`] the child is gone.
     pub async fn run(
         &mut self,
-        work: &Work,
+        work: &TaskWork,
         deadline: Duration,
     ) -> Result<WorkReport, ProveFailure> {
         // Taken out, so that a dropped future drops it, and with it kills it.
@@ -189,6 +192,7 @@ impl ProverProcess {
             inputs: work.inputs.clone(),
             output: work.output.clone(),
             po2_max: work.po2_max,
+            work_claims: work.work_claims,
         };
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {

@@ -43,12 +43,14 @@ pub(crate) struct Request {
     pub(crate) id: u64,
     /// The task as [`starling_types::TaskId`] prints it.
     pub(crate) task: String,
-    /// One segment blob, or two receipt blobs, left first.
+    /// The task's blobs, in its order.
     pub(crate) inputs: Vec<PathBuf>,
     /// Where the receipt blob goes.
     pub(crate) output: PathBuf,
     /// Refuse segments larger than this.
     pub(crate) po2_max: Po2,
+    /// Whether receipts of segments count work.
+    pub(crate) work_claims: bool,
 }
 
 /// The outcome of a task: exactly one of the two is set.
@@ -119,11 +121,12 @@ mod tests {
             inputs: vec!["/a".into(), "/b".into()],
             output: "/c".into(),
             po2_max: Po2::try_from(20).unwrap(),
+            work_claims: false,
         };
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(
             line,
-            r#"{"id":7,"task":"join/0..2","inputs":["/a","/b"],"output":"/c","po2_max":20}"#
+            r#"{"id":7,"task":"join/0..2","inputs":["/a","/b"],"output":"/c","po2_max":20,"work_claims":false}"#
         );
         let failed = Failed { class: FailureClass::Input, message: "no".into() };
         let answer = Answer { id: 7, ok: None, error: Some(failed) };

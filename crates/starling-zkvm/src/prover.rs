@@ -5,30 +5,29 @@
 //! so it never outlives its parent. (The kernel's parent-death signal would not do: it fires when the
 //! *thread* that started the child ends, and an async runtime ends threads at will.)
 //!
-//! Every receipt is verified before it is written: RISC Zero's proving functions end with that.
+//! Every receipt is verified before it is written.
+
+mod tasks;
 
 use std::{
     fs::{self, File},
     io::{self, BufReader, Write},
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
-    time::Instant,
 };
 
-use risc0_zkvm::SegmentReceipt;
-use starling_types::{MemoryBytes, TaskId};
+use starling_types::MemoryBytes;
 use thiserror::Error;
 
+use self::tasks::{TaskError, prove};
 use crate::{
-    FailureClass, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, ZKVM_VERSION,
+    ZKVM_VERSION,
     backend::Provers,
-    codec::{self, BlobKind},
     panic,
-    protocol::{Answer, Configure, Failed, MESSAGE_CHARS_MAX, Proved, Ready, Request, read_line},
+    protocol::{Answer, Configure, Failed, MESSAGE_CHARS_MAX, Ready, Request, read_line},
 };
 
 /// Requests that wait for the one in progress. The parent sends one at a time.
@@ -166,122 +165,6 @@ fn peak_memory() -> Option<MemoryBytes> {
     Some(MemoryBytes(kib << 10))
 }
 
-/// A task that failed.
-struct TaskError {
-    class: FailureClass,
-    message: String,
-}
-
-impl TaskError {
-    fn input(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Input, message: message.into() }
-    }
-
-    fn task(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Task, message: message.into() }
-    }
-
-    fn internal(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Internal, message: message.into() }
-    }
-}
-
-fn prove(provers: &Provers, request: &Request) -> Result<Proved, TaskError> {
-    let task: TaskId = request.task.parse().map_err(|error| TaskError::task(format!("{error}")))?;
-    let mut proved = Proved::default();
-    let blob = match (task, request.inputs.as_slice()) {
-        (TaskId::Prove(index), [segment]) => {
-            let receipt = prove_segment(provers, request, segment, index, &mut proved)?;
-            codec::encode_segment_receipt(&receipt)
-        }
-        (TaskId::Lift(index), [segment]) => {
-            let receipt = prove_segment(provers, request, segment, index, &mut proved)?;
-            let started = Instant::now();
-            let lifted = provers
-                .lift(&receipt)
-                .map_err(|error| TaskError::task(format!("lifting failed: {error:#}")))?;
-            proved.lift_ms = elapsed_ms(started);
-            codec::encode_succinct_receipt(&lifted)
-        }
-        (TaskId::Join(_), [left, right]) => {
-            let decode = |path: &PathBuf, side| {
-                codec::decode_succinct_receipt(&read_blob(path, BlobKind::SuccinctReceipt)?)
-                    .map_err(|error| TaskError::input(format!("{side} receipt: {error}")))
-            };
-            let (left, right) = (decode(left, "left")?, decode(right, "right")?);
-            let started = Instant::now();
-            // The recursion program checks that right begins where left ends.
-            let joined = provers
-                .join(&left, &right)
-                .map_err(|error| TaskError::input(format!("joining failed: {error:#}")))?;
-            proved.join_ms = elapsed_ms(started);
-            codec::encode_succinct_receipt(&joined)
-        }
-        (task, inputs) => {
-            return Err(TaskError::task(format!("{task} does not take {} inputs", inputs.len())));
-        }
-    };
-    let blob = blob.map_err(|error| TaskError::internal(error.to_string()))?;
-    write_blob(&request.output, &blob)?;
-    proved.peak_memory = peak_memory();
-    Ok(proved)
-}
-
-fn prove_segment(
-    provers: &Provers,
-    request: &Request,
-    path: &Path,
-    index: u32,
-    proved: &mut Proved,
-) -> Result<SegmentReceipt, TaskError> {
-    let blob = read_blob(path, BlobKind::Segment)?;
-    let segment =
-        codec::decode_segment(&blob).map_err(|error| TaskError::input(error.to_string()))?;
-    drop(blob);
-    if segment.index != index {
-        let found = segment.index;
-        return Err(TaskError::input(format!("the blob holds segment {found}, not {index}")));
-    }
-    let (po2, po2_max) = (segment.po2(), request.po2_max.get().min(SEGMENT_PO2_MAX));
-    if po2 > po2_max as usize || po2 < SEGMENT_PO2_MIN as usize {
-        return Err(TaskError::task(format!(
-            "the segment has po2 {po2}, allowed is {SEGMENT_PO2_MIN} to {po2_max} here"
-        )));
-    }
-    let started = Instant::now();
-    let receipt = provers
-        .prove_segment(&segment)
-        .map_err(|error| TaskError::task(format!("proving failed: {error:#}")))?;
-    proved.prove_ms = elapsed_ms(started);
-    Ok(receipt)
-}
-
-fn read_blob(path: &Path, kind: BlobKind) -> Result<Vec<u8>, TaskError> {
-    let unreadable = |error| TaskError::input(format!("cannot read {}: {error}", path.display()));
-    let size_bytes = fs::metadata(path).map_err(unreadable)?.len();
-    let limit_bytes = kind.blob_bytes_max();
-    if size_bytes > limit_bytes {
-        return Err(TaskError::input(format!(
-            "{} has {size_bytes} bytes, a {kind} blob has at most {limit_bytes}",
-            path.display()
-        )));
-    }
-    fs::read(path).map_err(unreadable)
-}
-
-/// Writes beside the target and renames, so that a reader never sees half a blob.
-fn write_blob(path: &Path, blob: &[u8]) -> Result<(), TaskError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    fs::write(&partial, blob)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|error| TaskError::internal(format!("cannot write {}: {error}", path.display())))
-}
-
-fn elapsed_ms(started: Instant) -> u64 {
-    started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -293,14 +176,5 @@ mod tests {
     fn peak_memory_is_known_on_linux() {
         let peak = peak_memory().unwrap();
         assert!(peak > MemoryBytes::from_mib(1) && peak < MemoryBytes::from_mib(1 << 20), "{peak}");
-    }
-
-    #[test]
-    fn a_blob_appears_whole_under_its_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        assert!(write_blob(&path, b"receipt").is_ok());
-        assert_eq!(fs::read(&path).unwrap(), b"receipt");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

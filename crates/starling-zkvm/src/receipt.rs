@@ -1,22 +1,29 @@
-//! Receipts as the RISC Zero ecosystem knows them: assembled from accepted parts, checked, read, written.
+//! Receipts as the RISC Zero ecosystem knows them: assembled from accepted parts, taken apart to be proved
+//! further, checked, read, written.
 //!
-//! Whatever is assembled here is verified before it is returned: a receipt that fails then is a fault of
-//! ours, and not to be delivered.
+//! Whatever is assembled or taken apart here is verified before it is returned.
 
+mod assemble;
 mod file;
+mod parts;
 
 use std::{io, path::PathBuf};
 
 use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
-use risc0_zkvm::{
-    CompositeReceipt, Digest, ExitCode, InnerAssumptionReceipt, InnerReceipt, MaybePruned, Receipt,
-    ReceiptClaim, SegmentReceipt, SuccinctReceipt,
-};
+use risc0_zkvm::{Digest, ExitCode, InnerReceipt, Receipt};
 use thiserror::Error;
 
-pub use self::file::{RECEIPT_FILE_BYTES_MAX, read_receipt, write_receipt};
-use crate::{Execution, panic, verify::verifier_context};
+pub(crate) use self::parts::resolving;
+pub use self::{
+    assemble::{assemble_composite, assemble_succinct, assemble_work},
+    file::{RECEIPT_FILE_BYTES_MAX, read_receipt, write_receipt},
+    parts::{
+        AssumptionPart, CompositeParts, GivenAssumption, SegmentPart, given_assumption,
+        nested_composites, open_composite, proved_assumption, replace_nested,
+    },
+};
+use crate::{panic, verify::verifier_context};
 
 /// Why a receipt could not be assembled, read, written or verified.
 #[derive(Debug, Error)]
@@ -49,6 +56,16 @@ pub enum ReceiptError {
         /// How it ended.
         actual: ExitCode,
     },
+    /// The receipt is of a kind that nothing can be proved from.
+    #[error("a {kind} receipt {obstacle}; {hint}")]
+    WrongKind {
+        /// What it is.
+        kind: &'static str,
+        /// Why that is of no use.
+        obstacle: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The file cannot be read.
     #[error("cannot read receipt {path}: {source}")]
     Read {
@@ -77,7 +94,7 @@ pub enum ReceiptError {
 
 /// What a receipt says, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceiptInfo {
+pub struct ReceiptInfo<'r> {
     /// `composite`, `succinct`, `groth16`, or `fake` for one that proves nothing.
     pub kind: &'static str,
     /// The number of segment receipts in a composite receipt.
@@ -93,74 +110,9 @@ pub struct ReceiptInfo {
     /// Digest of journal and assumptions.
     pub output_digest: Option<Digest>,
     /// The journal beside the claim.
-    pub journal: Vec<u8>,
+    pub journal: &'r [u8],
     /// The size of the proof.
     pub seal_bytes: usize,
-}
-
-/// Makes a composite receipt of the receipts of all segments, in order.
-///
-/// # Errors
-/// When a segment is missing or the result does not verify.
-pub fn assemble_composite(
-    mut segments: Vec<SegmentReceipt>,
-    execution: &Execution,
-) -> Result<Receipt, ReceiptError> {
-    let assemble = |reason: String| ReceiptError::Assemble { reason };
-    if segments.len() as u64 != u64::from(execution.segment_count) {
-        let (have, need) = (segments.len(), execution.segment_count);
-        return Err(assemble(format!("{have} segment receipts of {need}")));
-    }
-    if let Some(gap) = (0..).zip(&segments).find(|(index, receipt)| receipt.index != *index) {
-        return Err(assemble(format!("receipt {} in place of segment {}", gap.1.index, gap.0)));
-    }
-    let last = segments.last_mut().ok_or_else(|| assemble("there are no segments".into()))?;
-    let opened = opened_claim(execution)?;
-    if last.claim.output.digest::<Sha256>() != opened.output.digest::<Sha256>() {
-        return Err(assemble("the last segment commits to another output".into()));
-    }
-    last.claim.output = opened.output;
-
-    // The type cannot be constructed elsewhere; its serialised form is these fields in this order.
-    let parameters = verifier_context()
-        .composite_verifier_parameters()
-        .ok_or_else(|| assemble("the verifier has no parameters".into()))?
-        .digest::<Sha256>();
-    let fields = (segments, Vec::<InnerAssumptionReceipt>::new(), parameters);
-    let bytes = bincode::serialize(&fields).map_err(|error| assemble(error.to_string()))?;
-    drop(fields);
-    let composite: CompositeReceipt =
-        bincode::deserialize(&bytes).map_err(|error| assemble(error.to_string()))?;
-    finish(InnerReceipt::Composite(composite), execution)
-}
-
-/// Makes a succinct receipt of the receipt that all joins end in.
-///
-/// # Errors
-/// When the root claims something else than the execution, or does not verify.
-pub fn assemble_succinct(
-    mut root: SuccinctReceipt<ReceiptClaim>,
-    execution: &Execution,
-) -> Result<Receipt, ReceiptError> {
-    let opened = opened_claim(execution)?;
-    if root.claim.digest::<Sha256>() != opened.digest::<Sha256>() {
-        let reason = "the root receipt claims something else than the execution".into();
-        return Err(ReceiptError::Assemble { reason });
-    }
-    root.claim = MaybePruned::Value(opened);
-    finish(InnerReceipt::Succinct(root), execution)
-}
-
-fn opened_claim(execution: &Execution) -> Result<ReceiptClaim, ReceiptError> {
-    execution.claim.with_journal(&execution.journal).ok_or_else(|| ReceiptError::Assemble {
-        reason: "the journal is not the one that the execution committed to".into(),
-    })
-}
-
-fn finish(inner: InnerReceipt, execution: &Execution) -> Result<Receipt, ReceiptError> {
-    let receipt = Receipt::new(inner, execution.journal.clone());
-    verify_outcome(&receipt, execution.claim.image_id(), execution.exit_code)?;
-    Ok(receipt)
 }
 
 /// Verifies that `receipt` proves a successful run of the program `image_id`: the stock
@@ -213,33 +165,40 @@ fn check<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result
 ///
 /// # Errors
 /// When its parts contradict each other so far that it makes no claim at all.
-pub fn receipt_info(receipt: &Receipt) -> Result<ReceiptInfo, ReceiptError> {
-    let (kind, segment_count) = match &receipt.inner {
-        InnerReceipt::Composite(composite) => ("composite", Some(composite.segments.len())),
-        InnerReceipt::Succinct(_) => ("succinct", None),
-        InnerReceipt::Groth16(_) => ("groth16", None),
-        InnerReceipt::Fake(_) => ("fake", None),
-        _ => ("unknown", None),
+pub fn receipt_info(receipt: &Receipt) -> Result<ReceiptInfo<'_>, ReceiptError> {
+    let segment_count = match &receipt.inner {
+        InnerReceipt::Composite(composite) => Some(composite.segments.len()),
+        _ => None,
     };
     let claim = check(|| receipt.claim())?;
     let value = claim.as_value().ok();
     Ok(ReceiptInfo {
-        kind,
+        kind: kind_of(&receipt.inner),
         segment_count,
         claim_digest: claim.digest::<Sha256>(),
         image_id: value.map(|claim| claim.pre.digest::<Sha256>()),
         post_state: value.map(|claim| claim.post.digest::<Sha256>()),
         exit_code: value.map(|claim| claim.exit_code),
         output_digest: value.map(|claim| claim.output.digest::<Sha256>()),
-        journal: receipt.journal.bytes.clone(),
+        journal: &receipt.journal.bytes,
         seal_bytes: receipt.seal_size(),
     })
 }
 
-impl ReceiptInfo {
+fn kind_of(receipt: &InnerReceipt) -> &'static str {
+    match receipt {
+        InnerReceipt::Composite(_) => "composite",
+        InnerReceipt::Succinct(_) => "succinct",
+        InnerReceipt::Groth16(_) => "groth16",
+        InnerReceipt::Fake(_) => "fake",
+        _ => "unknown",
+    }
+}
+
+impl ReceiptInfo<'_> {
     /// The digest of the journal.
     pub fn journal_digest(&self) -> Digest {
-        *Sha256::hash_bytes(&self.journal)
+        *Sha256::hash_bytes(self.journal)
     }
 }
 

@@ -11,8 +11,8 @@ use starling_types::{MemoryBytes, Po2, TaskId};
 use thiserror::Error;
 
 use crate::{
-    ExecuteError, ExecuteOptions, Guest, ProveFailure, ProverProcess, Refusal, SegmentOut, Work,
-    execute, verify_task,
+    Emitted, ExecuteError, ExecuteOptions, Expected, Guest, ProveFailure, ProverProcess, Refusal,
+    SegmentOut, TaskWork, execute, verify_task,
 };
 
 /// What the self-test found out.
@@ -79,11 +79,18 @@ pub async fn self_test(
     let output = scratch.path().join("receipt");
     std::fs::write(&input, &segment.bytes).map_err(files)?;
     let task = TaskId::Lift(segment.index);
-    let work = Work { task, inputs: vec![input], output: output.clone(), po2_max: segment.po2 };
+    let work = TaskWork {
+        task,
+        inputs: vec![input],
+        output: output.clone(),
+        po2_max: segment.po2,
+        work_claims: false,
+    };
     let started = Instant::now();
     let report = prover.run(&work, deadline).await?;
     let total_ms = elapsed_ms(started);
-    verify_task(task, &std::fs::read(&output).map_err(files)?, &segment.claim)?;
+    let expected = Expected::Claim(segment.claim);
+    verify_task(task, &std::fs::read(&output).map_err(files)?, &expected)?;
     Ok(SelfTest {
         po2: segment.po2,
         execute_ms,
@@ -96,8 +103,10 @@ pub async fn self_test(
 
 fn first_segment(guest: &Guest, options: ExecuteOptions) -> Result<SegmentOut, ExecuteError> {
     let mut first = None;
-    let keep = |segment| {
-        first.get_or_insert(segment);
+    let keep = |emitted| {
+        if let Emitted::Segment(segment) = emitted {
+            first.get_or_insert(segment);
+        }
         Ok(())
     };
     execute(guest, options, keep, &AtomicBool::new(false))?;

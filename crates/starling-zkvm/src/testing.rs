@@ -7,11 +7,13 @@ use std::path::Path;
 use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::{
-    Digest, ExitCode, MaybePruned, ReceiptClaim, SegmentReceipt, SegmentReceiptVerifierParameters,
-    SuccinctReceipt,
+    DeserializeOwned, Digest, ExitCode, MaybePruned, ReceiptClaim, SegmentReceipt,
+    SegmentReceiptVerifierParameters, SuccinctReceipt, WorkClaim,
 };
+use serde::Serialize;
+use starling_types::{Po2, WorkLogId};
 
-use crate::{Guest, SegmentClaim};
+use crate::{Guest, PovwJob, SegmentClaim, Work, WorkReceipt};
 
 #[path = "../tests/tiny/mod.rs"]
 pub(crate) mod tiny;
@@ -54,11 +56,27 @@ pub(crate) fn forged_segment_receipt(
     bincode::deserialize(&bincode::serialize(&fields).unwrap()).unwrap()
 }
 
-/// A succinct receipt that says what it should and proves nothing.
-pub(crate) fn forged_succinct_receipt(
-    claim: MaybePruned<ReceiptClaim>,
+/// The work of a segment in mid-execution.
+pub(crate) fn split_work() -> Work {
+    let job = PovwJob { log_id: WorkLogId([7; 20]), job: 42 };
+    Work::of_segment(job, 3, Po2::try_from(18).unwrap())
+}
+
+/// A work receipt that says what it should and proves nothing.
+pub(crate) fn forged_work_receipt(
+    claim: &SegmentClaim,
+    work: &Work,
     seal: Vec<u32>,
-) -> SuccinctReceipt<ReceiptClaim> {
+) -> WorkReceipt {
+    let claim = WorkClaim { claim: claim.to_receipt_claim().into(), work: work.to_stock().into() };
+    forged_succinct_receipt(MaybePruned::Value(claim), seal)
+}
+
+/// A succinct receipt that says what it should and proves nothing.
+pub(crate) fn forged_succinct_receipt<Claim: Serialize + DeserializeOwned>(
+    claim: MaybePruned<Claim>,
+    seal: Vec<u32>,
+) -> SuccinctReceipt<Claim> {
     let parameters = risc0_zkvm::SuccinctReceiptVerifierParameters::default().digest::<Sha256>();
     let proof = (0_u32, Vec::<Digest>::new());
     let fields = (seal, Digest::ZERO, claim, "poseidon2", parameters, proof);

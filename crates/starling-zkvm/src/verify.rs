@@ -1,8 +1,8 @@
 //! Judging receipts of strangers: nothing they say is believed.
 //!
-//! A receipt counts when it decodes within its size limit, is of the kind that the task asks for, claims
-//! exactly what the client's own execution implies for the task's segments, and its seal verifies under
-//! the stock verifier. A valid proof of another claim is refused like a forged one: it is the wrong work.
+//! A receipt counts when it decodes within its size limit, is of the kind that is expected, claims exactly what
+//! the client's own execution implies for the task, opens of its claim what later tasks need, and its seal verifies
+//! under the stock verifier. A valid proof of another claim is refused like a forged one: it is the wrong work.
 
 use std::fmt;
 
@@ -10,18 +10,36 @@ use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::{
     Digest, MaybePruned, ReceiptClaim, SegmentReceipt, SegmentReceiptVerifierParameters,
-    SuccinctReceipt, VerifierContext,
+    SuccinctReceipt, SuccinctReceiptVerifierParameters, Unknown, VerifierContext,
 };
 use starling_types::TaskId;
 use thiserror::Error;
 
-use crate::{BlobKind, CodecError, SegmentClaim, codec, panic};
+use crate::{
+    AssumptionId, BlobKind, CodecError, OutputParts, SegmentClaim, Work, WorkReceipt, codec, panic,
+};
 
 /// The only hash function that recursion proves.
 const HASHFN: &str = "poseidon2";
 
 /// Hex digits of a digest in a sentence: enough to find it in a log.
 const SHORT_HEX_DIGITS: usize = 8;
+
+/// What a task's receipt must be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// These segments: the claim of a segment receipt or of a succinct one, as the task asks for.
+    Claim(SegmentClaim),
+    /// The same with its work counted.
+    Work {
+        /// What is claimed of the segments.
+        claim: SegmentClaim,
+        /// What is counted for them.
+        work: Work,
+    },
+    /// A keccak proof or a union.
+    Assumption(AssumptionId),
+}
 
 /// A receipt that does not count, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,7 +58,7 @@ pub enum RefusalReason {
     #[error("{0}")]
     Malformed(String),
     /// A receipt, or a segment, of another kind than the task asks for.
-    #[error("a {found} was sent, a {expected} is needed")]
+    #[error("{found} sent, {expected} needed")]
     WrongKind {
         /// What the task asks for.
         expected: BlobKind,
@@ -83,6 +101,10 @@ pub enum ClaimField {
     Input,
     /// Journal and assumptions.
     Output,
+    /// The counted work.
+    Work,
+    /// What a keccak proof or a union proves.
+    Assumption,
 }
 
 impl fmt::Display for ClaimField {
@@ -93,6 +115,8 @@ impl fmt::Display for ClaimField {
             Self::ExitCode => "ends with exit code",
             Self::Input => "is bound to input",
             Self::Output => "commits to output",
+            Self::Work => "counts work of",
+            Self::Assumption => "proves the assumption",
         })
     }
 }
@@ -102,38 +126,72 @@ pub(crate) fn verifier_context() -> VerifierContext {
     VerifierContext::default().with_dev_mode(false)
 }
 
-/// Judges the blob that was sent as the receipt of `task`, which must claim `expected`.
+/// The context for a receipt from the programs under `control_root`, and from no others.
+pub(crate) fn assumption_context(control_root: Digest) -> VerifierContext {
+    VerifierContext::empty()
+        .with_dev_mode(false)
+        .with_suites(VerifierContext::default_hash_suites())
+        .with_succinct_verifier_parameters(parameters_of(control_root))
+}
+
+fn parameters_of(control_root: Digest) -> SuccinctReceiptVerifierParameters {
+    SuccinctReceiptVerifierParameters { control_root, ..Default::default() }
+}
+
+/// Judges the blob that was sent as the receipt of `task`, which must be about `expected`.
 ///
 /// Cheap checks come first, the seal last: tens of milliseconds of one core. Call it off the event loop.
 ///
 /// # Errors
 /// [`Refusal`], always the sender's fault. No bytes make this panic.
-pub fn verify_task(task: TaskId, blob: &[u8], expected: &SegmentClaim) -> Result<(), Refusal> {
+pub fn verify_task(task: TaskId, blob: &[u8], expected: &Expected) -> Result<(), Refusal> {
     judge(task, blob, expected).map_err(|reason| Refusal { task, reason })
 }
 
-fn judge(task: TaskId, blob: &[u8], expected: &SegmentClaim) -> Result<(), RefusalReason> {
-    match task {
-        TaskId::Prove(index) => {
-            let receipt = codec::decode_segment_receipt(blob)?;
-            if receipt.index != index {
-                return Err(RefusalReason::IndexDiffers { expected: index, actual: receipt.index });
-            }
-            judge_segment(&receipt, expected)
+fn judge(task: TaskId, blob: &[u8], expected: &Expected) -> Result<(), RefusalReason> {
+    match (task, expected) {
+        (TaskId::Prove(index), Expected::Claim(claim)) => {
+            judge_segment(&codec::decode_segment_receipt(blob)?, index, claim, None)
         }
-        TaskId::Lift(_) | TaskId::Join(_) => {
-            judge_succinct(&codec::decode_succinct_receipt(blob)?, expected)
+        (TaskId::Prove(index), Expected::Work { claim, work }) => {
+            judge_segment(&codec::decode_segment_receipt(blob)?, index, claim, Some(work))
+        }
+        (_, Expected::Claim(claim)) => {
+            judge_succinct(&codec::decode_succinct_receipt(blob)?, claim)
+        }
+        (_, Expected::Work { claim, work }) => {
+            judge_work(&codec::decode_work_receipt(blob)?, claim, work)
+        }
+        (_, Expected::Assumption(id)) => {
+            judge_assumption(&codec::decode_assumption_receipt(blob)?, id)
         }
     }
 }
 
-fn judge_segment(receipt: &SegmentReceipt, expected: &SegmentClaim) -> Result<(), RefusalReason> {
+fn judge_segment(
+    receipt: &SegmentReceipt,
+    index: u32,
+    expected: &SegmentClaim,
+    work: Option<&Work>,
+) -> Result<(), RefusalReason> {
+    if receipt.index != index {
+        return Err(RefusalReason::IndexDiffers { expected: index, actual: receipt.index });
+    }
     check_hashfn(&receipt.hashfn)?;
     // The verifier ignores these, but they end up in the delivered receipt.
     let parameters = SegmentReceiptVerifierParameters::default().digest::<Sha256>();
     check_parameters(receipt.verifier_parameters, parameters)?;
     check_claim(&receipt.claim, expected)?;
-    check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))
+    check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))?;
+    // A segment's work is counted when it is lifted, for whom its seal says.
+    if let Some(work) = work {
+        let nonce = panic::catch(|| receipt.povw_nonce())
+            .unwrap_or_else(|message| Err(anyhow::anyhow!(message)))
+            .map_err(|error| RefusalReason::SealInvalid(format!("{error:#}")))?;
+        let stock = work.to_stock();
+        check_work(&risc0_zkvm::Work { nonce_min: nonce, nonce_max: nonce, ..stock }, work)?;
+    }
+    Ok(())
 }
 
 fn judge_succinct(
@@ -141,12 +199,58 @@ fn judge_succinct(
     expected: &SegmentClaim,
 ) -> Result<(), RefusalReason> {
     check_hashfn(&receipt.hashfn)?;
-    // The next join needs the claim itself, not its digest.
-    let MaybePruned::Value(claim) = &receipt.claim else {
-        return Err(RefusalReason::Malformed("receipt has its claim pruned".into()));
-    };
-    check_claim(claim, expected)?;
+    check_claim(open(&receipt.claim, "its claim")?, expected)?;
     check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))
+}
+
+fn judge_work(
+    receipt: &WorkReceipt,
+    expected: &SegmentClaim,
+    work: &Work,
+) -> Result<(), RefusalReason> {
+    check_hashfn(&receipt.hashfn)?;
+    let claim = open(&receipt.claim, "its claim")?;
+    check_claim(open(&claim.claim, "its claim")?, expected)?;
+    check_work(open(&claim.work, "its work")?, work)?;
+    check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))
+}
+
+fn judge_assumption(
+    receipt: &SuccinctReceipt<Unknown>,
+    expected: &AssumptionId,
+) -> Result<(), RefusalReason> {
+    check_hashfn(&receipt.hashfn)?;
+    let (actual, expected_claim) = (receipt.claim.digest::<Sha256>(), expected.claim);
+    if actual != expected_claim {
+        return Err(RefusalReason::ClaimDiffers {
+            field: ClaimField::Assumption,
+            expected: short(expected_claim),
+            actual: short(actual),
+        });
+    }
+    let parameters = parameters_of(expected.control_root).digest::<Sha256>();
+    check_parameters(receipt.verifier_parameters, parameters)?;
+    check_seal(|| receipt.verify_integrity_with_context(&assumption_context(expected.control_root)))
+}
+
+/// What the next task needs as it is, not as its digest.
+fn open<'a, T>(part: &'a MaybePruned<T>, what: &str) -> Result<&'a T, RefusalReason> {
+    part.as_value().map_err(|_| RefusalReason::Malformed(format!("receipt has {what} pruned")))
+}
+
+fn check_work(actual: &risc0_zkvm::Work, expected: &Work) -> Result<(), RefusalReason> {
+    if *actual == expected.to_stock() {
+        return Ok(());
+    }
+    let shown = |work: &risc0_zkvm::Work| match Work::of_stock(work) {
+        Some(work) => work.to_string(),
+        None => "more than one job".into(),
+    };
+    Err(RefusalReason::ClaimDiffers {
+        field: ClaimField::Work,
+        expected: expected.to_string(),
+        actual: shown(actual),
+    })
 }
 
 fn check_hashfn(hashfn: &str) -> Result<(), RefusalReason> {
@@ -204,6 +308,12 @@ fn check_claim(claim: &ReceiptClaim, expected: &SegmentClaim) -> Result<(), Refu
             let (expected, actual) = (short(expected), short(actual));
             return Err(RefusalReason::ClaimDiffers { field, expected, actual });
         }
+    }
+    if expected.output != Digest::ZERO {
+        // The next resolve takes the first assumption from the list, and a delivered receipt shows the output.
+        let output = open(&claim.output, "its output")?.as_ref().and_then(OutputParts::of);
+        output
+            .ok_or_else(|| RefusalReason::Malformed("receipt has its assumptions pruned".into()))?;
     }
     // What the fields above leave out (a state's program counter) is in the digest.
     let (actual, expected) = (claim.digest::<Sha256>(), wanted.digest::<Sha256>());

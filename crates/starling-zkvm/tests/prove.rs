@@ -10,20 +10,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_types::{MemoryBytes, Po2, SegmentRange, TaskId};
+use starling_types::{IndexRange, MemoryBytes, Po2, TaskId, WorkLogId};
 use starling_zkvm::{
-    ExecuteOptions, Execution, ExitCode, FailureClass, Guest, ProveFailure, ProverConfig,
-    ProverProcess, RefusalReason, SEGMENT_PO2_MIN, SegmentOut, Work, codec, execute,
-    expected_claim,
-    receipt::{self, ReceiptError},
+    AssumptionId, Backend, Emitted, ExecuteOptions, Execution, ExitCode, Expected, FailureClass,
+    Guest, KeccakOut, PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason,
+    SEGMENT_PO2_MIN, SegmentOut, TaskWork, Work, codec, execute, expected_claim, expected_work,
+    receipt::{self, AssumptionPart, ReceiptError},
     verify_task,
 };
 use tempfile::TempDir;
 
 mod tiny;
 
+use tiny::{End, Tiny};
+
 /// Turns of the tiny guest that fill one segment and begin another.
 const TURNS: u32 = 4000;
+
+/// Turns that fill a segment of the size after the smallest.
+const LONGER: u32 = 8000;
 
 /// Longer than any of these proofs takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -36,44 +41,52 @@ fn prover_program() -> PathBuf {
     program
 }
 
-/// A finished execution with its segments in files, and a child to prove them.
+/// A finished execution with what it emitted in files, and a child to prove it.
 struct Bench {
     folder: TempDir,
     guest: Guest,
     execution: Execution,
     segments: Vec<SegmentOut>,
+    keccaks: Vec<KeccakOut>,
+    counts_work: bool,
     prover: ProverProcess,
 }
 
 impl Bench {
     /// Two segments of the smallest size.
     fn new(exit_code: u8) -> Self {
-        let guest = Guest::parse(tiny::program(TURNS, exit_code)).unwrap();
-        let options = ExecuteOptions {
-            input: Box::new(std::io::empty()),
-            segment_po2: Po2::try_from(SEGMENT_PO2_MIN).unwrap(),
-            cycle_limit: None,
-            seed: [3; 32],
-            guest_output: Box::new(std::io::sink()),
-        };
-        let mut segments = Vec::new();
-        let keep = |segment| {
-            segments.push(segment);
+        let bench = Self::of(tiny::program(TURNS, exit_code), |_| {});
+        assert_eq!(bench.segments.len(), 2);
+        bench
+    }
+
+    fn of(program: Vec<u8>, change: impl FnOnce(&mut ExecuteOptions)) -> Self {
+        let guest = Guest::parse(program).unwrap();
+        let mut options = ExecuteOptions::new(Po2::try_from(SEGMENT_PO2_MIN).unwrap(), [3; 32]);
+        options.keccak_po2 = 14;
+        change(&mut options);
+        let counts_work = options.povw.is_some();
+        let (mut segments, mut keccaks) = (Vec::new(), Vec::new());
+        let keep = |emitted| {
+            match emitted {
+                Emitted::Segment(segment) => segments.push(segment),
+                Emitted::Keccak(keccak) => keccaks.push(keccak),
+            }
             Ok(())
         };
         let execution = execute(&guest, options, keep, &AtomicBool::new(false)).unwrap();
-        assert_eq!(segments.len(), 2);
         let folder = tempfile::tempdir().unwrap();
         for segment in &segments {
             std::fs::write(segment_path(&folder, segment.index), &segment.bytes).unwrap();
         }
         let prover = ProverProcess::new(ProverConfig::new(prover_program(), []));
-        Self { folder, guest, execution, segments, prover }
+        Self { folder, guest, execution, segments, keccaks, counts_work, prover }
     }
 
-    fn work(&self, task: TaskId, inputs: Vec<PathBuf>) -> Work {
+    fn work(&self, task: TaskId, inputs: Vec<PathBuf>) -> TaskWork {
         let output = self.folder.path().join(task.to_string().replace('/', "-"));
-        Work { task, inputs, output, po2_max: Po2::try_from(SEGMENT_PO2_MIN).unwrap() }
+        let po2_max = Po2::try_from(16).unwrap();
+        TaskWork { task, inputs, output, po2_max, work_claims: self.counts_work }
     }
 
     async fn prove(&mut self, task: TaskId, inputs: Vec<PathBuf>) -> Result<Vec<u8>, ProveFailure> {
@@ -91,10 +104,36 @@ impl Bench {
         blob
     }
 
-    fn judge(&self, task: TaskId, blob: &[u8]) -> Result<(), RefusalReason> {
+    /// Proves a task of receipts that were proved before, and checks that the receipt counts.
+    async fn go_on(&mut self, task: TaskId, from: &[TaskId], expected: &Expected) -> Vec<u8> {
+        let inputs = from.iter().map(|task| self.work(*task, vec![]).output).collect();
+        let blob = self.prove(task, inputs).await.unwrap();
+        verify_task(task, &blob, expected).unwrap();
+        blob
+    }
+
+    /// What a receipt of segments must claim, and count.
+    fn expected(&self, task: TaskId) -> Expected {
         let claims: Vec<_> = self.segments.iter().map(|segment| segment.claim).collect();
-        let expected = expected_claim(task.range(), &claims).unwrap();
-        verify_task(task, blob, &expected).map_err(|refusal| refusal.reason)
+        let claim = expected_claim(task.range(), &claims).unwrap();
+        let works: Option<Vec<Work>> = self.segments.iter().map(|segment| segment.work).collect();
+        match works {
+            Some(works) => {
+                Expected::Work { claim, work: expected_work(task.range(), &works).unwrap() }
+            }
+            None => Expected::Claim(claim),
+        }
+    }
+
+    fn judge(&self, task: TaskId, blob: &[u8]) -> Result<(), RefusalReason> {
+        verify_task(task, blob, &self.expected(task)).map_err(|refusal| refusal.reason)
+    }
+
+    /// Where a blob of another job goes.
+    fn keep(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
     }
 }
 
@@ -102,10 +141,14 @@ fn segment_path(folder: &TempDir, index: u32) -> PathBuf {
     folder.path().join(format!("segment-{index}"))
 }
 
+fn range(start: u32, end: u32) -> IndexRange {
+    IndexRange::new(start, end).unwrap()
+}
+
 #[tokio::test]
 async fn lifted_and_joined_segments_become_a_receipt_that_anyone_verifies() {
     let mut bench = Bench::new(0);
-    let join = TaskId::Join(SegmentRange::new(0, 2).unwrap());
+    let join = TaskId::Join(range(0, 2));
     let (left, right) =
         (bench.prove_one(TaskId::Lift(0)).await, bench.prove_one(TaskId::Lift(1)).await);
     let paths = [TaskId::Lift(0), TaskId::Lift(1)].map(|task| bench.work(task, vec![]).output);
@@ -139,7 +182,7 @@ async fn lifted_and_joined_segments_become_a_receipt_that_anyone_verifies() {
     assert!(matches!(reason, RefusalReason::SealInvalid(_)), "{reason}");
 
     let root = codec::decode_succinct_receipt(&root).unwrap();
-    let delivered = receipt::assemble_succinct(root, &bench.execution).unwrap();
+    let delivered = receipt::assemble_succinct(root, bench.execution.clone()).unwrap();
     let path = bench.folder.path().join("receipt.bin");
     receipt::write_receipt(&path, &delivered).unwrap();
     let read: risc0_zkvm::Receipt = bincode::deserialize(&std::fs::read(&path).unwrap()).unwrap();
@@ -168,13 +211,173 @@ async fn a_composite_receipt_proves_a_failed_run_for_what_it_is() {
     }
     let mut swapped = receipts.clone();
     swapped.swap(0, 1);
-    assert!(receipt::assemble_composite(swapped, &bench.execution).is_err());
-    let delivered = receipt::assemble_composite(receipts, &bench.execution).unwrap();
+    assert!(receipt::assemble_composite(swapped, vec![], bench.execution.clone()).is_err());
+    let delivered = receipt::assemble_composite(receipts, vec![], bench.execution.clone()).unwrap();
     assert_eq!(receipt::receipt_info(&delivered).unwrap().segment_count, Some(2));
     let image_id = bench.guest.image_id();
     receipt::verify_outcome(&delivered, image_id, ExitCode::Halted(7)).unwrap();
     let error = receipt::verify_receipt(&delivered, image_id).unwrap_err();
     assert!(matches!(error, ReceiptError::WrongExit { .. }), "{error}");
+}
+
+/// A receipt of a session of one segment, by way of a composite one that is taken apart, and lifted.
+async fn compressed(bench: &mut Bench, assumptions: Vec<Vec<u8>>) -> receipt::CompositeParts {
+    let blob = bench.prove_one(TaskId::Prove(0)).await;
+    let segment = codec::decode_segment_receipt(&blob).unwrap();
+    let assumptions =
+        assumptions.iter().map(|blob| codec::decode_assumption_receipt(blob).unwrap()).collect();
+    let execution = bench.execution.clone();
+    let composite = receipt::assemble_composite(vec![segment], assumptions, execution).unwrap();
+    composite.verify(bench.guest.image_id()).unwrap();
+
+    let parts = receipt::open_composite(&composite).unwrap();
+    assert_eq!(parts.claim(), Some(bench.execution.claim));
+    assert_eq!(parts.output, bench.execution.output);
+    let [segment] = parts.segments.as_slice() else { panic!("one segment") };
+    assert_eq!((segment.claim, segment.po2), (bench.segments[0].claim, bench.segments[0].po2));
+    assert_eq!(segment.work, None);
+    let input = codec::encode_segment_receipt(&segment.receipt).unwrap();
+    let input = bench.keep("given-segment", &input);
+    let lifted = bench.prove(TaskId::LiftReceipt(0), vec![input]).await.unwrap();
+    bench.judge(TaskId::LiftReceipt(0), &lifted).unwrap();
+    parts
+}
+
+#[tokio::test]
+async fn a_receipt_resolves_what_another_guest_assumes() {
+    let mut first = Bench::of(tiny::program(1, 0), |_| {});
+    compressed(&mut first, vec![]).await;
+    let root = std::fs::read(first.work(TaskId::LiftReceipt(0), vec![]).output).unwrap();
+    let root = codec::decode_succinct_receipt(&root).unwrap();
+    let first_receipt = receipt::assemble_succinct(root, first.execution).unwrap();
+    first_receipt.verify(first.guest.image_id()).unwrap();
+    let given = receipt::given_assumption(&first_receipt).unwrap();
+
+    let program =
+        Tiny::counting(1).verify(given.id.claim, risc0_zkvm::Digest::ZERO).end(End::Halted(0));
+    let mut second = Bench::of(program, |options| options.assumptions = vec![given.id]);
+    assert_eq!(second.execution.assumptions().len(), 1);
+    let parts = compressed(&mut second, vec![given.bytes.clone()]).await;
+    let [AssumptionPart::Given(found)] = parts.assumptions.as_slice() else { panic!("one") };
+    assert_eq!(*found, given);
+
+    let lifted = second.work(TaskId::LiftReceipt(0), vec![]).output;
+    let resolving = second.keep("given", &given.bytes);
+    let task = TaskId::Resolve(0);
+    // The receipt of something else is refused, and nothing is resolved twice.
+    let other = second.prove(task, vec![lifted.clone(), lifted.clone()]).await.unwrap_err();
+    assert_eq!(other.class(), FailureClass::Input, "{other}");
+    let resolved = second.prove(task, vec![lifted, resolving.clone()]).await.unwrap();
+    let expected = Expected::Claim(second.execution.resolved_claim());
+    verify_task(task, &resolved, &expected).unwrap();
+    let unresolved = Expected::Claim(second.execution.claim);
+    let reason = verify_task(task, &resolved, &unresolved).unwrap_err().reason;
+    assert!(matches!(reason, RefusalReason::ClaimDiffers { .. }), "{reason}");
+    let twice = vec![second.work(task, vec![]).output, resolving];
+    let failure = second.prove(TaskId::Resolve(1), twice).await.unwrap_err();
+    assert_eq!(failure.class(), FailureClass::Input, "{failure}");
+
+    let root = codec::decode_succinct_receipt(&resolved).unwrap();
+    let delivered = receipt::assemble_succinct(root, second.execution).unwrap();
+    delivered.verify(second.guest.image_id()).unwrap();
+}
+
+fn keccak_program() -> Vec<u8> {
+    let mut program = Tiny::counting(LONGER);
+    let states = [[1_u64; 25], [2; 25]];
+    let ids = states.map(|state| AssumptionId {
+        claim: risc0_circuit_keccak::compute_keccak_digest(bytemuck::cast_slice(&state)),
+        control_root: risc0_circuit_keccak::KECCAK_CONTROL_ROOT,
+    });
+    for (state, id) in states.into_iter().zip(&ids) {
+        program = program.permute(state).prove_keccak(id.claim, id.control_root);
+    }
+    let root = AssumptionId::of_union(&ids);
+    program.verify_keccak(root.claim, root.control_root).end(End::Halted(0))
+}
+
+/// Proves both keccak requests of `bench` and unites them.
+async fn united(bench: &mut Bench) {
+    let ids: Vec<_> = bench.keccaks.iter().map(|keccak| keccak.assumption).collect();
+    for (index, id) in [0, 1].into_iter().zip(&ids) {
+        let bytes = bench.keccaks[index as usize].bytes.clone();
+        let input = bench.keep("request", &bytes);
+        let task = TaskId::Keccak(index);
+        let blob = bench.prove(task, vec![input]).await.unwrap();
+        verify_task(task, &blob, &Expected::Assumption(*id)).unwrap();
+        let other = Expected::Assumption(AssumptionId::of_receipt(id.claim));
+        assert!(verify_task(task, &blob, &other).is_err(), "it comes from keccak's own programs");
+    }
+    let (task, leaves) = (TaskId::Union(range(0, 2)), [TaskId::Keccak(0), TaskId::Keccak(1)]);
+    bench.go_on(task, &leaves, &Expected::Assumption(AssumptionId::of_union(&ids))).await;
+}
+
+const JOB: PovwJob = PovwJob { log_id: WorkLogId([7; 20]), job: 42 };
+
+#[tokio::test]
+async fn keccak_proofs_resolve_what_their_guest_took_from_its_host_and_its_work_is_counted() {
+    let mut bench = Bench::of(keccak_program(), |options| {
+        options.povw = Some(JOB);
+        options.segment_po2 = Po2::try_from(16).unwrap();
+    });
+    // What is counted depends on the size, so it is not the smallest here.
+    assert_eq!((bench.segments.len(), bench.segments[0].po2.get()), (1, 15));
+    united(&mut bench).await;
+
+    bench.prove_one(TaskId::Lift(0)).await;
+    let (claim, work) = (bench.execution.resolved_claim(), bench.segments[0].work.unwrap());
+    let from = [TaskId::Lift(0), TaskId::Union(range(0, 2))];
+    let counted = bench.go_on(TaskId::Resolve(0), &from, &Expected::Work { claim, work }).await;
+    let from = [TaskId::Resolve(0)];
+    let root = bench.go_on(TaskId::Unwrap, &from, &Expected::Claim(claim)).await;
+
+    let counted = codec::decode_work_receipt(&counted).unwrap();
+    let file = receipt::assemble_work(counted, &bench.execution, &work).unwrap();
+    let read: risc0_zkvm::GenericReceipt<risc0_zkvm::WorkClaim<risc0_zkvm::ReceiptClaim>> =
+        bincode::deserialize(&file).unwrap();
+    read.verify_integrity().unwrap();
+    let root = codec::decode_succinct_receipt(&root).unwrap();
+    let delivered = receipt::assemble_succinct(root, bench.execution).unwrap();
+    delivered.verify(bench.guest.image_id()).unwrap();
+}
+
+#[tokio::test]
+async fn the_work_of_neighbours_is_counted_together() {
+    let mut bench = Bench::of(tiny::program(TURNS, 0), |options| options.povw = Some(JOB));
+    let lifts = [TaskId::Lift(0), TaskId::Lift(1)];
+    for lift in lifts {
+        bench.prove_one(lift).await;
+    }
+    let join = TaskId::Join(range(0, 2));
+    let expected = bench.expected(join);
+    let joined = bench.go_on(join, &lifts, &expected).await;
+    let Expected::Work { claim, work } = expected else { panic!("work is counted") };
+    assert_eq!((work.first, work.last, work.value), (0, 1, bench.execution.total_cycles));
+    let other = Expected::Work { claim, work: Work { job: 43, ..work } };
+    let reason = verify_task(join, &joined, &other).unwrap_err().reason;
+    assert!(matches!(reason, RefusalReason::ClaimDiffers { .. }), "{reason}");
+    let root = bench.go_on(TaskId::Unwrap, &[join], &Expected::Claim(claim)).await;
+    let root = codec::decode_succinct_receipt(&root).unwrap();
+    let delivered = receipt::assemble_succinct(root, bench.execution).unwrap();
+    delivered.verify(bench.guest.image_id()).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "RISC Zero's own recursion takes minutes for each of its five proofs here"]
+async fn the_stock_backend_proves_the_same_tasks() {
+    let mut bench = Bench::of(keccak_program(), |options| {
+        options.povw = Some(JOB);
+        options.segment_po2 = Po2::try_from(16).unwrap();
+    });
+    let mut config = ProverConfig::new(prover_program(), []);
+    config.backend = Backend::Stock;
+    bench.prover = ProverProcess::new(config);
+    united(&mut bench).await;
+    bench.prove_one(TaskId::Lift(0)).await;
+    let (claim, work) = (bench.execution.resolved_claim(), bench.segments[0].work.unwrap());
+    let from = [TaskId::Lift(0), TaskId::Union(range(0, 2))];
+    bench.go_on(TaskId::Resolve(0), &from, &Expected::Work { claim, work }).await;
+    bench.go_on(TaskId::Unwrap, &[TaskId::Resolve(0)], &Expected::Claim(claim)).await;
 }
 
 #[tokio::test]
@@ -227,7 +430,7 @@ fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
     writeln!(stdin, r#"{{"memory_limit":null,"threads":null,"backend":"fast"}}"#).unwrap();
     writeln!(
         stdin,
-        r#"{{"id":1,"task":"lift/0","inputs":[{:?}],"output":{:?},"po2_max":14}}"#,
+        r#"{{"id":1,"task":"lift/0","inputs":[{:?}],"output":{:?},"po2_max":14,"work_claims":false}}"#,
         work.inputs[0], work.output
     )
     .unwrap();

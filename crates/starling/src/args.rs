@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use starling_proto::{RelayUrl, Ticket};
-use starling_types::{JobId, Po2, ReceiptKind};
-use starling_zkvm::{Backend, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
+use starling_types::{JobId, Po2, ReceiptKind, WorkLogId};
+use starling_zkvm::{Backend, KECCAK_PO2, KECCAK_PO2_DEFAULT, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 
 /// Prove big RISC Zero programs on networks of small machines.
 ///
@@ -36,6 +36,8 @@ pub struct Common {
 pub enum Command {
     /// Prove a guest: run it, have its segments proved by nodes, deliver one receipt.
     Prove(ProveArgs),
+    /// Make a composite receipt succinct, by nodes.
+    Compress(CompressArgs),
     /// Be a node: prove for clients until interrupted.
     Node(NodeArgs),
     /// Verify a receipt file.
@@ -43,7 +45,7 @@ pub enum Command {
     /// Say what a guest binary or a receipt file holds.
     Inspect(InspectArgs),
     /// Run a guest without proving it: its journal, cycles and segments.
-    Execute(ExecuteArgs),
+    Execute(GuestArgs),
     /// The jobs of this data directory.
     #[command(subcommand)]
     Job(JobCommand),
@@ -57,28 +59,72 @@ pub enum Command {
     Prover,
 }
 
+/// A guest and all that it is given.
 #[derive(Debug, Args)]
-pub struct ProveArgs {
+pub struct GuestArgs {
     /// The guest: a program binary (R0BF), as `cargo risczero build` makes it.
     pub guest: PathBuf,
     /// The bytes of the guest's standard input; `-` reads them from this process's own.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// A frame on the guest's standard input, behind --input: the size of the file as `env::read_frame` wants it, and its
+    /// bytes. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub frame: Vec<PathBuf>,
+    /// An argument of the guest; may be given several times.
+    #[arg(long = "arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub args: Vec<String>,
+    /// An environment variable that the guest may ask for; may be given several times.
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_env)]
+    pub env: Vec<(String, String)>,
+    /// The receipt of something that the guest verifies (`env::verify`); may be given several times.
+    #[arg(long = "assumption", value_name = "FILE")]
+    pub assumptions: Vec<PathBuf>,
     /// Segments have at most 2^N cycles: smaller ones fit weaker nodes, larger ones waste less.
     #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
+    /// Keccak proofs have 2^N cycles, 200 for each permutation.
+    #[arg(long, value_name = "N", default_value_t = po2(KECCAK_PO2_DEFAULT), value_parser = parse_keccak_po2)]
+    pub keccak_po2: Po2,
+    /// Give the guest up after this many user cycles.
+    #[arg(long, value_name = "CYCLES", visible_alias = "session-limit")]
+    pub cycle_limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    #[command(flatten)]
+    pub guest: GuestArgs,
     /// What to deliver.
     #[arg(long, value_name = "KIND", default_value = "succinct")]
     pub receipt_kind: ReceiptKindArg,
     /// Where to write the receipt [default: the guest's name with `.receipt`, here].
     #[arg(long, value_name = "OUT")]
     pub receipt: Option<PathBuf>,
-    /// Give the guest up after this many user cycles.
-    #[arg(long, value_name = "CYCLES")]
-    pub cycle_limit: Option<u64>,
+    /// Prove also that the guest ended with another exit code than zero.
+    #[arg(long)]
+    pub prove_guest_errors: bool,
+    /// Count the work of the job for this work log (an Ethereum address, PoVW), and deliver the work receipt too,
+    /// beside the receipt with `.work` at its end.
+    #[arg(long, value_name = "LOG_ID")]
+    pub povw: Option<WorkLogId>,
     /// Forget what an earlier run of the same job has done, and start it anew.
     #[arg(long)]
     pub fresh: bool,
+    #[command(flatten)]
+    pub network: ClientNetworkArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CompressArgs {
+    /// A composite receipt.
+    pub composite: PathBuf,
+    /// What to make of it: `succinct` or `groth16`.
+    #[arg(long, value_name = "KIND", default_value = "succinct")]
+    pub receipt_kind: ReceiptKindArg,
+    /// Where to write the receipt [default: the composite's name with `.succinct` or `.groth16`, here].
+    #[arg(long, value_name = "OUT")]
+    pub receipt: Option<PathBuf>,
     #[command(flatten)]
     pub network: ClientNetworkArgs,
 }
@@ -181,21 +227,6 @@ pub struct VerifyArgs {
 pub struct InspectArgs {
     /// A guest binary or a receipt.
     pub file: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub struct ExecuteArgs {
-    /// The guest: a program binary (R0BF).
-    pub guest: PathBuf,
-    /// The bytes of the guest's standard input; `-` reads them from this process's own.
-    #[arg(long, value_name = "FILE")]
-    pub input: Option<PathBuf>,
-    /// Segments have at most 2^N cycles.
-    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
-    pub segment_po2: Po2,
-    /// Give the guest up after this many user cycles.
-    #[arg(long, value_name = "CYCLES")]
-    pub cycle_limit: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -329,6 +360,29 @@ fn parse_segment_po2(text: &str) -> Result<Po2, String> {
         .ok_or_else(|| format!("{SEGMENT_PO2_MIN} to {SEGMENT_PO2_MAX} can be proved and lifted"))
 }
 
+/// A size that keccak proofs can have.
+fn parse_keccak_po2(text: &str) -> Result<Po2, String> {
+    let (min, max) = (KECCAK_PO2.start(), KECCAK_PO2.end());
+    let number = text.parse::<u32>().ok();
+    number
+        .filter(|number| KECCAK_PO2.contains(number))
+        .map(po2)
+        .ok_or_else(|| format!("keccak proofs have 2^{min} to 2^{max} cycles"))
+}
+
+/// `number` as a po2, which it is.
+fn po2(number: u32) -> Po2 {
+    number.try_into().expect("checked to be a po2")
+}
+
+/// `KEY=VALUE`.
+fn parse_env(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
 /// The URL of a relay, refused here rather than after a job has begun.
 fn parse_relay(text: &str) -> Result<String, String> {
     let url = text.parse::<RelayUrl>().ok();
@@ -375,6 +429,15 @@ mod tests {
         assert_eq!(parse_segment_po2("22").map(Po2::get), Ok(22));
         for wrong in ["13", "23", "-18", "18.5", ""] {
             assert!(parse_segment_po2(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_environment_variable_has_a_name() {
+        assert_eq!(parse_env("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert_eq!(parse_env("A="), Ok(("A".into(), String::new())));
+        for wrong in ["", "A", "=b"] {
+            assert!(parse_env(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -92,24 +92,50 @@ pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
     })
 }
 
-/// The guest's input: the file, stdin for `-`, or nothing.
-pub fn read_input(path: Option<&Path>) -> Result<Vec<u8>, Exit> {
-    match path {
-        None => Ok(Vec::new()),
-        Some(path) if path == Path::new("-") => {
-            let mut bytes = Vec::new();
-            io::stdin()
-                .lock()
-                .take(INPUT_SIZE_BYTES_MAX + 1)
-                .read_to_end(&mut bytes)
-                .context("can't read the input from stdin")
-                .map_err(Exit::usage)?;
-            if bytes.len() as u64 > INPUT_SIZE_BYTES_MAX {
-                return Err(Exit::usage(anyhow!("the input on stdin is larger than 1 GiB")));
+/// The receipts in these files.
+pub fn read_receipts(paths: &[PathBuf]) -> Result<Vec<Receipt>, Exit> {
+    paths.iter().map(|path| read_receipt(path, "no receipt")).collect()
+}
+
+/// The guest's standard input: the file `input` (stdin for `-`), then each of `frames` behind its size, as
+/// `ExecutorEnv::write_frame` writes them. Nothing is read before it is asked for.
+pub fn guest_input(input: Option<&Path>, frames: &[PathBuf]) -> Result<Box<dyn Read + Send>, Exit> {
+    let mut stream: Box<dyn Read + Send> = match input {
+        None => Box::new(io::empty()),
+        Some(path) if path == Path::new("-") => Box::new(io::stdin()),
+        Some(path) => Box::new(open(path, "input")?),
+    };
+    for path in frames {
+        let file = open(path, "frame")?;
+        let size_bytes = file.metadata().map_err(Exit::usage)?.len();
+        let size = u32::try_from(size_bytes).map_err(|_| {
+            let path = path.display();
+            Exit::usage(anyhow!("frame {path} has {size_bytes} bytes: a frame's size is a u32"))
+        })?;
+        // A file that grows meanwhile must not run into the next frame; one that shrinks fails the guest.
+        let frame = io::Cursor::new(size.to_le_bytes()).chain(file.take(size.into()));
+        stream = Box::new(stream.chain(frame));
+    }
+    Ok(Box::new(Bounded { stream, left_bytes: INPUT_SIZE_BYTES_MAX }))
+}
+
+/// Fails rather than hand out more than it may.
+struct Bounded {
+    stream: Box<dyn Read + Send>,
+    left_bytes: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        match self.left_bytes.checked_sub(read as u64) {
+            Some(left) => self.left_bytes = left,
+            None => {
+                let limit = INPUT_SIZE_BYTES_MAX >> 20;
+                return Err(io::Error::other(format!("it is larger than {limit} MiB")));
             }
-            Ok(bytes)
         }
-        Some(path) => read(path, "input", INPUT_SIZE_BYTES_MAX),
+        Ok(read)
     }
 }
 

@@ -60,6 +60,7 @@ fn run(cli: Cli) -> CommandResult {
             Command::Node(args) => commands::node::run(&cli.common, args).await,
             Command::Verify(args) => commands::verify::run(&cli.common, args),
             Command::Inspect(args) => commands::inspect::run(&cli.common, args),
+            Command::Compress(args) => commands::prove::compress(&cli.common, args).await,
             Command::Execute(args) => commands::execute::run(&cli.common, args).await,
             Command::Job(command) => commands::job::run(&cli.common, command).await,
             Command::Doctor(args) => commands::doctor::run(&cli.common, args).await,

@@ -74,6 +74,9 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
     let execute = bar("execute", &status_style);
     let prove = bar("prove", &style);
     let join = bar("join", &style);
+    // Shown once there is something to show: most guests use neither.
+    let keccak = bar("keccak", &style);
+    let resolve = bar("resolve", &style);
     // Its message begins with the word.
     let nodes = bar("", &status_style);
     loop {
@@ -84,12 +87,16 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
         prove.set_position(now.leaves_accepted.into());
         join.set_length(now.joins_total.into());
         join.set_position(now.joins_accepted.into());
+        keccak.set_length(now.keccaks_total.into());
+        keccak.set_position(now.keccaks_accepted.into());
+        resolve.set_length(now.resolves_total.into());
+        resolve.set_position(now.resolves_accepted.into());
         nodes.set_message(status(&now));
         if progress.changed().await.is_err() {
             break;
         }
     }
-    for bar in [execute, prove, join, nodes] {
+    for bar in [execute, prove, join, keccak, resolve, nodes] {
         bar.finish_and_clear();
         BARS.remove(&bar);
     }
@@ -124,15 +131,19 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
 
 fn line(now: &Progress) -> String {
     let execute = if now.executed { "executed" } else { "execute" };
-    format!(
-        "{execute} {} segments, prove {}/{}, join {}/{}, {}",
-        now.segments,
-        now.leaves_accepted,
-        now.segments,
-        now.joins_accepted,
-        now.joins_total,
-        status(now)
-    )
+    let mut counts = vec![
+        ("prove", now.leaves_accepted, now.segments),
+        ("join", now.joins_accepted, now.joins_total),
+    ];
+    // Most guests use neither.
+    let rare = [
+        ("keccak", now.keccaks_accepted, now.keccaks_total),
+        ("resolve", now.resolves_accepted, now.resolves_total),
+    ];
+    counts.extend(rare.into_iter().filter(|(_, _, total)| *total > 0));
+    let counts: String =
+        counts.iter().map(|(what, done, total)| format!("{what} {done}/{total}, ")).collect();
+    format!("{execute} {} segments, {counts}{}", now.segments, status(now))
 }
 
 fn status(now: &Progress) -> String {
@@ -179,6 +190,20 @@ mod tests {
         assert_eq!(
             line(&progress),
             "execute 7 segments, prove 3/7, join 1/6, nodes 2/2 busy, ETA 1:05"
+        );
+    }
+
+    #[test]
+    fn a_line_says_what_only_some_guests_need() {
+        let progress = Progress {
+            keccaks_accepted: 1,
+            keccaks_total: 3,
+            resolves_total: 2,
+            ..Progress::default()
+        };
+        assert_eq!(
+            line(&progress),
+            "execute 0 segments, prove 0/0, join 0/0, keccak 1/3, resolve 0/2, nodes 0/0 busy"
         );
     }
 

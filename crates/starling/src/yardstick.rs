@@ -11,12 +11,37 @@ use crate::exit::Exit;
 /// `guests/bin/sha-chain.bin`: hashes as often as its input says.
 const SHA_CHAIN: &[u8] = include_bytes!("../../../guests/bin/sha-chain.bin");
 
+/// `guests/bin/keccak.bin`: the same with the keccak accelerator.
+const KECCAK: &[u8] = include_bytes!("../../../guests/bin/keccak.bin");
+
+/// Segments that hold the keccak guest whatever the size of its batches.
+const KECCAK_GUEST_PO2: u32 = 20;
+
+/// Cycles of the keccak circuit for each permutation.
+const CYCLES_PER_PERMUTATION: u64 = 200;
+
 /// User cycles of one link of the chain, about; see `guests/README.md`.
 const CYCLES_PER_LINK: u64 = 3_600;
 
 /// The guest.
 pub fn guest() -> Result<Guest, Exit> {
     Ok(Guest::parse(SHA_CHAIN.to_vec()).context("the built-in guest is damaged")?)
+}
+
+/// The guest that hashes with the keccak accelerator.
+pub fn keccak_guest() -> Result<Guest, Exit> {
+    Ok(Guest::parse(KECCAK.to_vec()).context("the built-in keccak guest is damaged")?)
+}
+
+/// Executes it with as many permutations as fill a keccak proof of 2^`po2` cycles.
+pub fn keccak_options(po2: Po2, seed: [u8; 32]) -> ExecuteOptions {
+    let permutations = u32::try_from(po2.cycles() / CYCLES_PER_PERMUTATION).unwrap_or(u32::MAX);
+    let segment_po2 = KECCAK_GUEST_PO2.try_into().expect("a po2 of the circuit");
+    ExecuteOptions {
+        input: Box::new(io::Cursor::new(input(permutations))),
+        keccak_po2: po2.get(),
+        ..ExecuteOptions::new(segment_po2, seed)
+    }
 }
 
 /// The input for a chain of `links` hashes: the count as a little-endian `u32`.
@@ -28,10 +53,7 @@ pub fn input(links: u32) -> Vec<u8> {
 pub fn execute_options(links: u32, segment_po2: Po2, seed: [u8; 32]) -> ExecuteOptions {
     ExecuteOptions {
         input: Box::new(io::Cursor::new(input(links))),
-        segment_po2,
-        cycle_limit: None,
-        seed,
-        guest_output: Box::new(io::sink()),
+        ..ExecuteOptions::new(segment_po2, seed)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The bytes of every message. A difference here breaks the protocol: peers of other versions would
 //! read something else, and a new ALPN is due.
 
+use prost::Message as _;
 use starling_types::Reference;
 
-use super::{ad, addr, client_messages, key, node_messages};
-use crate::{BlobHeader, BlobRequest, Message, Ticket};
+use super::{ad, addr, client_messages, grant, key, node_messages};
+use crate::{BlobHeader, BlobRequest, ClientMessage, Grant, Message, Ticket, field};
 
 fn check(messages: &[impl Message], golden: &[&str]) {
     let encoded: Vec<_> = messages.iter().map(|message| hex::encode(message.encode())).collect();
@@ -16,8 +17,8 @@ fn node_messages_have_their_bytes() {
     check(
         &node_messages(),
         &[
-            "0a390a0e737461726c696e6720302e312e30121572697363302d7a6b766d20332e312e302d72632e3118\
-             808080801022030102032814300238cc08",
+            "0a3e0a0e737461726c696e6720302e312e30121572697363302d7a6b766d20332e312e302d72632e3118\
+             8080808010220801020405060307082814300238cc08",
             "1200",
             "1a0308ac02",
             "220308ac02",
@@ -45,6 +46,34 @@ fn client_messages_have_their_bytes() {
             "220508ac021001",
             "2a0a0a086a6f6220646f6e65",
         ],
+    );
+}
+
+#[test]
+fn every_task_has_its_bytes() {
+    let tasks = [
+        ("prove/7", "080110071808"),
+        ("lift/7", "080210071808"),
+        ("lift-receipt/7", "080410071808"),
+        ("join/12..14", "0803100c180e"),
+        ("keccak/0", "08051801"),
+        ("union/0..3", "08061803"),
+        ("resolve/1", "080710011802"),
+        ("unwrap", "08081801"),
+    ];
+    for (name, golden) in tasks {
+        let task = field::task_to_wire(name.parse().unwrap());
+        assert_eq!(hex::encode(task.encode_to_vec()), golden, "{name}");
+    }
+}
+
+#[test]
+fn a_grant_of_a_job_that_counts_work_has_its_bytes() {
+    let task = "unwrap".parse().unwrap();
+    let grant = Grant { task, inputs: vec![], work_claims: true, ..grant() };
+    check(
+        &[ClientMessage::Grant(grant)],
+        &["121a08ac02120408081801181228904e30c0cf2438808080c2034001"],
     );
 }
 

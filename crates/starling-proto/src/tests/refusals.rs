@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use prost::Message as _;
+use starling_types::TaskKind;
 
 use super::{ad, addr, client_messages, grant, hello, key, node_messages};
 use crate::{
@@ -43,7 +44,10 @@ fn ad_error(change: impl FnOnce(&mut wire::JobAd)) -> String {
 fn a_hello_with_a_wrong_field_is_refused_by_its_name() {
     let cases: [Case<wire::Hello>; 7] = [
         (|h| h.kinds.clear(), "NodeToClient.hello.kinds is empty"),
-        (|h| h.kinds.push(9), "NodeToClient.hello.kinds is 9, which this version does not know"),
+        (
+            |h| h.kinds = vec![0, 99],
+            "NodeToClient.hello.kinds is missing or of a kind that this version does not know",
+        ),
         (
             |h| h.kinds = vec![1; 17],
             "NodeToClient.hello.kinds has 17 entries, at most 16 are allowed",
@@ -66,12 +70,18 @@ fn a_hello_with_a_wrong_field_is_refused_by_its_name() {
 
 #[test]
 fn a_grant_with_a_wrong_field_is_refused_by_its_path() {
-    let cases: [Case<wire::Grant>; 17] = [
+    let cases: [Case<wire::Grant>; 23] = [
         (|g| g.task = None, "grant.task is missing"),
         (|g| task(g).kind = 0, "grant.task.kind is 0, which this version does not know"),
-        (|g| task(g).end = 12, "grant.task names no task: join of segments 12..12"),
-        (|g| task(g).end = 13, "grant.task names no task: join of segments 12..13"),
-        (|g| task(g).kind = 1, "grant.task names no task: prove of segments 12..14"),
+        (|g| task(g).kind = 9, "grant.task.kind is 9, which this version does not know"),
+        (|g| task(g).end = 12, "grant.task names no task: join of 12..12"),
+        (|g| task(g).end = 13, "grant.task names no task: join of 12..13"),
+        (|g| task(g).kind = 1, "grant.task names no task: prove of 12..14"),
+        (|g| task(g).kind = 4, "grant.task names no task: lift-receipt of 12..14"),
+        (|g| task(g).kind = 5, "grant.task names no task: keccak of 12..14"),
+        (|g| (task(g).kind, task(g).end) = (6, 13), "grant.task names no task: union of 12..13"),
+        (|g| task(g).kind = 7, "grant.task names no task: resolve of 12..14"),
+        (|g| (task(g).kind, task(g).end) = (8, 13), "grant.task names no task: unwrap of 12..13"),
         (|g| g.po2 = 12, "grant.po2 is 12, expected 13 to 24"),
         (
             |g| g.renew_within_ms = u64::MAX,
@@ -125,6 +135,24 @@ fn task(grant: &mut wire::Grant) -> &mut wire::Task {
 
 fn holder(grant: &mut wire::Grant) -> &mut wire::PeerAddr {
     &mut grant.inputs[0].holders[0]
+}
+
+#[test]
+fn kinds_that_only_a_newer_peer_knows_are_passed_over() {
+    let wire = wire::NodeToClient::decode(&*NodeMessage::Hello(hello()).encode()).unwrap();
+    let Some(node_to_client::Message::Hello(mut newer)) = wire.message else { unreachable!() };
+    newer.kinds = vec![99, 2, 3, 2];
+    let message = Some(node_to_client::Message::Hello(newer));
+    let Ok(NodeMessage::Hello(hello)) =
+        NodeMessage::decode(&wire::NodeToClient { message }.encode_to_vec())
+    else {
+        panic!("a hello came back as something else");
+    };
+    assert_eq!(hello.kinds, [TaskKind::Lift, TaskKind::Join].into());
+
+    let mut newer = wire::JobAd::decode(&*ad().encode()).unwrap();
+    newer.kinds.push(99);
+    assert_eq!(JobAd::decode(&newer.encode_to_vec()), Ok(ad()));
 }
 
 #[test]

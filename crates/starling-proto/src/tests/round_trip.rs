@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use proptest::{collection::vec, option, prelude::*};
 use starling_types::{
-    BlobRef, Epoch, JobId, MemoryBytes, Millis, NodeId, Po2, Reference, SegmentRange, TaskId,
+    BlobRef, Epoch, IndexRange, JobId, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId,
     TaskKind,
 };
 
@@ -55,15 +55,18 @@ fn po2() -> impl Strategy<Value = Po2> {
 }
 
 fn task() -> impl Strategy<Value = TaskId> {
-    let joined = (0..u32::MAX - 2, 2..u32::MAX).prop_map(|(start, count)| {
-        TaskId::Join(SegmentRange::new(start, start.saturating_add(count)).unwrap())
-    });
-    let index = 0..u32::MAX;
-    prop_oneof![index.clone().prop_map(TaskId::Prove), index.prop_map(TaskId::Lift), joined]
+    let kind = prop::sample::select(&TaskKind::ALL[..]);
+    (kind, 0..u32::MAX - 2, 2..u32::MAX).prop_map(|(kind, start, count)| {
+        let range = IndexRange::new(start, start.saturating_add(count)).unwrap();
+        [range, IndexRange::single(start), IndexRange::single(0)]
+            .into_iter()
+            .find_map(|range| TaskId::new(kind, range))
+            .unwrap()
+    })
 }
 
 fn kinds() -> impl Strategy<Value = std::collections::BTreeSet<TaskKind>> {
-    prop::collection::btree_set(prop::sample::select(&TaskKind::ALL[..]), 1..=3)
+    prop::collection::btree_set(prop::sample::select(&TaskKind::ALL[..]), 1..=TaskKind::ALL.len())
 }
 
 fn epoch() -> impl Strategy<Value = Epoch> {
@@ -107,10 +110,19 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         .prop_map(|(blob, holders)| Input { blob, holders });
     let inputs = vec(input, 0..=INPUT_COUNT_MAX);
     let times = (0..=DURATION_MS_MAX, 0..=DURATION_MS_MAX);
-    let grant = (epoch(), task(), po2(), inputs, times, memory()).prop_map(
-        |(epoch, task, po2, inputs, (renew_within, deadline), memory)| {
+    let grant = (epoch(), task(), po2(), inputs, times, memory(), any::<bool>()).prop_map(
+        |(epoch, task, po2, inputs, (renew_within, deadline), memory, work_claims)| {
             let (renew_within, deadline) = (Millis(renew_within), Millis(deadline));
-            ClientMessage::Grant(Grant { epoch, task, po2, inputs, renew_within, deadline, memory })
+            ClientMessage::Grant(Grant {
+                epoch,
+                task,
+                po2,
+                inputs,
+                renew_within,
+                deadline,
+                memory,
+                work_claims,
+            })
         },
     );
     prop_oneof![

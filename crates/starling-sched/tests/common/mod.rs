@@ -1,23 +1,29 @@
-//! Names and short ways to say things that both test programs use.
+//! Names and short ways to say things that all test programs use.
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used)]
 
-use starling_plan::{CostModel, Plan, PlanShape, TaskCost};
+use starling_plan::{Assumed, CostModel, Plan, PlanShape, TaskClass, TaskCost};
 use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
 use starling_types::{
     BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
 };
 
-/// A lift of po2 13 + i takes 100 * (i + 1) MiB and 10 * (i + 1) s; a join 100 MiB and 10 s.
+/// A lift of po2 13 + i, or a keccak proof of po2 14 + i, takes 100 * (i + 1) MiB and 10 * (i + 1) s; anything
+/// else 100 MiB and 10 s.
 pub fn cost() -> CostModel {
     let cost = |mib: u64, seconds: u64| TaskCost {
         memory: MemoryBytes::from_mib(mib),
         work: Millis(seconds * 1000),
     };
+    let step = |i: usize| cost(100 * (i as u64 + 1), 10 * (i as u64 + 1));
     CostModel {
-        prove: std::array::from_fn(|i| cost(100 * (i as u64 + 1), 10 * (i as u64 + 1))),
+        prove: std::array::from_fn(step),
         lift: cost(50, 0),
         join: cost(100, 10),
+        keccak: std::array::from_fn(step),
+        union: cost(100, 10),
+        resolve: cost(100, 10),
+        unwrap: cost(100, 10),
         kept: MemoryBytes(0),
     }
 }
@@ -28,6 +34,10 @@ pub fn config() -> Config {
 
 pub fn po2(value: u32) -> Po2 {
     value.try_into().unwrap()
+}
+
+pub fn leaf(value: u32) -> TaskClass {
+    TaskClass::Leaf(po2(value))
 }
 
 pub fn node(name: u8) -> NodeId {
@@ -55,21 +65,26 @@ pub struct Bench {
     pub scheduler: Scheduler,
     pub now: Millis,
     segment_count: u32,
+    keccak_count: u32,
 }
 
 impl Bench {
     /// A succinct job of which nothing is executed yet.
     pub fn executing(config: Config) -> Self {
         let scheduler = Scheduler::new(config, Plan::new(PlanShape::Succinct), 7, 0);
-        Self { scheduler, now: Millis(0), segment_count: 0 }
+        Self { scheduler, now: Millis(0), segment_count: 0, keccak_count: 0 }
     }
 
     /// A succinct job with these segments, executed.
     pub fn new(config: Config, po2s: &[u32]) -> Self {
         let mut bench = Self::executing(config);
         po2s.iter().for_each(|po2| drop(bench.segment(*po2)));
-        bench.tell(Event::ExecutionEnded);
+        bench.end(vec![]);
         bench
+    }
+
+    pub fn end(&mut self, assumed: Vec<Assumed>) -> Vec<Action> {
+        self.tell(Event::ExecutionEnded { assumed })
     }
 
     pub fn tell(&mut self, event: Event) -> Vec<Action> {
@@ -80,6 +95,13 @@ impl Bench {
         let index = self.segment_count;
         self.segment_count += 1;
         self.tell(Event::SegmentStored { index, po2: po2(value), blob: blob(index.into()) })
+    }
+
+    pub fn keccak(&mut self, value: u32) -> Vec<Action> {
+        let index = self.keccak_count;
+        self.keccak_count += 1;
+        let blob = blob(u64::from(index) + 500);
+        self.tell(Event::KeccakStored { index, po2: po2(value), blob })
     }
 
     /// Lets time pass, woken whenever the scheduler wants to be.

@@ -1,17 +1,20 @@
 //! A made-up network in virtual time: nodes of several habits, a client shell that checks results, and
 //! messages that are late, doubled, out of order or lost. Everything comes from one seed.
 
+mod job;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
-use starling_plan::{Outcome, Plan, PlanShape};
+use starling_plan::Outcome;
 use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
-use starling_types::{
-    BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, SegmentRange, TaskId, TaskKind,
-};
+use starling_types::{Epoch, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind};
+
+pub use job::Job;
+use job::{made_here, receipt};
 
 const HEARTBEAT: u64 = 5000;
 /// The last byte of a receipt's name says what is the matter with it.
@@ -95,14 +98,6 @@ pub struct World {
     ledger: Ledger,
 }
 
-fn receipt(range: SegmentRange, matter: u8) -> BlobRef {
-    let mut name = [0; 32];
-    name[..4].copy_from_slice(&range.start().to_be_bytes());
-    name[4..8].copy_from_slice(&range.end().to_be_bytes());
-    name[31] = matter;
-    BlobRef { reference: Reference(name), size_bytes: 1 }
-}
-
 pub fn node_id(name: u32) -> NodeId {
     let mut id = [0; 32];
     id[..4].copy_from_slice(&name.to_be_bytes());
@@ -120,10 +115,10 @@ pub fn capability(memory_mib: u64, speed_permille: u32, slots: u32) -> Capabilit
 }
 
 impl World {
-    /// A job of which a segment is executed every second.
-    pub fn new(config: Config, po2s: &[Po2], seed: u64) -> Self {
+    /// A job that is executed from now on, its keccak requests mixed among the segments.
+    pub fn new(config: Config, job: &Job, seed: u64) -> Self {
         let mut world = Self {
-            scheduler: Scheduler::new(config.clone(), Plan::new(PlanShape::Succinct), 1, seed),
+            scheduler: Scheduler::new(config.clone(), job.plan(), 1, seed),
             now: Millis(0),
             outcome: None,
             history: Vec::new(),
@@ -137,15 +132,16 @@ impl World {
             wakeup_at: None,
             ledger: Ledger::default(),
         };
-        for (index, po2) in (0..).zip(po2s) {
-            let mut name = [0xff; 32];
-            name[..4].copy_from_slice(&u32::to_be_bytes(index));
-            let blob = BlobRef { reference: Reference(name), size_bytes: 1 };
-            let stored = Event::SegmentStored { index, po2: *po2, blob };
+        for (index, po2) in (0..).zip(&job.po2s) {
+            let stored = Event::SegmentStored { index, po2: *po2, blob: made_here(0, index) };
             world.push(u64::from(index) * 1000, Pending::ToScheduler(stored));
         }
-        let end = po2s.len() as u64 * 1000;
-        world.push(end, Pending::ToScheduler(Event::ExecutionEnded));
+        for (index, po2) in (0..).zip(&job.keccak_po2s) {
+            let stored = Event::KeccakStored { index, po2: *po2, blob: made_here(1, index) };
+            world.push(u64::from(index) * 1000 + 500, Pending::ToScheduler(stored));
+        }
+        let ended = Event::ExecutionEnded { assumed: job.assumed() };
+        world.push(job.execution().0, Pending::ToScheduler(ended));
         world
     }
 
@@ -272,7 +268,7 @@ impl World {
         let die = self.dice(8) as usize;
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(lease) = peer.running.get(&epoch) else { return };
-        let range = lease.task.range();
+        let task = lease.task;
         match peer.habit {
             Habit::Dying => {
                 peer.is_connected = false;
@@ -290,7 +286,7 @@ impl World {
             }
             Habit::Lying => {
                 peer.running.remove(&epoch);
-                self.tell(Event::ResultReported { node: id, epoch, blob: receipt(range, FALSE) });
+                self.tell(Event::ResultReported { node: id, epoch, blob: receipt(task, FALSE) });
             }
             _ => {}
         }
@@ -300,7 +296,7 @@ impl World {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(lease) = peer.running.remove(&epoch) else { return };
         let matter = if peer.habit == Habit::Withholding { UNFETCHABLE } else { 0 };
-        let blob = receipt(lease.task.range(), matter);
+        let blob = receipt(lease.task, matter);
         self.tell(Event::ResultReported { node: id, epoch, blob });
         self.tell(Event::WorkRequested { node: id });
     }
@@ -332,9 +328,9 @@ impl World {
             Action::Grant { node, lease } => self.send(Pending::Grant(node, lease)),
             Action::Revoke { node, epoch, .. } => self.send(Pending::Revoke(node, epoch)),
             Action::CheckResult { epoch, task, blob, .. } => {
-                let event = if blob == receipt(task.range(), 0) {
+                let event = if blob == receipt(task, 0) {
                     Event::ResultAccepted { epoch, blob }
-                } else if blob == receipt(task.range(), UNFETCHABLE) {
+                } else if blob == receipt(task, UNFETCHABLE) {
                     Event::ResultUnfetchable { epoch, reason: "withheld".to_owned() }
                 } else {
                     Event::ResultRefused { epoch, reason: "false".to_owned() }
@@ -346,12 +342,6 @@ impl World {
             Action::JobFailed { reason } => panic!("the job failed: {reason}"),
             _ => {}
         }
-    }
-
-    /// The receipt that the job must end in.
-    pub fn whole(segment_count: usize) -> Outcome {
-        let whole = SegmentRange::new(0, segment_count as u32).unwrap();
-        Outcome::Succinct(receipt(whole, 0))
     }
 }
 

@@ -2,10 +2,15 @@
 
 use std::io::Write as _;
 
+use risc0_binfmt::Digestible as _;
+use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::MaybePruned;
 
 use super::*;
-use crate::testing::{damaged, forged_segment_receipt, forged_succinct_receipt, split_claim};
+use crate::testing::{
+    damaged, forged_segment_receipt, forged_succinct_receipt, forged_work_receipt, split_claim,
+    split_work,
+};
 
 fn succinct_blob() -> Vec<u8> {
     let claim = MaybePruned::Value(split_claim().to_receipt_claim());
@@ -15,6 +20,26 @@ fn succinct_blob() -> Vec<u8> {
 fn segment_receipt_blob() -> Vec<u8> {
     let claim = split_claim().to_receipt_claim();
     encode_segment_receipt(&forged_segment_receipt(3, claim, (0..500).collect())).unwrap()
+}
+
+fn work_blob() -> Vec<u8> {
+    let receipt = forged_work_receipt(&split_claim(), &split_work(), (0..500).collect());
+    encode_work_receipt(&receipt).unwrap()
+}
+
+fn assumption_blob() -> Vec<u8> {
+    let claim = MaybePruned::Value(split_claim().to_receipt_claim());
+    let receipt = forged_succinct_receipt(claim, (0..500).collect()).into_unknown();
+    encode_assumption_receipt(&receipt).unwrap()
+}
+
+fn keccak_request() -> ProveKeccakRequest {
+    ProveKeccakRequest {
+        claim_digest: risc0_zkvm::Digest::from([1; 8]),
+        po2: 14,
+        control_root: risc0_circuit_keccak::KECCAK_CONTROL_ROOT,
+        input: vec![[3; 25]; 81],
+    }
 }
 
 /// A blob with a frame of its own making.
@@ -39,10 +64,36 @@ fn a_receipt_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn what_else_a_job_needs_comes_back_byte_for_byte() {
+    let blob = work_blob();
+    assert_eq!(encode_work_receipt(&decode_work_receipt(&blob).unwrap()).unwrap(), blob);
+    let blob = assumption_blob();
+    let receipt = decode_assumption_receipt(&blob).unwrap();
+    assert_eq!(receipt.claim.digest::<Sha256>(), split_claim().digest());
+    assert_eq!(encode_assumption_receipt(&receipt).unwrap(), blob);
+    let blob = encode_keccak_request(&keccak_request()).unwrap();
+    let request = decode_keccak_request(&blob).unwrap();
+    assert_eq!((request.po2, request.input.len()), (14, 81));
+    assert_eq!(encode_keccak_request(&request).unwrap(), blob);
+}
+
+#[test]
+fn the_largest_keccak_request_fits_and_no_larger_one() {
+    let most = risc0_circuit_keccak::max_keccak_inputs(*KECCAK_PO2_RANGE.end());
+    let request = |inputs| ProveKeccakRequest { input: vec![[3; 25]; inputs], ..keccak_request() };
+    encode_keccak_request(&request(most)).unwrap();
+    let error = encode_keccak_request(&request(most + 6)).unwrap_err();
+    assert!(matches!(error, CodecError::TooLarge { .. }), "{error}");
+}
+
+#[test]
 fn a_blob_begins_with_its_magic_version_and_kind() {
     assert_eq!(&succinct_blob()[..6], b"STRL\x01\x03");
     assert_eq!(&segment_receipt_blob()[..6], b"STRL\x01\x02");
     assert_eq!(BlobKind::of(b"STRL\x01\x01"), Ok(BlobKind::Segment));
+    assert_eq!(BlobKind::of(b"STRL\x01\x04"), Ok(BlobKind::KeccakRequest));
+    assert_eq!(&work_blob()[..6], b"STRL\x01\x05");
+    assert_eq!(&assumption_blob()[..6], b"STRL\x01\x06");
     assert_eq!(BlobKind::of(b"STRL\x02\x01"), Err(CodecError::WrongVersion { found: 2 }));
     assert_eq!(BlobKind::of(b"STRL\x01\x09"), Err(CodecError::UnknownKind { found: 9 }));
     assert_eq!(BlobKind::of(b"STRL"), Err(CodecError::NotBlob { size_bytes: 4 }));
@@ -51,7 +102,8 @@ fn a_blob_begins_with_its_magic_version_and_kind() {
 #[test]
 fn a_blob_of_another_kind_is_named() {
     let error = decode_segment_receipt(&succinct_blob()).unwrap_err();
-    assert_eq!(error.to_string(), "the blob holds a succinct receipt, expected a segment receipt");
+    let shown = error.to_string();
+    assert!(shown.ends_with("expected: succinct receipt, not segment receipt"), "{shown}");
 }
 
 #[test]
@@ -70,6 +122,9 @@ fn a_damaged_blob_never_panics() {
     for damaged in damaged(&segment_receipt_blob(), 1, 3000) {
         let _ = decode_segment_receipt(&damaged);
     }
+    for damaged in damaged(&encode_keccak_request(&keccak_request()).unwrap(), 1, 3000) {
+        let _ = decode_keccak_request(&damaged);
+    }
 }
 
 #[test]
@@ -77,11 +132,14 @@ fn content_that_decodes_to_garbage_never_panics() {
     let content = bincode::serialize(&decode_succinct_receipt(&succinct_blob()).unwrap()).unwrap();
     for damaged in damaged(&content, 300, 3000) {
         let frame = zstd::bulk::compress(&damaged, 1).unwrap();
-        for kind in [BlobKind::Segment, BlobKind::SegmentReceipt, BlobKind::SuccinctReceipt] {
+        for kind in BlobKind::ALL {
             let blob = blob(kind, &frame);
             let _ = decode_segment(&blob);
             let _ = decode_segment_receipt(&blob);
             let _ = decode_succinct_receipt(&blob);
+            let _ = decode_keccak_request(&blob);
+            let _ = decode_work_receipt(&blob);
+            let _ = decode_assumption_receipt(&blob);
         }
     }
 }

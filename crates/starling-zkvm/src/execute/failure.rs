@@ -1,12 +1,13 @@
 //! Why an execution failed, told apart once, here: RISC Zero reports by text and by panic.
 
+use risc0_zkvm::Digest;
 use starling_types::Po2;
 use thiserror::Error;
 
 use super::output::{JOURNAL_BYTES_MAX, Journal};
 use crate::{CodecError, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 
-/// The error of whoever receives the segments.
+/// The error of whoever receives what is to be proved.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The most characters of a guest's panic message that are kept.
@@ -15,19 +16,6 @@ const GUEST_MESSAGE_CHARS_MAX: usize = 4000;
 /// From this po2 up a segment has room for any guest. At po2 15 the reserve for long instructions
 /// (25,000 cycles) leaves almost nothing, so it is worse than 14 and never a good advice.
 const ROOMY_PO2_MIN: u32 = 16;
-
-/// A feature of RISC Zero that a guest used and that cannot be proved here yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Unsupported {
-    /// `env::verify` and its kin.
-    #[error("the guest verifies another receipt (env::verify): assumptions are not supported yet")]
-    Assumptions,
-    /// The keccak accelerator.
-    #[error(
-        "the guest uses the keccak accelerator, which is not supported yet; build it without the accelerated keccak crate"
-    )]
-    Keccak,
-}
 
 /// Why a guest did not run to its end.
 #[derive(Debug, Error)]
@@ -75,9 +63,27 @@ pub enum ExecuteError {
         "the guest's journal is larger than {JOURNAL_BYTES_MAX} bytes; commit a digest instead"
     )]
     JournalTooLarge,
-    /// The guest used something that cannot be proved here yet.
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
+    /// The guest verifies a receipt that nobody gave.
+    #[error(
+        "the guest verifies a receipt that was not given: {}; give it with --assumption FILE",
+        describe(claim, control_root, image_id.as_ref())
+    )]
+    UnknownAssumption {
+        /// The digest of the claim that it takes for true.
+        claim: Digest,
+        /// The root of the programs that a proof of it must come from; zero for an ordinary receipt.
+        control_root: Digest,
+        /// The program in that claim, where the guest's memory still shows it.
+        image_id: Option<Digest>,
+    },
+    /// The guest asks for more of something than is proved for one execution.
+    #[error("the guest asks for more than {limit} {what}; split its work into several executions")]
+    TooMany {
+        /// What it asks for.
+        what: &'static str,
+        /// The most of it.
+        limit: usize,
+    },
     /// The guest did something that the machine does not do: an illegal instruction, a stray access.
     #[error("the guest faulted: {reason}")]
     GuestFault {
@@ -90,11 +96,11 @@ pub enum ExecuteError {
         /// What the panic said.
         message: String,
     },
-    /// A segment could not be encoded.
+    /// A segment or a keccak request could not be encoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// Whoever receives the segments failed.
-    #[error("a segment could not be handed on: {0}")]
+    /// Whoever receives what is to be proved failed.
+    #[error("a part of the execution could not be handed on: {0}")]
     Sink(#[source] SinkError),
     /// The execution was cancelled.
     #[error("the execution was cancelled")]
@@ -104,12 +110,12 @@ pub enum ExecuteError {
 /// Tells apart the errors that the executor returns.
 pub(super) fn classify(
     text: &str,
-    refused: Option<Unsupported>,
+    refused: Option<ExecuteError>,
     journal: &Journal,
     cycle_limit: Option<u64>,
 ) -> ExecuteError {
-    if let Some(unsupported) = refused {
-        return unsupported.into();
+    if let Some(refused) = refused {
+        return refused;
     }
     if journal.overflowed() {
         return ExecuteError::JournalTooLarge;
@@ -141,6 +147,14 @@ pub(super) fn classify_panic(message: String, po2: Po2) -> ExecuteError {
         "no larger segment can be proved: the guest touches too much memory at once".into()
     };
     ExecuteError::SegmentLimitTooSmall { po2, hint }
+}
+
+/// A missing receipt, as well as it is known.
+fn describe(claim: &Digest, control_root: &Digest, image_id: Option<&Digest>) -> String {
+    let program = image_id.map(|id| format!("of image id {id}, ")).unwrap_or_default();
+    let ordinary = *control_root == Digest::ZERO;
+    let root = if ordinary { String::new() } else { format!(" under control root {control_root}") };
+    format!("{program}with claim {claim}{root}")
 }
 
 /// What the panics of well-known readers mean.
@@ -177,6 +191,27 @@ mod tests {
         let shown = error.to_string();
         assert!(shown.contains("panicked at src/main.rs:9:41"), "{shown}");
         assert!(shown.contains("check --input"), "{shown}");
+    }
+
+    #[test]
+    fn a_missing_receipt_is_named_by_its_program_where_it_is_known() {
+        let unknown = |control_root, image_id| ExecuteError::UnknownAssumption {
+            claim: Digest::from([1; 8]),
+            control_root,
+            image_id,
+        };
+        let word = |word: &str| word.repeat(8);
+        let shown = unknown(Digest::ZERO, Some(Digest::from([2; 8]))).to_string();
+        let expected = format!(
+            "the guest verifies a receipt that was not given: of image id {}, with claim {}; give it \
+             with --assumption FILE",
+            word("02000000"),
+            word("01000000")
+        );
+        assert_eq!(shown, expected);
+        let shown = unknown(Digest::from([3; 8]), None).to_string();
+        assert!(shown.contains(&format!("under control root {}", word("03000000"))), "{shown}");
+        assert!(!shown.contains("image id"), "{shown}");
     }
 
     #[test]

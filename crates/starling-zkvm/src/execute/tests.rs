@@ -1,42 +1,59 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Instant,
 };
 
 use risc0_binfmt::Digestible as _;
+use risc0_zkp::core::hash::sha::Impl as Sha256;
+use risc0_zkvm::{Output, ReceiptClaim};
+use starling_types::WorkLogId;
 
 use super::*;
 use crate::{
     codec::decode_segment,
-    testing::{guest, halting_guest},
+    testing::{
+        guest, halting_guest,
+        tiny::{End, Tiny},
+    },
 };
+
+mod assumed;
 
 /// Segments of Rust guests at this size: few, and quick to make.
 const PO2: u32 = 16;
 
 fn options(input: &[u8], po2: u32) -> ExecuteOptions {
-    ExecuteOptions {
-        input: Box::new(std::io::Cursor::new(input.to_vec())),
-        segment_po2: Po2::try_from(po2).unwrap(),
-        cycle_limit: None,
-        seed: [1; 32],
-        guest_output: Box::new(std::io::sink()),
-    }
+    let input = Box::new(std::io::Cursor::new(input.to_vec()));
+    ExecuteOptions { input, ..ExecuteOptions::new(Po2::try_from(po2).unwrap(), [1; 32]) }
+}
+
+/// What an execution emitted, in its order.
+#[derive(Debug, Default)]
+struct All {
+    segments: Vec<SegmentOut>,
+    keccaks: Vec<KeccakOut>,
+}
+
+fn run_all(guest: &Guest, options: ExecuteOptions) -> Result<(Execution, All), ExecuteError> {
+    let mut all = All::default();
+    let keep = |emitted| {
+        match emitted {
+            Emitted::Segment(segment) => all.segments.push(segment),
+            Emitted::Keccak(keccak) => all.keccaks.push(keccak),
+        }
+        Ok(())
+    };
+    let execution = execute(guest, options, keep, &AtomicBool::new(false))?;
+    Ok((execution, all))
 }
 
 fn run(
     guest: &Guest,
     options: ExecuteOptions,
 ) -> Result<(Execution, Vec<SegmentOut>), ExecuteError> {
-    let mut segments = Vec::new();
-    let keep = |segment| {
-        segments.push(segment);
-        Ok(())
-    };
-    let execution = execute(guest, options, keep, &AtomicBool::new(false))?;
-    Ok((execution, segments))
+    run_all(guest, options).map(|(execution, all)| (execution, all.segments))
 }
 
 fn sha_chain(n: u32, po2: u32) -> (Execution, Vec<SegmentOut>) {
@@ -192,7 +209,10 @@ fn a_failing_sink_stops_the_execution() {
     };
     let options = options(&[3], PO2);
     let error = execute(&guest("fail.bin"), options, sink, &AtomicBool::new(false)).unwrap_err();
-    assert_eq!(error.to_string(), "a segment could not be handed on: the disk is full");
+    assert_eq!(
+        error.to_string(),
+        "a part of the execution could not be handed on: the disk is full"
+    );
     assert_eq!(taken, 1);
 }
 
@@ -214,4 +234,116 @@ fn an_empty_journal_is_an_output_too() {
     let (execution, _) = run(&halting_guest(), options(&[], 16)).unwrap();
     assert_ne!(execution.claim.output, Digest::ZERO);
     assert!(execution.claim.with_journal(&[]).is_some());
+}
+
+fn digest(word: u32) -> Digest {
+    Digest::from([word; 8])
+}
+
+fn tiny(program: Vec<u8>) -> Guest {
+    Guest::parse(program).unwrap()
+}
+
+/// The output of the last segment as its prover sees it.
+fn output_of(segments: &[SegmentOut]) -> Output {
+    output_in(&decode_segment(&segments.last().unwrap().bytes).unwrap())
+}
+
+/// The output in a segment: its last field, and private.
+fn output_in(segment: &risc0_zkvm::Segment) -> Output {
+    let words = risc0_zkvm::serde::to_vec(segment).unwrap();
+    let (_, _, output): (u32, risc0_circuit_rv32im::execute::Segment, Option<Output>) =
+        risc0_zkvm::serde::from_slice(&words).unwrap();
+    output.unwrap()
+}
+
+#[test]
+fn a_paused_guest_has_a_claim_that_could_go_on() {
+    let guest = tiny(Tiny::counting(1).end(End::Paused(3)));
+    let (execution, _) = run(&guest, options(&[], 16)).unwrap();
+    assert_eq!(execution.exit_code, ExitCode::Paused(3));
+    assert_ne!(execution.claim.post, Digest::ZERO);
+    let env = ExecutorEnv::builder().build().unwrap();
+    let session = ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run().unwrap();
+    assert_eq!(session.claim().unwrap().digest::<Sha256>(), execution.claim.digest());
+}
+
+#[test]
+fn a_guest_may_end_without_an_output() {
+    let guest = tiny(Tiny::counting(1).program(End::Halted(0), Digest::ZERO));
+    let (execution, _) = run(&guest, options(&[], 16)).unwrap();
+    assert_eq!((execution.output.as_ref(), execution.claim.output), (None, Digest::ZERO));
+    assert!(execution.journal.is_empty() && execution.assumptions().is_empty());
+    assert!(execution.claim.with_journal(&[]).is_some());
+    assert_eq!(execution.resolved_claim(), execution.claim);
+}
+
+#[test]
+fn an_output_of_something_else_is_the_guests_fault() {
+    let guest = tiny(Tiny::counting(1).program(End::Halted(0), digest(9)));
+    let error = run(&guest, options(&[], 16)).unwrap_err();
+    assert!(matches!(error, ExecuteError::GuestFault { .. }), "{error}");
+}
+
+#[test]
+fn counted_work_is_that_of_the_job_segment_by_segment() {
+    let povw = PovwJob { log_id: WorkLogId([7; 20]), job: 42 };
+    let count = |povw| {
+        let options = ExecuteOptions { povw, ..options(&20_u32.to_le_bytes(), PO2) };
+        run(&guest("sha-chain.bin"), options).unwrap()
+    };
+    let (counted, plain) = (count(Some(povw)), count(None));
+    assert_eq!(counted.0, plain.0, "counting changes no claim");
+    let works: Vec<Work> = counted.1.iter().map(|segment| segment.work.unwrap()).collect();
+    for (index, (work, segment)) in works.iter().zip(&counted.1).enumerate() {
+        assert_eq!(*work, Work::of_segment(povw, index as u32, segment.po2));
+    }
+    let total = works.into_iter().reduce(|all, next| all.join(&next).unwrap()).unwrap();
+    assert_eq!(total.value, counted.0.total_cycles);
+    assert!(plain.1.iter().all(|segment| segment.work.is_none()));
+}
+
+/// What the stock executor puts into the last segment of this session.
+fn stock_output(guest: &Guest, input: &[u8]) -> Output {
+    let env = ExecutorEnv::builder().stdin(input).segment_limit_po2(PO2).build().unwrap();
+    let mut last = None;
+    let keep = |segment| {
+        last = Some(segment);
+        Ok(Box::new(risc0_zkvm::NullSegmentRef) as Box<dyn risc0_zkvm::SegmentRef>)
+    };
+    ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run_with_callback(keep).unwrap();
+    output_in(&last.unwrap())
+}
+
+#[test]
+fn a_delivered_claim_is_opened_as_the_stock_prover_opens_it() {
+    let input = 1_u32.to_le_bytes();
+    let (guest, (execution, _)) = (guest("sha-chain.bin"), sha_chain(1, PO2));
+    let output = Some(stock_output(&guest, &input)).into();
+    let stock = ReceiptClaim { output, ..execution.claim.to_receipt_claim() };
+    let ours = execution.claim.with_journal(&execution.journal).unwrap();
+    assert_eq!(bincode::serialize(&ours).unwrap(), bincode::serialize(&stock).unwrap());
+}
+
+#[test]
+fn a_guest_is_given_its_arguments_and_its_environment() {
+    let args = vec!["one".to_string(), "two words".to_string()];
+    let env = [("NAME", "value"), ("OTHER", "")].map(|(name, value)| (name.into(), value.into()));
+    let options = ExecuteOptions { args, env: env.into(), ..options(b"\x02NAME\nABSENT", PO2) };
+    let (execution, _) = run(&guest("echo.bin"), options).unwrap();
+    let journal = String::from_utf8(execution.journal).unwrap();
+    assert_eq!(journal, "arg one\narg two words\nenv NAME=value\nenv ABSENT\n");
+}
+
+#[test]
+fn a_journal_may_be_larger_than_what_a_claim_repeats() {
+    let mut input = vec![0];
+    input.extend((0..crate::claim::JOURNAL_OPENED_BYTES_MAX + 1).map(|at| at as u8));
+    let options =
+        ExecuteOptions { input: Box::new(std::io::Cursor::new(input)), ..options(&[], 20) };
+    let (execution, segments) = run(&guest("echo.bin"), options).unwrap();
+    assert_eq!(execution.journal.len(), crate::claim::JOURNAL_OPENED_BYTES_MAX + 1);
+    assert!(segments.last().unwrap().bytes.len() < 1 << 20, "the journal is not for provers");
+    let claim = execution.claim.with_journal(&execution.journal).unwrap();
+    assert!(claim.output.as_value().unwrap().as_ref().unwrap().journal.as_value().is_err());
 }

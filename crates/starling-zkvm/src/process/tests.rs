@@ -18,12 +18,13 @@ fn shell(script: &str) -> ProverProcess {
     ProverProcess::new(ProverConfig::new("/bin/sh", ["-c".to_string(), script.to_string()]))
 }
 
-fn work() -> Work {
-    Work {
+fn work() -> TaskWork {
+    TaskWork {
         task: TaskId::Lift(0),
         inputs: vec!["segment".into()],
         output: "receipt".into(),
         po2_max: Po2::try_from(20).unwrap(),
+        work_claims: false,
     }
 }
 

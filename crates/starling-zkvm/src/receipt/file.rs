@@ -21,7 +21,7 @@ use crate::panic;
 pub const RECEIPT_FILE_BYTES_MAX: u64 = 4 << 30;
 
 /// How deep receipts of assumptions may nest in one another. Provers nest them once.
-const ASSUMPTION_DEPTH_MAX: usize = 16;
+pub(super) const ASSUMPTION_DEPTH_MAX: usize = 16;
 
 /// The most stack that decoding may take: far more than [`ASSUMPTION_DEPTH_MAX`] needs, and a quarter of what
 /// the smallest of our threads has.
@@ -58,7 +58,11 @@ pub(super) fn decode_receipt(bytes: &[u8]) -> Result<Receipt, String> {
     Ok(receipt)
 }
 
-fn check_depth(assumptions: &[InnerAssumptionReceipt], depth: usize) -> Result<(), String> {
+/// Refuses receipts of assumptions that nest deeper than [`ASSUMPTION_DEPTH_MAX`]; `depth` is that of `assumptions`.
+pub(super) fn check_depth(
+    assumptions: &[InnerAssumptionReceipt],
+    depth: usize,
+) -> Result<(), String> {
     if !assumptions.is_empty() && depth > ASSUMPTION_DEPTH_MAX {
         return Err(too_deep());
     }

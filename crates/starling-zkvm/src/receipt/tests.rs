@@ -2,10 +2,16 @@
 
 use std::path::Path;
 
-use risc0_zkvm::FakeReceipt;
+use risc0_zkvm::{FakeReceipt, InnerAssumptionReceipt, MaybePruned, ReceiptClaim, SegmentReceipt};
 
 use super::{file::decode_receipt, *};
-use crate::testing::{damaged, forged_segment_receipt, forged_succinct_receipt, split_claim};
+use crate::{
+    Execution,
+    testing::{
+        damaged, forged_segment_receipt, forged_succinct_receipt, forged_work_receipt, split_claim,
+        split_work,
+    },
+};
 
 fn fake() -> Receipt {
     let claim = ReceiptClaim::ok(Digest::from([5; 8]), b"journal".to_vec());
@@ -16,6 +22,7 @@ fn execution() -> Execution {
     Execution {
         exit_code: ExitCode::SystemSplit,
         journal: Vec::new(),
+        output: None,
         segment_count: 2,
         user_cycles: 1,
         total_cycles: 1,
@@ -95,7 +102,8 @@ fn a_fake_receipt_never_verifies() {
 
 #[test]
 fn inspecting_shows_what_the_claim_says() {
-    let info = receipt_info(&fake()).unwrap();
+    let receipt = fake();
+    let info = receipt_info(&receipt).unwrap();
     assert_eq!(info.image_id, Some(Digest::from([5; 8])));
     assert_eq!(info.exit_code, Some(ExitCode::Halted(0)));
     assert_eq!(info.journal, b"journal");
@@ -105,7 +113,8 @@ fn inspecting_shows_what_the_claim_says() {
 #[test]
 fn a_composite_receipt_needs_every_segment_in_its_place() {
     let receipt = |index| forged_segment_receipt(index, split_claim().to_receipt_claim(), vec![]);
-    let reason = |segments| assemble_composite(segments, &execution()).unwrap_err().to_string();
+    let reason =
+        |segments| assemble_composite(segments, vec![], execution()).unwrap_err().to_string();
     assert!(reason(vec![receipt(0)]).contains("1 segment receipts of 2"));
     assert!(reason(vec![receipt(1), receipt(0)]).contains("receipt 1 in place of segment 0"));
 }
@@ -113,16 +122,92 @@ fn a_composite_receipt_needs_every_segment_in_its_place() {
 #[test]
 fn forged_parts_never_become_a_receipt() {
     let receipt = |index| forged_segment_receipt(index, split_claim().to_receipt_claim(), vec![]);
-    let error = assemble_composite(vec![receipt(0), receipt(1)], &execution()).unwrap_err();
+    let error = assemble_composite(vec![receipt(0), receipt(1)], vec![], execution()).unwrap_err();
     assert!(matches!(error, ReceiptError::Invalid { .. }), "{error}");
+
+    let (claim, work) = (split_claim(), split_work());
+    let root = forged_work_receipt(&claim, &work, vec![]);
+    let error = assemble_work(root.clone(), &execution(), &work).unwrap_err();
+    assert!(matches!(error, ReceiptError::Invalid { .. }), "{error}");
+    let more = crate::Work { value: work.value + 1, ..work };
+    let error = assemble_work(root, &execution(), &more).unwrap_err();
+    assert!(
+        error.to_string().contains("something else than the execution and its work"),
+        "{error}"
+    );
 
     let claim = MaybePruned::Value(split_claim().to_receipt_claim());
     let root = forged_succinct_receipt(claim, vec![]);
-    let error = assemble_succinct(root.clone(), &execution()).unwrap_err();
+    let error = assemble_succinct(root.clone(), execution()).unwrap_err();
     assert!(matches!(error, ReceiptError::Invalid { .. }), "{error}");
 
     let mut other = execution();
     other.claim.pre = Digest::ZERO;
-    let error = assemble_succinct(root, &other).unwrap_err();
+    let error = assemble_succinct(root, other).unwrap_err();
     assert!(error.to_string().contains("something else than the execution"), "{error}");
+}
+
+#[test]
+fn a_composite_receipt_needs_a_receipt_of_all_that_was_assumed() {
+    let assumed = crate::AssumptionId { claim: Digest::from([5; 8]), control_root: Digest::ZERO };
+    let output = crate::OutputParts::new(b"", vec![assumed]);
+    let mut conditional = execution();
+    conditional.claim.output = output.digest_after(0);
+    conditional.output = Some(output);
+    let receipt = |index| forged_segment_receipt(index, split_claim().to_receipt_claim(), vec![]);
+    let error = assemble_composite(vec![receipt(0), receipt(1)], vec![], conditional).unwrap_err();
+    assert!(error.to_string().contains("0 receipts of 1 assumptions"), "{error}");
+}
+
+/// A receipt of `inner` that claims what it should and proves nothing.
+fn forged(inner: InnerReceipt) -> Receipt {
+    Receipt::new(inner, Vec::new())
+}
+
+fn forged_composite(
+    segments: Vec<SegmentReceipt>,
+    assumptions: Vec<InnerAssumptionReceipt>,
+) -> Receipt {
+    let fields = (segments, assumptions, Digest::ZERO);
+    let composite = bincode::deserialize(&bincode::serialize(&fields).unwrap()).unwrap();
+    forged(InnerReceipt::Composite(composite))
+}
+
+#[test]
+fn only_a_receipt_that_verifies_is_assumed() {
+    let claim = MaybePruned::Value(split_claim().to_receipt_claim());
+    let succinct = forged(InnerReceipt::Succinct(forged_succinct_receipt(claim, vec![])));
+    let error = given_assumption(&succinct).unwrap_err();
+    assert!(matches!(error, ReceiptError::Invalid { .. }), "{error}");
+    let error = open_composite(&succinct).unwrap_err().to_string();
+    assert!(error.contains("it is succinct already"), "{error}");
+}
+
+#[test]
+fn a_receipt_that_cannot_be_assumed_says_what_to_do() {
+    let composite = forged_composite(vec![], vec![]);
+    let error = given_assumption(&composite).unwrap_err().to_string();
+    assert!(error.contains("compress it to a succinct one first"), "{error}");
+    for error in [given_assumption(&fake()).unwrap_err(), open_composite(&fake()).unwrap_err()] {
+        assert!(error.to_string().contains("proves nothing"), "{error}");
+    }
+}
+
+#[test]
+fn only_a_composite_receipt_that_verifies_is_taken_apart() {
+    let segment = forged_segment_receipt(0, split_claim().to_receipt_claim(), vec![1; 200]);
+    for receipt in [forged_composite(vec![], vec![]), forged_composite(vec![segment], vec![])] {
+        let error = open_composite(&receipt).unwrap_err();
+        assert!(matches!(error, ReceiptError::Invalid { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_receipt_that_nests_too_deep_is_not_verified_at_all() {
+    let receipt = (0..40).fold(forged_composite(vec![], vec![]), |inner, _| {
+        let InnerReceipt::Composite(inner) = inner.inner else { panic!("it is composite") };
+        forged_composite(vec![], vec![InnerAssumptionReceipt::Composite(inner)])
+    });
+    let error = open_composite(&receipt).unwrap_err().to_string();
+    assert!(error.contains("nest deeper than 16"), "{error}");
 }

@@ -1,13 +1,16 @@
 #![allow(clippy::unwrap_used)]
 
 use risc0_zkvm::ExitCode;
-use starling_types::SegmentRange;
+use starling_types::IndexRange;
 
 use super::*;
-use crate::testing::{damaged, forged_segment_receipt, forged_succinct_receipt, split_claim};
+use crate::testing::{
+    damaged, forged_segment_receipt, forged_succinct_receipt, forged_work_receipt, split_claim,
+    split_work,
+};
 
 fn join() -> TaskId {
-    TaskId::Join(SegmentRange::new(12, 14).unwrap())
+    TaskId::Join(IndexRange::new(12, 14).unwrap())
 }
 
 fn succinct_blob(claim: SegmentClaim, seal: Vec<u32>) -> Vec<u8> {
@@ -21,13 +24,14 @@ fn segment_blob(index: u32, claim: SegmentClaim, seal: Vec<u32>) -> Vec<u8> {
 }
 
 fn refusal(task: TaskId, blob: &[u8]) -> RefusalReason {
-    verify_task(task, blob, &split_claim()).unwrap_err().reason
+    verify_task(task, blob, &Expected::Claim(split_claim())).unwrap_err().reason
 }
 
 #[test]
 fn the_reason_names_task_field_and_both_values() {
     let other = SegmentClaim { post: Digest::from([0xc081_c081; 8]), ..split_claim() };
-    let refusal = verify_task(join(), &succinct_blob(other, vec![]), &split_claim()).unwrap_err();
+    let expected = Expected::Claim(split_claim());
+    let refusal = verify_task(join(), &succinct_blob(other, vec![]), &expected).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "join/12..14 rejected: receipt ends at post-state 81c081c0…, expected 02000000…"
@@ -93,7 +97,7 @@ fn a_pruned_claim_is_refused_since_it_cannot_be_joined() {
     claim.post = MaybePruned::Pruned(claim.post.digest::<Sha256>());
     let receipt = forged_succinct_receipt(MaybePruned::Value(claim), vec![]);
     let reason = refusal(join(), &codec::encode_succinct_receipt(&receipt).unwrap());
-    assert!(reason.to_string().contains("states pruned"), "{reason}");
+    assert!(reason.to_string().contains("its states pruned"), "{reason}");
 }
 
 #[test]
@@ -120,9 +124,109 @@ fn a_receipt_of_another_hash_function_or_circuit_is_refused() {
 fn garbage_is_refused_without_a_panic() {
     let blob = succinct_blob(split_claim(), (0..3000).collect());
     for damaged in damaged(&blob, 100, 500) {
-        assert!(verify_task(join(), &damaged, &split_claim()).is_err());
+        assert!(verify_task(join(), &damaged, &Expected::Claim(split_claim())).is_err());
     }
     for bytes in [&b""[..], b"STRL", b"hello", &[0; 1000]] {
         assert!(matches!(refusal(join(), bytes), RefusalReason::Malformed(_)));
     }
+}
+
+/// The claim of a last segment whose guest assumed something.
+fn conditional() -> (SegmentClaim, OutputParts) {
+    let assumed = AssumptionId { claim: Digest::from([5; 8]), control_root: Digest::ZERO };
+    let output = OutputParts::new(b"journal", vec![assumed, assumed]);
+    let claim = SegmentClaim {
+        post: Digest::ZERO,
+        exit_code: ExitCode::Halted(0),
+        output: output.digest_after(0),
+        ..split_claim()
+    };
+    (claim, output)
+}
+
+#[test]
+fn an_output_must_be_open_to_its_last_assumption() {
+    let (expected, parts) = conditional();
+    let judged = |output: MaybePruned<Option<risc0_zkvm::Output>>| {
+        let claim = ReceiptClaim { output, ..expected.to_receipt_claim() };
+        let receipt = forged_succinct_receipt(MaybePruned::Value(claim), vec![]);
+        let blob = codec::encode_succinct_receipt(&receipt).unwrap();
+        verify_task(TaskId::Resolve(0), &blob, &Expected::Claim(expected)).unwrap_err().reason
+    };
+    let pruned = |reason: RefusalReason, what: &str| {
+        assert_eq!(reason.to_string(), format!("receipt has its {what} pruned"));
+    };
+    pruned(judged(MaybePruned::Pruned(expected.output)), "output");
+
+    let mut output = parts.to_output();
+    output.assumptions = MaybePruned::Pruned(output.assumptions.digest::<Sha256>());
+    pruned(judged(Some(output).into()), "assumptions");
+
+    let mut output = parts.to_output();
+    let last = &mut output.assumptions.as_value_mut().unwrap().0[1];
+    *last = MaybePruned::Pruned(last.digest::<Sha256>());
+    pruned(judged(Some(output).into()), "assumptions");
+
+    let reason = judged(Some(parts.to_output()).into());
+    assert!(matches!(reason, RefusalReason::SealInvalid(_)), "{reason}");
+}
+
+#[test]
+fn counted_work_is_compared_to_the_last_cycle() {
+    let (claim, work) = (split_claim(), split_work());
+    let judged = |sent: &Work| {
+        let receipt = forged_work_receipt(&claim, sent, vec![]);
+        let blob = codec::encode_work_receipt(&receipt).unwrap();
+        verify_task(TaskId::Lift(3), &blob, &Expected::Work { claim, work }).unwrap_err().reason
+    };
+    let others = [
+        Work { value: work.value + 1, ..work },
+        Work { job: 43, ..work },
+        Work { first: 2, ..work },
+        Work { last: 4, ..work },
+        Work { log_id: starling_types::WorkLogId([8; 20]), ..work },
+    ];
+    for other in others {
+        match judged(&other) {
+            RefusalReason::ClaimDiffers { field: ClaimField::Work, expected, actual } => {
+                assert_eq!((expected, actual), (work.to_string(), other.to_string()));
+            }
+            reason => panic!("{reason}"),
+        }
+    }
+    let reason = judged(&work);
+    assert!(matches!(reason, RefusalReason::SealInvalid(_)), "{reason}");
+}
+
+#[test]
+fn a_receipt_with_and_one_without_counted_work_are_different_things() {
+    let (claim, work) = (split_claim(), split_work());
+    let counted = forged_work_receipt(&claim, &work, vec![]);
+    let counted = codec::encode_work_receipt(&counted).unwrap();
+    let reason = refusal(join(), &counted);
+    assert_eq!(reason.to_string(), "work receipt sent, succinct receipt needed");
+    let expected = Expected::Work { claim, work };
+    let reason = verify_task(join(), &succinct_blob(claim, vec![]), &expected).unwrap_err().reason;
+    assert!(matches!(reason, RefusalReason::WrongKind { .. }), "{reason}");
+}
+
+#[test]
+fn the_receipt_of_an_assumption_must_be_of_its_claim_and_its_programs() {
+    let claim = split_claim().digest();
+    let receipt =
+        forged_succinct_receipt(MaybePruned::Value(split_claim().to_receipt_claim()), vec![]);
+    let blob = codec::encode_assumption_receipt(&receipt.into_unknown()).unwrap();
+    let judged = |id| {
+        let expected = Expected::Assumption(id);
+        verify_task(TaskId::Keccak(0), &blob, &expected).unwrap_err().reason
+    };
+    let other = Digest::from([9; 8]);
+    match judged(AssumptionId::of_receipt(other)) {
+        RefusalReason::ClaimDiffers { field, .. } => assert_eq!(field, ClaimField::Assumption),
+        reason => panic!("{reason}"),
+    }
+    let reason = judged(AssumptionId { claim, control_root: other });
+    assert!(reason.to_string().contains("verifier parameters"), "{reason}");
+    let reason = judged(AssumptionId::of_receipt(claim));
+    assert!(matches!(reason, RefusalReason::SealInvalid(_)), "{reason}");
 }

@@ -1,4 +1,5 @@
-//! A guest of nine instructions: counts down, then ends with an exit code and an output.
+//! A guest of a few instructions: counts down, makes the system calls that a test is about, and ends with an exit
+//! code and an output.
 //!
 //! Rust guests touch so much memory at their start that two of their segments cost minutes to prove.
 
@@ -14,12 +15,38 @@ const START_ADDRESS: u32 = 0x0020_0800;
 const HEADER_BYTES: u32 = 52;
 const PROGRAM_HEADER_BYTES: u32 = 32;
 
+/// Where calls put what they return: memory that the program does not otherwise use.
+const RETURN_ADDRESS: u32 = 0x0030_0000;
+
 // Registers, by their names in the calling convention.
 const ZERO: u32 = 0;
 const T0: u32 = 5;
 const T1: u32 = 6;
 const A0: u32 = 10;
 const A1: u32 = 11;
+const A2: u32 = 12;
+const A3: u32 = 13;
+const A4: u32 = 14;
+const A5: u32 = 15;
+const T6: u32 = 31;
+
+/// `ecall`, to the function of the kernel whose number is in `t0`.
+const ECALL: u32 = 0x0000_0073;
+const ECALL_HALT: i32 = 0;
+const ECALL_SOFTWARE: i32 = 2;
+
+/// The system calls of `risc0_zkvm_platform` that programs make: their numbers, for the kernel, and their names, for
+/// the host.
+const KECCAK: (i32, &str) = (7, "risc0_zkvm_platform::syscall::nr::SYS_KECCAK");
+const VERIFY: (i32, &str) = (14, "risc0_zkvm_platform::syscall::nr::SYS_VERIFY_INTEGRITY");
+const VERIFY2: (i32, &str) = (15, "risc0_zkvm_platform::syscall::nr::SYS_VERIFY_INTEGRITY2");
+
+/// How a program ends.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Halted(u8),
+    Paused(u8),
+}
 
 /// The program with an empty journal, as a program binary.
 pub(crate) fn program(turns: u32, exit_code: u8) -> Vec<u8> {
@@ -28,31 +55,134 @@ pub(crate) fn program(turns: u32, exit_code: u8) -> Vec<u8> {
 
 /// The program with an empty journal, without its kernel.
 pub(crate) fn elf(turns: u32, exit_code: u8) -> Vec<u8> {
-    let output = Output { journal: Vec::new().into(), assumptions: Assumptions(vec![]).into() };
-    elf_with_output(turns, exit_code, output.digest::<Sha256>())
+    Tiny::counting(turns).elf(End::Halted(exit_code), output(vec![]))
 }
 
 /// The program with exit code 0 and an output of this digest, as a program binary.
 pub(crate) fn program_with_output(turns: u32, output: Digest) -> Vec<u8> {
-    ProgramBinary::new(&elf_with_output(turns, 0, output), V1COMPAT_ELF).encode()
+    Tiny::counting(turns).program(End::Halted(0), output)
 }
 
-fn elf_with_output(turns: u32, exit_code: u8, output: Digest) -> Vec<u8> {
-    let instruction_count = 9;
-    let output_address = START_ADDRESS + 4 * instruction_count;
-    let mut words = Vec::new();
-    words.extend(load(T1, turns));
-    words.push(add(T1, T1, -1));
-    words.push(branch_back_one_unless_zero(T1));
-    // System call 0 is "halt": its first argument holds the halt type 0 and, above it, the exit code; its
-    // second points to the digest of the output.
-    words.push(add(T0, ZERO, 0));
-    words.push(add(A0, ZERO, i32::from(exit_code) << 8));
-    words.extend(load(A1, output_address));
-    words.push(0x0000_0073);
-    assert_eq!(words.len(), instruction_count as usize);
-    words.extend(output.as_words());
+/// The digest of an output with an empty journal.
+fn output(assumptions: Vec<risc0_zkvm::Assumption>) -> Digest {
+    let assumptions: Assumptions = assumptions.into();
+    Output { journal: Vec::new().into(), assumptions: assumptions.into() }.digest::<Sha256>()
+}
 
+/// A program as it grows.
+pub(crate) struct Tiny {
+    code: Vec<u32>,
+    /// What follows the code.
+    data: Vec<u32>,
+    /// Instructions that load the address of data: where they are, the register, and which word of the data.
+    addresses: Vec<(usize, u32, usize)>,
+    /// What was assumed, the last first.
+    assumptions: Vec<risc0_zkvm::Assumption>,
+}
+
+impl Tiny {
+    /// Counts down from `turns`.
+    pub(crate) fn counting(turns: u32) -> Self {
+        let mut code = load(T1, turns).to_vec();
+        code.extend([add(T1, T1, -1), branch_back_one_unless_zero(T1)]);
+        Self { code, data: Vec::new(), addresses: Vec::new(), assumptions: Vec::new() }
+    }
+
+    /// Takes for true what a receipt claims.
+    pub(crate) fn verify(self, claim: Digest, control_root: Digest) -> Self {
+        self.assume(VERIFY, claim, control_root)
+    }
+
+    /// Takes for true what keccak proofs, united, claim.
+    pub(crate) fn verify_keccak(self, claim: Digest, control_root: Digest) -> Self {
+        self.assume(VERIFY2, claim, control_root)
+    }
+
+    /// Asks the host for the keccak permutation of `state`.
+    pub(crate) fn permute(mut self, state: [u64; 25]) -> Self {
+        let words = state.iter().flat_map(|word| [*word as u32, (*word >> 32) as u32]);
+        let at = self.keep(words);
+        self.code.extend(load(A0, RETURN_ADDRESS));
+        self.code.extend([add(A1, ZERO, 50), add(A3, ZERO, 0)]);
+        self.load_address(A4, at);
+        self.call(KECCAK)
+    }
+
+    /// Asks the host to have the permutations so far proved.
+    pub(crate) fn prove_keccak(mut self, claim: Digest, control_root: Digest) -> Self {
+        self.code.extend([add(A0, ZERO, 0), add(A1, ZERO, 0), add(A3, ZERO, 1)]);
+        let claim = self.keep(claim.as_words().iter().copied());
+        self.load_address(A4, claim);
+        let control_root = self.keep(control_root.as_words().iter().copied());
+        self.load_address(A5, control_root);
+        self.call(KECCAK)
+    }
+
+    /// The program, with an empty journal.
+    pub(crate) fn end(self, end: End) -> Vec<u8> {
+        let output = output(self.assumptions.clone());
+        self.program(end, output)
+    }
+
+    /// The program, with an output of this digest.
+    pub(crate) fn program(self, end: End, output: Digest) -> Vec<u8> {
+        ProgramBinary::new(&self.elf(end, output), V1COMPAT_ELF).encode()
+    }
+
+    fn elf(mut self, end: End, output: Digest) -> Vec<u8> {
+        // The first argument holds the type, 0 or 1, and above it the exit code; the second points to the digest of
+        // the output.
+        let (kind, exit_code) = match end {
+            End::Halted(code) => (0, code),
+            End::Paused(code) => (1, code),
+        };
+        self.code.push(add(T0, ZERO, ECALL_HALT));
+        self.code.push(add(A0, ZERO, i32::from(exit_code) << 8 | kind));
+        let at = self.keep(output.as_words().iter().copied());
+        self.load_address(A1, at);
+        self.code.push(ECALL);
+        let data_address = START_ADDRESS + 4 * self.code.len() as u32;
+        for (at, register, word) in self.addresses {
+            let instructions = load(register, data_address + 4 * word as u32);
+            self.code[at..at + 2].copy_from_slice(&instructions);
+        }
+        self.code.extend(self.data);
+        elf_of(&self.code)
+    }
+
+    fn assume(mut self, call: (i32, &str), claim: Digest, control_root: Digest) -> Self {
+        let at = self.keep(claim.as_words().iter().chain(control_root.as_words()).copied());
+        self.code.extend([add(A0, ZERO, 0), add(A1, ZERO, 0)]);
+        self.load_address(A3, at);
+        self.code.push(add(A4, ZERO, 64));
+        self.assumptions.insert(0, risc0_zkvm::Assumption { claim, control_root });
+        self.call(call)
+    }
+
+    fn call(mut self, (number, name): (i32, &str)) -> Self {
+        let mut name = name.as_bytes().to_vec();
+        name.resize(name.len() / 4 * 4 + 4, 0);
+        let words = name.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
+        let at = self.keep(words);
+        self.load_address(A2, at);
+        self.code.extend([add(T0, ZERO, ECALL_SOFTWARE), add(T6, ZERO, number), ECALL]);
+        self
+    }
+
+    /// Where the words will be in the data.
+    fn keep(&mut self, words: impl IntoIterator<Item = u32>) -> usize {
+        let at = self.data.len();
+        self.data.extend(words);
+        at
+    }
+
+    fn load_address(&mut self, register: u32, word: usize) {
+        self.addresses.push((self.code.len(), register, word));
+        self.code.extend([0, 0]);
+    }
+}
+
+fn elf_of(words: &[u32]) -> Vec<u8> {
     let program_bytes = 4 * words.len() as u32;
     let mut elf = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let mut halves = |halves: &[u16], words: &[u32]| {
@@ -65,7 +195,7 @@ fn elf_with_output(turns: u32, exit_code: u8, output: Digest) -> Vec<u8> {
     // One loaded segment: offset, addresses, sizes in file and memory, readable and executable, aligned.
     let offset = HEADER_BYTES + PROGRAM_HEADER_BYTES;
     halves(&[], &[1, offset, START_ADDRESS, START_ADDRESS, program_bytes, program_bytes, 5, 4]);
-    halves(&[], &words);
+    halves(&[], words);
     elf
 }
 

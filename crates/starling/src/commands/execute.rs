@@ -1,30 +1,38 @@
 //! `starling execute`: runs a guest without proving it, to see what it would cost.
 
-use std::{collections::BTreeMap, io, sync::atomic::AtomicBool, time::Instant};
+use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 
 use rand::Rng as _;
 use serde_json::json;
 use starling_plan::CostModel;
-use starling_types::TaskKind;
-use starling_zkvm::{ExecuteOptions, Guest, execute};
+use starling_types::{Po2, TaskKind};
+use starling_zkvm::{
+    AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, execute,
+    receipt::{ReceiptError, receipt_info},
+};
 
 use crate::{
-    args::{Common, ExecuteArgs},
+    args::{Common, GuestArgs},
     exit::CommandResult,
     files,
     output::print,
 };
 
-pub async fn run(common: &Common, args: &ExecuteArgs) -> CommandResult {
+pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
     let guest = files::read_guest(&args.guest)?;
-    let input = files::read_input(args.input.as_deref())?;
+    let assumptions = files::read_receipts(&args.assumptions)?;
     let mut seed = [0; 32];
     rand::rng().fill_bytes(&mut seed);
     let options = ExecuteOptions {
-        input: Box::new(io::Cursor::new(input)),
+        input: files::guest_input(args.input.as_deref(), &args.frame)?,
+        args: args.args.clone(),
+        env: args.env.iter().cloned().collect(),
+        assumptions: assumptions.iter().map(proved).collect::<Result<_, _>>()?,
         segment_po2: args.segment_po2,
+        keccak_po2: args.keccak_po2.get(),
         cycle_limit: args.cycle_limit,
         seed,
+        povw: None,
         guest_output: Box::new(crate::progress::Stderr),
     };
     let started = Instant::now();
@@ -32,16 +40,18 @@ pub async fn run(common: &Common, args: &ExecuteArgs) -> CommandResult {
         tokio::task::spawn_blocking(move || run_guest(&guest, options)).await??;
     let seconds = started.elapsed().as_secs_f64();
 
-    let work_ms: u64 = segments
-        .by_po2
-        .iter()
-        .map(|(po2, count)| {
-            let lift = CostModel::MEASURED.work_ms(TaskKind::Lift, Some(*po2)).0;
-            lift * u64::from(*count)
-        })
-        .sum();
-    let join_ms = CostModel::MEASURED.work_ms(TaskKind::Join, None).0;
-    let joins = u64::from(execution.segment_count.saturating_sub(1));
+    let assumptions = execution.assumptions().len();
+    let cost = CostModel::MEASURED;
+    let leaves = |kind, by_po2: &BTreeMap<Po2, u32>| -> u64 {
+        by_po2.iter().map(|(po2, count)| cost.work_ms(kind, Some(*po2)).0 * u64::from(*count)).sum()
+    };
+    let join_ms = cost.work_ms(TaskKind::Join, None).0;
+    let joins = u64::from(execution.segment_count.saturating_sub(1))
+        + u64::from(segments.keccak_count().saturating_sub(1));
+    let work_ms = leaves(TaskKind::Lift, &segments.by_po2)
+        + leaves(TaskKind::Keccak, &segments.keccaks_by_po2)
+        + joins * join_ms
+        + assumptions as u64 * cost.work_ms(TaskKind::Resolve, None).0;
     let by_po2: BTreeMap<String, u32> =
         segments.by_po2.iter().map(|(po2, count)| (po2.to_string(), *count)).collect();
     print(
@@ -53,9 +63,11 @@ pub async fn run(common: &Common, args: &ExecuteArgs) -> CommandResult {
             ("total_cycles", json!(execution.total_cycles)),
             ("segments", json!(execution.segment_count)),
             ("segments_by_po2", json!(by_po2)),
+            ("keccaks", json!(segments.keccak_count())),
+            ("assumptions", json!(assumptions)),
             ("largest_segment_blob_bytes", json!(segments.blob_bytes_max)),
             ("segment_blobs_bytes", json!(segments.blob_bytes)),
-            ("estimated_core_seconds_to_prove", json!((work_ms + joins * join_ms) / 1000)),
+            ("estimated_core_seconds_to_prove", json!(work_ms / 1000)),
             ("seconds", json!(seconds)),
         ],
     )
@@ -63,26 +75,41 @@ pub async fn run(common: &Common, args: &ExecuteArgs) -> CommandResult {
 
 #[derive(Default)]
 struct Segments {
-    by_po2: BTreeMap<starling_types::Po2, u32>,
+    by_po2: BTreeMap<Po2, u32>,
+    keccaks_by_po2: BTreeMap<Po2, u32>,
     blob_bytes: usize,
     blob_bytes_max: usize,
+}
+
+impl Segments {
+    fn keccak_count(&self) -> u32 {
+        self.keccaks_by_po2.values().sum()
+    }
+}
+
+/// What a receipt would prove as an assumption. It is not verified: nothing is proved from it here.
+fn proved(receipt: &Receipt) -> Result<AssumptionId, ReceiptError> {
+    Ok(AssumptionId::of_receipt(receipt_info(receipt)?.claim_digest))
 }
 
 fn run_guest(
     guest: &Guest,
     options: ExecuteOptions,
-) -> Result<(starling_zkvm::Execution, Segments), starling_zkvm::ExecuteError> {
+) -> Result<(Execution, Segments), ExecuteError> {
     let mut segments = Segments::default();
-    let execution = execute(
-        guest,
-        options,
-        |segment| {
-            *segments.by_po2.entry(segment.po2).or_default() += 1;
-            segments.blob_bytes += segment.bytes.len();
-            segments.blob_bytes_max = segments.blob_bytes_max.max(segment.bytes.len());
-            Ok(())
-        },
-        &AtomicBool::new(false),
-    )?;
+    let count = |emitted| {
+        match emitted {
+            Emitted::Segment(segment) => {
+                *segments.by_po2.entry(segment.po2).or_default() += 1;
+                segments.blob_bytes += segment.bytes.len();
+                segments.blob_bytes_max = segments.blob_bytes_max.max(segment.bytes.len());
+            }
+            Emitted::Keccak(keccak) => {
+                *segments.keccaks_by_po2.entry(keccak.po2).or_default() += 1;
+            }
+        }
+        Ok(())
+    };
+    let execution = execute(guest, options, count, &AtomicBool::new(false))?;
     Ok((execution, segments))
 }

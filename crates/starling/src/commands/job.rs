@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use serde_json::{Value, json};
-use starling_client::{Client, JobPhase, JobState, list_jobs};
+use starling_client::{AssumedFrom, Client, JobPhase, JobState, list_jobs};
+use starling_types::ReceiptKind;
 
 use crate::{
     args::{Common, JobArg, JobCommand},
@@ -98,17 +99,26 @@ fn phase(state: &JobState) -> &'static str {
 
 /// How many receipts the job takes, once its execution has ended.
 fn tasks_total(state: &JobState) -> Option<u32> {
-    let count = state.execution.as_ref()?.segment_count;
+    let summary = state.execution.as_ref()?;
+    // Keccak proofs that nothing assumes are not made.
+    let keccaks = match summary.assumed.contains(&AssumedFrom::Keccak) {
+        true => 2 * summary.keccak_count - 1,
+        false => 0,
+    };
+    let segments = summary.segment_count;
     Some(match state.request.receipt_kind {
-        starling_types::ReceiptKind::Composite => count,
-        _ => 2 * count - 1,
+        ReceiptKind::Composite => segments + keccaks,
+        ReceiptKind::Succinct | ReceiptKind::Groth16 => {
+            let unwrap = u32::from(state.request.counts_work());
+            2 * segments - 1 + keccaks + summary.assumed.len() as u32 + unwrap
+        }
     })
 }
 
 fn fields(state: &JobState) -> Fields {
     let execution = state.execution.as_ref();
     let (receipt, seconds, message) = match &state.phase {
-        JobPhase::Done { receipt, seconds } => {
+        JobPhase::Done { receipt, seconds, .. } => {
             (json!(receipt.reference.to_string()), json!(seconds), Value::Null)
         }
         JobPhase::Failed { message } => (Value::Null, Value::Null, json!(message)),
@@ -120,9 +130,11 @@ fn fields(state: &JobState) -> Fields {
         ("error", message),
         ("image_id", json!(state.image_id)),
         ("receipt_kind", json!(state.request.receipt_kind)),
-        ("segment_po2", json!(state.request.segment_po2.get())),
-        ("cycle_limit", json!(state.request.cycle_limit)),
+        ("asked", json!(state.request.source)),
         ("segments", json!(state.segments.len())),
+        ("keccaks", json!(state.keccaks.len())),
+        ("assumptions", json!(execution.map(|summary| summary.assumed.len()))),
+        ("exit_code", json!(execution.map(|summary| format!("{:?}", summary.exit_code)))),
         ("executed", json!(execution.is_some())),
         ("user_cycles", json!(execution.map(|summary| summary.user_cycles))),
         ("total_cycles", json!(execution.map(|summary| summary.total_cycles))),

@@ -1,7 +1,6 @@
-//! `starling prove`: from a guest and its input to a receipt.
+//! `starling prove`, from a guest and its input to a receipt, and its kin: `compress`, `job resume`.
 
 use std::{
-    io::Cursor,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,9 +14,10 @@ use starling_plan::CostModel;
 use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::groth16;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::{ClientNetworkArgs, Common, ProveArgs},
+    args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs},
     exit::{Code, CommandResult, Exit},
     files, machine,
     output::print,
@@ -30,21 +30,59 @@ const CORES_PER_LOCAL_NODE: u32 = 2;
 
 pub async fn run(common: &Common, args: &ProveArgs) -> CommandResult {
     let kind = ReceiptKind::from(args.receipt_kind);
-    warn_of_small_segments(args.segment_po2);
-    let guest = files::read_guest(&args.guest)?;
-    let input = files::read_input(args.input.as_deref())?;
+    let what = &args.guest;
+    warn_of_small_segments(what.segment_po2);
+    let guest = files::read_guest(&what.guest)?;
+    let input = files::guest_input(what.input.as_deref(), &what.frame)?;
+    let assumptions = files::read_receipts(&what.assumptions)?;
     // Whatever can be refused is refused before the job is in the log.
-    let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(&args.guest));
-    let run = run_options(&args.network, kind, args.segment_po2, receipt)?;
-    let client = open(common, &args.network, &format!("starling prove {}", args.guest.display()))?;
-    let options = JobOptions {
-        segment_po2: args.segment_po2,
-        receipt_kind: kind,
-        cycle_limit: args.cycle_limit,
+    if args.povw.is_some() && kind == ReceiptKind::Composite {
+        return Err(Exit::usage(anyhow::anyhow!(
+            "--povw counts work in receipts that are joined: ask for --receipt-kind succinct"
+        )));
+    }
+    let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(&what.guest, "receipt"));
+    let run = run_options(&args.network, kind, Some(what.segment_po2), receipt)?;
+    let client = open(common, &args.network, &format!("starling prove {}", what.guest.display()))?;
+    let mut options = JobOptions {
+        args: what.args.clone(),
+        env: what.env.iter().cloned().collect(),
+        keccak_po2: what.keccak_po2,
+        cycle_limit: what.cycle_limit,
+        prove_guest_errors: args.prove_guest_errors,
+        work_log: args.povw,
         fresh: args.fresh,
+        ..JobOptions::new(kind, what.segment_po2)
     };
-    let job = client.create(&guest, Cursor::new(input), options)?;
-    run_job(common, &client, job, run).await
+    let delivery = watched(async |progress, stop| {
+        let succinct = client.all_succinct(assumptions, &run, &progress, &stop).await?;
+        for receipt in succinct {
+            options.assumptions.push(client.give(&receipt)?);
+        }
+        let job = client.create(&guest, input, options)?;
+        tracing::info!(%job, "proving");
+        client.run(job, run, progress::Stderr, &progress, stop).await
+    });
+    print_delivery(common, &delivery.await?)
+}
+
+/// `starling compress`: a composite receipt becomes a succinct one.
+pub async fn compress(common: &Common, args: &CompressArgs) -> CommandResult {
+    let kind = ReceiptKind::from(args.receipt_kind);
+    if kind == ReceiptKind::Composite {
+        return Err(Exit::usage(anyhow::anyhow!(
+            "a composite receipt is made succinct or groth16, not composite"
+        )));
+    }
+    let path = &args.composite;
+    let composite = files::read_receipt(path, "no receipt")?;
+    let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(path, &kind.to_string()));
+    let run = run_options(&args.network, kind, None, receipt)?;
+    let client = open(common, &args.network, &format!("starling compress {}", path.display()))?;
+    let delivery = watched(async |progress, stop| {
+        client.compress(composite, kind, &run, &progress, &stop).await
+    });
+    print_delivery(common, &delivery.await?)
 }
 
 /// Goes on with a job that is in the data directory.
@@ -56,8 +94,12 @@ pub async fn resume(
 ) -> CommandResult {
     let client = open(common, network, &format!("starling job resume {job}"))?;
     let request = client.job(job)?.request;
-    let run = run_options(network, request.receipt_kind, request.segment_po2, receipt)?;
-    run_job(common, &client, job, run).await
+    let run = run_options(network, request.receipt_kind, request.segment_po2(), receipt)?;
+    let delivery = watched(async |progress, stop| {
+        tracing::info!(%job, "proving");
+        client.run(job, run, progress::Stderr, &progress, stop).await
+    });
+    print_delivery(common, &delivery.await?)
 }
 
 /// Opens the client's data directory.
@@ -66,22 +108,17 @@ fn open(common: &Common, network: &ClientNetworkArgs, purpose: &str) -> Result<C
     Ok(Client::open(&dir, purpose, network.endpoint.disk_budget)?)
 }
 
-/// Runs a job and prints what it delivers.
-async fn run_job(
-    common: &Common,
-    client: &Client,
-    job: JobId,
-    options: RunOptions,
-) -> CommandResult {
+/// What `work` delivers, with its progress shown meanwhile and Ctrl-C heeded.
+async fn watched(
+    work: impl AsyncFnOnce(watch::Sender<Progress>, CancellationToken) -> Result<Delivery, JobError>,
+) -> Result<Delivery, Exit> {
     let stop = signals::stop_token("the job");
     let (sender, receiver) = watch::channel(Progress::default());
     let shown = tokio::spawn(progress::show(receiver));
-    tracing::info!(job = %job, "proving");
-    let result = client.run(job, options, progress::Stderr, &sender, stop).await;
-    drop(sender);
+    let result = work(sender, stop).await;
     // The bars are gone before the result or the error is printed.
     let _ = shown.await;
-    print_delivery(common, &result.map_err(exit)?)
+    result.map_err(exit)
 }
 
 /// The executor keeps 25,000 cycles of each segment in reserve, from po2 15 up: of 32,768, that leaves little.
@@ -105,17 +142,17 @@ fn exit(error: JobError) -> Exit {
     let code = match &error {
         JobError::NoCapacity { .. } | JobError::OutOfTime { .. } => Code::NoCapacity,
         JobError::Interrupted { .. } => Code::Interrupted,
-        JobError::Guest(_) => Code::Usage,
+        JobError::Guest(_) | JobError::Input(_) => Code::Usage,
         _ => Code::Failed,
     };
     Exit { code, error: error.into() }
 }
 
-/// How to run a job that asks for `kind` and cuts at `po2`; refuses what can't come to an end.
+/// How to run a job that asks for `kind` and cuts at `po2`, if it cuts at all; refuses what can't come to an end.
 fn run_options(
     network: &ClientNetworkArgs,
     kind: ReceiptKind,
-    po2: Po2,
+    po2: Option<Po2>,
     receipt: PathBuf,
 ) -> Result<RunOptions, Exit> {
     check_kind(kind)?;
@@ -158,9 +195,10 @@ fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
     Ok(())
 }
 
-/// How many nodes this machine carries for segments of `po2`.
-fn local_count(po2: Po2) -> u32 {
-    let needed = CostModel::MEASURED.memory(TaskKind::Lift, Some(po2)).0.max(1);
+/// How many nodes this machine carries for segments of `po2`, or for recursion alone.
+fn local_count(po2: Option<Po2>) -> u32 {
+    let kind = po2.map_or(TaskKind::LiftReceipt, |_| TaskKind::Lift);
+    let needed = CostModel::MEASURED.memory(kind, po2).0.max(1);
     let by_memory = u32::try_from(machine::memory_for_proving().0 / needed).unwrap_or(u32::MAX);
     (machine::cores() / CORES_PER_LOCAL_NODE).min(by_memory).max(1)
 }
@@ -181,11 +219,12 @@ fn local_nodes(
     })
 }
 
-/// The guest's file name with `.receipt`, in the current directory.
-fn default_receipt(guest: &Path) -> PathBuf {
+/// The name of the file that a receipt is made from, with another ending, in the current directory.
+fn default_receipt(source: &Path, ending: &str) -> PathBuf {
     // Not `with_extension`: `rollup.v1.bin` and `rollup.v2.bin` are two guests.
-    let mut name = guest.file_stem().unwrap_or(guest.as_os_str()).to_owned();
-    name.push(".receipt");
+    let mut name = source.file_stem().unwrap_or(source.as_os_str()).to_owned();
+    name.push(".");
+    name.push(ending);
     name.into()
 }
 
@@ -209,19 +248,23 @@ fn check_writable(path: &Path) -> Result<(), Exit> {
 }
 
 fn print_delivery(common: &Common, delivery: &Delivery) -> CommandResult {
-    print(
-        common,
-        vec![
-            ("image_id", json!(delivery.image_id)),
-            ("journal", json!(delivery.journal)),
-            ("claim_digest", json!(delivery.claim_digest)),
-            ("receipt", json!(delivery.receipt)),
-            ("receipt_kind", json!(delivery.receipt_kind)),
-            ("segments", json!(delivery.segments)),
-            ("user_cycles", json!(delivery.user_cycles)),
-            ("total_cycles", json!(delivery.total_cycles)),
-            ("seconds", json!(delivery.seconds)),
-            ("job", json!(delivery.job)),
-        ],
-    )
+    let mut fields = vec![
+        ("image_id", json!(delivery.image_id)),
+        ("exit_code", json!(delivery.exit_code)),
+        ("journal", json!(delivery.journal)),
+        ("claim_digest", json!(delivery.claim_digest)),
+        ("receipt", json!(delivery.receipt)),
+        ("receipt_kind", json!(delivery.receipt_kind)),
+        ("segments", json!(delivery.segments)),
+        ("keccaks", json!(delivery.keccaks)),
+        ("assumptions", json!(delivery.assumptions)),
+        ("user_cycles", json!(delivery.user_cycles)),
+        ("total_cycles", json!(delivery.total_cycles)),
+        ("seconds", json!(delivery.seconds)),
+        ("job", json!(delivery.job)),
+    ];
+    if let Some(path) = &delivery.work_receipt {
+        fields.push(("work_receipt", json!(path)));
+    }
+    print(common, fields)
 }

@@ -29,7 +29,7 @@ pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
             ("kind", json!(info.kind)),
             ("image_id", json!(image_id.to_string())),
             ("claim_digest", json!(info.claim_digest.to_string())),
-            ("journal", json!(hex::encode(&info.journal))),
+            ("journal", json!(hex::encode(info.journal))),
         ],
     )
 }

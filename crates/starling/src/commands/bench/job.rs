@@ -8,9 +8,9 @@ use std::{collections::BTreeSet, process::Stdio, sync::atomic::AtomicBool};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
-use starling_plan::{CostModel, PlanShape, TaskCost};
+use starling_plan::{CostModel, PlanShape, TaskCost, Workload};
 use starling_types::{Millis, Po2};
-use starling_zkvm::{Backend, execute};
+use starling_zkvm::{Backend, Emitted, execute};
 
 use super::measure;
 use crate::{
@@ -32,7 +32,8 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
     let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves), backend).await?;
     let cores = machine::cores();
     for (links, leaves) in chains {
-        let bound = costs.lower_bound(PlanShape::Succinct, &leaves, cores);
+        let load = Workload { leaves, ..Workload::default() };
+        let bound = costs.lower_bound(PlanShape::Succinct, &load, cores);
         let seconds = prove(args, links).await?;
         let bound_seconds = bound.0 as f64 / 1000.0;
         print(
@@ -40,7 +41,7 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
             vec![
                 ("links", json!(links)),
                 ("segment_po2", json!(args.segment_po2.get())),
-                ("segments", json!(leaves.len())),
+                ("segments", json!(load.leaves.len())),
                 ("prover", json!(backend.name())),
                 ("local_nodes", json!(args.local)),
                 ("cores", json!(cores)),
@@ -57,8 +58,10 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
 fn leaves(args: &BenchJobArgs, links: u32) -> Result<Vec<Po2>, Exit> {
     let options = yardstick::execute_options(links, args.segment_po2, [0; 32]);
     let mut leaves = Vec::new();
-    let collect = |segment: starling_zkvm::SegmentOut| {
-        leaves.push(segment.po2);
+    let collect = |emitted| {
+        if let Emitted::Segment(segment) = emitted {
+            leaves.push(segment.po2);
+        }
         Ok(())
     };
     execute(&yardstick::guest()?, options, collect, &AtomicBool::new(false))?;

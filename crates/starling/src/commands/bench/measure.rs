@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::{Context, anyhow};
-use starling_types::{Po2, SegmentRange, TaskId};
-use starling_zkvm::{Backend, ProverConfig, ProverProcess, Work, WorkReport, execute};
+use starling_types::{IndexRange, Po2, TaskId};
+use starling_zkvm::{Backend, Emitted, ProverConfig, ProverProcess, TaskWork, WorkReport, execute};
 use tempfile::TempDir;
 
 use crate::{commands::node::prover_config, exit::Exit, machine, yardstick};
@@ -32,10 +32,17 @@ pub async fn recursion(po2: Po2, threads: u32, backend: Backend) -> Result<Recur
     let [left, right] = tokio::task::block_in_place(|| bench.two_segments())?;
     let lift = bench.prove(TaskId::Lift(0), vec![left]).await?;
     bench.prove(TaskId::Lift(1), vec![right]).await?;
-    let range = SegmentRange::new(0, 2).ok_or_else(|| anyhow!("0..2 is a range"))?;
+    let range = IndexRange::new(0, 2).ok_or_else(|| anyhow!("0..2 is a range"))?;
     let lifted = vec![bench.output(TaskId::Lift(0)), bench.output(TaskId::Lift(1))];
     let join = bench.prove(TaskId::Join(range), lifted).await?;
     Ok(Recursion { lift, join })
+}
+
+/// Measures a keccak proof of `po2`, lifted, with as many permutations as fit.
+pub async fn keccak(po2: Po2, threads: u32, backend: Backend) -> Result<WorkReport, Exit> {
+    let bench = Bench::new(po2, threads, backend)?;
+    let request = tokio::task::block_in_place(|| bench.keccak_request())?;
+    bench.prove(TaskId::Keccak(0), vec![request]).await
 }
 
 /// Keeps the prover on as many cores as it has threads: RISC Zero's C++ parts ask the system for their number
@@ -67,23 +74,37 @@ impl Bench {
         let links = yardstick::links_for(2, self.po2);
         let options = yardstick::execute_options(links, self.po2, [0; 32]);
         let mut paths = Vec::new();
-        execute(
-            &yardstick::guest()?,
-            options,
-            |segment| {
-                if segment.index < 2 {
-                    let path = self.dir.path().join(format!("segment-{}", segment.index));
-                    std::fs::write(&path, &segment.bytes)?;
-                    paths.push(path);
-                }
-                Ok(())
-            },
-            &AtomicBool::new(false),
-        )?;
+        let keep = |emitted| {
+            if let Emitted::Segment(segment) = emitted
+                && segment.index < 2
+            {
+                let path = self.dir.path().join(format!("segment-{}", segment.index));
+                std::fs::write(&path, &segment.bytes)?;
+                paths.push(path);
+            }
+            Ok(())
+        };
+        execute(&yardstick::guest()?, options, keep, &AtomicBool::new(false))?;
         paths.try_into().map_err(|_| {
             let text = format!("a chain of {links} links fills one segment of po2 {}", self.po2);
             anyhow!(text).into()
         })
+    }
+
+    /// A full batch of keccak permutations.
+    fn keccak_request(&self) -> Result<PathBuf, Exit> {
+        let options = yardstick::keccak_options(self.po2, [0; 32]);
+        let path = self.dir.path().join("keccak");
+        let keep = |emitted| {
+            if let Emitted::Keccak(request) = emitted
+                && request.index == 0
+            {
+                std::fs::write(&path, &request.bytes)?;
+            }
+            Ok(())
+        };
+        execute(&yardstick::keccak_guest()?, options, keep, &AtomicBool::new(false))?;
+        Ok(path)
     }
 
     fn output(&self, task: TaskId) -> PathBuf {
@@ -95,7 +116,13 @@ impl Bench {
             prover_config(Some(self.threads), self.backend)?,
             self.threads,
         ));
-        let work = Work { task, inputs, output: self.output(task), po2_max: self.po2 };
+        let work = TaskWork {
+            task,
+            inputs,
+            output: self.output(task),
+            po2_max: self.po2,
+            work_claims: false,
+        };
         Ok(prover.run(&work, TASK_DEADLINE).await?)
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use starling_types::Po2;
-use starling_zkvm::{WorkReport, ZKVM_VERSION};
+use starling_zkvm::{KECCAK_PO2, WorkReport, ZKVM_VERSION};
 
 use super::measure;
 use crate::{
@@ -35,6 +35,12 @@ pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
         let po2 = Po2::try_from(po2).map_err(Exit::usage)?;
         let report = measure::prove(po2, threads, backend).await?;
         row(common, &mut rows, "prove", Some(po2), report.prove_ms, &report)?;
+    }
+    for po2 in KECCAK_PO2.filter(|po2| *po2 <= args.po2_max.get()) {
+        let po2 = Po2::try_from(po2).map_err(Exit::usage)?;
+        let report = measure::keccak(po2, threads, backend).await?;
+        let elapsed_ms = report.prove_ms + report.lift_ms;
+        row(common, &mut rows, "keccak", Some(po2), elapsed_ms, &report)?;
     }
     if common.json {
         line(Value::Array(rows))?;

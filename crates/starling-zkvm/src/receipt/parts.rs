@@ -1,0 +1,275 @@
+//! Receipts that others give, as what a job goes on proving with: the receipt of something that a guest assumes,
+//! and the parts of a composite receipt that is to be compressed.
+
+use risc0_binfmt::Digestible as _;
+use risc0_circuit_rv32im::CircuitImpl as Rv32im;
+use risc0_zkp::{adapter::CircuitInfo as _, core::hash::sha::Impl as Sha256};
+use risc0_zkvm::{
+    CompositeReceipt, InnerAssumptionReceipt, InnerReceipt, Receipt, ReceiptClaim, SegmentReceipt,
+    SuccinctReceipt, Unknown,
+};
+use starling_types::Po2;
+
+use super::{
+    ReceiptError, check,
+    file::{ASSUMPTION_DEPTH_MAX, check_depth},
+    kind_of,
+};
+use crate::{
+    AssumptionId, OutputParts, SegmentClaim, Work, codec,
+    verify::{assumption_context, verifier_context},
+};
+
+/// A receipt that resolves what a guest assumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenAssumption {
+    /// What it proves.
+    pub id: AssumptionId,
+    /// The encoded receipt ([`codec::decode_assumption_receipt`] reads it).
+    pub bytes: Vec<u8>,
+}
+
+/// A composite receipt, taken apart.
+#[derive(Debug, Clone)]
+pub struct CompositeParts {
+    /// The receipts of all segments, in order.
+    pub segments: Vec<SegmentPart>,
+    /// What the guest put out; `None` when it ended without an output.
+    pub output: Option<OutputParts>,
+    /// The receipts of what it assumed, in the order of `output`'s list.
+    pub assumptions: Vec<AssumptionPart>,
+}
+
+/// A segment's receipt, with what it proves.
+#[derive(Debug, Clone)]
+pub struct SegmentPart {
+    /// The receipt; its index is its place among the segments.
+    pub receipt: SegmentReceipt,
+    /// What it claims.
+    pub claim: SegmentClaim,
+    /// The size of the segment.
+    pub po2: Po2,
+    /// The work that lifting it counts; `None` when its work is not counted for anyone.
+    pub work: Option<Work>,
+}
+
+/// The receipt of something that a guest assumed.
+#[derive(Debug, Clone)]
+pub enum AssumptionPart {
+    /// One that resolves as it is.
+    Given(GivenAssumption),
+    /// One that must be compressed before. [`proved_assumption`] makes of the result what resolves.
+    Composite(Box<CompositeParts>),
+}
+
+impl CompositeParts {
+    /// The claim of the whole receipt, with all that the guest assumed.
+    pub fn claim(&self) -> Option<SegmentClaim> {
+        let (first, last) = (self.segments.first()?, self.segments.last()?);
+        Some(first.claim.join(&last.claim))
+    }
+}
+
+/// The receipt of a session as what resolves the assumption of it.
+///
+/// # Errors
+/// When it does not verify, or is of a kind that nothing can be resolved with.
+pub fn given_assumption(receipt: &Receipt) -> Result<GivenAssumption, ReceiptError> {
+    check_usable(&receipt.inner, "cannot be assumed")?;
+    match &receipt.inner {
+        InnerReceipt::Succinct(succinct) => {
+            check(|| receipt.verify_integrity_with_context(&verifier_context()))?;
+            pruned(succinct.clone())
+        }
+        inner => Err(ReceiptError::WrongKind {
+            kind: kind_of(inner),
+            obstacle: "cannot be assumed as it is",
+            hint: "compress it to a succinct one first",
+        }),
+    }
+}
+
+/// A receipt of all segments, joined and resolved, as what resolves the assumption of it.
+///
+/// # Errors
+/// When it does not verify.
+pub fn proved_assumption(
+    root: SuccinctReceipt<ReceiptClaim>,
+) -> Result<GivenAssumption, ReceiptError> {
+    check(|| root.verify_integrity_with_context(&verifier_context()))?;
+    pruned(root)
+}
+
+fn pruned(root: SuccinctReceipt<ReceiptClaim>) -> Result<GivenAssumption, ReceiptError> {
+    let id = AssumptionId::of_receipt(root.claim.digest::<Sha256>());
+    encoded(id, &root.into_unknown())
+}
+
+/// A receipt from a host's environment as what resolves `assumed`.
+pub(crate) fn resolving(
+    assumed: &AssumptionId,
+    receipt: &SuccinctReceipt<Unknown>,
+) -> Result<GivenAssumption, ReceiptError> {
+    let id = assumed.proof();
+    check(|| receipt.verify_integrity_with_context(&assumption_context(id.control_root)))?;
+    encoded(id, receipt)
+}
+
+/// The composite receipts among those of what a composite receipt's guest assumed, with their places: they are to be
+/// compressed before it.
+///
+/// # Errors
+/// When one does not hold its journal, which makes a receipt of it.
+pub fn nested_composites(receipt: &Receipt) -> Result<Vec<(usize, Receipt)>, ReceiptError> {
+    let InnerReceipt::Composite(composite) = &receipt.inner else { return Ok(Vec::new()) };
+    let mut nested = Vec::new();
+    for (place, assumption) in composite.assumption_receipts.iter().enumerate() {
+        let InnerAssumptionReceipt::Composite(inner) = assumption else { continue };
+        let claim = check(|| inner.claim())?;
+        let output = claim.output.as_value().ok().and_then(Option::as_ref);
+        let journal = match output.map(|output| output.journal.as_value()) {
+            Some(Ok(journal)) => journal.clone(),
+            None => Vec::new(),
+            Some(Err(_)) => {
+                return Err(invalid(
+                    "a composite receipt of what it assumes has its journal pruned",
+                ));
+            }
+        };
+        nested.push((place, Receipt::new(InnerReceipt::Composite(inner.clone()), journal)));
+    }
+    Ok(nested)
+}
+
+/// The same composite receipt with `compressed` in the place of the composite one that it was made of.
+///
+/// # Errors
+/// When there is no such place, or `compressed` is not succinct.
+pub fn replace_nested(
+    mut receipt: Receipt,
+    place: usize,
+    compressed: Receipt,
+) -> Result<Receipt, ReceiptError> {
+    let InnerReceipt::Succinct(succinct) = compressed.inner else {
+        return Err(invalid("what was compressed is not succinct"));
+    };
+    let InnerReceipt::Composite(composite) = &mut receipt.inner else {
+        return Err(invalid("only a composite receipt holds others"));
+    };
+    let slot = composite.assumption_receipts.get_mut(place);
+    let slot = slot.ok_or_else(|| invalid("it holds no such receipt"))?;
+    *slot = InnerAssumptionReceipt::Succinct(succinct.into_unknown());
+    Ok(receipt)
+}
+
+/// Takes a composite receipt apart, to be compressed.
+///
+/// # Errors
+/// When it does not verify, is not composite, or holds a receipt of an assumption of a kind that cannot be
+/// compressed.
+pub fn open_composite(receipt: &Receipt) -> Result<CompositeParts, ReceiptError> {
+    check_usable(&receipt.inner, "cannot be compressed by joins")?;
+    let InnerReceipt::Composite(composite) = &receipt.inner else {
+        return Err(ReceiptError::WrongKind {
+            kind: kind_of(&receipt.inner),
+            obstacle: "has no segments to compress",
+            hint: "it is succinct already",
+        });
+    };
+    // Verifying recurses as deep as the receipt nests.
+    check_depth(&composite.assumption_receipts, 1)
+        .map_err(|reason| ReceiptError::Invalid { reason })?;
+    check(|| receipt.verify_integrity_with_context(&verifier_context()))?;
+    open(composite, 0)
+}
+
+/// The parts of a receipt that was verified.
+fn open(composite: &CompositeReceipt, depth: usize) -> Result<CompositeParts, ReceiptError> {
+    // The verifier saw to it; this bounds the recursion where it is.
+    if depth > ASSUMPTION_DEPTH_MAX {
+        return Err(invalid("receipts of assumptions nest too deep"));
+    }
+    let last = composite.segments.last().ok_or_else(|| invalid("it has no segments"))?;
+    let output = match last.claim.output.as_value() {
+        Ok(Some(output)) => Some(
+            OutputParts::of(output)
+                .ok_or_else(|| invalid("the list of what it assumes is pruned"))?,
+        ),
+        Ok(None) => None,
+        Err(_) => return Err(invalid("its output is pruned")),
+    };
+    let mut segments: Vec<_> =
+        (0..).zip(&composite.segments).map(open_segment).collect::<Result<_, _>>()?;
+    if let (Some(last), Some(output)) = (segments.last_mut(), &output) {
+        // Without the journal, as any segment's receipt: it may be far larger than all that is proved from here.
+        last.receipt.claim.output = Some(output.to_output()).into();
+    }
+    let assumed = output.as_ref().map_or(&[][..], |output| &output.assumptions);
+    let assumptions = assumed
+        .iter()
+        .zip(&composite.assumption_receipts)
+        .map(|(assumed, receipt)| open_assumption(assumed, receipt, depth))
+        .collect::<Result<_, _>>()?;
+    Ok(CompositeParts { segments, output, assumptions })
+}
+
+fn open_segment((index, receipt): (u32, &SegmentReceipt)) -> Result<SegmentPart, ReceiptError> {
+    let claim = SegmentClaim::of_receipt(&receipt.claim)
+        .ok_or_else(|| invalid("a segment's states are pruned"))?;
+    // The seal: its version, the circuit's globals, then the po2.
+    let po2 = receipt.seal.get(1 + Rv32im::OUTPUT_SIZE).copied();
+    let po2 = po2.and_then(|po2| Po2::try_from(po2).ok());
+    let po2 = po2.ok_or_else(|| invalid("a segment's seal shows no size"))?;
+    let nonce = check(|| receipt.povw_nonce())?;
+    // The verifier does not look at the number: the receipt's place is what counts.
+    let mut receipt = receipt.clone();
+    receipt.index = index;
+    Ok(SegmentPart { receipt, claim, po2, work: Work::of_nonce(&nonce, po2) })
+}
+
+fn open_assumption(
+    assumed: &AssumptionId,
+    receipt: &InnerAssumptionReceipt,
+    depth: usize,
+) -> Result<AssumptionPart, ReceiptError> {
+    let wrong = |kind| ReceiptError::WrongKind {
+        kind,
+        obstacle: "is among those of what the guest assumed, and cannot be resolved with",
+        hint: "prove it again as a succinct one",
+    };
+    match receipt {
+        InnerAssumptionReceipt::Succinct(receipt) => {
+            resolving(assumed, receipt).map(AssumptionPart::Given)
+        }
+        InnerAssumptionReceipt::Composite(composite) => {
+            open(composite, depth + 1).map(|parts| AssumptionPart::Composite(Box::new(parts)))
+        }
+        InnerAssumptionReceipt::Groth16(_) => Err(wrong("groth16")),
+        InnerAssumptionReceipt::Fake(_) => Err(wrong("fake")),
+        _ => Err(wrong("unknown")),
+    }
+}
+
+/// Refuses what recursion cannot take up.
+fn check_usable(receipt: &InnerReceipt, obstacle: &'static str) -> Result<(), ReceiptError> {
+    let hint = match receipt {
+        InnerReceipt::Composite(_) | InnerReceipt::Succinct(_) => return Ok(()),
+        InnerReceipt::Groth16(_) => "give the succinct receipt that it was made of",
+        InnerReceipt::Fake(_) => "it was made in development mode and proves nothing: prove it",
+        _ => "prove it again with this release",
+    };
+    Err(ReceiptError::WrongKind { kind: kind_of(receipt), obstacle, hint })
+}
+
+fn encoded(
+    id: AssumptionId,
+    receipt: &SuccinctReceipt<Unknown>,
+) -> Result<GivenAssumption, ReceiptError> {
+    let bytes = codec::encode_assumption_receipt(receipt)
+        .map_err(|error| ReceiptError::Invalid { reason: error.to_string() })?;
+    Ok(GivenAssumption { id, bytes })
+}
+
+fn invalid(reason: &str) -> ReceiptError {
+    ReceiptError::Invalid { reason: reason.into() }
+}
