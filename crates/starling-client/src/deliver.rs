@@ -17,6 +17,10 @@ use starling_zkvm::{
 
 use crate::{AssumedFrom, JobError, JobState, check::RESULT_SIZE_BYTES_MAX};
 
+/// The most bytes of a journal that are printed beside the receipt, which holds them in any case: a journal may have
+/// 100 MiB, and nobody reads as many.
+pub const JOURNAL_PRINTED_BYTES_MAX: usize = 1 << 20;
+
 /// What a finished job delivers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Delivery {
@@ -24,8 +28,10 @@ pub struct Delivery {
     pub image_id: String,
     /// How the guest ended.
     pub exit_code: String,
-    /// The journal, in hex.
-    pub journal: String,
+    /// The journal, in hex, unless it has more than [`JOURNAL_PRINTED_BYTES_MAX`].
+    pub journal: Option<String>,
+    /// The size of the journal.
+    pub journal_bytes: u64,
     /// The digest of the receipt's claim, in hex.
     pub claim_digest: String,
     /// The receipt file.
@@ -220,7 +226,9 @@ pub(crate) fn write(
     Ok(Delivery {
         image_id: state.image_id.clone(),
         exit_code: execution.map_or(String::new(), |summary| format!("{:?}", summary.exit_code)),
-        journal: hex::encode(info.journal),
+        journal: (info.journal.len() <= JOURNAL_PRINTED_BYTES_MAX)
+            .then(|| hex::encode(info.journal)),
+        journal_bytes: info.journal.len() as u64,
         claim_digest: hex::encode(info.claim_digest.as_bytes()),
         receipt: absolute(path),
         receipt_kind: info.kind.to_owned(),

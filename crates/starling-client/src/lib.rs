@@ -33,7 +33,7 @@ mod runner;
 mod state;
 
 pub use client::{Client, JobOptions, list_jobs};
-pub use deliver::Delivery;
+pub use deliver::{Delivery, JOURNAL_PRINTED_BYTES_MAX};
 pub use error::JobError;
 pub use event::{AssumedFrom, ExecutionSummary, JobEvent};
 pub use hosted::NetworkProver;

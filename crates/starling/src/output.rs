@@ -6,12 +6,19 @@ use std::{
 };
 
 use anyhow::Context;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use starling_client::JOURNAL_PRINTED_BYTES_MAX;
 
 use crate::{args::Common, exit::CommandResult};
 
 /// A result: named values in the order in which a person reads them.
 pub type Fields = Vec<(&'static str, Value)>;
+
+/// The fields of a journal: its bytes in hex, unless they are too many to be printed, and their number.
+pub fn journal(bytes: &[u8]) -> Fields {
+    let shown = (bytes.len() <= JOURNAL_PRINTED_BYTES_MAX).then(|| hex::encode(bytes));
+    vec![("journal", json!(shown)), ("journal_bytes", json!(bytes.len()))]
+}
 
 /// Prints the result; the process's stdout has nothing else.
 ///

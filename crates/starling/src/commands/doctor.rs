@@ -64,6 +64,9 @@ fn cpu_features() -> Vec<&'static str> {
     let mut found = vec![std::env::consts::ARCH];
     #[cfg(target_arch = "x86_64")]
     {
+        if std::arch::is_x86_feature_detected!("sse4.1") {
+            found.push("sse4.1");
+        }
         if std::arch::is_x86_feature_detected!("avx2") {
             found.push("avx2");
         }

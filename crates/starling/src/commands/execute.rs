@@ -15,7 +15,7 @@ use crate::{
     args::{Common, GuestArgs},
     exit::CommandResult,
     files,
-    output::print,
+    output::{journal, print},
 };
 
 pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
@@ -54,23 +54,21 @@ pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
         + assumptions as u64 * cost.work_ms(TaskKind::Resolve, None).0;
     let by_po2: BTreeMap<String, u32> =
         segments.by_po2.iter().map(|(po2, count)| (po2.to_string(), *count)).collect();
-    print(
-        common,
-        vec![
-            ("exit_code", json!(format!("{:?}", execution.exit_code))),
-            ("journal", json!(hex::encode(&execution.journal))),
-            ("user_cycles", json!(execution.user_cycles)),
-            ("total_cycles", json!(execution.total_cycles)),
-            ("segments", json!(execution.segment_count)),
-            ("segments_by_po2", json!(by_po2)),
-            ("keccaks", json!(segments.keccak_count())),
-            ("assumptions", json!(assumptions)),
-            ("largest_segment_blob_bytes", json!(segments.blob_bytes_max)),
-            ("segment_blobs_bytes", json!(segments.blob_bytes)),
-            ("estimated_core_seconds_to_prove", json!(work_ms / 1000)),
-            ("seconds", json!(seconds)),
-        ],
-    )
+    let mut fields = vec![("exit_code", json!(format!("{:?}", execution.exit_code)))];
+    fields.extend(journal(&execution.journal));
+    fields.extend([
+        ("user_cycles", json!(execution.user_cycles)),
+        ("total_cycles", json!(execution.total_cycles)),
+        ("segments", json!(execution.segment_count)),
+        ("segments_by_po2", json!(by_po2)),
+        ("keccaks", json!(segments.keccak_count())),
+        ("assumptions", json!(assumptions)),
+        ("largest_segment_blob_bytes", json!(segments.blob_bytes_max)),
+        ("segment_blobs_bytes", json!(segments.blob_bytes)),
+        ("estimated_core_seconds_to_prove", json!(work_ms / 1000)),
+        ("seconds", json!(seconds)),
+    ]);
+    print(common, fields)
 }
 
 #[derive(Default)]

@@ -252,6 +252,7 @@ fn print_delivery(common: &Common, delivery: &Delivery) -> CommandResult {
         ("image_id", json!(delivery.image_id)),
         ("exit_code", json!(delivery.exit_code)),
         ("journal", json!(delivery.journal)),
+        ("journal_bytes", json!(delivery.journal_bytes)),
         ("claim_digest", json!(delivery.claim_digest)),
         ("receipt", json!(delivery.receipt)),
         ("receipt_kind", json!(delivery.receipt_kind)),

@@ -8,7 +8,7 @@ use crate::{
     args::{Common, VerifyArgs},
     exit::{Code, CommandResult, Exit},
     files,
-    output::print,
+    output::{journal, print},
 };
 
 pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
@@ -22,16 +22,14 @@ pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
         return Err(Exit::message(Code::Invalid, text));
     }
     let info = receipt::receipt_info(&receipt)?;
-    print(
-        common,
-        vec![
-            ("valid", json!(true)),
-            ("kind", json!(info.kind)),
-            ("image_id", json!(image_id.to_string())),
-            ("claim_digest", json!(info.claim_digest.to_string())),
-            ("journal", json!(hex::encode(info.journal))),
-        ],
-    )
+    let mut fields = vec![
+        ("valid", json!(true)),
+        ("kind", json!(info.kind)),
+        ("image_id", json!(image_id.to_string())),
+        ("claim_digest", json!(info.claim_digest.to_string())),
+    ];
+    fields.extend(journal(info.journal));
+    print(common, fields)
 }
 
 fn parse_image_id(text: &str) -> Result<Digest, Exit> {
