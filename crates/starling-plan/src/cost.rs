@@ -46,9 +46,9 @@ impl CostModel {
     /// What `starling bench tasks` showed on the reference machine (`BENCHMARKS.md`): the peak of memory and
     /// a tenth more, since a warm prover and other guests differ a little; the time on one thread. Nodes
     /// scale the work by their own speed. Segments are measured up to po2 19; from there each step doubles
-    /// both, as all steps below do. Keccak proofs are not measured yet: their row is a guess that doubles at
-    /// each step. Nor are unions, resolves and unwraps: each is one recursion proof, as a join is, and is
-    /// taken for one.
+    /// both, as all steps below do. Keccak proofs are measured at po2 14, where the lift takes the most memory, and
+    /// 15; from there they double. Unions, resolves and unwraps are each one recursion proof, as a join is, and
+    /// are taken for one.
     pub const MEASURED: Self = Self {
         prove: [
             TaskCost::new(110, 6),
@@ -67,11 +67,11 @@ impl CostModel {
         lift: TaskCost::new(960, 6),
         join: TaskCost::new(960, 6),
         keccak: [
-            TaskCost::new(400, 20),
-            TaskCost::new(800, 40),
-            TaskCost::new(1600, 80),
-            TaskCost::new(3200, 160),
-            TaskCost::new(6400, 320),
+            TaskCost::new(960, 45),
+            TaskCost::new(1000, 90),
+            TaskCost::new(2000, 180),
+            TaskCost::new(4000, 360),
+            TaskCost::new(8000, 720),
         ],
         union: TaskCost::new(960, 6),
         resolve: TaskCost::new(960, 6),

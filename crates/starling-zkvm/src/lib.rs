@@ -47,7 +47,7 @@ pub mod verify;
 
 use std::ops::RangeInclusive;
 
-use risc0_circuit_keccak::{KECCAK_DEFAULT_PO2, KECCAK_PO2_RANGE};
+use risc0_circuit_keccak::KECCAK_PO2_RANGE;
 
 pub use backend::Backend;
 pub use claim::{
@@ -82,8 +82,10 @@ pub fn zkvm() -> String {
 pub const KECCAK_PO2: RangeInclusive<u32> =
     *KECCAK_PO2_RANGE.start() as u32..=*KECCAK_PO2_RANGE.end() as u32;
 
-/// The size of keccak proofs where nobody asks for another, as in RISC Zero's executor.
-pub const KECCAK_PO2_DEFAULT: u32 = KECCAK_DEFAULT_PO2 as u32;
+/// The size of keccak proofs where nobody asks for another: the largest that take no more memory than a lift, so that
+/// whoever lifts can prove them. RISC Zero's own default is four times as large. What a guest claims in the end does
+/// not depend on it.
+pub const KECCAK_PO2_DEFAULT: u32 = 15;
 
 /// The smallest po2 that can be lifted: the recursion circuit has no program for less.
 pub const SEGMENT_PO2_MIN: u32 = 14;
