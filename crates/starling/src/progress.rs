@@ -74,11 +74,10 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
     let execute = bar("execute", &status_style);
     let prove = bar("prove", &style);
     let join = bar("join", &style);
-    // Shown once there is something to show: most guests use neither.
-    let keccak = bar("keccak", &style);
-    let resolve = bar("resolve", &style);
     // Its message begins with the word.
     let nodes = bar("", &status_style);
+    // Shown once there is something to show: most guests use neither.
+    let mut rare = [("keccak", None), ("resolve", None)];
     loop {
         let now = progress.borrow_and_update().clone();
         let more = if now.executed { "" } else { ", running" };
@@ -87,16 +86,24 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
         prove.set_position(now.leaves_accepted.into());
         join.set_length(now.joins_total.into());
         join.set_position(now.joins_accepted.into());
-        keccak.set_length(now.keccaks_total.into());
-        keccak.set_position(now.keccaks_accepted.into());
-        resolve.set_length(now.resolves_total.into());
-        resolve.set_position(now.resolves_accepted.into());
+        let counts = [
+            (now.keccaks_accepted, now.keccaks_total),
+            (now.resolves_accepted, now.resolves_total),
+        ];
+        for ((name, shown), (done, total)) in rare.iter_mut().zip(counts) {
+            if total > 0 {
+                let rare = shown.get_or_insert_with(|| bar(name, &style));
+                rare.set_length(total.into());
+                rare.set_position(done.into());
+            }
+        }
         nodes.set_message(status(&now));
         if progress.changed().await.is_err() {
             break;
         }
     }
-    for bar in [execute, prove, join, keccak, resolve, nodes] {
+    let rare = rare.into_iter().filter_map(|(_, bar)| bar);
+    for bar in [execute, prove, join, nodes].into_iter().chain(rare) {
         bar.finish_and_clear();
         BARS.remove(&bar);
     }
