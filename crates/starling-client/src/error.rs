@@ -6,7 +6,7 @@ use starling_net::BindError;
 use starling_plan::PlanError;
 use starling_sched::JobFailure;
 use starling_store::{DataDirError, LogError, StoreError};
-use starling_types::JobId;
+use starling_types::{JobId, ReceiptKind};
 use starling_zkvm::{ExecuteError, GuestError, ReceiptError, groth16::Groth16Error};
 use thiserror::Error;
 
@@ -52,6 +52,14 @@ pub enum JobError {
         journal: Vec<u8>,
         /// The end of what it printed.
         output: String,
+    },
+    /// The guest paused, and the receipt cannot say so.
+    #[error(
+        "the guest paused, and RISC Zero's lift takes no paused segment: ask for --receipt-kind composite instead of {kind}"
+    )]
+    PausedNotComposite {
+        /// What was asked for.
+        kind: ReceiptKind,
     },
     /// Something that the guest assumed is proved by nothing that is there.
     #[error(
@@ -165,6 +173,7 @@ impl JobError {
             Self::Guest(_)
                 | Self::Execute(_)
                 | Self::GuestFailed { .. }
+                | Self::PausedNotComposite { .. }
                 | Self::Unresolved { .. }
                 | Self::HostGone { .. }
                 | Self::Unprovable(_)

@@ -244,6 +244,11 @@ impl<'a> Runner<'a> {
         execution: &Execution,
         thread: Option<ExecutionThread>,
     ) -> Option<JobError> {
+        let request = &self.journal.state().request;
+        let is_composite = request.receipt_kind == ReceiptKind::Composite;
+        if matches!(execution.exit_code, ExitCode::Paused(_)) && !is_composite {
+            return Some(JobError::PausedNotComposite { kind: request.receipt_kind });
+        }
         let ended_well = matches!(execution.exit_code, ExitCode::Halted(0) | ExitCode::Paused(0));
         if ended_well || self.journal.state().request.proves_guest_errors() {
             return None;

@@ -248,7 +248,8 @@ fn a_failed_guest_is_proved_on_request_with_its_work_counted() {
 #[ignore = "half a minute, for an exit code that only the executor sees"]
 fn a_paused_guest_is_proved() {
     let bench = Bench::new();
-    let proved = bench.prove("fail", &input_path("fail-pause"), "receipt", &[]);
+    let proved =
+        bench.prove("fail", &input_path("fail-pause"), "receipt", &["--receipt-kind", "composite"]);
     assert_eq!(proved.result["exit_code"], "Paused(0)");
     proved.claims_the_session("fail", &mut env_with(&input_path("fail-pause")));
 }

@@ -72,6 +72,12 @@ fn a_guest_that_exits_with_a_failure_is_not_proved() {
 }
 
 #[test]
+fn a_paused_guest_is_refused_where_no_receipt_can_say_so() {
+    let (home, guest, input) = (Home::new(), guest("fail"), input("fail-pause"));
+    home.prove(&[&guest, "--input", &input]).fails(1, &["paused", "--receipt-kind composite"]);
+}
+
+#[test]
 fn a_failed_job_fails_again_the_same_way() {
     let home = Home::new();
     let (guest, input) = (guest("fail"), input("fail-panic"));
