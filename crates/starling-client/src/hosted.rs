@@ -39,9 +39,7 @@ const HASHFN: &str = "poseidon2";
 /// ```no_run
 /// use risc0_zkvm::{ExecutorEnv, Prover};
 /// use starling_client::{Client, NetworkProver, RunOptions};
-/// # fn main() -> anyhow::Result<()> {
-/// # let (options, elf): (RunOptions, &[u8]) = todo!();
-///
+/// # fn host(options: RunOptions, elf: &[u8]) -> anyhow::Result<()> {
 /// let client = Client::open("data".as_ref(), "my host program", 20 << 30)?;
 /// let prover = NetworkProver::new(client, options)?; // was: risc0_zkvm::default_prover()
 /// let env = ExecutorEnv::builder().write(&7_u32)?.build()?;

@@ -20,7 +20,7 @@ pub use self::{
     file::{RECEIPT_FILE_BYTES_MAX, read_receipt, write_receipt},
     parts::{
         AssumptionPart, CompositeParts, GivenAssumption, SegmentPart, given_assumption,
-        nested_composites, open_composite, proved_assumption, replace_nested,
+        nested_composites, open_composite, replace_nested,
     },
 };
 use crate::{panic, verify::verifier_context};

@@ -12,22 +12,21 @@ use std::{
 
 use risc0_circuit_rv32im::execute::Segment as CircuitSegment;
 use risc0_zkvm::{
-    AssumptionReceipt, CoprocessorCallback, Digest, ExecutorEnv, ExecutorImpl, GenericReceipt,
+    AssumptionReceipt, CoprocessorCallback, ExecutorEnv, ExecutorImpl, GenericReceipt,
     InnerAssumptionReceipt, Output, ProveInfo, ProveKeccakRequest, Receipt, ReceiptClaim, Segment,
     SegmentRef, Session, WorkClaim,
 };
 use serde::Deserialize;
-use starling_types::Po2;
 
 use super::{
     Emitted, ExecuteError, Execution, SegmentOut, SinkError,
     assumed::Assumed,
     failure,
     output::Journal,
-    stream::{Outbox, encode_segment, internal, prepare_keccak},
+    stream::{Chain, Outbox, internal, prepare_keccak},
 };
 use crate::{
-    AssumptionId, OutputParts, SEGMENT_PO2_MIN, SegmentClaim, Work, panic,
+    AssumptionId, OutputParts, Work, panic,
     receipt::{GivenAssumption, ReceiptError, resolving},
 };
 
@@ -85,7 +84,8 @@ pub struct HostedStats {
 /// A [`risc0_zkvm::Segment`] as it is serialised: the type itself cannot be looked into.
 #[derive(Deserialize)]
 struct SegmentFields {
-    index: u32,
+    /// The same as the circuit's segment says.
+    _index: u32,
     inner: CircuitSegment,
     output: Option<Output>,
 }
@@ -121,7 +121,7 @@ pub fn execute_hosted(
         let mut executor = ExecutorImpl::from_elf(env, elf)?;
         executor.run_with_callback(|segment| {
             send_keccaks()?;
-            outbox.send(|| chain.prepare(&segment).map(Emitted::Segment))?;
+            outbox.send(|| prepare(&mut chain, &segment).map(Emitted::Segment))?;
             Ok(Box::new(Sent))
         })
     }));
@@ -139,8 +139,6 @@ pub fn execute_hosted(
     }
     let keccak_count = assumed.keccak_count();
     let given = given(&session, assumed.keccak_root())?;
-    let claim =
-        chain.claim.ok_or_else(|| internal("the executor ended without a segment".into()))?;
     let stats = HostedStats {
         segments: session.segments.len(),
         total_cycles: session.total_cycles,
@@ -148,15 +146,8 @@ pub fn execute_hosted(
         paging_cycles: session.paging_cycles,
         reserved_cycles: session.reserved_cycles,
     };
-    let execution = Execution {
-        exit_code: claim.exit_code,
-        journal: session.journal.map(|journal| journal.bytes).unwrap_or_default(),
-        output: chain.output,
-        segment_count: chain.segment_count,
-        user_cycles: session.user_cycles,
-        total_cycles: session.total_cycles + chain.padding_cycles,
-        claim,
-    };
+    let journal = session.journal.map(|journal| journal.bytes).unwrap_or_default();
+    let execution = chain.finish(journal, session.user_cycles, session.total_cycles)?;
     Ok(HostedExecution { execution, keccak_count, given, stats })
 }
 
@@ -207,40 +198,19 @@ fn setup(error: ReceiptError) -> ExecuteError {
     ExecuteError::Setup { reason: error.to_string() }
 }
 
-/// The claim of all segments so far.
-#[derive(Default)]
-struct Chain {
-    claim: Option<SegmentClaim>,
-    output: Option<OutputParts>,
-    segment_count: u32,
-    padding_cycles: u64,
-}
-
-impl Chain {
-    fn prepare(&mut self, segment: &Segment) -> Result<SegmentOut, ExecuteError> {
-        let bytes = bincode::serialize(segment).map_err(|error| internal(error.to_string()))?;
-        let fields: SegmentFields =
-            bincode::deserialize(&bytes).map_err(|error| internal(error.to_string()))?;
-        drop(bytes);
-        let SegmentFields { index, mut inner, output } = fields;
-        if inner.po2 < SEGMENT_PO2_MIN {
-            self.padding_cycles += (1 << SEGMENT_PO2_MIN) - (1 << inner.po2);
-            inner.po2 = SEGMENT_PO2_MIN;
-        }
-        let po2 = Po2::try_from(inner.po2).map_err(|error| internal(error.to_string()))?;
-        let claim =
-            SegmentClaim::of_executed(&inner.claim).map_err(|error| internal(error.to_string()))?;
-        if claim.output != Digest::ZERO {
-            let parts = output.as_ref().and_then(OutputParts::of);
-            self.output = Some(parts.ok_or_else(|| internal("an output is pruned".into()))?);
-        }
-        let user_cycles = inner.suspend_cycle;
-        let work = inner.povw_nonce.as_ref().and_then(|nonce| Work::of_nonce(nonce, po2));
-        let bytes = encode_segment(index, &inner, self.output.as_ref())?;
-        self.claim = Some(self.claim.map_or(claim, |chain| chain.join(&claim)));
-        self.segment_count += 1;
-        Ok(SegmentOut { index, po2, claim, work, user_cycles, bytes })
-    }
+/// What a segment of RISC Zero's executor leaves as.
+fn prepare(chain: &mut Chain, segment: &Segment) -> Result<SegmentOut, ExecuteError> {
+    let bytes = bincode::serialize(segment).map_err(|error| internal(error.to_string()))?;
+    let SegmentFields { inner, output, .. } =
+        bincode::deserialize(&bytes).map_err(|error| internal(error.to_string()))?;
+    drop(bytes);
+    let nonce = inner.povw_nonce;
+    let mut segment = chain.prepare(inner, |_| {
+        let parts = output.as_ref().and_then(OutputParts::of);
+        parts.ok_or_else(|| internal("an output is pruned".into()))
+    })?;
+    segment.work = nonce.as_ref().and_then(|nonce| Work::of_nonce(nonce, segment.po2));
+    Ok(segment)
 }
 
 /// A segment that has left.

@@ -136,21 +136,13 @@ pub(super) fn prepare_keccak(
     Ok(Emitted::Keccak(KeccakOut { index, po2, assumption, bytes }))
 }
 
-/// A segment as its prover wants it. The journal stays here: provers need its digest only, and it may be far larger
-/// than a segment. What was assumed goes along: it must be known to be resolved.
-pub(super) fn encode_segment(
-    index: u32,
-    inner: &CircuitSegment,
-    output: Option<&OutputParts>,
-) -> Result<Vec<u8>, ExecuteError> {
-    let fields = SegmentFields { index, inner, output: output.map(OutputParts::to_output) };
-    Ok(codec::encode(codec::BlobKind::Segment, &fields)?)
-}
-
-/// Turns the circuit's segments into what leaves, and keeps the claim of all of them so far.
+/// Turns the circuit's segments into what leaves.
 pub(super) struct Segments<'a, F> {
     outbox: &'a Outbox<'a, F>,
-    chain: Chain<'a>,
+    assumed: &'a Assumed,
+    journal: &'a Journal,
+    povw: Option<PovwJob>,
+    chain: Chain,
 }
 
 impl<'a, F: FnMut(Emitted) -> Result<(), SinkError>> Segments<'a, F> {
@@ -160,50 +152,44 @@ impl<'a, F: FnMut(Emitted) -> Result<(), SinkError>> Segments<'a, F> {
         journal: &'a Journal,
         povw: Option<PovwJob>,
     ) -> Self {
-        let chain = Chain {
-            assumed,
-            journal,
-            povw,
-            claim: None,
-            output: None,
-            segment_count: 0,
-            padding_cycles: 0,
-        };
-        Self { outbox, chain }
+        Self { outbox, assumed, journal, povw, chain: Chain::default() }
     }
 
     pub(super) fn send(&mut self, segment: CircuitSegment) -> anyhow::Result<()> {
-        self.outbox.send(|| self.chain.prepare(segment).map(Emitted::Segment))
+        let Self { outbox, assumed, journal, povw, chain } = self;
+        outbox.send(|| {
+            let output = |claim: &SegmentClaim| open_output(claim, journal, assumed);
+            let mut segment = chain.prepare(segment, output)?;
+            segment.work = povw.map(|job| Work::of_segment(job, segment.index, segment.po2));
+            Ok(Emitted::Segment(segment))
+        })
     }
 
     /// The execution that these segments are of.
     pub(super) fn finish(self, result: &ExecutorResult) -> Result<Execution, ExecuteError> {
-        let Chain { journal, claim, output, segment_count, padding_cycles, .. } = self.chain;
-        let claim = claim.ok_or_else(|| internal("the executor ended without a segment".into()))?;
-        Ok(Execution {
-            exit_code: claim.exit_code,
-            journal: if output.is_some() { journal.take() } else { Vec::new() },
-            output,
-            segment_count,
-            user_cycles: result.user_cycles,
-            total_cycles: result.total_cycles + padding_cycles,
-            claim,
-        })
+        let Self { chain, journal, .. } = self;
+        let journal = if chain.output.is_some() { journal.take() } else { Vec::new() };
+        chain.finish(journal, result.user_cycles, result.total_cycles)
     }
 }
 
-struct Chain<'a> {
-    assumed: &'a Assumed,
-    journal: &'a Journal,
-    povw: Option<PovwJob>,
+/// What all segments so far add up to.
+#[derive(Default)]
+pub(super) struct Chain {
     claim: Option<SegmentClaim>,
     output: Option<OutputParts>,
     segment_count: u32,
     padding_cycles: u64,
 }
 
-impl Chain<'_> {
-    fn prepare(&mut self, mut segment: CircuitSegment) -> Result<SegmentOut, ExecuteError> {
+impl Chain {
+    /// The next segment as what leaves, its work not counted; `open_output` says what its claim's output is made
+    /// of, where it has one.
+    pub(super) fn prepare(
+        &mut self,
+        mut segment: CircuitSegment,
+        open_output: impl FnOnce(&SegmentClaim) -> Result<OutputParts, ExecuteError>,
+    ) -> Result<SegmentOut, ExecuteError> {
         let index = u32::try_from(segment.index)
             .ok()
             .filter(|index| *index == self.segment_count && *index < u32::MAX)
@@ -218,28 +204,54 @@ impl Chain<'_> {
             .map_err(|error| internal(error.to_string()))?;
 
         if claim.output != Digest::ZERO {
-            self.output = Some(self.open_output(&claim)?);
+            self.output = Some(open_output(&claim)?);
         }
         let user_cycles = segment.suspend_cycle;
-        let bytes = encode_segment(index, &segment, self.output.as_ref())?;
+        // The journal stays here: provers need its digest only, and it may be far larger than a segment. What was
+        // assumed goes along: it must be known to be resolved.
+        let output = self.output.as_ref().map(OutputParts::to_output);
+        let fields = SegmentFields { index, inner: &segment, output };
+        let bytes = codec::encode(codec::BlobKind::Segment, &fields)?;
 
         self.claim = Some(self.claim.map_or(claim, |chain| chain.join(&claim)));
         self.segment_count += 1;
-        let work = self.povw.map(|job| Work::of_segment(job, index, po2));
-        Ok(SegmentOut { index, po2, claim, work, user_cycles, bytes })
+        Ok(SegmentOut { index, po2, claim, work: None, user_cycles, bytes })
     }
 
-    /// The output that the claim, that of the last segment, commits to.
-    fn open_output(&self, claim: &SegmentClaim) -> Result<OutputParts, ExecuteError> {
-        let parts =
-            OutputParts { journal: self.journal.digest(), assumptions: self.assumed.list()? };
-        if parts.to_output().digest::<Sha256>() == claim.output {
-            return Ok(parts);
-        }
-        let reason =
-            "it ended with an output that is not that of its journal and its assumptions".into();
-        Err(ExecuteError::GuestFault { reason })
+    /// The execution that these segments are of; the cycles are as the executor counts them.
+    pub(super) fn finish(
+        self,
+        journal: Vec<u8>,
+        user_cycles: u64,
+        total_cycles: u64,
+    ) -> Result<Execution, ExecuteError> {
+        let Self { claim, output, segment_count, padding_cycles } = self;
+        let claim = claim.ok_or_else(|| internal("the executor ended without a segment".into()))?;
+        Ok(Execution {
+            exit_code: claim.exit_code,
+            journal,
+            output,
+            segment_count,
+            user_cycles,
+            total_cycles: total_cycles + padding_cycles,
+            claim,
+        })
     }
+}
+
+/// The output that the claim, that of the last segment, commits to.
+fn open_output(
+    claim: &SegmentClaim,
+    journal: &Journal,
+    assumed: &Assumed,
+) -> Result<OutputParts, ExecuteError> {
+    let parts = OutputParts { journal: journal.digest(), assumptions: assumed.list()? };
+    if parts.to_output().digest::<Sha256>() == claim.output {
+        return Ok(parts);
+    }
+    let reason =
+        "it ended with an output that is not that of its journal and its assumptions".into();
+    Err(ExecuteError::GuestFault { reason })
 }
 
 pub(super) fn internal(message: String) -> ExecuteError {

@@ -58,7 +58,7 @@ pub struct SegmentPart {
 pub enum AssumptionPart {
     /// One that resolves as it is.
     Given(GivenAssumption),
-    /// One that must be compressed before. [`proved_assumption`] makes of the result what resolves.
+    /// One that must be compressed before: [`nested_composites`] hands it out.
     Composite(Box<CompositeParts>),
 }
 
@@ -87,17 +87,6 @@ pub fn given_assumption(receipt: &Receipt) -> Result<GivenAssumption, ReceiptErr
             hint: "compress it to a succinct one first",
         }),
     }
-}
-
-/// A receipt of all segments, joined and resolved, as what resolves the assumption of it.
-///
-/// # Errors
-/// When it does not verify.
-pub fn proved_assumption(
-    root: SuccinctReceipt<ReceiptClaim>,
-) -> Result<GivenAssumption, ReceiptError> {
-    check(|| root.verify_integrity_with_context(&verifier_context()))?;
-    pruned(root)
 }
 
 fn pruned(root: SuccinctReceipt<ReceiptClaim>) -> Result<GivenAssumption, ReceiptError> {
