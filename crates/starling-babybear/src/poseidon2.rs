@@ -6,9 +6,9 @@
 //! and nothing of how rows and trees are hashed; that is [`crate::hash`].
 //!
 //! Four implementations: `plain` (NEON) computes in the canonical form of [`crate::vector`], with any of its vectors;
-//! [`integers`] computes in 64-bit integers, for machines without vectors; `words` (SSE4.1, AVX2, AVX-512) computes in
-//! 32-bit words and reduces late; `ifma` (AVX-512 IFMA) computes in 52-bit integers, which need no reduction but in the
-//! S-box.
+//! [`integers`] computes in 64-bit integers, for machines without vectors or with SSE2 alone; `words` (SSE4.1, AVX2,
+//! AVX-512) computes in 32-bit words and reduces late; `ifma` (AVX-512 IFMA) computes in 52-bit integers, which need no
+//! reduction but in the S-box.
 
 pub(crate) mod constants;
 #[cfg(target_arch = "x86_64")]

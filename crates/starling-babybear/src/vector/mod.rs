@@ -18,7 +18,7 @@ mod neon;
 mod scalar;
 pub(crate) mod square;
 #[cfg(target_arch = "x86_64")]
-mod sse41;
+mod sse;
 #[cfg(test)]
 mod tests;
 
@@ -186,6 +186,9 @@ pub trait Kernel {
 pub enum Isa {
     /// One lane, on any machine.
     Scalar,
+    /// 4 lanes, on any x86-64 machine.
+    #[cfg(target_arch = "x86_64")]
+    Sse2,
     /// 4 lanes.
     #[cfg(target_arch = "x86_64")]
     Sse41,
@@ -207,6 +210,8 @@ impl Isa {
     /// All that this build has, the widest last.
     const ALL: &'static [Self] = &[
         Self::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Self::Sse2,
         #[cfg(target_arch = "x86_64")]
         Self::Sse41,
         #[cfg(target_arch = "x86_64")]
@@ -236,11 +241,13 @@ impl Isa {
         Self::ALL.iter().copied().filter(|isa| isa.is_available())
     }
 
-    /// `scalar`, `sse41`, `avx2`, `avx512`, `avx512ifma` or `neon`.
+    /// `scalar`, `sse2`, `sse41`, `avx2`, `avx512`, `avx512ifma` or `neon`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse2 => "sse2",
             #[cfg(target_arch = "x86_64")]
             Self::Sse41 => "sse41",
             #[cfg(target_arch = "x86_64")]
@@ -260,7 +267,7 @@ impl Isa {
         match self {
             Self::Scalar => 1,
             #[cfg(target_arch = "x86_64")]
-            Self::Sse41 => 4,
+            Self::Sse2 | Self::Sse41 => 4,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
@@ -274,6 +281,9 @@ impl Isa {
     pub(crate) fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
+            // Part of the target's baseline.
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse2 => true,
             #[cfg(target_arch = "x86_64")]
             Self::Sse41 => is_x86_feature_detected!("sse4.1"),
             #[cfg(target_arch = "x86_64")]
@@ -304,9 +314,11 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     assert!(isa.is_available(), "this machine does not execute {}", isa.name());
     match isa {
         Isa::Scalar => kernel.run::<scalar::Scalar>(),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Sse2 => sse::enter_sse2(kernel),
         // SAFETY: the machine has the features, as asserted above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Sse41 => unsafe { sse41::enter(kernel) },
+        Isa::Sse41 => unsafe { sse::enter_sse41(kernel) },
         // SAFETY: the machine has the features, as asserted above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { avx2::enter(kernel) },
