@@ -10,8 +10,8 @@ use starling_zkvm::{
     Digest, Execution, Receipt, SuccinctReceipt, Unknown, codec,
     groth16::compress_groth16,
     receipt::{
-        ReceiptError, assemble_composite, assemble_succinct, assemble_work, read_receipt,
-        receipt_info, verify_outcome, write_receipt,
+        assemble_composite, assemble_succinct, assemble_work, read_receipt, receipt_info,
+        verify_outcome, write_receipt, write_work_receipt,
     },
 };
 
@@ -194,15 +194,6 @@ pub(crate) fn work_receipt_path(receipt: &Path) -> PathBuf {
     path.into()
 }
 
-/// Writes beside the target and renames, so that nobody reads half a file.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), JobError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    std::fs::write(&partial, bytes)
-        .and_then(|()| std::fs::rename(&partial, path))
-        .map_err(|source| ReceiptError::Write { path: path.to_owned(), source }.into())
-}
-
 /// Writes the receipt files and says what they hold. Blocks.
 pub(crate) fn write(
     state: &JobState,
@@ -216,7 +207,7 @@ pub(crate) fn write(
     let work_receipt = match work_receipt {
         Some(bytes) => {
             let path = work_receipt_path(path);
-            write_whole(&path, bytes)?;
+            write_work_receipt(&path, bytes)?;
             Some(absolute(&path))
         }
         None => None,

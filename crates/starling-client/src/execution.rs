@@ -15,7 +15,7 @@ use starling_types::{BlobRef, Po2};
 use starling_zkvm::{
     AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, SegmentClaim,
     Work, codec, execute,
-    receipt::{AssumptionPart, CompositeParts, ReceiptError, open_composite},
+    receipt::{CompositeParts, ReceiptError, open_composite},
 };
 use tokio::sync::mpsc;
 
@@ -83,13 +83,11 @@ impl ExecutionThread {
         Self::spawn(OutputTail::default(), move |pieces, _cancel| {
             let parts = open_composite(&receipt)?;
             let execution = execution_of(&parts, receipt.journal.bytes)?;
-            let mut given = Vec::with_capacity(parts.assumptions.len());
-            for assumption in parts.assumptions {
-                let AssumptionPart::Given(proved) = assumption else {
-                    return Err(malformed("a composite receipt is left among its assumptions"));
-                };
-                given.push(Given { id: proved.id, blob: blobs.put(&proved.bytes)? });
-            }
+            let given = parts
+                .assumptions
+                .iter()
+                .map(|proved| Ok(Given { id: proved.id, blob: blobs.put(&proved.bytes)? }))
+                .collect::<Result<Vec<_>, JobError>>()?;
             for (index, segment) in (0..).zip(parts.segments) {
                 let bytes = codec::encode_segment_receipt(&segment.receipt)
                     .map_err(|error| malformed(&error.to_string()))?;

@@ -50,9 +50,7 @@ use std::ops::RangeInclusive;
 use risc0_circuit_keccak::KECCAK_PO2_RANGE;
 
 pub use backend::Backend;
-pub use claim::{
-    AssumptionId, OutputParts, PovwJob, SegmentClaim, Work, expected_claim, expected_work,
-};
+pub use claim::{AssumptionId, OutputParts, PovwJob, SegmentClaim, Work};
 pub use codec::{BlobKind, CodecError};
 pub use execute::{
     Emitted, ExecuteError, ExecuteOptions, Execution, KeccakOut, SegmentOut, execute,

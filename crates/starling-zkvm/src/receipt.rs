@@ -17,10 +17,10 @@ use thiserror::Error;
 pub(crate) use self::parts::resolving;
 pub use self::{
     assemble::{assemble_composite, assemble_succinct, assemble_work},
-    file::{RECEIPT_FILE_BYTES_MAX, read_receipt, write_receipt},
+    file::{RECEIPT_FILE_BYTES_MAX, read_receipt, write_receipt, write_work_receipt},
     parts::{
-        AssumptionPart, CompositeParts, GivenAssumption, SegmentPart, given_assumption,
-        nested_composites, open_composite, replace_nested,
+        CompositeParts, GivenAssumption, SegmentPart, given_assumption, nested_composites,
+        open_composite, replace_nested,
     },
 };
 use crate::{panic, verify::verifier_context};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use risc0_binfmt::{PovwJobId, PovwLogId, PovwNonce};
 use serde::{Deserialize, Serialize};
-use starling_types::{IndexRange, Po2, WorkLogId};
+use starling_types::{Po2, WorkLogId};
 
 /// Under which names the work of a job is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,14 +89,6 @@ impl fmt::Display for Work {
     }
 }
 
-/// What a receipt for `range` must count; `works` are those of a job's segments, from the first.
-///
-/// `None` when `works` does not reach to the end of `range`, or is not of neighbours.
-pub fn expected_work(range: IndexRange, works: &[Work]) -> Option<Work> {
-    let (first, rest) = works.get(range.start() as usize..range.end() as usize)?.split_first()?;
-    rest.iter().try_fold(*first, |all, next| all.join(next))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -117,7 +109,7 @@ mod tests {
     #[test]
     fn joined_work_is_that_of_the_stock_claim() {
         let works = works();
-        let all = expected_work(IndexRange::new(0, 3).unwrap(), &works).unwrap();
+        let all = works.iter().copied().reduce(|left, right| left.join(&right).unwrap()).unwrap();
         let stock = works.iter().map(|work| work.to_stock());
         let stock = stock.reduce(|left, right| left.join(&right).unwrap()).unwrap();
         assert_eq!(all.to_stock(), stock);
@@ -131,7 +123,6 @@ mod tests {
         assert_eq!(works[0].join(&works[2]), None);
         assert_eq!(works[1].join(&works[0]), None);
         assert_eq!(works[0].join(&Work { job: 43, ..works[1] }), None);
-        assert_eq!(expected_work(IndexRange::new(2, 4).unwrap(), &works), None);
     }
 
     #[test]

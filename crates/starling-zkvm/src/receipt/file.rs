@@ -11,7 +11,6 @@ use std::{
 
 use bincode::Options as _;
 use risc0_zkvm::{InnerAssumptionReceipt, InnerReceipt, Receipt};
-use serde::Serialize;
 
 use super::ReceiptError;
 use crate::panic;
@@ -108,27 +107,40 @@ fn stack_position() -> usize {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_receipt(path: &Path, receipt: &Receipt) -> Result<(), ReceiptError> {
-    write_atomic(path, receipt).map_err(|source| ReceiptError::Write { path: path.into(), source })
+    write_atomic(path, |file| bincode::serialize_into(file, receipt).map_err(io::Error::other))
 }
 
-fn write_atomic(path: &Path, content: &impl Serialize) -> io::Result<()> {
+/// Writes the file of a work receipt, as [`assemble_work`](super::assemble_work) made it, in the same way.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_work_receipt(path: &Path, bytes: &[u8]) -> Result<(), ReceiptError> {
+    write_atomic(path, |file| file.write_all(bytes))
+}
+
+fn write_atomic(
+    path: &Path,
+    write: impl FnOnce(&mut io::BufWriter<&File>) -> io::Result<()>,
+) -> Result<(), ReceiptError> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    {
-        let mut buffered = io::BufWriter::new(&mut file);
-        bincode::serialize_into(&mut buffered, content).map_err(io::Error::other)?;
+    let whole = || {
+        let file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut buffered = io::BufWriter::new(file.as_file());
+        write(&mut buffered)?;
         buffered.flush()?;
-    }
-    // A receipt is for others to read, unlike a temporary file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+        drop(buffered);
+        // A receipt is for others to read, unlike a temporary file.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    whole().map_err(|source| ReceiptError::Write { path: path.into(), source })
 }

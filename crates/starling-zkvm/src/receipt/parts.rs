@@ -10,11 +10,7 @@ use risc0_zkvm::{
 };
 use starling_types::Po2;
 
-use super::{
-    ReceiptError, check,
-    file::{ASSUMPTION_DEPTH_MAX, check_depth},
-    kind_of,
-};
+use super::{ReceiptError, check, file::check_depth, kind_of};
 use crate::{
     AssumptionId, OutputParts, SegmentClaim, Work, codec,
     verify::{assumption_context, verifier_context},
@@ -37,7 +33,7 @@ pub struct CompositeParts {
     /// What the guest put out; `None` when it ended without an output.
     pub output: Option<OutputParts>,
     /// The receipts of what it assumed, in the order of `output`'s list.
-    pub assumptions: Vec<AssumptionPart>,
+    pub assumptions: Vec<GivenAssumption>,
 }
 
 /// A segment's receipt, with what it proves.
@@ -51,15 +47,6 @@ pub struct SegmentPart {
     pub po2: Po2,
     /// The work that lifting it counts; `None` when its work is not counted for anyone.
     pub work: Option<Work>,
-}
-
-/// The receipt of something that a guest assumed.
-#[derive(Debug, Clone)]
-pub enum AssumptionPart {
-    /// One that resolves as it is.
-    Given(GivenAssumption),
-    /// One that must be compressed before: [`nested_composites`] hands it out.
-    Composite(Box<CompositeParts>),
 }
 
 impl CompositeParts {
@@ -154,8 +141,8 @@ pub fn replace_nested(
 /// Takes a composite receipt apart, to be compressed.
 ///
 /// # Errors
-/// When it does not verify, is not composite, or holds a receipt of an assumption of a kind that cannot be
-/// compressed.
+/// When it does not verify, is not composite, or holds a receipt of an assumption that nothing can be resolved with: a
+/// composite one must be compressed before ([`nested_composites`]).
 pub fn open_composite(receipt: &Receipt) -> Result<CompositeParts, ReceiptError> {
     check_usable(&receipt.inner, "cannot be compressed by joins")?;
     let InnerReceipt::Composite(composite) = &receipt.inner else {
@@ -169,15 +156,11 @@ pub fn open_composite(receipt: &Receipt) -> Result<CompositeParts, ReceiptError>
     check_depth(&composite.assumption_receipts, 1)
         .map_err(|reason| ReceiptError::Invalid { reason })?;
     check(|| receipt.verify_integrity_with_context(&verifier_context()))?;
-    open(composite, 0)
+    open(composite)
 }
 
 /// The parts of a receipt that was verified.
-fn open(composite: &CompositeReceipt, depth: usize) -> Result<CompositeParts, ReceiptError> {
-    // The verifier saw to it; this bounds the recursion where it is.
-    if depth > ASSUMPTION_DEPTH_MAX {
-        return Err(invalid("receipts of assumptions nest too deep"));
-    }
+fn open(composite: &CompositeReceipt) -> Result<CompositeParts, ReceiptError> {
     let last = composite.segments.last().ok_or_else(|| invalid("it has no segments"))?;
     let output = match last.claim.output.as_value() {
         Ok(Some(output)) => Some(
@@ -197,7 +180,7 @@ fn open(composite: &CompositeReceipt, depth: usize) -> Result<CompositeParts, Re
     let assumptions = assumed
         .iter()
         .zip(&composite.assumption_receipts)
-        .map(|(assumed, receipt)| open_assumption(assumed, receipt, depth))
+        .map(|(assumed, receipt)| open_assumption(assumed, receipt))
         .collect::<Result<_, _>>()?;
     Ok(CompositeParts { segments, output, assumptions })
 }
@@ -219,23 +202,19 @@ fn open_segment((index, receipt): (u32, &SegmentReceipt)) -> Result<SegmentPart,
 fn open_assumption(
     assumed: &AssumptionId,
     receipt: &InnerAssumptionReceipt,
-    depth: usize,
-) -> Result<AssumptionPart, ReceiptError> {
-    let wrong = |kind| ReceiptError::WrongKind {
+) -> Result<GivenAssumption, ReceiptError> {
+    let wrong = |kind, hint| ReceiptError::WrongKind {
         kind,
         obstacle: "is among those of what the guest assumed, and cannot be resolved with",
-        hint: "prove it again as a succinct one",
+        hint,
     };
+    const PROVE_AGAIN: &str = "prove it again as a succinct one";
     match receipt {
-        InnerAssumptionReceipt::Succinct(receipt) => {
-            resolving(assumed, receipt).map(AssumptionPart::Given)
-        }
-        InnerAssumptionReceipt::Composite(composite) => {
-            open(composite, depth + 1).map(|parts| AssumptionPart::Composite(Box::new(parts)))
-        }
-        InnerAssumptionReceipt::Groth16(_) => Err(wrong("groth16")),
-        InnerAssumptionReceipt::Fake(_) => Err(wrong("fake")),
-        _ => Err(wrong("unknown")),
+        InnerAssumptionReceipt::Succinct(receipt) => resolving(assumed, receipt),
+        InnerAssumptionReceipt::Composite(_) => Err(wrong("composite", "compress it before")),
+        InnerAssumptionReceipt::Groth16(_) => Err(wrong("groth16", PROVE_AGAIN)),
+        InnerAssumptionReceipt::Fake(_) => Err(wrong("fake", PROVE_AGAIN)),
+        _ => Err(wrong("unknown", PROVE_AGAIN)),
     }
 }
 
