@@ -6,12 +6,15 @@ mod support;
 
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
+use risc0_circuit_recursion::control_id::{ALLOWED_CONTROL_ROOT, BN254_IDENTITY_CONTROL_ID};
 use risc0_circuit_recursion::prove::zkr::get_zkr;
+use risc0_zkp::core::hash::poseidon_254::Poseidon254HashSuite;
 use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
+use risc0_zkvm::recursion::MerkleGroup;
 use risc0_zkvm::sha::Digestible as _;
 use risc0_zkvm::{
-    Digest, ProverOpts, ReceiptClaim, SuccinctReceipt, VerifierContext, WorkClaim,
-    get_prover_server,
+    Digest, ProverOpts, ReceiptClaim, SuccinctReceipt, SuccinctReceiptVerifierParameters,
+    VerifierContext, WorkClaim, get_prover_server,
 };
 use starling_fastprove::recursion::{HashFn, Options, ProgramId, ProveError, Prover, Reason};
 use support::{Segments, segments};
@@ -128,6 +131,25 @@ fn identity_claims_the_same_with_any_hash_function() {
         assert_eq!(identity.hashfn, hashfn.name());
         assert_eq!(identity.claim.digest(), receipt.claim.digest());
     }
+}
+
+#[test]
+#[ignore = "a quarter of an hour: nothing here makes Poseidon over BN254 fast"]
+fn identity_for_groth16_is_what_the_stock_verifier_expects_of_it() {
+    let receipt = &lifted()[0];
+    let identity = prover().identity(receipt, HashFn::Poseidon254).unwrap();
+    assert_eq!(identity.control_id, BN254_IDENTITY_CONTROL_ID);
+    assert_eq!(identity.claim.digest(), receipt.claim.digest());
+
+    let suite = Poseidon254HashSuite::new_suite();
+    let programs = MerkleGroup::new(vec![BN254_IDENTITY_CONTROL_ID]).unwrap();
+    let parameters = SuccinctReceiptVerifierParameters {
+        control_root: programs.calc_root(suite.hashfn.as_ref()),
+        inner_control_root: Some(ALLOWED_CONTROL_ROOT),
+        ..SuccinctReceiptVerifierParameters::default()
+    };
+    let context = VerifierContext::default().with_succinct_verifier_parameters(parameters);
+    identity.verify_integrity_with_context(&context).unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every kind of guest that RISC Zero's own prover proves, with real proofs through two nodes: what is
 //! claimed is what the stock executor says, and the stock verifier accepts it.
 //!
-//! Some five minutes on two cores. One test at a time: each uses all of the machine. Those that are ignored take five
+//! Some five minutes on two cores. One test at a time: each uses all of the machine. Those that are ignored take ten
 //! more: `cargo test --release -p starling --test kinds -- --ignored`.
 #![allow(clippy::unwrap_used)]
 
@@ -13,8 +13,9 @@ use std::{
 };
 
 use risc0_zkvm::{
-    Digest, ExecutorEnv, ExecutorEnvBuilder, ExecutorImpl, ExitCode, GenericReceipt, Receipt,
-    ReceiptClaim, WorkClaim, sha::Digestible as _,
+    Digest, ExecutorEnv, ExecutorEnvBuilder, ExecutorImpl, ExitCode, GenericReceipt,
+    InnerAssumptionReceipt, ProverOpts, Receipt, ReceiptClaim, WorkClaim, get_prover_server,
+    sha::Digestible as _,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -60,11 +61,24 @@ impl Bench {
         let mut args = vec!["prove", guest_path.to_str().unwrap(), "--input", input];
         args.extend(["--receipt", &receipt_path, "--segment-po2", SEGMENT_PO2, "--local", "2"]);
         args.extend(more);
-        let output = self.starling(&args);
+        self.delivers(&args, &receipt_path)
+    }
+
+    /// Makes a receipt of one STARK of the composite one in the file `from`, through two nodes.
+    fn compress(&self, from: &str, name: &str) -> Proved {
+        let (from, receipt_path) = (self.path(from), self.path(name));
+        self.delivers(
+            &["compress", &from, "--receipt", &receipt_path, "--local", "2"],
+            &receipt_path,
+        )
+    }
+
+    fn delivers(&self, args: &[&str], receipt_path: &str) -> Proved {
+        let output = self.starling(args);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Proved {
             result: serde_json::from_slice(&output.stdout).unwrap(),
-            receipt: bincode::deserialize(&fs::read(&receipt_path).unwrap()).unwrap(),
+            receipt: bincode::deserialize(&fs::read(receipt_path).unwrap()).unwrap(),
         }
     }
 }
@@ -191,6 +205,31 @@ fn a_chain_of_receipts_is_proved() {
     root.claims_the_session("compose", &mut env);
 }
 
+/// A composite receipt that holds a composite one, as the stock prover makes them.
+#[test]
+#[ignore = "two minutes, one of them the stock prover's"]
+fn a_composite_receipt_in_another_is_compressed() {
+    let bench = Bench::new();
+    let leaf =
+        bench.prove("fail", &input_path("fail-ok"), "leaf", &["--receipt-kind", "composite"]);
+    let input = bench.write("input", &to_verify(&[("fail", &leaf.receipt)]));
+    let elf = fs::read(guest_path("compose")).unwrap();
+    let env = || {
+        let mut env = env_with(&input);
+        env.add_assumption(leaf.receipt.clone()).segment_limit_po2(SEGMENT_PO2.parse().unwrap());
+        env
+    };
+    let stock = get_prover_server(&ProverOpts::composite()).unwrap();
+    let nested = stock.prove(env().build().unwrap(), &elf).unwrap().receipt;
+    let assumptions = &nested.inner.composite().unwrap().assumption_receipts;
+    assert!(matches!(assumptions.as_slice(), [InnerAssumptionReceipt::Composite(_)]));
+
+    bench.write("nested", &bincode::serialize(&nested).unwrap());
+    let compressed = bench.compress("nested", "root");
+    assert_eq!(compressed.result["receipt_kind"], "succinct");
+    compressed.claims_the_session("compose", &mut env());
+}
+
 #[test]
 fn keccak_is_proved_beside_the_segments_and_resolved() {
     prove_keccak(1, 1);
@@ -258,16 +297,33 @@ fn a_paused_guest_is_proved() {
 /// accelerator.
 #[test]
 fn a_host_program_proves_through_nodes() {
+    host_proves("sha-ecall");
+}
+
+#[test]
+#[ignore = "two minutes of what two tests above do, in one"]
+fn a_host_program_proves_keccak_through_nodes() {
+    host_proves("keccak");
+}
+
+/// Runs the example, which has the receipt verified, and compares the journal with a session's.
+fn host_proves(guest: &str) {
     let bench = Bench::new();
     let tests = std::env::current_exe().unwrap();
     let example = tests.parent().unwrap().parent().unwrap().join("examples/host");
     let output = Command::new(example)
         .arg(env!("CARGO_BIN_EXE_starling"))
-        .arg(guest_path("sha-ecall"))
+        .arg(guest_path(guest))
         .arg(bench.path("data"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let journal = String::from_utf8(output.stdout).unwrap();
-    assert!(journal.contains("SHA-256, 3 times"), "{journal}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+
+    let input = bench.write("input", &3_u32.to_le_bytes());
+    let elf = fs::read(guest_path(guest)).unwrap();
+    let env = env_with(&input).build().unwrap();
+    let session = ExecutorImpl::from_elf(env, &elf).unwrap().run().unwrap();
+    let journal = hex::encode(session.journal.unwrap().bytes);
+    assert!(printed.contains(&format!("journal: {journal}\n")), "{printed}");
 }
