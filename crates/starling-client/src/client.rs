@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -12,7 +12,7 @@ use starling_store::{BlobStore, DataDir, DiskBudget, EventLog, LogReader};
 use starling_types::{BlobRef, JobId, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
-    receipt::{given_assumption, receipt_info, write_receipt},
+    receipt::{encode_receipt, given_assumption, receipt_info},
     zkvm,
 };
 
@@ -26,6 +26,8 @@ pub struct Client {
     pub(crate) dir: DataDir,
     pub(crate) log: Arc<EventLog>,
     pub(crate) blobs: BlobStore,
+    /// A folder for receipts on their way.
+    pub(crate) scratch: PathBuf,
 }
 
 /// What to ask for, besides guest and input.
@@ -80,7 +82,8 @@ impl Client {
         let dir = DataDir::open(path, purpose)?;
         let log = Arc::new(dir.log()?);
         let blobs = dir.blobs(DiskBudget::up_to(disk_budget_bytes))?;
-        Ok(Self { dir, log, blobs })
+        let scratch = dir.scratch()?;
+        Ok(Self { dir, log, blobs, scratch })
     }
 
     /// The job for this guest and input: the one that is there already, or a new one.
@@ -128,15 +131,10 @@ impl Client {
         receipt: &Receipt,
         kind: ReceiptKind,
     ) -> Result<JobId, JobError> {
-        let path = self.dir.path().join("composite.receipt");
-        write_receipt(&path, receipt)?;
-        let stored = self.blobs.put_file(&path);
-        let _ = std::fs::remove_file(&path);
-        let request = JobRequest {
-            zkvm: zkvm(),
-            source: Source::Receipt { receipt: stored? },
-            receipt_kind: kind,
-        };
+        let mut writer = self.blobs.writer()?;
+        encode_receipt(receipt, &mut writer).map_err(crate::error::unwrap_io)?;
+        let source = Source::Receipt { receipt: writer.finish()? };
+        let request = JobRequest { zkvm: zkvm(), source, receipt_kind: kind };
         let image_id = receipt_info(receipt)?.image_id.unwrap_or(Digest::ZERO);
         self.create_job(request, image_id, false)
     }

@@ -67,7 +67,7 @@ impl Client {
         progress: &watch::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Receipt, JobError> {
-        let path = self.dir.path().join("assumption.receipt");
+        let path = self.scratch.join("assumption.receipt");
         let options = RunOptions { receipt: path.clone(), ..options.clone() };
         let compressing = self.compress(receipt, ReceiptKind::Succinct, &options, progress, stop);
         // Boxed, since a receipt may hold receipts that hold receipts.

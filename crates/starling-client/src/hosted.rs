@@ -3,7 +3,11 @@
 //! The guest runs in the host's own process, under the environment that the host made for it; its segments
 //! go to nodes while it still runs.
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::{Context, bail, ensure};
 use risc0_zkvm::{
@@ -34,7 +38,8 @@ const HASHFN: &str = "poseidon2";
 ///
 /// It differs from `risc0_zkvm`'s local prover in this: receipts in the environment that prove assumptions
 /// are succinct ([`Prover::compress`] makes them so), and a guest that uses the keccak accelerator wants
-/// [`NetworkProver::coprocessor`] in its environment, since another prover can't see its requests otherwise.
+/// [`NetworkProver::coprocessor`] in its environment, since another prover can't see its requests otherwise. It has one
+/// job at a time; threads that share it wait for one another.
 ///
 /// ```no_run
 /// use risc0_zkvm::{ExecutorEnv, Prover};
@@ -52,6 +57,8 @@ pub struct NetworkProver {
     options: RunOptions,
     runtime: Runtime,
     keccaks: KeccakQueue,
+    /// Held by whoever has a job: jobs share the queue above, the local nodes, and what is garbage in the store.
+    job: Mutex<()>,
 }
 
 impl NetworkProver {
@@ -61,12 +68,23 @@ impl NetworkProver {
     /// When this process can't start threads.
     pub fn new(client: Client, options: RunOptions) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { client, options, runtime, keccaks: KeccakQueue::default() })
+        Ok(Self {
+            client,
+            options,
+            runtime,
+            keccaks: KeccakQueue::default(),
+            job: Mutex::default(),
+        })
     }
 
     /// Takes the keccak requests of guests: `ExecutorEnv::builder().coprocessor_callback(prover.coprocessor())`.
     pub fn coprocessor(&self) -> KeccakQueue {
         self.keccaks.clone()
+    }
+
+    /// Waits until no other thread has a job.
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the guest here, and its job on a thread beside it.
@@ -135,7 +153,7 @@ impl NetworkProver {
             JobRequest { zkvm: zkvm(), source: Source::Host(run), receipt_kind: kind_of(opts)? };
         let job = self.client.create_job(request, guest.image_id(), false)?;
         let execution = ExecutionThread::elsewhere(first, events);
-        let path = self.client.dir.path().join(format!("{job}.receipt"));
+        let path = self.client.scratch.join("job.receipt");
         let options = RunOptions { receipt: path.clone(), ..self.options.clone() };
         let (progress, stop) = (watch::Sender::new(Progress::default()), CancellationToken::new());
         let running = self.client.run_of_host(job, options, execution, &progress, stop);
@@ -197,6 +215,7 @@ impl Prover for NetworkProver {
         opts: &ProverOpts,
     ) -> anyhow::Result<ProveInfo> {
         check(opts)?;
+        let _job = self.alone();
         let info = self.prove_hosted(env, elf, opts)?;
         info.receipt.verify_integrity_with_context(ctx)?;
         Ok(info)
@@ -205,11 +224,12 @@ impl Prover for NetworkProver {
     fn compress(&self, opts: &ProverOpts, receipt: &Receipt) -> anyhow::Result<Receipt> {
         check(opts)?;
         let kind = kind_of(opts)?;
+        let _job = self.alone();
         match (&receipt.inner, kind) {
             (InnerReceipt::Composite(_), ReceiptKind::Succinct | ReceiptKind::Groth16) => {
                 let (progress, stop) =
                     (watch::Sender::new(Progress::default()), CancellationToken::new());
-                let path = self.client.dir.path().join("compressed.receipt");
+                let path = self.client.scratch.join("compressed.receipt");
                 let options = RunOptions { receipt: path.clone(), ..self.options.clone() };
                 let compressing =
                     self.client.compress(receipt.clone(), kind, &options, &progress, &stop);

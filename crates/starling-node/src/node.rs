@@ -1,16 +1,11 @@
 //! The node itself: one endpoint, its slots, and a session with every client that it hears of.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use starling_net::{Ads, Net};
 use starling_plan::CostModel;
 use starling_proto::{Hello, JobAd, PeerAddr};
-use starling_store::BlobStore;
+use starling_store::{BlobStore, DataDir, DataDirError};
 use starling_types::{MemoryBytes, NodeId, Po2, TaskKind};
 use starling_zkvm::ProverConfig;
 use tokio::task::JoinSet;
@@ -62,29 +57,27 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that keeps its files in `dir`, which is this process's alone.
+    /// A node that keeps its files in `dir`.
     ///
     /// # Errors
     /// When the folder for results can't be made.
     pub fn new(
         net: Net,
         blobs: BlobStore,
-        dir: &Path,
+        dir: &DataDir,
         mut config: NodeConfig,
-    ) -> std::io::Result<Self> {
-        let scratch = dir.join("scratch");
-        clear(&scratch)?;
+    ) -> Result<Self, DataDirError> {
         let slot_count = config.slots.max(1);
         config.prover.memory_limit = Some(config.memory);
         let slots = Slots::new(slot_count, config.memory, &config.prover);
-        let speed = Speed::load(&dir.join("speed"));
+        let speed = Speed::load(&dir.path().join("speed"));
         let workshop = Arc::new(Workshop {
             holdings: Holdings::new(blobs.clone()),
             net,
             blobs,
             speed,
             costs: CostModel::MEASURED,
-            scratch,
+            scratch: dir.scratch()?,
         });
         Ok(Self { workshop, slots, config })
     }
@@ -176,13 +169,4 @@ impl Node {
 enum Serving {
     Now,
     Until(tokio::time::Instant),
-}
-
-/// Makes an empty folder: what lies in it is of tasks that a killed process worked on.
-fn clear(scratch: &PathBuf) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(scratch) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    std::fs::create_dir_all(scratch)
 }

@@ -6,6 +6,7 @@
 //! | `starling.db` | the [`EventLog`] (SQLite, with its `-wal` and `-shm` beside it) |
 //! | `key` | the secret key that names this machine, for its owner's eyes only |
 //! | `lock` | locked by the owning process; its text says who that is |
+//! | `scratch/` | files on their way somewhere else |
 //!
 //! The lock is the operating system's: it ends with the process, however that ends. [`DataDir::peek`]
 //! reads the log without it.
@@ -142,6 +143,22 @@ impl DataDir {
         EventLog::open(&log_path(&self.path))
     }
 
+    /// An empty folder for files on their way: what lay in it is of a process that was killed. Make it once.
+    ///
+    /// # Errors
+    /// When it cannot be made or emptied.
+    pub fn scratch(&self) -> Result<PathBuf, DataDirError> {
+        let path = self.path.join("scratch");
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("empty", &path)(error));
+            }
+            _ => {}
+        }
+        fs::create_dir_all(&path).map_err(io_error("create", &path))?;
+        Ok(path)
+    }
+
     /// The secret key kept here; the first time, the one that `generate` returns.
     ///
     /// # Errors
@@ -241,6 +258,16 @@ fn create_private(path: &Path) -> io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_in_scratch_is_gone_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "killed").unwrap();
+        fs::write(data.scratch().unwrap().join("half"), "a receipt").unwrap();
+        drop(data);
+        let scratch = DataDir::open(dir.path(), "next").unwrap().scratch().unwrap();
+        assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_second_opener_is_told_who_owns_the_directory_and_what_to_do() {

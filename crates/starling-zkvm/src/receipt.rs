@@ -17,7 +17,9 @@ use thiserror::Error;
 pub(crate) use self::parts::resolving;
 pub use self::{
     assemble::{assemble_composite, assemble_succinct, assemble_work},
-    file::{RECEIPT_FILE_BYTES_MAX, read_receipt, write_receipt, write_work_receipt},
+    file::{
+        RECEIPT_FILE_BYTES_MAX, encode_receipt, read_receipt, write_receipt, write_work_receipt,
+    },
     parts::{
         CompositeParts, GivenAssumption, SegmentPart, given_assumption, nested_composites,
         open_composite, replace_nested,

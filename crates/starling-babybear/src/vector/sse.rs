@@ -26,8 +26,8 @@ pub(super) fn enter_sse41<K: Kernel>(kernel: K) -> K::Output {
 
 /// What SSE4.1 has an instruction for, and SSE2 takes some for.
 pub(super) trait Level: Copy + Send + Sync + 'static {
-    /// Takes `modulus` off the words that are not below it, of words below twice as much. It is at most [`P`], and may
-    /// differ from word to word.
+    /// Takes `modulus`, at most [`P`] in each word, off the words that are not below it, of words below twice as much.
+    /// Where it is zero, any word stays.
     fn wrap(words: __m128i, modulus: __m128i) -> __m128i;
 
     /// Words in `-P..P` to words in `0..P`.

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write as _},
+    io::{self, Read, Write},
     path::Path,
 };
 
@@ -107,7 +107,18 @@ fn stack_position() -> usize {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_receipt(path: &Path, receipt: &Receipt) -> Result<(), ReceiptError> {
-    write_atomic(path, |file| bincode::serialize_into(file, receipt).map_err(io::Error::other))
+    write_atomic(path, |file| encode_receipt(receipt, file))
+}
+
+/// Writes the bytes of a receipt file.
+///
+/// # Errors
+/// Those of `to`.
+pub fn encode_receipt(receipt: &Receipt, to: impl Write) -> io::Result<()> {
+    bincode::serialize_into(to, receipt).map_err(|error| match *error {
+        bincode::ErrorKind::Io(error) => error,
+        _ => io::Error::other(error),
+    })
 }
 
 /// Writes the file of a work receipt, as [`assemble_work`](super::assemble_work) made it, in the same way.

@@ -43,8 +43,7 @@ pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
         blobs.clone(),
     )
     .await?;
-    let node = Node::new(net.clone(), blobs, dir.path(), config(args)?)
-        .with_context(|| format!("can't write to {}", dir.path().display()))?;
+    let node = Node::new(net.clone(), blobs, &dir, config(args)?)?;
 
     let stop = if args.supervised { stdin_end() } else { signals::stop_token("the node") };
     let result = serve(common, args, &node, &net, stop).await;
