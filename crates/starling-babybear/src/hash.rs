@@ -166,7 +166,7 @@ mod tests {
     use risc0_zkp::hal::{Buffer as _, Hal as _};
 
     use super::*;
-    use crate::testing::{edge_words, elems, random_words};
+    use crate::testing::{edge_words, elems, random_words, sizes};
 
     fn hal() -> CpuHal<BabyBear> {
         CpuHal::new(Poseidon2HashSuite::new_suite())
@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn rows_hash_as_risc_zero_hashes_them_whatever_the_shape() {
-        for rows in [1, 2, 3, 8, 16, 21, 64, 100, 256] {
-            for columns in [1, 4, 15, 16, 17, 32, 40] {
+        for rows in sizes(&[1, 2, 3, 8, 16, 21, 64, 100, 256], 2) {
+            for columns in sizes(&[1, 4, 15, 16, 17, 32, 40], 4) {
                 compare_rows(&random_words(rows as u64, rows * columns), rows);
             }
         }
@@ -211,15 +211,17 @@ mod tests {
     #[test]
     fn edge_values_hash_as_risc_zero_hashes_them() {
         for word in [0, 1, crate::vector::P - 1] {
-            compare_rows(&vec![word; 16 * 48], 16);
+            compare_rows(&[word; 16], 1);
         }
-        compare_rows(&edge_words(4096 * 48), 4096);
+        for rows in sizes(&[1, 4096], 1) {
+            compare_rows(&edge_words(rows * 48), rows);
+        }
     }
 
     #[test]
     fn sponges_of_any_vector_hash_as_risc_zero_does() {
-        for rows in [5, 64] {
-            let columns = 40;
+        for rows in sizes(&[3, 64], 3) {
+            let columns = if cfg!(miri) { 4 } else { 40 };
             let matrix = edge_words(rows * columns);
             let expected = expected_rows(&matrix, rows);
             for isa in Isa::available() {
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     fn pairs_hash_as_risc_zero_hashes_them() {
-        for parents in [1, 2, 7, 16, 64, 128, 200] {
+        for parents in sizes(&[1, 2, 7, 16, 64, 128, 200], 2) {
             for words in [random_words(7, parents * 16), edge_words(parents * 16)] {
                 let children = words.as_chunks::<DIGEST>().0;
                 let expected = expected_pairs(children);

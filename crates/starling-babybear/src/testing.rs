@@ -6,6 +6,11 @@ use risc0_core::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext}
 
 use crate::vector::P;
 
+/// The sizes `all`; under Miri, which takes a thousand times as long, those of them up to `limit`.
+pub(crate) fn sizes(all: &[usize], limit: usize) -> impl Iterator<Item = usize> {
+    all.iter().copied().filter(move |&size| !cfg!(miri) || size <= limit)
+}
+
 /// Canonical words at random, the same for the same seed.
 pub(crate) fn random_words(seed: u64, count: usize) -> Vec<u32> {
     let mut rng = StdRng::seed_from_u64(seed);

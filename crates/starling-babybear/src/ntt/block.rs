@@ -5,7 +5,7 @@
 
 use super::plan::Plan;
 use super::radix::{LOG_RADIX_MAX, Twiddles, butterfly, radix, step_layers, unrolled};
-use crate::vector::Vector;
+use crate::vector::{Factors, Vector};
 
 /// Evaluates the `block.len() >> expand_bits` coefficients into `block`.
 #[inline(always)]
@@ -86,15 +86,15 @@ fn groups<V: Vector, const RADIX: usize, const FORWARD: bool>(
 
 /// The factors of a block's layers for the vectors at `at`.
 struct Table<'a> {
-    layers: &'a [u32],
+    layers: &'a Factors,
     stride: usize,
     at: usize,
 }
 
 impl<V: Vector> Twiddles<V> for Table<'_> {
     #[inline(always)]
-    fn get(&self, layer: usize, index: usize) -> Option<V> {
-        Some(V::read(self.layers, ((1 << layer) + index) * self.stride + self.at))
+    fn get(&self, layer: usize, index: usize) -> Option<V::Factor> {
+        Some(V::factors(self.layers, ((1 << layer) + index) * self.stride + self.at))
     }
 }
 
@@ -137,7 +137,7 @@ fn lane_layer<V: Vector, const HALF: usize, const FORWARD: bool>(
     if HALF >= V::LANES || HALF >> below == 0 {
         return;
     }
-    let twiddle = V::read(plan.lanes(HALF.trailing_zeros() as usize), 0);
+    let twiddle = V::factors(plan.lanes(HALF.trailing_zeros() as usize), 0);
     let (low, high) = a.interleave::<HALF>(*b);
     let (low, high) = butterfly::<V, FORWARD>(low, high, Some(twiddle));
     (*a, *b) = low.interleave::<HALF>(high);

@@ -13,6 +13,7 @@ use risc0_core::field::baby_bear::BabyBearElem as Elem;
 use risc0_core::field::{Elem as _, RootsOfUnity};
 
 use super::ZK_SHIFT;
+use crate::vector::Factors;
 
 /// The largest transform there is a root of unity for.
 pub(super) const LOG_SIZE_MAX: u32 = 27;
@@ -70,9 +71,9 @@ impl Kind {
 pub(super) struct Plan {
     log_block: u32,
     /// For each layer of a block, with `half` the distance of its butterflies: from `half` on, `half` factors.
-    layers: Vec<u32>,
+    layers: Factors,
     /// The layers of 2, 4, 8 and 16 points, repeated to fill the widest vector.
-    lanes: [[u32; TILE_WIDTH]; LANE_LAYERS],
+    lanes: [Factors; LANE_LAYERS],
     /// From the blocks upwards.
     stages: Vec<Stage>,
     /// What every coefficient is multiplied with, where no stage does it already.
@@ -86,11 +87,11 @@ pub(super) struct Stage {
     pub(super) stride: usize,
     pub(super) log_rows: u32,
     /// The constants of each layer, as in [`Plan::layers`] but over rows.
-    pub(super) roots: Vec<u32>,
+    pub(super) roots: Factors,
     /// Each row's factors for the first tile.
     pub(super) first: Vec<u32>,
     /// What each row's factors are multiplied with from a tile to the next.
-    pub(super) step: Vec<u32>,
+    pub(super) step: Factors,
 }
 
 impl Plan {
@@ -126,13 +127,11 @@ impl Plan {
             let half = 1 << (log - 1);
             fill_powers(&mut layers[half..2 * half], roots[log as usize], shift_at(log));
         }
-        let mut lanes = [[0; TILE_WIDTH]; LANE_LAYERS];
-        for (log, lanes) in lanes.iter_mut().enumerate().take(log_block as usize) {
+        let lanes = std::array::from_fn(|log| {
             let half = 1 << log;
-            for (lane, word) in lanes.iter_mut().enumerate() {
-                *word = layers[half + lane % half];
-            }
-        }
+            let lane = |lane| layers.get(half + lane % half).copied().unwrap_or_default();
+            Factors::new((0..TILE_WIDTH).map(lane).collect())
+        });
 
         let mut stages = Vec::new();
         let mut log_stride = log_block;
@@ -144,7 +143,7 @@ impl Plan {
             log_stride = log;
         }
         let scale = scale.filter(|_| stages.is_empty()).map(|scale| scale.as_u32_montgomery());
-        Plan { log_block, layers, lanes, stages, scale }
+        Plan { log_block, layers: Factors::new(layers), lanes, stages, scale }
     }
 
     #[inline(always)]
@@ -158,13 +157,13 @@ impl Plan {
     }
 
     #[inline(always)]
-    pub(super) fn layers(&self) -> &[u32] {
+    pub(super) fn layers(&self) -> &Factors {
         &self.layers
     }
 
     /// The factors of the layer whose butterflies are `1 << log` apart, by lane.
     #[inline(always)]
-    pub(super) fn lanes(&self, log: usize) -> &[u32] {
+    pub(super) fn lanes(&self, log: usize) -> &Factors {
         &self.lanes[log]
     }
 
@@ -195,7 +194,8 @@ impl Stage {
             fill_powers(first, root.pow(power), shift.pow(power) * scale);
             *step = root.pow(power * TILE_WIDTH).as_u32_montgomery();
         }
-        Stage { stride: 1 << log_stride, log_rows, roots: constants, first, step }
+        let (roots, step) = (Factors::new(constants), Factors::new(step));
+        Stage { stride: 1 << log_stride, log_rows, roots, first, step }
     }
 }
 

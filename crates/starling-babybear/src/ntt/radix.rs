@@ -3,9 +3,9 @@
 use crate::vector::Vector;
 
 /// Where the butterflies of a radix step get their factors from.
-pub(super) trait Twiddles<V> {
+pub(super) trait Twiddles<V: Vector> {
     /// The factor of butterfly `index` of `layer`, which pairs vectors `1 << layer` apart; `None` is one.
-    fn get(&self, layer: usize, index: usize) -> Option<V>;
+    fn get(&self, layer: usize, index: usize) -> Option<V::Factor>;
 }
 
 /// Runs `$body` for each `$index` below `$count`, which is 16 at most. Written out instead of a loop: the
@@ -47,17 +47,21 @@ pub(super) fn radix<V: Vector, T: Twiddles<V>, const RADIX: usize, const FORWARD
 
 /// One butterfly: in time if `FORWARD`, else in frequency.
 #[inline(always)]
-pub(super) fn butterfly<V: Vector, const FORWARD: bool>(a: V, b: V, twiddle: Option<V>) -> (V, V) {
+pub(super) fn butterfly<V: Vector, const FORWARD: bool>(
+    a: V,
+    b: V,
+    twiddle: Option<V::Factor>,
+) -> (V, V) {
     if FORWARD {
         let b = match twiddle {
-            Some(twiddle) => b.mul(twiddle),
+            Some(twiddle) => b.times(twiddle),
             None => b,
         };
         (a.add(b), a.sub(b))
     } else {
         let difference = a.sub(b);
         match twiddle {
-            Some(twiddle) => (a.add(b), difference.mul(twiddle)),
+            Some(twiddle) => (a.add(b), difference.times(twiddle)),
             None => (a.add(b), difference),
         }
     }

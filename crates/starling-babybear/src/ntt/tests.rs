@@ -7,11 +7,14 @@ use risc0_zkp::hal::cpu::CpuHal;
 use risc0_zkp::hal::{Buffer as _, Hal};
 
 use super::*;
-use crate::testing::{edge_words, elems, random_words, words_of};
+use crate::testing::{edge_words, elems, random_words, sizes, words_of};
 use crate::vector::P;
 
-/// Rows on both sides of every limit: scalars, one block, a stage of one row or all, two stages.
-const LOG_ROWS: [u32; 12] = [0, 1, 2, 5, 6, 7, 10, 12, 13, 14, 16, 18];
+/// Rows on both sides of every limit: scalars, one block, a stage of one row or all.
+const LOG_ROWS: &[usize] = &[0, 1, 2, 5, 6, 7, 10, 12, 13, 14, 16, 18];
+
+/// Miri sees columns of one block, but for [`constant_columns_have_one_coefficient`].
+const LOG_ROWS_IN_MIRI: usize = 7;
 
 fn hal() -> CpuHal<BabyBear> {
     CpuHal::new(Poseidon2HashSuite::new_suite())
@@ -43,7 +46,7 @@ fn assert_same(found: &[u32], expected: &[u32], what: &str, isa: Isa, rows: usiz
 
 #[test]
 fn interpolation_gives_the_coefficients_of_cpu_hal() {
-    for log in LOG_ROWS {
+    for log in sizes(LOG_ROWS, LOG_ROWS_IN_MIRI) {
         let matrix = matrix(1 << log);
         let expected = expected(&matrix, |hal, io| hal.batch_interpolate_ntt(io, 3));
         for isa in Isa::available() {
@@ -57,7 +60,7 @@ fn interpolation_gives_the_coefficients_of_cpu_hal() {
 #[test]
 fn interpolation_with_the_shift_is_both_one_after_the_other() {
     // CpuHal cannot shift a single row.
-    for log in &LOG_ROWS[1..] {
+    for log in sizes(&LOG_ROWS[1..], LOG_ROWS_IN_MIRI) {
         let matrix = matrix(1 << log);
         let shifted = expected(&matrix, |hal, io| hal.zk_shift(io, 3));
         let both = expected(&matrix, |hal, io| {
@@ -77,7 +80,7 @@ fn interpolation_with_the_shift_is_both_one_after_the_other() {
 
 #[test]
 fn expansion_gives_the_evaluations_of_cpu_hal() {
-    for log in LOG_ROWS {
+    for log in sizes(LOG_ROWS, LOG_ROWS_IN_MIRI) {
         for expand_bits in 0..=4 {
             if expand_bits != 2 && log > 14 {
                 continue;
@@ -99,6 +102,7 @@ fn expansion_gives_the_evaluations_of_cpu_hal() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "millions of rows")]
 fn evaluations_past_the_caches_are_the_same() {
     // Two columns of this are written past the caches where they begin on a line's border.
     let rows = 1 << 18;
@@ -121,6 +125,7 @@ fn evaluations_past_the_caches_are_the_same() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "millions of rows")]
 fn transforms_of_two_stages_agree_with_cpu_hal() {
     let rows = 1 << 21;
     let evaluations = random_words(21, rows);
@@ -137,7 +142,7 @@ fn transforms_of_two_stages_agree_with_cpu_hal() {
 
 #[test]
 fn each_coset_is_every_fourth_row_of_the_expansion() {
-    for log in LOG_ROWS {
+    for log in sizes(LOG_ROWS, LOG_ROWS_IN_MIRI) {
         let rows = 1 << log;
         let coeffs = matrix(rows);
         for isa in Isa::available() {
@@ -168,7 +173,7 @@ fn constant_columns_have_one_coefficient() {
 
 #[test]
 fn bit_reversal_permutes_as_cpu_hal_does() {
-    for log in &LOG_ROWS[1..] {
+    for log in sizes(&LOG_ROWS[1..], LOG_ROWS_IN_MIRI) {
         let matrix = matrix(1 << log);
         let expected = expected(&matrix, |hal, io| hal.batch_bit_reverse(io, 3));
         for isa in Isa::available() {

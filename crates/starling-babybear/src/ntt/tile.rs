@@ -8,7 +8,7 @@
 
 use super::plan::{LOG_ROWS_MAX, Stage, TILE_WIDTH};
 use super::radix::{LOG_RADIX_MAX, Twiddles, radix, step_layers, unrolled};
-use crate::vector::Vector;
+use crate::vector::{Factors, Vector};
 
 /// Bytes of a cache line.
 pub(super) const LINE_BYTES: usize = 64;
@@ -227,7 +227,7 @@ impl Tile<'_> {
             let at = row * TILE_WIDTH + lane;
             let factor = V::read(self.factors, at);
             x[index] = x[index].mul(factor);
-            factor.mul(V::splat(self.stage.step[row])).write(self.factors, at)
+            factor.times(V::factor(&self.stage.step, row)).write(self.factors, at)
         });
     }
 }
@@ -248,18 +248,18 @@ fn stream<V: Vector>(x: V, words: &mut [u32], at: usize) {
 /// Factors that do not depend on the position in the row. `LOWEST` says that no layer is below, where the
 /// first factor of each layer is one.
 struct Constants<'a, const LOWEST: bool> {
-    roots: &'a [u32],
+    roots: &'a Factors,
     below: u32,
     low: usize,
 }
 
 impl<V: Vector, const LOWEST: bool> Twiddles<V> for Constants<'_, LOWEST> {
     #[inline(always)]
-    fn get(&self, layer: usize, index: usize) -> Option<V> {
+    fn get(&self, layer: usize, index: usize) -> Option<V::Factor> {
         if LOWEST {
-            (index != 0).then(|| V::splat(self.roots[(1 << layer) + index]))
+            (index != 0).then(|| V::factor(self.roots, (1 << layer) + index))
         } else {
-            Some(V::splat(self.roots[(((1 << layer) + index) << self.below) + self.low]))
+            Some(V::factor(self.roots, (((1 << layer) + index) << self.below) + self.low))
         }
     }
 }

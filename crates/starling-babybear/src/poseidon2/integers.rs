@@ -28,7 +28,7 @@ use super::constants::{
     round_constant,
 };
 use super::{CELLS, DIGEST, RATE};
-use crate::vector::{MU, P};
+use crate::vector::{MU, P, fraction, remainder};
 
 /// Bits that [`step`] divides by.
 const STEP: u32 = 27;
@@ -62,11 +62,6 @@ const INVERSE: u64 = {
 };
 
 const _: () = assert!(INVERSE.wrapping_mul(MODULUS) == 1);
-
-/// `number / P` as a fraction of 2^64, rounded up: less than 1 too much.
-const fn fraction(number: u64) -> u64 {
-    (((number as u128) << 64) / MODULUS as u128) as u64 + 1
-}
 
 const fn inverse(number: u64) -> u64 {
     field_power(number, MODULUS - 2)
@@ -224,16 +219,7 @@ fn reduce_product(a: i64, b: i64) -> i64 {
     (product >> 64) as i64 - (multiple >> 64) as i64
 }
 
-/// The remainder of P that a sum of fractions stands for.
-///
-/// Each fraction was too large by less than 1, and so the sum by less than what all of them were multiplied with, summed
-/// up. As long as that is at most 2^64 / P, the remainder is too large by less than 1, which rounding down takes off.
-#[inline(always)]
-fn remainder(fraction: u64) -> u64 {
-    ((u128::from(fraction) * u128::from(P)) >> 64) as u64
-}
-
-// A cell, the rest, a power and an addend.
+// What fractions are multiplied with before [`remainder`]: a cell, the rest, a power and an addend.
 const _: () =
     assert!(CELL_END + CELL_END + POWER_END + 1 < ((1_u128 << 64) / MODULUS as u128) as u64);
 

@@ -4,8 +4,8 @@ use super::constants::{
     HALF_FULL, PARTIAL, SECOND_HALF, diagonal, mul, power_of_two, round_constant,
 };
 use super::{CELLS, DIGEST, RATE};
+use crate::vector::Vector;
 use crate::vector::square::LANES_MAX;
-use crate::vector::{Vector, quotient};
 
 /// Constants in Montgomery form.
 struct Tables {
@@ -89,7 +89,7 @@ fn partial_round<V: Vector>(cells: &mut [V; CELLS], constant: u32) {
     cells[0] = sbox(cells[0].add(V::splat(constant)));
     let sum = cells[1..].iter().fold(cells[0], |sum, &cell| sum.add(cell));
     for (cell, &factor) in cells.iter_mut().zip(&TABLES.diagonal) {
-        *cell = cell.mul_with(V::splat(factor), V::splat(quotient(factor))).add(sum);
+        *cell = cell.times(V::prepare(factor)).add(sum);
     }
 }
 

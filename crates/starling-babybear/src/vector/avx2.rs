@@ -65,6 +65,8 @@ impl Vector for Avx2 {
     const REGISTERS: usize = 16;
     type Wide = Wide;
 
+    super::factors_are_words!();
+
     #[inline(always)]
     unsafe fn load(ptr: *const u32) -> Self {
         // SAFETY: the caller vouches for 8 readable words; the features as in `odd`.
@@ -113,11 +115,6 @@ impl Vector for Avx2 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self::wide_reduce(self.wide_mul(other))
-    }
-
-    #[inline(always)]
-    fn mul_with(self, factor: Self, quotient: Self) -> Self {
-        Self(reduce(self.wide_mul(factor), self.wide_mul(quotient)))
     }
 
     #[inline(always)]

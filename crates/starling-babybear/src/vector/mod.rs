@@ -13,6 +13,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod factors;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
 mod scalar;
@@ -23,6 +24,9 @@ mod sse;
 mod tests;
 
 use std::sync::OnceLock;
+
+pub use self::factors::Factors;
+pub(crate) use self::factors::{fraction, remainder};
 
 /// The field's modulus, 15 * 2^27 + 1.
 pub const P: u32 = 0x7800_0001;
@@ -44,6 +48,9 @@ pub trait Vector: Copy + Send + Sync + Sealed + 'static {
 
     /// A sum of unreduced 64-bit products, one a lane. See [`Vector::wide_mul`].
     type Wide: Copy;
+
+    /// A factor for each lane that is known before what it multiplies, in the form that is multiplied with fastest.
+    type Factor: Copy;
 
     /// Loads [`Vector::LANES`] consecutive words.
     ///
@@ -84,10 +91,23 @@ pub trait Vector: Copy + Send + Sync + Sealed + 'static {
     /// Montgomery products: of `a * R` and `b * R` it is `a * b * R`.
     fn mul(self, other: Self) -> Self;
 
-    /// Products with factors whose quotient words are known: `quotient` is `factor * MU` modulo 2^32, lane by
-    /// lane (see [`quotient`]). A shorter chain of dependencies than [`Vector::mul`], and on NEON fewer
-    /// instructions.
-    fn mul_with(self, factor: Self, quotient: Self) -> Self;
+    /// Products with factors that were prepared: fewer instructions than [`Vector::mul`] on NEON and with one lane.
+    fn times(self, factor: Self::Factor) -> Self;
+
+    /// Prepares a factor for all lanes. With one lane that costs a division, so not for a single product.
+    fn prepare(word: u32) -> Self::Factor;
+
+    /// The factors that a table has from `at` on, one for each lane.
+    ///
+    /// # Panics
+    /// If the table ends before that.
+    fn factors(table: &Factors, at: usize) -> Self::Factor;
+
+    /// The factor that a table has at `at`, for all lanes.
+    ///
+    /// # Panics
+    /// If the table ends before that.
+    fn factor(table: &Factors, at: usize) -> Self::Factor;
 
     /// The exact product of each lane's words, not reduced.
     ///
@@ -157,11 +177,35 @@ pub trait Vector: Copy + Send + Sync + Sealed + 'static {
     }
 }
 
-/// The word that [`Vector::mul_with`] wants beside a factor.
-#[must_use]
-pub const fn quotient(factor: u32) -> u32 {
-    factor.wrapping_mul(MU)
+/// [`Vector::Factor`] of the backends that gain nothing by preparing one: the words themselves.
+#[cfg(target_arch = "x86_64")]
+macro_rules! factors_are_words {
+    () => {
+        type Factor = Self;
+
+        #[inline(always)]
+        fn times(self, factor: Self) -> Self {
+            self.mul(factor)
+        }
+
+        #[inline(always)]
+        fn prepare(word: u32) -> Self {
+            Self::splat(word)
+        }
+
+        #[inline(always)]
+        fn factors(table: &super::Factors, at: usize) -> Self {
+            Self::read(table.words(), at)
+        }
+
+        #[inline(always)]
+        fn factor(table: &super::Factors, at: usize) -> Self {
+            Self::splat(table.words()[at])
+        }
+    };
 }
+#[cfg(target_arch = "x86_64")]
+use factors_are_words;
 
 mod sealed {
     /// Keeps the vector types to those of this module.

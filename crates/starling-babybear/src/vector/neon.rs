@@ -6,7 +6,8 @@
 
 use core::arch::aarch64::*;
 
-use super::{MU, P, Sealed, Vector};
+use super::factors::quotient;
+use super::{Factors, MU, P, Sealed, Vector};
 
 /// 4 elements.
 #[derive(Clone, Copy)]
@@ -20,6 +21,13 @@ impl Sealed for Neon {}
 pub(super) struct Wide {
     low: uint64x2_t,
     high: uint64x2_t,
+}
+
+/// Factors, and what of a product with them their quotients give without another multiplication.
+#[derive(Clone, Copy)]
+pub(super) struct Factor {
+    words: uint32x4_t,
+    quotients: uint32x4_t,
 }
 
 /// Words in `-P..P` to words in `0..P`.
@@ -56,6 +64,7 @@ impl Vector for Neon {
     const LANES: usize = 4;
     const REGISTERS: usize = 32;
     type Wide = Wide;
+    type Factor = Factor;
 
     #[inline(always)]
     unsafe fn load(ptr: *const u32) -> Self {
@@ -98,10 +107,27 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
-    fn mul_with(self, factor: Self, quotient: Self) -> Self {
+    fn times(self, factor: Factor) -> Self {
         // SAFETY: as in `canonical`.
-        let quotients = unsafe { vmulq_u32(self.0, quotient.0) };
-        Self(reduce_product(self.0, factor.0, quotients))
+        let quotients = unsafe { vmulq_u32(self.0, factor.quotients) };
+        Self(reduce_product(self.0, factor.words, quotients))
+    }
+
+    #[inline(always)]
+    fn prepare(word: u32) -> Factor {
+        Factor { words: Self::splat(word).0, quotients: Self::splat(quotient(word)).0 }
+    }
+
+    #[inline(always)]
+    fn factors(table: &Factors, at: usize) -> Factor {
+        let quotients = Self::read(table.quotients(), at).0;
+        Factor { words: Self::read(table.words(), at).0, quotients }
+    }
+
+    #[inline(always)]
+    fn factor(table: &Factors, at: usize) -> Factor {
+        let quotients = Self::splat(table.quotients()[at]).0;
+        Factor { words: Self::splat(table.words()[at]).0, quotients }
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! One lane in a general-purpose register: any machine, and the measure of the others.
 
-use super::{MU, P, Sealed, Vector};
+use super::factors::{fraction_of_word, remainder};
+use super::{Factors, MU, P, Sealed, Vector};
 
 /// One element.
 #[derive(Clone, Copy)]
@@ -26,6 +27,10 @@ impl Vector for Scalar {
     const LANES: usize = 1;
     const REGISTERS: usize = 16;
     type Wide = u64;
+
+    /// A fraction: two multiplications leave the remainder itself, where [`Vector::mul`] takes three, and then has to
+    /// correct it.
+    type Factor = u64;
 
     #[inline(always)]
     unsafe fn load(ptr: *const u32) -> Self {
@@ -62,8 +67,23 @@ impl Vector for Scalar {
     }
 
     #[inline(always)]
-    fn mul_with(self, factor: Self, quotient: Self) -> Self {
-        Self(reduce(self.wide_mul(factor), self.0.wrapping_mul(quotient.0)))
+    fn times(self, factor: u64) -> Self {
+        Self(remainder(factor.wrapping_mul(u64::from(self.0))) as u32)
+    }
+
+    #[inline(always)]
+    fn prepare(word: u32) -> u64 {
+        fraction_of_word(word)
+    }
+
+    #[inline(always)]
+    fn factors(table: &Factors, at: usize) -> u64 {
+        table.fractions()[at]
+    }
+
+    #[inline(always)]
+    fn factor(table: &Factors, at: usize) -> u64 {
+        table.fractions()[at]
     }
 
     #[inline(always)]

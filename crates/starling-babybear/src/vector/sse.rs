@@ -146,6 +146,8 @@ impl<L: Level> Vector for Sse<L> {
     const REGISTERS: usize = 16;
     type Wide = Wide;
 
+    super::factors_are_words!();
+
     #[inline(always)]
     unsafe fn load(ptr: *const u32) -> Self {
         // SAFETY: the caller vouches for 4 readable words.
@@ -192,11 +194,6 @@ impl<L: Level> Vector for Sse<L> {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self::wide_reduce(self.wide_mul(other))
-    }
-
-    #[inline(always)]
-    fn mul_with(self, factor: Self, quotient: Self) -> Self {
-        Self::new(reduce::<L>(self.wide_mul(factor), self.wide_mul(quotient)))
     }
 
     #[inline(always)]
