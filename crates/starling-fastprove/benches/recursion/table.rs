@@ -60,7 +60,7 @@ fn measure(threads: usize, cores: usize, rounds: usize) {
                 let (times, stock) = (Spread::of(times), Spread::of(stock));
                 format!("{times} | {stock} | {:.1}", stock.median / times.median)
             });
-        let peak = worker.peak_kib as f64 / 1e6 * 1.024;
+        let peak = worker.peak_kib as f64 * 1024.0 / 1e9;
         println!("| {threads} | {} | {} | {peak:.2} GB |", worker.name, columns.join(" | "));
     }
 }
