@@ -9,15 +9,15 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use risc0_zkp::INV_RATE;
 use risc0_zkp::core::poly::poly_interpolate;
-use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem, BabyBearExtElem};
+use risc0_zkp::field::baby_bear::{BabyBearElem, BabyBearExtElem};
 use risc0_zkp::field::{Elem as _, RootsOfUnity as _};
-use risc0_zkp::prove::write_iop::WriteIOP;
 use risc0_zkp::taps::TapSet;
 use starling_babybear::ntt;
 use starling_babybear::poly::{self, NonZeroRemainder, PLANES};
 
 use super::engine::Engine;
 use super::group::Group;
+use super::transcript::Transcript;
 use super::{Circuit, EvalCheck};
 use crate::pool::Buffer;
 
@@ -34,7 +34,7 @@ pub(super) fn commit_check<C: Circuit>(
     po2: usize,
     groups: &[Arc<Group>],
     globals: &[&[u32]],
-    transcript: &mut WriteIOP<BabyBear>,
+    transcript: &mut Transcript,
 ) -> Group {
     let domain = INV_RATE << po2;
     let mut check = engine.pool().take(PLANES * domain);
@@ -84,7 +84,7 @@ pub(super) fn quotient(
     taps: &TapSet<'_>,
     po2: usize,
     groups: &[Arc<Group>],
-    transcript: &mut WriteIOP<BabyBear>,
+    transcript: &mut Transcript,
 ) -> Result<Buffer, NonZeroRemainder> {
     let isa = engine.isa();
     let rows = 1 << po2;

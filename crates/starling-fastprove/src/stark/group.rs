@@ -3,12 +3,11 @@
 use rayon::prelude::*;
 use risc0_zkp::INV_RATE;
 use risc0_zkp::core::digest::{DIGEST_WORDS, Digest};
-use risc0_zkp::field::baby_bear::BabyBear;
-use risc0_zkp::prove::write_iop::WriteIOP;
 use starling_babybear::ntt;
 
 use super::engine::Engine;
 use super::merkle::Tree;
+use super::transcript::Transcript;
 use crate::pool::Buffer;
 
 /// Columns of one length: as polynomials, with the Merkle tree that commits to their values over the evaluation
@@ -112,7 +111,7 @@ impl Group {
         values
     }
 
-    pub(super) fn commit(&self, transcript: &mut WriteIOP<BabyBear>) {
+    pub(super) fn commit(&self, transcript: &mut Transcript) {
         self.tree.commit(transcript);
     }
 
@@ -166,13 +165,7 @@ pub(super) struct Sample<'a> {
 
 impl Sample<'_> {
     /// Opens `row`, which is what the `query`-th of the sampled rows was.
-    pub fn open(
-        &self,
-        engine: &Engine,
-        query: usize,
-        row: usize,
-        transcript: &mut WriteIOP<BabyBear>,
-    ) {
+    pub fn open(&self, engine: &Engine, query: usize, row: usize, transcript: &mut Transcript) {
         let width = self.tree.neighbours(row).len();
         let block: Vec<u32> = self
             .values

@@ -9,10 +9,9 @@ use rayon::prelude::*;
 use risc0_zkp::QUERIES;
 use risc0_zkp::core::digest::Digest;
 use risc0_zkp::core::log2_ceil;
-use risc0_zkp::field::baby_bear::BabyBear;
-use risc0_zkp::prove::write_iop::WriteIOP;
 
 use super::engine::{Hasher, Words};
+use super::transcript::Transcript;
 
 /// Layers not kept: 16 leaves to a kept node, as many as the widest vector has lanes, and as many rows as a
 /// column's cache line holds. 2^21 nodes of 32 bytes become 4 MiB.
@@ -75,7 +74,7 @@ impl Tree {
     }
 
     /// Writes the layer that every opening ends below, and commits to the root.
-    pub fn commit(&self, transcript: &mut WriteIOP<BabyBear>) {
+    pub fn commit(&self, transcript: &mut Transcript) {
         let shown = &self.nodes[self.shown..2 * self.shown];
         transcript.write_u32_slice(shown.as_flattened());
         transcript.commit(&self.root());
@@ -91,13 +90,7 @@ impl Tree {
 
     /// Writes the values of `row` and the sibling of each node on the way up from it. `block` holds the values of its
     /// [neighbours](Tree::neighbours), by columns.
-    pub fn open(
-        &self,
-        hasher: Hasher<'_>,
-        row: usize,
-        block: &[u32],
-        transcript: &mut WriteIOP<BabyBear>,
-    ) {
+    pub fn open(&self, hasher: Hasher<'_>, row: usize, block: &[u32], transcript: &mut Transcript) {
         let neighbours = self.neighbours(row);
         let (width, at) = (neighbours.len(), row - neighbours.start);
         let values: Vec<u32> = block.chunks_exact(width).map(|column| column[at]).collect();
@@ -192,17 +185,19 @@ mod tests {
                     .map(|at| leaves[at % (rows / cosets) * cosets + at / (rows / cosets)])
                     .collect();
                 let tree = Tree::build(engine.hasher(), &by_coset, cosets);
-                let mut transcript = WriteIOP::new(engine.suite().rng.as_ref());
+                let new = || Transcript::new(engine.suite());
+                let mut transcript = new();
                 tree.commit(&mut transcript);
-                let shown = std::mem::take(&mut transcript.proof);
+                let shown = transcript.into_seal();
                 for row in (0..rows).step_by((rows / 64).max(1)) {
                     let block: Vec<u32> = (0..COLUMNS)
                         .flat_map(|column| {
                             tree.neighbours(row).map(move |row| word(rows, column, row))
                         })
                         .collect();
+                    let mut transcript = new();
                     tree.open(engine.hasher(), row, &block, &mut transcript);
-                    walk(&engine, rows, row, &shown, &std::mem::take(&mut transcript.proof));
+                    walk(&engine, rows, row, &shown, transcript.seal());
                 }
             }
         }

@@ -23,6 +23,7 @@ mod fri;
 mod group;
 mod merkle;
 mod session;
+mod transcript;
 
 use risc0_zkp::field::baby_bear::BabyBearExtElem;
 use risc0_zkp::taps::TapSet;
@@ -33,6 +34,7 @@ pub use starling_babybear::poly::NonZeroRemainder;
 pub use self::engine::Engine;
 pub use self::group::Group;
 pub use self::session::Session;
+pub use self::transcript::Transcript;
 pub use crate::pool::{Buffer, Pool};
 
 /// What a [`Session`] has to know of a circuit.

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use risc0_zkp::field::baby_bear::BabyBear;
-use risc0_zkp::prove::write_iop::WriteIOP;
-
 use super::engine::Engine;
 use super::group::Group;
+use super::transcript::Transcript;
 use super::{Circuit, NonZeroRemainder, deep, fri};
 use crate::phase::phase;
 use crate::pool::Buffer;
@@ -20,7 +18,7 @@ pub struct Session<'a, C> {
     engine: &'a Engine,
     circuit: &'a C,
     po2: usize,
-    transcript: WriteIOP<BabyBear>,
+    transcript: Transcript,
     groups: Vec<Option<Arc<Group>>>,
 }
 
@@ -31,13 +29,13 @@ impl<'a, C: Circuit> Session<'a, C> {
             engine,
             circuit,
             po2,
-            transcript: WriteIOP::new(engine.suite().rng.as_ref()),
+            transcript: Transcript::new(engine.suite()),
             groups: vec![None; circuit.taps().num_groups()],
         }
     }
 
     /// Where the verifier's challenges come from, and the seal grows.
-    pub fn transcript(&mut self) -> &mut WriteIOP<BabyBear> {
+    pub fn transcript(&mut self) -> &mut Transcript {
         &mut self.transcript
     }
 
@@ -91,6 +89,6 @@ impl<'a, C: Circuit> Session<'a, C> {
             deep::quotient(engine, circuit.taps(), po2, &groups, &mut transcript)
         })?;
         phase("fri", || fri::prove(engine, polynomial, &groups, &mut transcript));
-        Ok(transcript.proof)
+        Ok(transcript.into_seal())
     }
 }

@@ -12,6 +12,7 @@ use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem};
 use risc0_zkp::field::{Elem as _, ExtElem as _, RootsOfUnity as _};
 use risc0_zkp::hal::cpu::{CpuBuffer, CpuHal};
 use risc0_zkp::hal::{AccumPreflight, Buffer as _, CircuitHal, Hal as _};
+use risc0_zkp::prove::write_iop::WriteIOP;
 use risc0_zkp::taps::TapSet;
 
 use super::*;
@@ -189,6 +190,28 @@ fn assert_same_seal(seal: &[u32], stock: &[u32]) {
     // A seal is far too long to print.
     let differ = seal.iter().zip(stock).position(|(ours, theirs)| ours != theirs);
     assert_eq!((differ, seal.len()), (None, stock.len()), "first word that differs, and lengths");
+}
+
+#[test]
+fn challenges_and_seal_are_those_of_the_stock_transcript() {
+    for suite in [Poseidon2HashSuite::new_suite(), Sha256HashSuite::new_suite()] {
+        let mut ours = Transcript::new(&suite);
+        let mut stock = WriteIOP::<BabyBear>::new(suite.rng.as_ref());
+        for round in 0..3 {
+            let words = [round, 7, P - 1];
+            ours.write_u32_slice(&words);
+            stock.write_u32_slice(&words);
+            ours.write_field_elem_slice(&elems(&words));
+            stock.write_field_elem_slice(&elems(&words));
+            let digest = suite.hashfn.hash_elem_slice(&elems(&words));
+            ours.commit(&digest);
+            stock.commit(&digest);
+            assert_eq!(ours.random_elem(), stock.random_elem());
+            assert_eq!(ours.random_ext_elem(), stock.random_ext_elem());
+            assert_eq!(ours.random_bits(20), stock.random_bits(20));
+        }
+        assert_eq!(ours.into_seal(), stock.proof);
+    }
 }
 
 #[test]
