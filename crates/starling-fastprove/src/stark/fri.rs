@@ -4,8 +4,6 @@
 //! with a challenge, until [`FINAL_DEGREE`] or fewer coefficients are left, which are sent. Then come the queries: each
 //! opens one row of every tree.
 
-use std::sync::Arc;
-
 use risc0_zkp::core::digest::DIGEST_WORDS;
 use risc0_zkp::core::log2_ceil;
 use risc0_zkp::field::baby_bear::BabyBearElem;
@@ -34,7 +32,7 @@ struct Round {
 pub(super) fn prove(
     engine: &Engine,
     mut polynomial: Buffer,
-    groups: &[Arc<Group>],
+    groups: &[&Group],
     transcript: &mut Transcript,
 ) {
     let domain = polynomial.len() / PLANES * INV_RATE;

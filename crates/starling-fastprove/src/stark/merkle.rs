@@ -17,6 +17,9 @@ use super::transcript::Transcript;
 /// column's cache line holds. 2^21 nodes of 32 bytes become 4 MiB.
 const PRUNED_LAYERS: usize = 4;
 
+/// Leaves under a node of the lowest layer that is kept.
+pub(super) const LEAVES_PER_NODE: usize = 1 << PRUNED_LAYERS;
+
 /// Nodes of the lowest kept layer that are computed at a time: their leaves, sorted, stay in the nearest cache.
 const BLOCK_NODES: usize = 64;
 
@@ -26,8 +29,15 @@ pub(super) struct Tree {
     rows: usize,
     /// How many nodes the commitment shows: the verifier recomputes those above once for all queries.
     shown: usize,
+    nodes: Nodes,
+}
+
+#[derive(Debug)]
+enum Nodes {
     /// Nodes 0 (unused), 1 (the root), up to the lowest layer that is kept.
-    nodes: Vec<Words>,
+    Kept(Vec<Words>),
+    /// One for each layer, from the root to the leaves: all nodes of a layer are equal.
+    Uniform(Vec<Words>),
 }
 
 impl Tree {
@@ -66,24 +76,57 @@ impl Tree {
             let (parents, children) = nodes[1 << layer..4 << layer].split_at_mut(1 << layer);
             hasher.hash_pairs(children, parents);
         }
-        Self { rows, shown: 1 << shown_layer, nodes }
+        Self { rows, shown: 1 << shown_layer, nodes: Nodes::Kept(nodes) }
+    }
+
+    /// The tree over `rows` leaves that all are `leaf`.
+    ///
+    /// # Panics
+    ///
+    /// Unless the number of leaves is a power of two.
+    pub fn uniform(hasher: Hasher<'_>, leaf: Words, rows: usize) -> Self {
+        assert!(rows.is_power_of_two(), "{rows} rows, not a power of two");
+        let layers = log2_ceil(rows);
+        let mut nodes = vec![leaf; layers + 1];
+        for layer in (0..layers).rev() {
+            let child = nodes[layer + 1];
+            hasher.hash_pairs(&[child; 2], &mut nodes[layer..=layer]);
+        }
+        Self { rows, shown: 1 << shown_layer(layers), nodes: Nodes::Uniform(nodes) }
+    }
+
+    /// A node that is kept.
+    fn node(&self, node: usize) -> &Words {
+        match &self.nodes {
+            Nodes::Kept(nodes) => &nodes[node],
+            Nodes::Uniform(layers) => &layers[node.ilog2() as usize],
+        }
+    }
+
+    /// The end of the nodes that are kept.
+    fn end(&self) -> usize {
+        match &self.nodes {
+            Nodes::Kept(nodes) => nodes.len(),
+            Nodes::Uniform(_) => 2 * self.rows,
+        }
     }
 
     pub fn root(&self) -> Digest {
-        Digest::from(self.nodes[1])
+        Digest::from(*self.node(1))
     }
 
     /// Writes the layer that every opening ends below, and commits to the root.
     pub fn commit(&self, transcript: &mut Transcript) {
-        let shown = &self.nodes[self.shown..2 * self.shown];
-        transcript.write_u32_slice(shown.as_flattened());
+        for node in self.shown..2 * self.shown {
+            transcript.write_u32_slice(self.node(node));
+        }
         transcript.commit(&self.root());
     }
 
     /// The rows whose values it takes to open `row`: those under one kept node.
     pub fn neighbours(&self, row: usize) -> std::ops::Range<usize> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
-        let rows_per_node = 2 * self.rows / self.nodes.len();
+        let rows_per_node = 2 * self.rows / self.end();
         let first = row / rows_per_node * rows_per_node;
         first..first + rows_per_node
     }
@@ -99,14 +142,14 @@ impl Tree {
         let mut fold = Fold { layer: vec![Words::default(); width], ..Fold::default() };
         hasher.hash_block(&mut fold.layer, block);
         let mut node = self.rows + row;
-        while node >= self.nodes.len() {
+        while node >= self.end() {
             let sibling = (node ^ 1) % fold.layer.len();
             transcript.write_u32_slice(&fold.layer[sibling]);
             fold.hash_pairs(hasher);
             node /= 2;
         }
         while node >= 2 * self.shown {
-            transcript.write_u32_slice(&self.nodes[node ^ 1]);
+            transcript.write_u32_slice(self.node(node ^ 1));
             node /= 2;
         }
     }
