@@ -4,6 +4,7 @@
 //! the stock prover, and are checked by the stock verifier before they leave.
 
 pub mod constraints;
+pub mod keccak;
 mod phase;
 pub mod pool;
 pub mod recursion;

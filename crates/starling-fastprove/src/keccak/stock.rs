@@ -1,0 +1,83 @@
+//! The published C++ function for the same columns, to compare with.
+#![allow(unsafe_code, clippy::unwrap_used)]
+
+use risc0_circuit_keccak_sys::{
+    RawBuffer, RawExecBuffers, RawPreflightTrace, risc0_circuit_keccak_cpu_witgen,
+};
+use risc0_sys::ffi_wrap;
+
+use super::block::element;
+use super::layout::COLUMNS;
+use super::schedule::ROWS;
+use super::tests::{GARBAGE, Recorded, WITNESSES, digest_of, inputs};
+use super::witness::Trace;
+use super::{GLOBALS, State};
+
+/// What the stock code takes for a cell that was not written.
+const INVALID: u32 = u32::MAX;
+
+/// Row by row, so that a row can read those before it.
+const FORWARD: u32 = 1;
+
+/// The stock data columns and globals. No cell is set beforehand, so that all of them are the function's own.
+fn witness(inputs: &[State], po2: usize) -> (Vec<u32>, Vec<u32>) {
+    let rows = 1 << po2;
+    let mut data = vec![INVALID; COLUMNS * rows];
+    let mut globals = vec![INVALID; GLOBALS];
+    globals[GLOBALS - 1] = element(1 << po2);
+    // Which input a row that reads one gets; rows after it ask whether there is another.
+    let mut next_input: Vec<u32> = (0..inputs.len() as u32)
+        .flat_map(|index| (0..ROWS).map(move |row| index + u32::from(row > 0)))
+        .collect();
+    next_input.insert(0, 0);
+    next_input.resize(rows, inputs.len() as u32);
+    let order: Vec<u32> = (0..rows as u32).collect();
+
+    let buffer = |words: &mut [u32], rows, cols| RawBuffer {
+        buf: words.as_mut_ptr().cast_const().cast(),
+        rows,
+        cols,
+        checked_reads: true,
+    };
+    let buffers = RawExecBuffers {
+        global: buffer(&mut globals, 1, GLOBALS),
+        data: buffer(&mut data, rows, COLUMNS),
+    };
+    let trace = RawPreflightTrace {
+        preimages: inputs.as_ptr(),
+        preimages_count: inputs.len() as u32,
+        preimage_idxs: next_input.as_ptr(),
+        run_order: order.as_ptr(),
+    };
+    // SAFETY: the buffers have the circuit's columns of 2^po2 words, the lists as many words as there are rows, and all
+    // outlive the call. What the code writes to, behind pointers to constants, was made from mutable slices.
+    let done = ffi_wrap(|| unsafe {
+        risc0_circuit_keccak_cpu_witgen(FORWARD, &buffers, &trace, rows as u32)
+    });
+    done.unwrap();
+    for word in &mut data {
+        if *word == INVALID {
+            *word = 0;
+        }
+    }
+    (data, globals)
+}
+
+#[test]
+fn every_cell_is_the_stock_one() {
+    for Recorded { po2, permutations, digest } in WITNESSES {
+        let inputs = inputs(permutations);
+        let (stock, globals) = witness(&inputs, po2);
+        let trace = Trace::new(&inputs, po2).unwrap();
+        let mut data = vec![GARBAGE; stock.len()];
+        trace.fill(&mut data);
+        for row in 0..1 << po2 {
+            for column in 0..COLUMNS {
+                let at = (column << po2) + row;
+                assert_eq!(data[at], stock[at], "2^{po2}: column {column} of row {row}");
+            }
+        }
+        assert_eq!(trace.globals(), globals[..]);
+        assert_eq!(digest_of(&stock, &globals), digest, "2^{po2}, {permutations} permutations");
+    }
+}

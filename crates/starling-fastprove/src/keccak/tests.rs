@@ -1,0 +1,99 @@
+#![allow(clippy::unwrap_used)]
+
+use risc0_circuit_keccak::compute_keccak_digest;
+use risc0_zkp::core::hash::sha::{Impl, Sha256 as _};
+
+use super::layout::COLUMNS;
+use super::witness::Trace;
+use super::*;
+
+/// What a buffer holds before it is filled: nothing of it may be left.
+pub(super) const GARBAGE: u32 = 0x0bad_0bad;
+
+/// A trace, and the [digest](digest_of) that the stock one has.
+pub(super) struct Recorded {
+    pub po2: usize,
+    pub permutations: usize,
+    pub digest: &'static str,
+}
+
+/// The last has more permutations than the trace is cut into shares.
+pub(super) const WITNESSES: [Recorded; 4] = [
+    Recorded {
+        po2: 8,
+        permutations: 1,
+        digest: "e104b37b0509313377a7d837cbeeedca9df1cf513e1ed138f1bf7b888f51c1ef",
+    },
+    Recorded {
+        po2: 11,
+        permutations: 10,
+        digest: "247f86df310a7b0dfe707caa1520905f35f94bf745043d9e2432fbc73f3f9606",
+    },
+    Recorded {
+        po2: 11,
+        permutations: 3,
+        digest: "fbea63ce6cfe47634a3367111d44b640979fc1c9e2f6d90cfa0579b59f6d12f2",
+    },
+    Recorded {
+        po2: 14,
+        permutations: 81,
+        digest: "1505ed271d23ffc1a1f6c5cde80e5193ecd90ecce9736a00584631cdad11b52b",
+    },
+];
+
+/// Lanes without a pattern, and some that are all zeros or ones.
+pub(super) fn inputs(count: usize) -> Vec<State> {
+    let mut word = 1u64;
+    let mut next = || {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word ^ word >> 29
+    };
+    (0..count)
+        .map(|at| match at % 4 {
+            1 => [0; LANES],
+            2 => [u64::MAX; LANES],
+            _ => std::array::from_fn(|_| next()),
+        })
+        .collect()
+}
+
+/// One digest of all data columns and globals.
+pub(super) fn digest_of(data: &[u32], globals: &[u32]) -> String {
+    let bytes: Vec<u8> = data.iter().chain(globals).flat_map(|word| word.to_le_bytes()).collect();
+    Impl::hash_bytes(&bytes).to_string()
+}
+
+#[test]
+fn the_trace_is_the_recorded_one_on_any_number_of_threads() {
+    for Recorded { po2, permutations, digest } in WITNESSES {
+        let inputs = inputs(permutations);
+        let trace = Trace::new(&inputs, po2).unwrap();
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut data = vec![GARBAGE; COLUMNS << po2];
+            pool.install(|| trace.fill(&mut data));
+            let actual = digest_of(&data, &trace.globals());
+            assert_eq!(actual, digest, "2^{po2}, {permutations}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn the_globals_are_the_digest_that_a_request_claims() {
+    for count in [1, 2, 5] {
+        let inputs = inputs(count);
+        let claim = compute_keccak_digest(bytemuck::cast_slice(&inputs));
+        let halves = claim.as_words().iter().flat_map(|word| [word & 0xffff, word >> 16]);
+        let expected: Vec<u32> = halves.chain([1 << 11]).map(block::element).collect();
+        assert_eq!(Trace::new(&inputs, 11).unwrap().globals(), expected[..]);
+    }
+}
+
+#[test]
+fn lists_that_no_proof_has_are_refused() {
+    let refused = |count, po2| Trace::new(&inputs(count), po2).err().unwrap();
+    assert!(matches!(refused(1, 7), KeccakError::Rows { po2: 7, .. }));
+    assert!(matches!(refused(1, usize::MAX), KeccakError::Rows { .. }));
+    assert!(matches!(refused(0, 8), KeccakError::Count { count: 0, count_max: 1, .. }));
+    assert!(matches!(refused(2, 8), KeccakError::Count { count: 2, .. }));
+}
