@@ -133,7 +133,12 @@ impl Bench {
     }
 
     pub fn renew(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {
-        self.tell(Event::LeaseRenewed { node: node(name), epoch })
+        self.get_on(name, epoch, 0)
+    }
+
+    /// A node renews a lease and says how far it is.
+    pub fn get_on(&mut self, name: u8, epoch: Epoch, done_permille: u32) -> Vec<Action> {
+        self.tell(Event::LeaseRenewed { node: node(name), epoch, done_permille })
     }
 
     pub fn report(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {
