@@ -18,13 +18,13 @@ pub fn cost() -> CostModel {
     let step = |i: usize| cost(100 * (i as u64 + 1), 10 * (i as u64 + 1));
     CostModel {
         prove: std::array::from_fn(step),
-        lift: cost(50, 0),
+        lift: std::array::from_fn(step),
+        lift_receipt: cost(50, 0),
         join: cost(100, 10),
         keccak: std::array::from_fn(step),
         union: cost(100, 10),
         resolve: cost(100, 10),
         unwrap: cost(100, 10),
-        kept: MemoryBytes(0),
     }
 }
 
