@@ -31,10 +31,10 @@ pub(crate) async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr
     let leaf_kind = plan_shape(&state.request).leaf_kind();
     // A node that can only join is of use to a job with large segments.
     let po2 = state.request.segment_po2();
-    let leaf = CostModel::MEASURED.memory(leaf_kind, po2);
+    let leaf = CostModel::ADMISSION.memory(leaf_kind, po2);
     let memory = match leaf_kind {
         TaskKind::Prove => leaf,
-        _ => leaf.min(CostModel::MEASURED.memory(TaskKind::Join, None)),
+        _ => leaf.min(CostModel::ADMISSION.memory(TaskKind::Join, None)),
     };
     let mut period = tokio::time::interval(AD_PERIOD);
     loop {

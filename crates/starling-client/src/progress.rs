@@ -11,16 +11,24 @@ pub struct Progress {
     pub executed: bool,
     /// Segments proved (and lifted, when the receipt is to be succinct).
     pub leaves_accepted: u32,
+    /// What nodes say they have done of others, all together, in thousandths of one.
+    pub leaves_partly_permille: u64,
     /// Joins accepted.
     pub joins_accepted: u32,
+    /// What nodes say they have done of others.
+    pub joins_partly_permille: u64,
     /// Joins that the segments so far need.
     pub joins_total: u32,
     /// Keccak proofs accepted, united or not.
     pub keccaks_accepted: u32,
+    /// What nodes say they have done of others.
+    pub keccaks_partly_permille: u64,
     /// Keccak proofs that the guest asked for so far.
     pub keccaks_total: u32,
     /// Assumptions resolved.
     pub resolves_accepted: u32,
+    /// What nodes say they have done of others.
+    pub resolves_partly_permille: u64,
     /// Assumptions to resolve, once the guest has ended.
     pub resolves_total: u32,
     /// Nodes connected.

@@ -332,7 +332,9 @@ impl<'a> Runner<'a> {
     fn on_message(&mut self, node: NodeId, message: NodeMessage) {
         let event = match message {
             NodeMessage::WorkRequested => Event::WorkRequested { node },
-            NodeMessage::Renew { epoch } => Event::LeaseRenewed { node, epoch },
+            NodeMessage::Renew { epoch, done_permille } => {
+                Event::LeaseRenewed { node, epoch, done_permille }
+            }
             NodeMessage::Decline { epoch } => Event::LeaseDeclined { node, epoch },
             NodeMessage::Done(done) => {
                 tracing::debug!(node = %format_args!("{node:#}"), epoch = %done.epoch, prove_ms = done.prove_ms, peak = %done.peak_memory, "a result was reported");
@@ -401,15 +403,20 @@ impl<'a> Runner<'a> {
 
     fn report_progress(&self) {
         let status = self.scheduler.status();
+        let partly = status.partly_done;
         self.progress.send_replace(Progress {
             segments: status.progress.segments_known,
             executed: status.progress.execution_ended,
             leaves_accepted: status.progress.leaves_accepted,
+            leaves_partly_permille: partly.leaves_permille,
             joins_accepted: status.progress.joins_accepted,
+            joins_partly_permille: partly.joins_permille,
             joins_total: status.progress.joins_total,
             keccaks_accepted: status.progress.keccaks_accepted,
+            keccaks_partly_permille: partly.keccaks_permille,
             keccaks_total: status.progress.keccaks_known,
             resolves_accepted: status.progress.resolves_accepted,
+            resolves_partly_permille: partly.resolves_permille,
             resolves_total: status.progress.resolves_total,
             nodes: status.node_count as u32,
             nodes_busy: status.busy_node_count as u32,

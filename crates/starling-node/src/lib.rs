@@ -9,6 +9,7 @@
 
 mod holdings;
 mod node;
+mod renewals;
 mod session;
 mod slots;
 mod speed;

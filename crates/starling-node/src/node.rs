@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use starling_net::{Ads, Net};
-use starling_plan::CostModel;
+use starling_plan::{CostModel, Costs};
 use starling_proto::{Hello, JobAd, PeerAddr};
 use starling_store::{BlobStore, DataDir, DataDirError};
-use starling_types::{MemoryBytes, NodeId, Po2, TaskKind};
-use starling_zkvm::ProverConfig;
+use starling_types::{MemoryBytes, Millis, NodeId, Po2, TaskKind};
+use starling_zkvm::{Backend, ProverConfig};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,8 +25,8 @@ const CLIENTS_MAX: usize = 64;
 /// How long a client that ended its session is left alone, so that its last ads call nobody back.
 const REST_AFTER_SESSION: Duration = Duration::from_secs(10);
 
-/// The speed of a thread that has proved nothing yet, in thousandths of the reference core's.
-const SPEED_GUESS_PERMILLE: u32 = 500;
+/// The speed of a thread that has proved nothing yet with Starling's own prover, in thousandths of the reference core's.
+const SPEED_GUESS_PERMILLE: u64 = 500;
 
 /// How often a client named by its ticket is dialled again while it can't be reached.
 const REDIAL_PERIOD: Duration = Duration::from_secs(2);
@@ -70,13 +70,14 @@ impl Node {
         let slot_count = config.slots.max(1);
         config.prover.memory_limit = Some(config.memory);
         let slots = Slots::new(slot_count, config.memory, &config.prover);
-        let speed = Speed::load(&dir.path().join("speed"));
+        let speed = Speed::load(&dir.path().join(format!("speed-{}", Costs::REVISION)));
         let workshop = Arc::new(Workshop {
             holdings: Holdings::new(blobs.clone()),
             net,
             blobs,
             speed,
-            costs: CostModel::MEASURED,
+            costs: Costs::FAST,
+            memory_each: MemoryBytes(config.memory.0 / u64::from(slot_count)),
             scratch: dir.scratch()?,
         });
         Ok(Self { workshop, slots, config })
@@ -155,7 +156,9 @@ impl Node {
             po2_max: self.config.po2_max,
             slots: self.config.slots,
             speed_permille: match self.workshop.speed.permille() {
-                0 => self.config.prover.threads.unwrap_or(1) * SPEED_GUESS_PERMILLE,
+                0 => {
+                    speed_guess(self.config.prover.threads.unwrap_or(1), self.config.prover.backend)
+                }
                 measured => measured,
             },
         }
@@ -164,6 +167,17 @@ impl Node {
     fn is_for_us(&self, ad: &JobAd) -> bool {
         ad.zkvm == self.config.zkvm && ad.memory <= self.config.memory
     }
+}
+
+/// The speed of a slot that has proved nothing yet, in thousandths of the reference core's.
+fn speed_guess(threads: u32, backend: Backend) -> u32 {
+    let join = |costs: &CostModel| -> Millis { costs.work_ms(TaskKind::Join, None) };
+    let work = match backend {
+        Backend::Fast => join(&Costs::FAST.usual),
+        Backend::Stock => join(&Costs::STOCK.usual),
+    };
+    let permille = u64::from(threads) * SPEED_GUESS_PERMILLE * join(&Costs::FAST.usual).0 / work.0;
+    u32::try_from(permille.max(1)).unwrap_or(u32::MAX)
 }
 
 enum Serving {

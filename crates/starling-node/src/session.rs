@@ -1,6 +1,13 @@
 //! One client: asks it for work while slots are free, works on what it grants, reports.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use starling_net::{ConnectError, SessionError};
 use starling_proto::{ClientMessage, Done, Failure, Grant, Hello, NodeMessage, PeerAddr};
@@ -14,13 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     holdings::Holding,
+    renewals::Renewals,
     slots::{Slots, Unused},
-    work::{Failed, Proved, Workshop},
+    work::{Failed, Lease, Proved, Workshop},
 };
-
-/// A lease is renewed this many times within the time that it must be renewed in, so that a lost or
-/// late renewal or two cost nothing.
-const RENEWALS_PER_TERM: u32 = 4;
 
 /// How often renewals are looked at: the shortest term that is kept with certainty is four of these.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -126,8 +130,9 @@ struct Session {
 /// A lease being worked on.
 struct Running {
     task: AbortHandle,
-    renew_every: Duration,
-    renewed_at: tokio::time::Instant,
+    renewals: Renewals,
+    /// How far the task is, in thousandths.
+    done_permille: Arc<AtomicU32>,
 }
 
 impl Session {
@@ -195,43 +200,44 @@ impl Session {
 
     async fn take(&mut self, grant: Grant) -> Result<(), SessionError> {
         let epoch = grant.epoch;
-        let memory = self.workshop.costs.memory(grant.task.kind(), Some(grant.po2));
         // The limit is on segments to prove; joins of larger ones are welcome.
         let proves_segment = matches!(grant.task.kind(), TaskKind::Prove | TaskKind::Lift);
         let fits = !proves_segment || grant.po2 <= self.po2_max;
         let taken = match fits && !self.running.contains_key(&epoch) {
-            true => self.slots.try_take(memory),
+            true => self.workshop.slot_for(&self.slots, grant.task.kind(), grant.po2),
             false => None,
         };
-        let slot = match taken {
-            Some(slot) => slot,
+        let (slot, profile) = match taken {
+            Some(taken) => taken,
             // Another client was quicker, or this one asks for more than this node has.
             None => {
                 self.declined_at = Some(self.slots.free());
                 return self.connection.send(&NodeMessage::Decline { epoch }).await;
             }
         };
-        tracing::info!(job = %format_args!("{:#}", self.job), task = %grant.task, "proving");
-        let renew_every = Duration::from_millis(grant.renew_within.0) / RENEWALS_PER_TERM;
-        let work = self.workshop.clone().prove(
-            slot,
+        tracing::info!(job = %format_args!("{:#}", self.job), task = %grant.task, %profile, "proving");
+        let term = Duration::from_millis(grant.renew_within.0);
+        let renewals = Renewals::new(term, tokio::time::Instant::now());
+        let done_permille = Arc::new(AtomicU32::new(0));
+        let lease = Lease {
             grant,
-            self.connection.handle(),
-            self.client.clone(),
-            self.holding.clone(),
-        );
+            profile,
+            client: self.connection.handle(),
+            client_addr: self.client.clone(),
+            done_permille: done_permille.clone(),
+        };
+        let work = self.workshop.clone().prove(slot, lease, self.holding.clone());
         let task = self.tasks.spawn(work);
-        let renewed_at = tokio::time::Instant::now();
-        self.running.insert(epoch, Running { task, renew_every, renewed_at });
+        self.running.insert(epoch, Running { task, renewals, done_permille });
         Ok(())
     }
 
     async fn renew(&mut self) -> Result<(), SessionError> {
         let now = tokio::time::Instant::now();
         for (&epoch, running) in &mut self.running {
-            if now.duration_since(running.renewed_at) >= running.renew_every {
-                running.renewed_at = now;
-                self.connection.send(&NodeMessage::Renew { epoch }).await?;
+            let done_permille = running.done_permille.load(Ordering::Relaxed);
+            if running.renewals.take_due(now, done_permille) {
+                self.connection.send(&NodeMessage::Renew { epoch, done_permille }).await?;
             }
         }
         Ok(())

@@ -14,7 +14,8 @@ const NEWEST_WEIGHT: u32 = 4;
 /// The largest speed that is believed: a thousand reference cores.
 const SPEED_PERMILLE_MAX: u64 = 1_000_000;
 
-/// The node's speed in thousandths of the reference core, kept in a file between runs.
+/// The node's speed in thousandths of the reference core, kept in a file between runs: one file for each revision of the
+/// costs that it is counted in.
 ///
 /// It is a claim that helps a client to set deadlines; nothing is trusted because of it.
 pub(crate) struct Speed {

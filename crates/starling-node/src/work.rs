@@ -2,20 +2,23 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use starling_net::{FetchError, JobHandle, Net, Source};
-use starling_plan::CostModel;
+use starling_plan::{CostModel, Costs};
 use starling_proto::{FailureClass, Grant, PeerAddr};
 use starling_store::BlobStore;
-use starling_types::{BlobRef, MemoryBytes};
+use starling_types::{BlobRef, MemoryBytes, Po2, Profile, TaskKind};
 use starling_zkvm::{ProveFailure, TaskWork};
 
 use crate::{
     holdings::{Holding, Holdings},
-    slots::Slot,
+    slots::{Slot, Slots},
     speed::Speed,
 };
 
@@ -28,9 +31,21 @@ pub(crate) struct Workshop {
     pub(crate) blobs: BlobStore,
     pub(crate) holdings: Holdings,
     pub(crate) speed: Speed,
-    pub(crate) costs: CostModel,
+    pub(crate) costs: Costs,
+    /// A slot's share of the memory: what fits into it is proved with everything kept.
+    pub(crate) memory_each: MemoryBytes,
     /// Where results lie between the prover process and the blob store.
     pub(crate) scratch: PathBuf,
+}
+
+/// A lease that a slot was taken for.
+pub(crate) struct Lease {
+    pub(crate) grant: Grant,
+    pub(crate) profile: Profile,
+    pub(crate) client: JobHandle,
+    pub(crate) client_addr: PeerAddr,
+    /// How far the task is, in thousandths: to be kept up to date.
+    pub(crate) done_permille: Arc<AtomicU32>,
 }
 
 /// A result to report.
@@ -63,15 +78,29 @@ impl Failed {
 }
 
 impl Workshop {
-    /// Works on `grant`, given by the client behind `client`. Dropping the future stops the work.
+    /// A slot for a task, with the memory that it takes, and how it is to be proved: with everything kept if that fits a
+    /// slot's share and is free, with the least memory otherwise.
+    pub(crate) fn slot_for(
+        &self,
+        slots: &Slots,
+        kind: TaskKind,
+        po2: Po2,
+    ) -> Option<(Slot, Profile)> {
+        let preferred = self.costs.profile_for(self.memory_each, kind, Some(po2));
+        [preferred, Profile::Frugal].into_iter().find_map(|profile| {
+            let memory = self.costs.in_profile(profile).memory(kind, Some(po2));
+            Some((slots.try_take(memory)?, profile))
+        })
+    }
+
+    /// Works on a lease. Dropping the future stops the work.
     pub(crate) async fn prove(
         self: Arc<Self>,
         mut slot: Slot,
-        grant: Grant,
-        client: JobHandle,
-        client_addr: PeerAddr,
+        lease: Lease,
         holding: Arc<Holding>,
     ) -> Result<Proved, Failed> {
+        let Lease { grant, profile, client, client_addr, done_permille } = lease;
         // Inputs go with the lease: others fetch results from here, never inputs.
         let inputs = self.holdings.session();
         let mut input_paths = Vec::with_capacity(grant.inputs.len());
@@ -102,18 +131,28 @@ impl Workshop {
             output: output.0.clone(),
             po2_max: grant.po2,
             work_claims: grant.work_claims,
+            profile,
         };
         let started = Instant::now();
         let report = slot
             .prover()
-            .run(&work, Duration::from_millis(grant.deadline.0).min(DEADLINE_MAX))
+            .run_watched(
+                &work,
+                Duration::from_millis(grant.deadline.0).min(DEADLINE_MAX),
+                |permille| done_permille.store(permille, Ordering::Relaxed),
+            )
             .await
             .map_err(|failure| Failed {
                 class: class_of(&failure),
                 message: failure.to_string(),
             })?;
         let elapsed = started.elapsed();
-        self.speed.observe(self.costs.work_ms(grant.task.kind(), Some(grant.po2)), elapsed);
+        // In what clients count, whatever prover and profile it was done with.
+        let work = CostModel::ADMISSION.work_ms(grant.task.kind(), Some(grant.po2));
+        self.speed.observe(work, elapsed);
+        if report.reproved > 0 {
+            tracing::warn!(task = %grant.task, times = report.reproved, "a proof did not verify and was made once more");
+        }
 
         let blobs = self.blobs.clone();
         let path = output.0.clone();

@@ -80,18 +80,20 @@ mod tests {
     fn model() -> CostModel {
         let cost =
             |seconds: u64| TaskCost { memory: Default::default(), work: Millis(seconds * 1000) };
-        let mut prove = [cost(6); 12];
-        prove[(18 - Po2::MIN) as usize] = cost(180);
-        prove[(20 - Po2::MIN) as usize] = cost(720);
+        let (mut prove, mut lift) = ([cost(6); 12], [cost(86); 12]);
+        for (po2, seconds) in [(18, 180), (20, 720)] {
+            prove[(po2 - Po2::MIN) as usize] = cost(seconds);
+            lift[(po2 - Po2::MIN) as usize] = cost(seconds + 80);
+        }
         CostModel {
             prove,
-            lift: cost(80),
+            lift,
+            lift_receipt: cost(80),
             join: cost(80),
             keccak: [cost(100); 5],
             union: cost(80),
             resolve: cost(80),
             unwrap: cost(80),
-            ..CostModel::MEASURED
         }
     }
 

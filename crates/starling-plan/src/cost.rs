@@ -1,6 +1,8 @@
 //! What a task needs: memory while it runs, and work in all.
 
-use starling_types::{MemoryBytes, Millis, Po2, TaskKind};
+mod figures;
+
+use starling_types::{MemoryBytes, Millis, Po2, Profile, TaskKind};
 
 use crate::class::{KECCAK_PO2_COUNT, KECCAK_PO2_MAX, KECCAK_PO2_MIN, SEGMENT_PO2_COUNT};
 
@@ -9,24 +11,25 @@ use crate::class::{KECCAK_PO2_COUNT, KECCAK_PO2_MAX, KECCAK_PO2_MIN, SEGMENT_PO2
 pub struct TaskCost {
     /// The most memory that the prover process holds at any time.
     pub memory: MemoryBytes,
-    /// CPU time on the reference core: the core of the machine on which [`CostModel::MEASURED`] was
-    /// measured.
+    /// CPU time on the reference core: the core of the machine on which [`Costs::FAST`] was measured.
     pub work: Millis,
 }
 
 impl TaskCost {
-    const fn new(memory_mib: u64, work_s: u64) -> Self {
-        Self { memory: MemoryBytes::from_mib(memory_mib), work: Millis(work_s * 1000) }
+    const fn new(memory_mib: u64, work_ms: u64) -> Self {
+        Self { memory: MemoryBytes::from_mib(memory_mib), work: Millis(work_ms) }
     }
 }
 
-/// What every task of a job needs.
+/// What every task of a job needs, of one prover in one profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CostModel {
     /// Proving a segment, by po2 from [`Po2::MIN`] on.
     pub prove: [TaskCost; SEGMENT_PO2_COUNT],
-    /// Lifting a segment receipt.
-    pub lift: TaskCost,
+    /// Proving a segment and lifting its receipt in one task, likewise.
+    pub lift: [TaskCost; SEGMENT_PO2_COUNT],
+    /// Lifting a segment receipt that is there.
+    pub lift_receipt: TaskCost,
     /// Joining two receipts.
     pub join: TaskCost,
     /// Proving a keccak request and lifting the proof, by po2 from
@@ -38,62 +41,61 @@ pub struct CostModel {
     pub resolve: TaskCost,
     /// Taking the count of work off a receipt.
     pub unwrap: TaskCost,
-    /// What a prover process keeps of its last lifts and joins while it proves the next segment.
-    pub kept: MemoryBytes,
+}
+
+/// What tasks need of one prover, in each of its profiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Costs {
+    /// With everything kept.
+    pub usual: CostModel,
+    /// With the least memory.
+    pub frugal: CostModel,
+}
+
+impl Costs {
+    /// Those of Starling's own prover.
+    pub const FAST: Self = Self { usual: figures::FAST_USUAL, frugal: figures::FAST_FRUGAL };
+
+    /// Those of RISC Zero's prover, which has one profile.
+    pub const STOCK: Self = Self { usual: figures::STOCK, frugal: figures::STOCK };
+
+    /// Which of two versions of the figures these are: speeds that were measured by others are worth nothing.
+    pub const REVISION: u32 = 2;
+
+    /// The costs in one profile.
+    pub fn in_profile(&self, profile: Profile) -> &CostModel {
+        match profile {
+            Profile::Usual => &self.usual,
+            Profile::Frugal => &self.frugal,
+        }
+    }
+
+    /// How a prover that may use `memory` goes about a task: with everything kept, if that fits.
+    pub fn profile_for(&self, memory: MemoryBytes, kind: TaskKind, po2: Option<Po2>) -> Profile {
+        if self.usual.memory(kind, po2) <= memory { Profile::Usual } else { Profile::Frugal }
+    }
+
+    /// The largest po2 of the segments that a prover which may use `memory` can prove and lift in this profile.
+    pub fn largest_po2(&self, memory: MemoryBytes, profile: Profile) -> Option<Po2> {
+        let model = self.in_profile(profile);
+        let po2s = (Po2::MIN..=Po2::MAX).rev().filter_map(|po2| Po2::try_from(po2).ok());
+        po2s.into_iter().find(|po2| model.memory(TaskKind::Lift, Some(*po2)) <= memory)
+    }
 }
 
 impl CostModel {
-    /// What `starling bench tasks` showed on the reference machine (`BENCHMARKS.md`): the peak of memory and
-    /// a tenth more, since a warm prover and other guests differ a little; the time on one thread. Nodes
-    /// scale the work by their own speed. Segments are measured up to po2 19; from there each step doubles
-    /// both, as all steps below do. Keccak proofs are measured at po2 14, where the lift takes the most memory, and
-    /// 15; from there they double. Unions, resolves and unwraps are each one recursion proof, as a join is, and
-    /// are taken for one.
-    pub const MEASURED: Self = Self {
-        prove: [
-            TaskCost::new(110, 6),
-            TaskCost::new(190, 12),
-            TaskCost::new(350, 25),
-            TaskCost::new(670, 50),
-            TaskCost::new(1310, 100),
-            TaskCost::new(2600, 200),
-            TaskCost::new(5200, 400),
-            TaskCost::new(10_400, 800),
-            TaskCost::new(20_800, 1600),
-            TaskCost::new(41_600, 3200),
-            TaskCost::new(83_200, 6400),
-            TaskCost::new(166_400, 12_800),
-        ],
-        lift: TaskCost::new(960, 6),
-        join: TaskCost::new(960, 6),
-        keccak: [
-            TaskCost::new(960, 45),
-            TaskCost::new(1000, 90),
-            TaskCost::new(2000, 180),
-            TaskCost::new(4000, 360),
-            TaskCost::new(8000, 720),
-        ],
-        union: TaskCost::new(960, 6),
-        resolve: TaskCost::new(960, 6),
-        unwrap: TaskCost::new(960, 6),
-        kept: MemoryBytes::from_mib(160),
-    };
+    /// What a client takes tasks for until nodes say themselves what they need: the least memory that a prover of this
+    /// release gets by with.
+    pub const ADMISSION: Self = Costs::FAST.frugal;
 
     /// What a task of this kind needs. A segment or a keccak proof whose po2 is not given is taken for the
     /// largest. So is a keccak proof of a po2 that there are none of, which a stranger may name.
     pub fn cost(&self, kind: TaskKind, po2: Option<Po2>) -> TaskCost {
+        let segment = (po2.map_or(Po2::MAX, Po2::get) - Po2::MIN) as usize;
         match kind {
-            TaskKind::Prove => self.prove(po2),
-            // One process proves and then lifts: time is spent on both, and memory is not held for both at once,
-            // but for the recursion programs that stay ready.
-            TaskKind::Lift => {
-                let prove = self.prove(po2);
-                TaskCost {
-                    memory: (prove.memory + self.kept).max(self.lift.memory),
-                    work: prove.work + self.lift.work,
-                }
-            }
-            TaskKind::LiftReceipt => self.lift,
+            TaskKind::Prove => self.prove[segment],
+            TaskKind::Lift => self.lift[segment],
+            TaskKind::LiftReceipt => self.lift_receipt,
             TaskKind::Join => self.join,
             TaskKind::Keccak => {
                 let sizes = KECCAK_PO2_MIN..=KECCAK_PO2_MAX;
@@ -104,10 +106,6 @@ impl CostModel {
             TaskKind::Resolve => self.resolve,
             TaskKind::Unwrap => self.unwrap,
         }
-    }
-
-    fn prove(&self, po2: Option<Po2>) -> TaskCost {
-        self.prove[(po2.map_or(Po2::MAX, Po2::get) - Po2::MIN) as usize]
     }
 
     /// The memory that a task of this kind needs.
@@ -123,7 +121,7 @@ impl CostModel {
 
 impl Default for CostModel {
     fn default() -> Self {
-        Self::MEASURED
+        Self::ADMISSION
     }
 }
 
@@ -136,35 +134,83 @@ mod tests {
         value.try_into().unwrap()
     }
 
-    /// Round numbers, so that a rule shows in its sum and a new measurement breaks no test.
-    fn model() -> CostModel {
-        let mut prove = [TaskCost::new(100, 6); SEGMENT_PO2_COUNT];
-        prove[po2(14).get() as usize - Po2::MIN as usize] = TaskCost::new(300, 12);
-        prove[po2(20).get() as usize - Po2::MIN as usize] = TaskCost::new(10_000, 720);
-        let lift = TaskCost::new(1450, 80);
-        CostModel { prove, lift, kept: MemoryBytes::from_mib(100), ..CostModel::MEASURED }
-    }
-
-    #[test]
-    fn a_lift_needs_the_memory_of_its_larger_half_and_the_work_of_both() {
-        let model = model();
-        let small = model.cost(TaskKind::Lift, Some(po2(14)));
-        assert_eq!(small, TaskCost::new(1450, 92));
-        let large = model.cost(TaskKind::Lift, Some(po2(20)));
-        assert_eq!(large, TaskCost::new(10_100, 800));
-        assert_eq!(model.cost(TaskKind::LiftReceipt, Some(po2(20))), TaskCost::new(1450, 80));
+    /// Every model there is.
+    fn models() -> [CostModel; 3] {
+        [Costs::FAST.usual, Costs::FAST.frugal, Costs::STOCK.usual]
     }
 
     #[test]
     fn costs_never_shrink_as_the_po2_grows() {
-        let CostModel { prove, keccak, .. } = CostModel::MEASURED;
-        let grows = |a: &TaskCost, b: &TaskCost| a.memory <= b.memory && a.work <= b.work;
-        assert!(prove.is_sorted_by(grows) && keccak.is_sorted_by(grows));
+        let grows = |a: &TaskCost, b: &TaskCost| a.memory <= b.memory && a.work < b.work;
+        for CostModel { prove, lift, keccak, .. } in models() {
+            assert!(prove.is_sorted_by(grows) && lift.is_sorted_by(grows));
+            assert!(keccak.is_sorted_by(grows));
+        }
+    }
+
+    #[test]
+    fn a_task_that_proves_and_lifts_needs_the_memory_of_its_larger_half_and_the_work_of_both() {
+        for model in models() {
+            for value in Po2::MIN..=Po2::MAX {
+                let cost = |kind| model.cost(kind, Some(po2(value)));
+                let [prove, lift, recursion] =
+                    [TaskKind::Prove, TaskKind::Lift, TaskKind::LiftReceipt].map(cost);
+                assert_eq!(lift.work, prove.work + recursion.work);
+                assert!(lift.memory >= prove.memory.max(recursion.memory));
+                assert!(
+                    lift.memory <= prove.memory.max(recursion.memory) + MemoryBytes::from_mib(200)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn frugal_takes_less_memory_and_not_less_time_for_every_task() {
+        let Costs { usual, frugal } = Costs::FAST;
+        for kind in TaskKind::ALL {
+            for value in Po2::MIN..=Po2::MAX {
+                let (usual, frugal) =
+                    (usual.cost(kind, Some(po2(value))), frugal.cost(kind, Some(po2(value))));
+                assert!(
+                    frugal.memory < usual.memory && frugal.work >= usual.work,
+                    "{kind} {value}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn small_machines_can_take_part() {
+        let fits = |mib, kind, value| {
+            let need = CostModel::ADMISSION.memory(kind, Some(po2(value)));
+            need <= MemoryBytes::from_mib(mib)
+        };
+        // What three quarters of the free memory are on machines of 512 MB, 1 GB and 4 GB.
+        assert!(fits(310, TaskKind::Join, 18) && fits(310, TaskKind::LiftReceipt, 18));
+        assert!(fits(640, TaskKind::Lift, 18));
+        assert!(fits(2600, TaskKind::Lift, 20));
+    }
+
+    #[test]
+    fn the_memory_decides_the_profile_of_each_task() {
+        let costs = Costs::FAST;
+        let lift = |mib, value| {
+            costs.profile_for(MemoryBytes::from_mib(mib), TaskKind::Lift, Some(po2(value)))
+        };
+        let need = costs.usual.memory(TaskKind::Lift, Some(po2(18))).0.div_ceil(1 << 20);
+        assert_eq!(lift(need, 18), Profile::Usual);
+        assert_eq!(lift(need - 1, 18), Profile::Frugal);
+        assert_eq!(lift(need, 19), Profile::Frugal);
+        assert_eq!(lift(0, 14), Profile::Frugal, "the least that there is");
+        let largest = |profile| costs.largest_po2(MemoryBytes::from_mib(need), profile);
+        assert_eq!(largest(Profile::Usual), Some(po2(18)));
+        assert!(largest(Profile::Frugal) > Some(po2(18)));
+        assert_eq!(costs.largest_po2(MemoryBytes::from_mib(100), Profile::Frugal), None);
     }
 
     #[test]
     fn a_keccak_proof_of_no_known_size_costs_what_the_largest_does() {
-        let model = model();
+        let model = CostModel::ADMISSION;
         let cost = |po2| model.cost(TaskKind::Keccak, po2);
         assert_eq!(cost(Some(po2(14))), model.keccak[0]);
         for largest in [None, Some(po2(13)), Some(po2(18)), Some(po2(24))] {

@@ -3,7 +3,7 @@
 //!
 //! [`Plan`] owns the meaning of a job's tasks: which exist, which are ready, running or accepted, which two
 //! neighbouring receipts are joined next, how the receipts of keccak proofs become one, and in which order
-//! assumptions are resolved. [`CostModel`] owns how much memory and work each needs. Neither knows nodes,
+//! assumptions are resolved. [`Costs`] owns how much memory and work each needs. Neither knows nodes,
 //! leases or time, and neither does I/O: segments, keccak requests and accepted receipts come in as calls,
 //! task descriptions go out. The same calls in the same order give the same plan.
 //!
@@ -43,7 +43,7 @@ mod unions;
 
 pub use bound::Workload;
 pub use class::{KECCAK_PO2_MAX, KECCAK_PO2_MIN, TaskClass};
-pub use cost::{CostModel, TaskCost};
+pub use cost::{CostModel, Costs, TaskCost};
 pub use error::PlanError;
 pub use plan::Plan;
 pub use shape::PlanShape;

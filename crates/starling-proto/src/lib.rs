@@ -14,9 +14,10 @@
 //! use starling_proto::{Message, NodeMessage};
 //! use starling_types::Epoch;
 //!
-//! let bytes = NodeMessage::Renew { epoch: Epoch(7) }.encode();
+//! let message = NodeMessage::Renew { epoch: Epoch(7), done_permille: 0 };
+//! let bytes = message.encode();
 //! assert_eq!(bytes, [0x1a, 2, 8, 7]);
-//! assert_eq!(NodeMessage::decode(&bytes), Ok(NodeMessage::Renew { epoch: Epoch(7) }));
+//! assert_eq!(NodeMessage::decode(&bytes), Ok(message));
 //! assert!(NodeMessage::decode(b"not a message").is_err());
 //! ```
 

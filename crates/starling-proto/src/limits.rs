@@ -38,6 +38,9 @@ pub const TASK_KIND_COUNT_MAX: usize = 16;
 /// Tasks that one node works on at once: far beyond the cores of any machine.
 pub const SLOT_COUNT_MAX: u32 = 1024;
 
+/// How far a task is, in thousandths: all of it.
+pub const DONE_PERMILLE_MAX: u32 = 1000;
+
 /// A blob. The largest ones known are journals of 100 MB; a segment of po2 24 has some 7 MB, and
 /// every receipt is smaller than that.
 pub const BLOB_SIZE_BYTES_MAX: u64 = 256 * 1024 * 1024;

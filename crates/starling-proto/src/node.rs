@@ -8,7 +8,7 @@ use starling_types::{BlobRef, Epoch, MemoryBytes, Po2, TaskKind};
 use crate::{
     error::{DecodeError, FieldError, FieldProblem},
     field,
-    limits::{CONTROL_MESSAGE_SIZE_BYTES_MAX, SLOT_COUNT_MAX},
+    limits::{CONTROL_MESSAGE_SIZE_BYTES_MAX, DONE_PERMILLE_MAX, SLOT_COUNT_MAX},
     message::{Message, decode_as},
     wire::{self, node_to_client::Message as Wire},
 };
@@ -24,6 +24,8 @@ pub enum NodeMessage {
     Renew {
         /// The lease.
         epoch: Epoch,
+        /// How far it is with the task, by its own word: at most [`DONE_PERMILLE_MAX`], 0 where it does not know.
+        done_permille: u32,
     },
     /// The node does not take the lease up.
     Decline {
@@ -105,7 +107,10 @@ impl Message for NodeMessage {
         let message = match self {
             Self::Hello(hello) => Wire::Hello(hello.to_wire()),
             Self::WorkRequested => Wire::WorkRequested(wire::WorkRequested {}),
-            Self::Renew { epoch } => Wire::Renew(wire::Renew { epoch: epoch.0 }),
+            Self::Renew { epoch, done_permille } => {
+                let done_permille = (*done_permille).min(DONE_PERMILLE_MAX);
+                Wire::Renew(wire::Renew { epoch: epoch.0, done_permille })
+            }
             Self::Decline { epoch } => Wire::Decline(wire::Decline { epoch: epoch.0 }),
             Self::Done(done) => Wire::Done(done.to_wire()),
             Self::Failed(failure) => Wire::Failed(failure.to_wire()),
@@ -123,7 +128,7 @@ impl Message for NodeMessage {
                     Self::Hello(Hello::from_wire(&hello).map_err(|e| e.within("hello"))?)
                 }
                 Wire::WorkRequested(_) => Self::WorkRequested,
-                Wire::Renew(renew) => Self::Renew { epoch: Epoch(renew.epoch) },
+                Wire::Renew(renew) => Self::renewal(&renew).map_err(|e| e.within("renew"))?,
                 Wire::Decline(decline) => Self::Decline { epoch: Epoch(decline.epoch) },
                 Wire::Done(done) => {
                     Self::Done(Done::from_wire(&done).map_err(|e| e.within("done"))?)
@@ -137,6 +142,14 @@ impl Message for NodeMessage {
                 }
             })
         })
+    }
+}
+
+impl NodeMessage {
+    fn renewal(renew: &wire::Renew) -> Result<Self, FieldError> {
+        let done_permille = renew.done_permille;
+        field::in_range("done_permille", done_permille.into(), 0, DONE_PERMILLE_MAX.into())?;
+        Ok(Self::Renew { epoch: Epoch(renew.epoch), done_permille })
     }
 }
 

@@ -89,7 +89,7 @@ fn node_messages() -> Vec<NodeMessage> {
     vec![
         NodeMessage::Hello(hello()),
         NodeMessage::WorkRequested,
-        NodeMessage::Renew { epoch: Epoch(300) },
+        NodeMessage::Renew { epoch: Epoch(300), done_permille: 420 },
         NodeMessage::Decline { epoch: Epoch(300) },
         NodeMessage::Done(done),
         NodeMessage::Failed(failure),

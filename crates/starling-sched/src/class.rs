@@ -102,8 +102,4 @@ impl Demands {
     pub(crate) fn of(&self, class: Class) -> &Demand {
         &self.0[class.0]
     }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Demand> {
-        self.0.iter()
-    }
 }

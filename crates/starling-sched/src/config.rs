@@ -47,7 +47,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            cost: CostModel::MEASURED,
+            cost: CostModel::ADMISSION,
             renew_within: Millis(20_000),
             deadline_min: Millis(300_000),
             deadline_factor: 4,

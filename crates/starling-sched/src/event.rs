@@ -79,6 +79,8 @@ pub enum Event {
         node: NodeId,
         /// The lease.
         epoch: Epoch,
+        /// How far it says that it is. Shown to people, and nothing else: a node can say anything.
+        done_permille: u32,
     },
     /// A node says that it has the result of a lease.
     ResultReported {

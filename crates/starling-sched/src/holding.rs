@@ -46,13 +46,16 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn lease_renewed(&mut self, node: NodeId, epoch: Epoch) {
+    pub(crate) fn lease_renewed(&mut self, node: NodeId, epoch: Epoch, done_permille: u32) {
         if self.nodes.is_dismissed(node) {
             return self.ignore(IgnoreReason::DismissedNode { node });
         }
         self.hear(node);
         match self.running_lease_of(node, epoch) {
-            Ok(_) => self.leases.renew(epoch, self.now() + self.config.renew_within),
+            Ok(_) => {
+                self.leases.renew(epoch, self.now() + self.config.renew_within);
+                self.leases.get_on(epoch, done_permille);
+            }
             Err(reason) => self.renew_past_lease(node, epoch, reason),
         }
     }

@@ -14,6 +14,9 @@ use crate::class::{CLASS_COUNT, Class};
 /// nearly always the first; a few more are enough to pass over those that the asker itself holds.
 const BACKUP_CANDIDATES: usize = 4;
 
+/// All of a task, in thousandths.
+pub(crate) const DONE_PERMILLE: u32 = 1000;
+
 /// Where a lease stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeaseState {
@@ -37,6 +40,8 @@ pub(crate) struct LeaseRecord {
     pub(crate) renew_by: Millis,
     pub(crate) deadline_at: Millis,
     pub(crate) state: LeaseState,
+    /// How far its node says that it is: at most [`DONE_PERMILLE`]. Nothing is decided by it.
+    pub(crate) done_permille: u32,
     /// Whether it runs late, or its node is silent.
     pub(crate) needs_backup: bool,
 }
@@ -199,6 +204,26 @@ impl Leases {
         if let Some(record) = self.standing.get_mut(&epoch) {
             record.renew_by = record.renew_by.max(renew_by);
         }
+    }
+
+    /// Notes how far a node says that it is: never less far than it said before.
+    pub(crate) fn get_on(&mut self, epoch: Epoch, done_permille: u32) {
+        if let Some(record) = self.standing.get_mut(&epoch) {
+            record.done_permille = record.done_permille.max(done_permille.min(DONE_PERMILLE));
+        }
+    }
+
+    /// The class of each task in flight, and how far the farthest of its leases is. Its node is done with one whose
+    /// result is being checked.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (Class, u32)> {
+        self.in_flight.values().filter_map(|flight| {
+            let copies = flight.copies.iter().filter_map(|copy| self.standing.get(copy));
+            let done = |copy: &LeaseRecord| match copy.state {
+                LeaseState::Running => copy.done_permille,
+                LeaseState::Checking { .. } => DONE_PERMILLE,
+            };
+            copies.map(|copy| (copy.class, done(copy))).max_by_key(|(_, done)| *done)
+        })
     }
 
     /// From running to checking.

@@ -14,6 +14,7 @@
 //! - The first valid result wins. A late one, of a lease that expired, is as good; what comes after the
 //!   first is not looked at.
 //! - Idle nodes back up tasks that they would finish before those who have them.
+//! - What a node says of its progress is shown to people and decides nothing.
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.
 //!
@@ -66,4 +67,4 @@ pub use event::{
     Lease, LeaseInput, RevokeReason, WaitReason,
 };
 pub use scheduler::Scheduler;
-pub use status::Status;
+pub use status::{PartlyDone, Status};

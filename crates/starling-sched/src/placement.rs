@@ -107,6 +107,7 @@ impl Scheduler {
             renew_by: self.now() + self.config.renew_within,
             deadline_at: self.now() + deadline,
             state: LeaseState::Running,
+            done_permille: 0,
             needs_backup: false,
         }
     }

@@ -99,17 +99,19 @@ impl Scheduler {
         self.is_over
     }
 
-    /// A snapshot for people. It costs O(nodes): meant for a few times a second, not for every event.
+    /// A snapshot for people. It costs O(nodes + leases): meant for a few times a second, not for every event.
     pub fn status(&self) -> Status {
         let busy = self.nodes.iter().filter(|(_, node)| !node.leases.is_empty());
+        let under_way = self.under_way();
         Status {
             node_count: self.nodes.iter().count(),
             busy_node_count: busy.count(),
             lease_count: self.leases.running_count(),
             checking_count: self.leases.checking_count(),
             progress: self.plan.progress(),
+            partly_done: self.partly_done(&under_way),
             waiting: self.waiting,
-            eta_ms: self.eta(),
+            eta_ms: self.eta(&under_way),
         }
     }
 
@@ -132,7 +134,9 @@ impl Scheduler {
             Event::NodeLeft { node } => self.node_left(node),
             Event::WorkRequested { node } => self.work_requested(node),
             Event::LeaseDeclined { node, epoch } => self.lease_declined(node, epoch),
-            Event::LeaseRenewed { node, epoch } => self.lease_renewed(node, epoch),
+            Event::LeaseRenewed { node, epoch, done_permille } => {
+                self.lease_renewed(node, epoch, done_permille);
+            }
             Event::ResultReported { node, epoch, blob } => self.result_reported(node, epoch, blob),
             Event::ResultAccepted { epoch, blob } => self.result_accepted(epoch, blob),
             Event::ResultRefused { epoch, reason } => self.result_refused(epoch, reason),

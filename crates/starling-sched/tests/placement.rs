@@ -345,6 +345,52 @@ fn the_status_counts_nodes_and_leases_and_estimates_what_is_left() {
 }
 
 #[test]
+fn the_estimate_shrinks_while_a_task_runs_and_never_grows_by_what_a_node_says() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    let eta = |bench: &Bench| bench.scheduler.status().eta_ms.unwrap().0 / 1000;
+    let lifted = |bench: &Bench| bench.scheduler.status().partly_done.leaves_permille;
+    assert_eq!((eta(&bench), lifted(&bench)), (130, 0));
+    bench.get_on(1, lease.epoch, 500);
+    assert_eq!((eta(&bench), lifted(&bench)), (100, 500));
+    // It cannot be less far than it was, nor farther than done.
+    bench.get_on(1, lease.epoch, 250);
+    assert_eq!((eta(&bench), lifted(&bench)), (100, 500));
+    bench.get_on(1, lease.epoch, u32::MAX);
+    assert_eq!((eta(&bench), lifted(&bench)), (70, 1000));
+    // Of another's lease, or of one that is over, nobody hears.
+    bench.join(2, capability(600, 1000));
+    bench.get_on(2, lease.epoch, 100);
+    bench.finish(1, lease.epoch);
+    bench.get_on(1, lease.epoch, 900);
+    assert_eq!(lifted(&bench), 0);
+}
+
+#[test]
+fn the_longest_chain_shrinks_once_all_of_its_level_is_under_way() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    let first = bench.enter(1, capability(600, 1000));
+    for name in 3..12 {
+        bench.join(name, capability(600, 1000));
+    }
+    let eta = |bench: &Bench| bench.scheduler.status().eta_ms.unwrap().0 / 1000;
+    // The second leaf is not begun: a leaf of 60 s and a join of 10 s.
+    bench.get_on(1, first.epoch, 900);
+    assert_eq!(eta(&bench), 70);
+    let second = bench.enter(2, capability(600, 1000));
+    bench.get_on(2, second.epoch, 500);
+    assert_eq!(eta(&bench), 30 + 10);
+    bench.finish(1, first.epoch);
+    bench.finish(2, second.epoch);
+    let join = grant_to(1, &bench.ask(1)).unwrap();
+    bench.get_on(1, join.epoch, 300);
+    let status = bench.scheduler.status();
+    assert_eq!((status.partly_done.leaves_permille, status.partly_done.joins_permille), (0, 300));
+    // Two nodes have shown that a lift takes them no time: eta is by the mean of all.
+    assert!(status.eta_ms.unwrap() < Millis(7_000));
+}
+
+#[test]
 fn the_estimate_counts_every_kind_of_task() {
     let mut bench = job_of_all_kinds();
     bench.join(1, capability(600, 1000));

@@ -57,7 +57,13 @@ fn setting() -> impl Strategy<Value = Setting> {
 }
 
 fn run(setting: &Setting) -> World {
+    run_hinting(setting, 0)
+}
+
+/// A run in which all nodes say at all times that they are so far with all their tasks.
+fn run_hinting(setting: &Setting, hint_permille: u32) -> World {
     let mut world = World::new(patient(), &setting.job, setting.seed);
+    world.hint_permille = hint_permille;
     for (name, (habit, memory_mib, speed, slots)) in (1..).zip(&setting.nodes) {
         world.add(name, *habit, capability(*memory_mib, *speed, *slots));
     }
@@ -90,6 +96,11 @@ proptest! {
     #[test]
     fn the_same_seed_gives_the_same_actions(setting in setting()) {
         prop_assert_eq!(run(&setting).history, run(&setting).history);
+    }
+
+    #[test]
+    fn what_nodes_say_of_their_progress_changes_no_action(setting in setting(), hint: u32) {
+        prop_assert_eq!(run_hinting(&setting, hint).history, run(&setting).history);
     }
 }
 

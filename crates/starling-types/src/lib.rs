@@ -4,9 +4,11 @@
 //! nodes, sockets or provers, and it stays that way: everything else depends on it.
 
 mod id;
+mod profile;
 mod task;
 mod unit;
 
 pub use id::{JobId, NodeId, ParseIdError, Reference, WorkLogId};
+pub use profile::Profile;
 pub use task::{IndexRange, ParseTaskError, ReceiptKind, TaskId, TaskKind};
 pub use unit::{BlobRef, Epoch, MemoryBytes, Millis, ParsePo2Error, Po2};

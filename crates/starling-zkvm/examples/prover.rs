@@ -1,5 +1,10 @@
 //! The prover child as a program of its own: what `starling prover` is inside the real binary.
 
-fn main() -> Result<(), starling_zkvm::prover::ServeError> {
-    starling_zkvm::prover::serve()
+use starling_zkvm::prover::{Phases, ServeError, serve};
+use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+fn main() -> Result<(), ServeError> {
+    let phases = Phases::default();
+    tracing_subscriber::registry().with(phases.layer()).init();
+    serve(phases)
 }

@@ -1,6 +1,7 @@
 //! The provers of a prover process: RISC Zero's own for segments and keccak, and either for recursion.
 //!
-//! Whatever is returned was verified by the stock verifier: by the prover that made it, or here.
+//! Whatever is returned was verified by the stock verifier: by the prover that made it, or here. What does not verify is
+//! proved once more, with new randomness.
 
 use std::rc::Rc;
 
@@ -16,10 +17,12 @@ use risc0_zkvm::{
     SuccinctReceipt, Unknown, get_prover_server,
 };
 use serde::{Deserialize, Serialize};
-use starling_fastprove::recursion::{Options, Prover};
+use starling_fastprove::recursion::{Options, ProveError, Prover};
+use starling_types::Profile;
 
 use crate::{
     AssumptionId, WorkReceipt,
+    twice::Reproved,
     verify::{assumption_context, verifier_context},
 };
 
@@ -49,6 +52,15 @@ impl Backend {
 pub(crate) struct Provers {
     stock: Rc<dyn ProverServer>,
     fast: Option<Prover>,
+    reproved: Reproved,
+}
+
+/// How many of the four cosets of its columns a proof keeps.
+const fn cosets_kept(profile: Profile) -> usize {
+    match profile {
+        Profile::Usual => 4,
+        Profile::Frugal => 0,
+    }
 }
 
 /// A keccak proof on its way to become a receipt.
@@ -73,12 +85,29 @@ impl Provers {
             }
             Backend::Stock => None,
         };
-        Ok(Self { stock: get_prover_server(&opts)?, fast })
+        Ok(Self { stock: get_prover_server(&opts)?, fast, reproved: Reproved::default() })
+    }
+
+    /// Begins a task that is to be proved like this.
+    pub(crate) fn prepare(&self, profile: Profile) {
+        self.reproved.take();
+        if let Some(fast) = &self.fast {
+            fast.keep_cosets(cosets_kept(profile));
+        }
+    }
+
+    /// How many proofs of the task did not verify and were made once more.
+    pub(crate) fn reproved(&self) -> u32 {
+        self.reproved.take()
+    }
+
+    fn twice<T>(&self, mut prove: impl FnMut() -> Result<T, ProveError>) -> anyhow::Result<T> {
+        self.reproved.prove(|| Ok(prove()?))
     }
 
     pub(crate) fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
         self.make_room();
-        self.stock.prove_segment(&verifier_context(), segment)
+        self.reproved.prove(|| self.stock.prove_segment(&verifier_context(), segment))
     }
 
     pub(crate) fn lift(
@@ -86,14 +115,14 @@ impl Provers {
         receipt: &SegmentReceipt,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         match &self.fast {
-            Some(fast) => Ok(fast.lift(receipt)?),
+            Some(fast) => self.twice(|| fast.lift(receipt)),
             None => self.stock.lift(receipt),
         }
     }
 
     pub(crate) fn lift_work(&self, receipt: &SegmentReceipt) -> anyhow::Result<WorkReceipt> {
         match &self.fast {
-            Some(fast) => Ok(fast.lift_povw(receipt)?),
+            Some(fast) => self.twice(|| fast.lift_povw(receipt)),
             None => verified_work(self.stock.lift_povw(receipt)?),
         }
     }
@@ -104,7 +133,7 @@ impl Provers {
         right: &SuccinctReceipt<ReceiptClaim>,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         match &self.fast {
-            Some(fast) => Ok(fast.join(left, right)?),
+            Some(fast) => self.twice(|| fast.join(left, right)),
             None => self.stock.join(left, right),
         }
     }
@@ -115,7 +144,7 @@ impl Provers {
         right: &WorkReceipt,
     ) -> anyhow::Result<WorkReceipt> {
         match &self.fast {
-            Some(fast) => Ok(fast.join_povw(left, right)?),
+            Some(fast) => self.twice(|| fast.join_povw(left, right)),
             None => verified_work(self.stock.join_povw(left, right)?),
         }
     }
@@ -126,7 +155,7 @@ impl Provers {
         assumption: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         match &self.fast {
-            Some(fast) => Ok(fast.resolve(conditional, assumption)?),
+            Some(fast) => self.twice(|| fast.resolve(conditional, assumption)),
             None => self.stock.resolve(conditional, assumption),
         }
     }
@@ -137,7 +166,7 @@ impl Provers {
         assumption: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<WorkReceipt> {
         match &self.fast {
-            Some(fast) => Ok(fast.resolve_povw(conditional, assumption)?),
+            Some(fast) => self.twice(|| fast.resolve_povw(conditional, assumption)),
             None => verified_work(self.stock.resolve_povw(conditional, assumption)?),
         }
     }
@@ -147,7 +176,7 @@ impl Provers {
         receipt: &WorkReceipt,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         let unwrapped = match &self.fast {
-            Some(fast) => return Ok(fast.unwrap_povw(receipt)?),
+            Some(fast) => return self.twice(|| fast.unwrap_povw(receipt)),
             None => self.stock.unwrap_povw(receipt)?,
         };
         unwrapped.verify_integrity_with_context(&verifier_context())?;
@@ -160,7 +189,7 @@ impl Provers {
         other: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
         Ok(match &self.fast {
-            Some(fast) => fast.union(one, other)?.into_unknown(),
+            Some(fast) => self.twice(|| fast.union(one, other))?.into_unknown(),
             None => self.stock.union(one, other)?.into_unknown(),
         })
     }
@@ -172,9 +201,11 @@ impl Provers {
             return self.stock.prove_keccak(request).map(KeccakProof::Lifted);
         }
         let prover = keccak_prover()?;
-        let seal = prover.prove(&request.input, request.po2)?;
-        prover.verify(&seal).context("the finished keccak proof does not verify")?;
-        Ok(KeccakProof::Seal(seal))
+        self.reproved.prove(|| {
+            let seal = prover.prove(&request.input, request.po2)?;
+            prover.verify(&seal).context("the finished keccak proof does not verify")?;
+            Ok(KeccakProof::Seal(seal))
+        })
     }
 
     /// Lifts a keccak proof of `request`: the receipt proves `assumption`.
@@ -191,7 +222,8 @@ impl Provers {
                 let control_id = *get_control_id(request.po2);
                 let program = get_keccak_zkr(request.po2)?;
                 let allowed = KECCAK_CONTROL_IDS.to_vec();
-                fast.prove_zkr(&program, control_id, allowed, &lift_input(request, seal))?
+                let input = lift_input(request, seal);
+                self.twice(|| fast.prove_zkr(&program, control_id, allowed.clone(), &input))?
             }
         };
         ensure!(

@@ -43,6 +43,7 @@ pub mod receipt;
 pub mod selftest;
 #[cfg(test)]
 mod testing;
+mod twice;
 pub mod verify;
 
 use std::ops::RangeInclusive;
@@ -57,7 +58,7 @@ pub use execute::{
 };
 pub use guest::{Guest, GuestError};
 pub use process::{ProveFailure, ProverConfig, ProverProcess, TaskWork, WorkReport};
-pub use protocol::FailureClass;
+pub use protocol::{FailureClass, PhaseTime};
 pub use receipt::{ReceiptError, ReceiptInfo};
 pub use risc0_zkvm::{
     Digest, ExitCode, InnerReceipt, Receipt, ReceiptClaim, SegmentReceipt, SuccinctReceipt,
@@ -84,6 +85,9 @@ pub const KECCAK_PO2: RangeInclusive<u32> =
 /// whoever lifts can prove them. RISC Zero's own default is four times as large. What a guest claims in the end does
 /// not depend on it.
 pub const KECCAK_PO2_DEFAULT: u32 = 15;
+
+/// The size of segments where nobody asks for another.
+pub const SEGMENT_PO2_DEFAULT: u32 = 18;
 
 /// The smallest po2 that can be lifted: the recursion circuit has no program for less.
 pub const SEGMENT_PO2_MIN: u32 = 14;

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use starling_types::{MemoryBytes, Po2, TaskId};
+use starling_types::{MemoryBytes, Po2, Profile, TaskId};
 use thiserror::Error;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{
     Backend, FailureClass, ZKVM_VERSION,
-    protocol::{Answer, Configure, LINE_BYTES_MAX, Proved, Ready, Request},
+    protocol::{Answer, Configure, LINE_BYTES_MAX, PhaseTime, Proved, Ready, Request},
 };
 
 /// How long a child may take to say that it is ready: loading a binary of 100 MB from a slow disk.
@@ -84,6 +84,8 @@ pub struct TaskWork {
     pub po2_max: Po2,
     /// Whether the job counts work: its receipts of segments are [`WorkReceipt`](crate::WorkReceipt)s then.
     pub work_claims: bool,
+    /// How memory is traded for time.
+    pub profile: Profile,
 }
 
 /// What a finished task cost.
@@ -97,6 +99,20 @@ pub struct WorkReport {
     pub join_ms: u64,
     /// The child's peak of resident memory during the task, where the system tells.
     pub peak_memory: Option<MemoryBytes>,
+    /// The time of all cores together, where the system tells.
+    pub cpu_ms: Option<u64>,
+    /// How many proofs did not verify and were made once more. It says nothing against the guest, and little against the
+    /// machine.
+    pub reproved: u32,
+    /// Where the time went, as far as the prover tells.
+    pub phases: Vec<PhaseTime>,
+}
+
+impl From<Proved> for WorkReport {
+    fn from(proved: Proved) -> Self {
+        let Proved { prove_ms, lift_ms, join_ms, peak_memory, cpu_ms, reproved, phases } = proved;
+        Self { prove_ms, lift_ms, join_ms, peak_memory, cpu_ms, reproved, phases }
+    }
 }
 
 /// Why a task was not proved.
@@ -183,6 +199,19 @@ impl ProverProcess {
         work: &TaskWork,
         deadline: Duration,
     ) -> Result<WorkReport, ProveFailure> {
+        self.run_watched(work, deadline, |_| {}).await
+    }
+
+    /// [`Self::run`], with `progress` told how far the task is, in thousandths, a few times a second at most.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub async fn run_watched(
+        &mut self,
+        work: &TaskWork,
+        deadline: Duration,
+        progress: impl FnMut(u32) + Send,
+    ) -> Result<WorkReport, ProveFailure> {
         // Taken out, so that a dropped future drops it, and with it kills it.
         let running = self.idle.take();
         self.next_id += 1;
@@ -193,13 +222,14 @@ impl ProverProcess {
             output: work.output.clone(),
             po2_max: work.po2_max,
             work_claims: work.work_claims,
+            profile: work.profile,
         };
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
                 None => Running::start(&self.config).await?,
             };
-            match running.exchange(&request).await {
+            match running.exchange(&request, progress).await {
                 Some(answer) => Ok((running, answer)),
                 None => Err(running.obituary(self.config.memory_limit).await),
             }
@@ -211,9 +241,7 @@ impl ProverProcess {
             self.idle = Some(running);
         }
         match (answer.ok, answer.error) {
-            (Some(Proved { prove_ms, lift_ms, join_ms, peak_memory }), None) => {
-                Ok(WorkReport { prove_ms, lift_ms, join_ms, peak_memory })
-            }
+            (Some(proved), None) => Ok(proved.into()),
             (_, Some(failed)) => {
                 Err(ProveFailure::Refused { class: failed.class, message: failed.message })
             }
@@ -298,10 +326,26 @@ impl Running {
     }
 
     /// The answer to `request`; `None` when the child died or lost the thread.
-    async fn exchange(&mut self, request: &Request) -> Option<Answer> {
+    async fn exchange(
+        &mut self,
+        request: &Request,
+        mut progress: impl FnMut(u32),
+    ) -> Option<Answer> {
         self.write(request).await.ok()?;
-        let answer: Answer = self.read().await.ok()?;
-        (answer.id == request.id).then_some(answer)
+        let mut done_permille = 0;
+        loop {
+            let answer: Answer = self.read().await.ok()?;
+            if answer.id != request.id {
+                return None;
+            }
+            let Some(permille) = answer.progress else { return Some(answer) };
+            // Each is farther than the last, so that no child talks for ever.
+            if !(done_permille + 1..=1000).contains(&permille) {
+                return None;
+            }
+            done_permille = permille;
+            progress(permille);
+        }
     }
 
     async fn write(&mut self, message: &impl serde::Serialize) -> std::io::Result<()> {

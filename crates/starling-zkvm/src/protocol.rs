@@ -1,12 +1,13 @@
 //! What a node and its prover child say to each other: one JSON object for each line.
 //!
-//! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate.
+//! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate. Before an answer
+//! that ends a task the child may send some that say how far it is, each farther than the last.
 //! Blobs travel as files. Both ends are the same build, so nothing here is versioned.
 
 use std::{io::Read, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use starling_types::{MemoryBytes, Po2};
+use starling_types::{MemoryBytes, Po2, Profile};
 
 use crate::Backend;
 
@@ -51,13 +52,18 @@ pub(crate) struct Request {
     pub(crate) po2_max: Po2,
     /// Whether receipts of segments count work.
     pub(crate) work_claims: bool,
+    /// How memory is traded for time.
+    pub(crate) profile: Profile,
 }
 
-/// The outcome of a task: exactly one of the two is set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What becomes of a task: exactly one of the three is set. After `progress` the task goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answer {
     /// That of the request.
     pub(crate) id: u64,
+    /// How far the task is, in thousandths of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) progress: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ok: Option<Proved>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +78,26 @@ pub(crate) struct Proved {
     pub(crate) join_ms: u64,
     /// Absent where the system does not tell.
     pub(crate) peak_memory: Option<MemoryBytes>,
+    /// The time of all cores together; absent where the system does not tell.
+    #[serde(default)]
+    pub(crate) cpu_ms: Option<u64>,
+    /// How many proofs did not verify and were made once more.
+    #[serde(default)]
+    pub(crate) reproved: u32,
+    /// Where the time went, as far as the prover tells.
+    #[serde(default)]
+    pub(crate) phases: Vec<PhaseTime>,
+}
+
+/// How long a phase of a proof took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseTime {
+    /// Which of the task's proofs, from 0: that of a segment comes before its lift.
+    pub proof: u32,
+    /// The phase's name.
+    pub name: String,
+    /// How long it took, phases within it left out, in microseconds.
+    pub micros: u64,
 }
 
 /// A task that failed.
@@ -122,17 +148,20 @@ mod tests {
             output: "/c".into(),
             po2_max: Po2::try_from(20).unwrap(),
             work_claims: false,
+            profile: Profile::Frugal,
         };
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(
             line,
-            r#"{"id":7,"task":"join/0..2","inputs":["/a","/b"],"output":"/c","po2_max":20,"work_claims":false}"#
+            r#"{"id":7,"task":"join/0..2","inputs":["/a","/b"],"output":"/c","po2_max":20,"work_claims":false,"profile":"frugal"}"#
         );
         let failed = Failed { class: FailureClass::Input, message: "no".into() };
-        let answer = Answer { id: 7, ok: None, error: Some(failed) };
+        let answer = Answer { id: 7, error: Some(failed), ..Answer::default() };
         let line = serde_json::to_string(&answer).unwrap();
         assert_eq!(line, r#"{"id":7,"error":{"class":"input","message":"no"}}"#);
         assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
+        let answer = Answer { id: 7, progress: Some(420), ..Answer::default() };
+        assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"id":7,"progress":420}"#);
     }
 
     #[test]

@@ -5,24 +5,30 @@
 //! so it never outlives its parent. (The kernel's parent-death signal would not do: it fires when the
 //! *thread* that started the child ends, and an async runtime ends threads at will.)
 //!
-//! Every receipt is verified before it is written.
+//! Every receipt is verified before it is written. While a task runs, the child says how far it is.
 
+mod course;
+mod phases;
 mod tasks;
 
 use std::{
     fs::{self, File},
     io::{self, BufReader, Write},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
 };
 
-use starling_types::MemoryBytes;
+use starling_types::{MemoryBytes, TaskId};
 use thiserror::Error;
 
-use self::tasks::{TaskError, prove};
+pub use self::phases::Phases;
+use self::{
+    course::Course,
+    tasks::{TaskError, prove},
+};
 use crate::{
     ZKVM_VERSION,
     backend::Provers,
@@ -49,12 +55,13 @@ pub enum ServeError {
 
 /// The main function of the prover child; returns when stdin closes.
 ///
-/// Takes over stdin and stdout: whatever else is printed to stdout, native code included, goes to stderr.
+/// Takes over stdin and stdout: whatever else is printed to stdout, native code included, goes to stderr. `phases` is
+/// what hears of the phases of proofs, if its layer is in the process's subscriber.
 ///
 /// # Errors
 /// [`ServeError`] when there is no parent at the other end or the prover cannot start.
-pub fn serve() -> Result<(), ServeError> {
-    let mut answers = take_stdout()?;
+pub fn serve(phases: Phases) -> Result<(), ServeError> {
+    let answers = Answers(Arc::new(Mutex::new(take_stdout()?)));
     let mut stdin = BufReader::new(io::stdin());
     let first =
         read_line(&mut stdin)?.ok_or_else(|| ServeError::NoParent("stdin is closed".into()))?;
@@ -66,7 +73,7 @@ pub fn serve() -> Result<(), ServeError> {
     };
     let prover = Provers::new(configure.backend, configure.threads)
         .map_err(|error| ServeError::Prover(format!("{error:#}")))?;
-    send(&mut answers, &Ready { zkvm: ZKVM_VERSION.into(), memory_limited })?;
+    answers.send(&Ready { zkvm: ZKVM_VERSION.into(), memory_limited })?;
 
     let (sender, requests) = mpsc::sync_channel(REQUESTS_QUEUED_MAX);
     let pending = Arc::new(AtomicU32::new(0));
@@ -78,19 +85,31 @@ pub fn serve() -> Result<(), ServeError> {
 
     for request in requests {
         reset_peak_memory();
-        let outcome = panic::catch(|| prove(&prover, &request)).unwrap_or_else(|message| {
-            // Native code below the prover panics on what it did not expect to be asked to prove.
-            Err(TaskError::task(format!("the prover panicked: {message}")))
-        });
-        let answer = match outcome {
-            Ok(proved) => Answer { id: request.id, ok: Some(proved), error: None },
+        let cpu_ms_before = cpu_ms();
+        if let Ok(task) = request.task.parse::<TaskId>() {
+            let course = Course::new(task.kind(), request.po2_max);
+            phases.begin(course, answers.progress_of(request.id));
+        }
+        let outcome =
+            panic::catch(|| prove(&prover, &phases, &request)).unwrap_or_else(|message| {
+                // Native code below the prover panics on what it did not expect to be asked to prove.
+                Err(TaskError::task(format!("the prover panicked: {message}")))
+            });
+        let phases = phases.end();
+        let mut answer = Answer { id: request.id, ..Answer::default() };
+        match outcome {
+            Ok(mut proved) => {
+                proved.cpu_ms = cpu_ms().zip(cpu_ms_before).map(|(now, then)| now - then);
+                proved.phases = phases;
+                answer.ok = Some(proved);
+            }
             Err(TaskError { class, message }) => {
                 let message = message.chars().take(MESSAGE_CHARS_MAX).collect();
-                Answer { id: request.id, ok: None, error: Some(Failed { class, message }) }
+                answer.error = Some(Failed { class, message });
             }
-        };
+        }
         pending.fetch_sub(1, Ordering::SeqCst);
-        send(&mut answers, &answer)?;
+        answers.send(&answer)?;
     }
     Ok(())
 }
@@ -122,10 +141,25 @@ fn take_stdout() -> io::Result<File> {
     Ok(File::from(answers))
 }
 
-fn send(to: &mut File, message: &impl serde::Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    to.write_all(&line)
+/// The pipe to the parent. Lines are whole whichever thread sends them.
+#[derive(Clone)]
+struct Answers(Arc<Mutex<File>>);
+
+impl Answers {
+    fn send(&self, message: &impl serde::Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+    }
+
+    /// Tells the parent how far request `id` is.
+    fn progress_of(&self, id: u64) -> impl FnMut(u32) + Send + 'static {
+        let answers = self.clone();
+        move |permille| {
+            // A parent that is gone shows elsewhere: stdin ends.
+            let _ = answers.send(&Answer { id, progress: Some(permille), ..Answer::default() });
+        }
+    }
 }
 
 /// Caps what this process may allocate; false where the system has no such cap.
@@ -165,11 +199,33 @@ fn peak_memory() -> Option<MemoryBytes> {
     Some(MemoryBytes(kib << 10))
 }
 
+/// The time that all threads of this process have spent on cores so far, where the system tells.
+fn cpu_ms() -> Option<u64> {
+    // Linux counts it for others in hundredths of a second, whatever its own clock is.
+    const TICK_MS: u64 = 10;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in parentheses; user and system time are the 14th and 15th.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map(|ticks| ticks.parse::<u64>().ok());
+    Some((times.next()?? + times.next()??) * TICK_MS)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_time_on_cores_grows_by_what_is_spent() {
+        let (started, before) = (std::time::Instant::now(), cpu_ms().unwrap());
+        while started.elapsed().as_secs() < 30 && cpu_ms().unwrap() < before + 50 {
+            std::hint::black_box((0..100_000u64).sum::<u64>());
+        }
+        let spent = cpu_ms().unwrap() - before;
+        assert!((50..60_000).contains(&spent), "{spent} ms");
+    }
 
     #[test]
     #[cfg(target_os = "linux")]

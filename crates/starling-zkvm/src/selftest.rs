@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_types::{MemoryBytes, Po2, TaskId};
+use starling_types::{MemoryBytes, Po2, Profile, TaskId};
 use thiserror::Error;
 
 use crate::{
@@ -54,7 +54,7 @@ pub enum SelfTestError {
     },
 }
 
-/// Executes `guest`, proves and lifts its first segment in `prover`, and verifies the receipt.
+/// Executes `guest`, proves and lifts its first segment in `prover` as `profile` says, and verifies the receipt.
 ///
 /// `folder` takes the segment and the receipt for as long as the test runs.
 ///
@@ -64,6 +64,7 @@ pub async fn self_test(
     guest: Guest,
     options: ExecuteOptions,
     prover: &mut ProverProcess,
+    profile: Profile,
     folder: &Path,
     deadline: Duration,
 ) -> Result<SelfTest, SelfTestError> {
@@ -85,6 +86,7 @@ pub async fn self_test(
         output: output.clone(),
         po2_max: segment.po2,
         work_claims: false,
+        profile,
     };
     let started = Instant::now();
     let report = prover.run(&work, deadline).await?;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_types::{IndexRange, MemoryBytes, Po2, TaskId, WorkLogId};
+use starling_types::{IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId};
 use starling_zkvm::{
     AssumptionId, Backend, Emitted, ExecuteOptions, Execution, ExitCode, Expected, FailureClass,
     Guest, KeccakOut, PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason,
@@ -49,6 +49,9 @@ struct Bench {
     segments: Vec<SegmentOut>,
     keccaks: Vec<KeccakOut>,
     counts_work: bool,
+    profile: Profile,
+    /// Whether the prover tells nothing of the proofs of recursion in progress.
+    is_quiet: bool,
     prover: ProverProcess,
 }
 
@@ -80,19 +83,27 @@ impl Bench {
             std::fs::write(segment_path(&folder, segment.index), &segment.bytes).unwrap();
         }
         let prover = ProverProcess::new(ProverConfig::new(prover_program(), []));
-        Self { folder, guest, execution, segments, keccaks, counts_work, prover }
+        let profile = Profile::Usual;
+        let is_quiet = false;
+        Self { folder, guest, execution, segments, keccaks, counts_work, profile, is_quiet, prover }
     }
 
     fn work(&self, task: TaskId, inputs: Vec<PathBuf>) -> TaskWork {
         let output = self.folder.path().join(task.to_string().replace('/', "-"));
         let po2_max = Po2::try_from(16).unwrap();
-        TaskWork { task, inputs, output, po2_max, work_claims: self.counts_work }
+        let (work_claims, profile) = (self.counts_work, self.profile);
+        TaskWork { task, inputs, output, po2_max, work_claims, profile }
     }
 
     async fn prove(&mut self, task: TaskId, inputs: Vec<PathBuf>) -> Result<Vec<u8>, ProveFailure> {
         let work = self.work(task, inputs);
-        let report = self.prover.run(&work, PATIENCE).await?;
-        println!("{task}: {report:?}");
+        let mut told = Vec::new();
+        let report =
+            self.prover.run_watched(&work, PATIENCE, |permille| told.push(permille)).await?;
+        println!("{task}: {report:?}, on the way {told:?}");
+        assert!(told.is_sorted() && told.iter().all(|permille| (1..1000).contains(permille)));
+        assert_eq!(told.is_empty(), self.is_quiet && !tells(task), "{task}");
+        assert_eq!(report.reproved, 0);
         Ok(std::fs::read(&work.output).unwrap())
     }
 
@@ -138,6 +149,11 @@ impl Bench {
     }
 }
 
+/// Whether a task tells of its progress whatever prover it has: when its first proof is over.
+fn tells(task: TaskId) -> bool {
+    matches!(task.kind(), TaskKind::Prove | TaskKind::Lift | TaskKind::Keccak)
+}
+
 fn segment_path(folder: &TempDir, index: u32) -> PathBuf {
     folder.path().join(format!("segment-{index}"))
 }
@@ -150,8 +166,10 @@ fn range(start: u32, end: u32) -> IndexRange {
 async fn lifted_and_joined_segments_become_a_receipt_that_anyone_verifies() {
     let mut bench = Bench::new(0);
     let join = TaskId::Join(range(0, 2));
-    let (left, right) =
-        (bench.prove_one(TaskId::Lift(0)).await, bench.prove_one(TaskId::Lift(1)).await);
+    let left = bench.prove_one(TaskId::Lift(0)).await;
+    // How memory is traded for time makes no difference to anyone.
+    bench.profile = Profile::Frugal;
+    let right = bench.prove_one(TaskId::Lift(1)).await;
     let paths = [TaskId::Lift(0), TaskId::Lift(1)].map(|task| bench.work(task, vec![]).output);
 
     // Swapped inputs do not join, and the child survives saying so.
@@ -373,6 +391,7 @@ async fn the_stock_backend_proves_the_same_tasks() {
     let mut config = ProverConfig::new(prover_program(), []);
     config.backend = Backend::Stock;
     bench.prover = ProverProcess::new(config);
+    bench.is_quiet = true;
     united(&mut bench).await;
     bench.prove_one(TaskId::Lift(0)).await;
     let (claim, work) = (bench.execution.resolved_claim(), bench.segments[0].work.unwrap());

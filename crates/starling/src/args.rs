@@ -4,8 +4,12 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use starling_proto::{RelayUrl, Ticket};
-use starling_types::{JobId, Po2, ReceiptKind, WorkLogId};
-use starling_zkvm::{Backend, KECCAK_PO2, KECCAK_PO2_DEFAULT, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
+use starling_types::{JobId, Po2, Profile, ReceiptKind, WorkLogId};
+use starling_zkvm::{
+    Backend, KECCAK_PO2, KECCAK_PO2_DEFAULT, SEGMENT_PO2_DEFAULT, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
+};
+
+use crate::capacity::Capacity;
 
 /// Prove big RISC Zero programs on networks of small machines.
 ///
@@ -35,10 +39,12 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Prove a guest: run it, have its segments proved by nodes, deliver one receipt.
+    #[command(after_help = Capacity::help())]
     Prove(ProveArgs),
     /// Make a composite receipt succinct, by nodes.
     Compress(CompressArgs),
     /// Be a node: prove for clients until interrupted.
+    #[command(after_help = Capacity::help())]
     Node(NodeArgs),
     /// Verify a receipt file.
     Verify(VerifyArgs),
@@ -81,7 +87,7 @@ pub struct GuestArgs {
     #[arg(long = "assumption", value_name = "FILE")]
     pub assumptions: Vec<PathBuf>,
     /// Segments have at most 2^N cycles: smaller ones fit weaker nodes, larger ones waste less.
-    #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
+    #[arg(long, value_name = "N", default_value_t = po2(SEGMENT_PO2_DEFAULT), value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
     /// Keccak proofs have 2^N cycles, 200 for each permutation.
     #[arg(long, value_name = "N", default_value_t = po2(KECCAK_PO2_DEFAULT), value_parser = parse_keccak_po2)]
@@ -190,7 +196,8 @@ pub struct NodeArgs {
     /// Prove for this one client (its ticket: `starling prove --listen`), and exit with its job.
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]
     pub client: Option<Ticket>,
-    /// The memory that proving may use [default: three quarters of what is free].
+    /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
+    /// everything kept are proved so; others with the least memory, which takes a little longer.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
     /// Tasks proved side by side; the memory and the cores are shared between them.
@@ -281,7 +288,7 @@ pub struct DoctorArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Time and peak memory of prove, lift and join for each po2.
+    /// Time and peak memory of each kind of task, po2 by po2.
     Tasks(BenchTasksArgs),
     /// A job's wall time against the least that its tasks allow.
     Job(BenchJobArgs),
@@ -295,11 +302,51 @@ pub struct BenchTasksArgs {
     /// The largest segments to measure.
     #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
     pub po2_max: Po2,
+    /// Measure these tasks alone; keccak proofs as far as segments go, and to 2^18 [default: all].
+    #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',')]
+    pub only: Vec<BenchTask>,
+    /// How memory is traded for time [default: both ways].
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<ProfileArg>,
+    /// Say where the time of each task goes.
+    #[arg(long)]
+    pub phases: bool,
     /// Threads of the prover [default: every core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
     #[command(flatten)]
     pub prover: ProverArgs,
+}
+
+/// A kind of task that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchTask {
+    /// A join of two receipts.
+    Join,
+    /// The proof of a segment.
+    Prove,
+    /// The same, and lifting its receipt, in one task.
+    Lift,
+    /// A keccak proof, lifted.
+    Keccak,
+}
+
+/// [`Profile`], as words.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ProfileArg {
+    /// Everything that is needed again is kept.
+    Usual,
+    /// With the least memory.
+    Frugal,
+}
+
+impl From<ProfileArg> for Profile {
+    fn from(profile: ProfileArg) -> Self {
+        match profile {
+            ProfileArg::Usual => Self::Usual,
+            ProfileArg::Frugal => Self::Frugal,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

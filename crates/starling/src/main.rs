@@ -1,6 +1,7 @@
 //! The command line of Starling: parses, prints, exits. What it does is in the crates it calls.
 
 mod args;
+mod capacity;
 mod commands;
 mod exit;
 mod files;
@@ -13,7 +14,10 @@ mod yardstick;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use starling_zkvm::prover::Phases;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     args::{Cli, Command},
@@ -26,13 +30,16 @@ const DEFAULT_LOG: &str =
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(log_filter())
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(progress::Stderr)
         .with_target(false)
         .with_ansi(progress::wants_colour())
-        .init();
-    match run(cli) {
+        .with_filter(log_filter());
+    let phases = Phases::default();
+    // The prover process alone listens to its proofs.
+    let heard = matches!(cli.command, Command::Prover).then(|| phases.layer());
+    tracing_subscriber::registry().with(log).with(heard).init();
+    match run(cli, phases) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),
     }
@@ -48,10 +55,10 @@ fn log_filter() -> EnvFilter {
     }
 }
 
-fn run(cli: Cli) -> CommandResult {
+fn run(cli: Cli, phases: Phases) -> CommandResult {
     // The prover process is native code with a memory limit: it has no use for an async runtime.
     if let Command::Prover = &cli.command {
-        return commands::prover::run();
+        return commands::prover::run(phases);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {

@@ -1,6 +1,7 @@
 //! A job's progress on stderr: bars on a terminal, plain timestamped lines elsewhere.
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Write},
     sync::LazyLock,
     time::{Duration, Instant},
@@ -63,7 +64,7 @@ pub async fn show(progress: watch::Receiver<Progress>) {
 
 async fn show_bars(mut progress: watch::Receiver<Progress>) {
     // Nothing is said by colour alone, and NO_COLOR is honoured by the style's own `console` crate.
-    let style = ProgressStyle::with_template("{prefix:>8} {bar:32} {pos}/{len} {msg}")
+    let style = ProgressStyle::with_template("{prefix:>8} {bar:32} {msg}")
         .expect("the template is valid")
         .progress_chars("=> ");
     let status_style =
@@ -82,19 +83,12 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
         let now = progress.borrow_and_update().clone();
         let more = if now.executed { "" } else { ", running" };
         execute.set_message(format!("{} segments{more}", now.segments));
-        prove.set_length(now.segments.into());
-        prove.set_position(now.leaves_accepted.into());
-        join.set_length(now.joins_total.into());
-        join.set_position(now.joins_accepted.into());
-        let counts = [
-            (now.keccaks_accepted, now.keccaks_total),
-            (now.resolves_accepted, now.resolves_total),
-        ];
-        for ((name, shown), (done, total)) in rare.iter_mut().zip(counts) {
-            if total > 0 {
-                let rare = shown.get_or_insert_with(|| bar(name, &style));
-                rare.set_length(total.into());
-                rare.set_position(done.into());
+        let [leaves, joins, keccaks, resolves] = Count::all(&now);
+        leaves.show(&prove);
+        joins.show(&join);
+        for ((name, shown), count) in rare.iter_mut().zip([keccaks, resolves]) {
+            if count.total > 0 {
+                count.show(shown.get_or_insert_with(|| bar(name, &style)));
             }
         }
         nodes.set_message(status(&now));
@@ -116,9 +110,7 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
         let now = progress.borrow_and_update().clone();
         let due = printed.as_ref().is_none_or(|(last, at)| {
             let age = at.elapsed();
-            // The estimate alone is no news: it changes with every tick.
-            let news =
-                Progress { eta: None, ..now.clone() } != Progress { eta: None, ..last.clone() };
+            let news = without_ticks(&now) != without_ticks(last);
             age >= PLAIN_LINE_PERIOD || news && age >= PLAIN_LINE_GAP
         });
         if due {
@@ -136,20 +128,66 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
     }
 }
 
+/// What is left of the progress without what changes with every tick and is no news by itself.
+fn without_ticks(progress: &Progress) -> Progress {
+    Progress {
+        eta: None,
+        leaves_partly_permille: 0,
+        joins_partly_permille: 0,
+        keccaks_partly_permille: 0,
+        resolves_partly_permille: 0,
+        ..progress.clone()
+    }
+}
+
+/// How many tasks of a kind there are, and how far they are.
+struct Count {
+    done: u32,
+    total: u32,
+    /// What is done of others, by their nodes' word, in thousandths of one.
+    partly_permille: u64,
+}
+
+impl Count {
+    /// Of leaves, joins, keccak proofs and resolves.
+    fn all(now: &Progress) -> [Self; 4] {
+        [
+            (now.leaves_accepted, now.segments, now.leaves_partly_permille),
+            (now.joins_accepted, now.joins_total, now.joins_partly_permille),
+            (now.keccaks_accepted, now.keccaks_total, now.keccaks_partly_permille),
+            (now.resolves_accepted, now.resolves_total, now.resolves_partly_permille),
+        ]
+        .map(|(done, total, partly_permille)| Self { done, total, partly_permille })
+    }
+
+    fn show(&self, bar: &ProgressBar) {
+        let length = u64::from(self.total) * 1000;
+        bar.set_length(length);
+        bar.set_position((u64::from(self.done) * 1000 + self.partly_permille).min(length));
+        bar.set_message(self.to_string());
+    }
+}
+
+/// `3/7`; `3.4/7` where others are under way.
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.partly_permille / 100;
+        let (done, total) = (u64::from(self.done) + tenths / 10, self.total);
+        match tenths {
+            0 => write!(f, "{done}/{total}"),
+            _ => write!(f, "{done}.{}/{total}", tenths % 10),
+        }
+    }
+}
+
 fn line(now: &Progress) -> String {
     let execute = if now.executed { "executed" } else { "execute" };
-    let mut counts = vec![
-        ("prove", now.leaves_accepted, now.segments),
-        ("join", now.joins_accepted, now.joins_total),
-    ];
+    let [leaves, joins, keccaks, resolves] = Count::all(now);
+    let mut counts = vec![("prove", leaves), ("join", joins)];
     // Most guests use neither.
-    let rare = [
-        ("keccak", now.keccaks_accepted, now.keccaks_total),
-        ("resolve", now.resolves_accepted, now.resolves_total),
-    ];
-    counts.extend(rare.into_iter().filter(|(_, _, total)| *total > 0));
-    let counts: String =
-        counts.iter().map(|(what, done, total)| format!("{what} {done}/{total}, ")).collect();
+    let rare = [("keccak", keccaks), ("resolve", resolves)];
+    counts.extend(rare.into_iter().filter(|(_, count)| count.total > 0));
+    let counts: String = counts.iter().map(|(what, count)| format!("{what} {count}, ")).collect();
     format!("{execute} {} segments, {counts}{}", now.segments, status(now))
 }
 
@@ -198,6 +236,32 @@ mod tests {
             line(&progress),
             "execute 7 segments, prove 3/7, join 1/6, nodes 2/2 busy, ETA 1:05"
         );
+    }
+
+    #[test]
+    fn what_is_under_way_shows_in_tenths_and_is_no_news_by_itself() {
+        let progress = Progress {
+            segments: 7,
+            leaves_accepted: 3,
+            leaves_partly_permille: 1420,
+            joins_total: 6,
+            joins_partly_permille: 99,
+            ..Progress::default()
+        };
+        assert_eq!(line(&progress), "execute 7 segments, prove 4.4/7, join 0/6, nodes 0/0 busy");
+        let later = Progress { leaves_partly_permille: 1900, ..progress.clone() };
+        assert_eq!(without_ticks(&later), without_ticks(&progress));
+        let later = Progress { leaves_accepted: 4, ..progress.clone() };
+        assert_ne!(without_ticks(&later), without_ticks(&progress));
+    }
+
+    #[test]
+    fn a_bar_moves_within_a_task_and_never_past_its_end() {
+        let bar = ProgressBar::hidden();
+        Count { done: 3, total: 4, partly_permille: 500 }.show(&bar);
+        assert_eq!((bar.position(), bar.length()), (3500, Some(4000)));
+        Count { done: 3, total: 4, partly_permille: 2000 }.show(&bar);
+        assert_eq!(bar.position(), 4000);
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn renew(epoch: u64) -> NodeMessage {
-    NodeMessage::Renew { epoch: Epoch(epoch) }
+    NodeMessage::Renew { epoch: Epoch(epoch), done_permille: 0 }
 }
 
 /// An endpoint that speaks for itself, to misbehave with.

@@ -2,10 +2,10 @@
 //! read something else, and a new ALPN is due.
 
 use prost::Message as _;
-use starling_types::Reference;
+use starling_types::{Epoch, Reference};
 
 use super::{ad, addr, client_messages, grant, key, node_messages};
-use crate::{BlobHeader, BlobRequest, ClientMessage, Grant, Message, Ticket, field};
+use crate::{BlobHeader, BlobRequest, ClientMessage, Grant, Message, NodeMessage, Ticket, field};
 
 fn check(messages: &[impl Message], golden: &[&str]) {
     let encoded: Vec<_> = messages.iter().map(|message| hex::encode(message.encode())).collect();
@@ -20,7 +20,7 @@ fn node_messages_have_their_bytes() {
             "0a3e0a0e737461726c696e6720302e312e30121572697363302d7a6b766d20332e312e302d72632e3118\
              8080808010220801020405060307082814300238cc08",
             "1200",
-            "1a0308ac02",
+            "1a0608ac0210a403",
             "220308ac02",
             "2a3508ac0212270a20abababababababababababababababababababababababababababababababab10\
              80d0860318b960208080809003",
@@ -28,6 +28,11 @@ fn node_messages_have_their_bytes() {
             "3a090a0773746f70706564",
         ],
     );
+}
+
+#[test]
+fn a_renewal_that_tells_of_no_progress_has_the_bytes_that_older_peers_send() {
+    check(&[NodeMessage::Renew { epoch: Epoch(300), done_permille: 0 }], &["1a0308ac02"]);
 }
 
 #[test]

@@ -200,6 +200,14 @@ fn messages_of_an_unknown_kind_are_refused() {
 }
 
 #[test]
+fn a_task_that_is_more_than_done_is_refused() {
+    let message =
+        Some(node_to_client::Message::Renew(wire::Renew { epoch: 1, done_permille: 1001 }));
+    let error = NodeMessage::decode(&wire::NodeToClient { message }.encode_to_vec()).unwrap_err();
+    assert_eq!(error.to_string(), "NodeToClient.renew.done_permille is 1001, expected 0 to 1000");
+}
+
+#[test]
 fn a_message_over_its_limit_is_not_decoded() {
     let bytes = vec![0; CONTROL_MESSAGE_SIZE_BYTES_MAX + 1];
     let error = NodeMessage::decode(&bytes).unwrap_err();

@@ -13,8 +13,8 @@ use crate::{
     JobAd, Message, NodeMessage, PeerAddr, Ticket, Welcome,
     limits::{
         AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, BLOB_SIZE_BYTES_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX,
-        DIRECT_ADDR_COUNT_MAX, DURATION_MS_MAX, HOLDER_COUNT_MAX, INPUT_COUNT_MAX,
-        RELAY_URL_SIZE_BYTES_MAX, SLOT_COUNT_MAX, TEXT_SIZE_BYTES_MAX,
+        DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX, HOLDER_COUNT_MAX,
+        INPUT_COUNT_MAX, RELAY_URL_SIZE_BYTES_MAX, SLOT_COUNT_MAX, TEXT_SIZE_BYTES_MAX,
     },
 };
 
@@ -94,7 +94,8 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
     prop_oneof![
         hello,
         Just(NodeMessage::WorkRequested),
-        epoch().prop_map(|epoch| NodeMessage::Renew { epoch }),
+        (epoch(), 0..=DONE_PERMILLE_MAX)
+            .prop_map(|(epoch, done_permille)| NodeMessage::Renew { epoch, done_permille }),
         epoch().prop_map(|epoch| NodeMessage::Decline { epoch }),
         done,
         failed,

@@ -18,13 +18,13 @@ pub fn cost() -> CostModel {
     let step = |i: usize| cost(100 * (i as u64 + 1), 10 * (i as u64 + 1));
     CostModel {
         prove: std::array::from_fn(step),
-        lift: cost(50, 0),
+        lift: std::array::from_fn(step),
+        lift_receipt: cost(50, 0),
         join: cost(100, 10),
         keccak: std::array::from_fn(step),
         union: cost(100, 10),
         resolve: cost(100, 10),
         unwrap: cost(100, 10),
-        kept: MemoryBytes(0),
     }
 }
 
@@ -133,7 +133,12 @@ impl Bench {
     }
 
     pub fn renew(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {
-        self.tell(Event::LeaseRenewed { node: node(name), epoch })
+        self.get_on(name, epoch, 0)
+    }
+
+    /// A node renews a lease and says how far it is.
+    pub fn get_on(&mut self, name: u8, epoch: Epoch, done_permille: u32) -> Vec<Action> {
+        self.tell(Event::LeaseRenewed { node: node(name), epoch, done_permille })
     }
 
     pub fn report(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {

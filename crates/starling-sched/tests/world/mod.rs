@@ -87,6 +87,8 @@ pub struct World {
     /// Every action, for comparing runs.
     pub history: Vec<Action>,
     pub event_count: usize,
+    /// How far all nodes say they are, whenever they are asked.
+    pub hint_permille: u32,
     config: Config,
     peers: BTreeMap<NodeId, Peer>,
     queue: BTreeMap<(Millis, u64), Pending>,
@@ -123,6 +125,7 @@ impl World {
             outcome: None,
             history: Vec::new(),
             event_count: 0,
+            hint_permille: 0,
             config,
             peers: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -235,7 +238,8 @@ impl World {
         if peer.quiet_until <= self.now {
             let has_slot = (peer.running.len() as u32) < peer.capability.slots;
             for epoch in peer.running.keys().copied().collect::<Vec<_>>() {
-                self.tell(Event::LeaseRenewed { node: id, epoch });
+                let done_permille = self.hint_permille;
+                self.tell(Event::LeaseRenewed { node: id, epoch, done_permille });
             }
             if has_slot {
                 self.tell(Event::WorkRequested { node: id });

@@ -25,6 +25,7 @@ fn work() -> TaskWork {
         output: "receipt".into(),
         po2_max: Po2::try_from(20).unwrap(),
         work_claims: false,
+        profile: Profile::Usual,
     }
 }
 
@@ -35,6 +36,35 @@ async fn an_answer_becomes_a_report() {
     let report = child(&format!("echo '{DONE}'; read line")).run(&work(), PATIENCE).await.unwrap();
     assert_eq!((report.prove_ms, report.lift_ms), (5, 6));
     assert_eq!(report.peak_memory, Some(MemoryBytes::from_mib(1)));
+}
+
+#[tokio::test]
+async fn a_task_tells_how_far_it_is_before_it_is_done() {
+    let on_the_way = [100, 420, 1000].map(|p| format!(r#"echo '{{"id":1,"progress":{p}}}'"#));
+    let mut told = Vec::new();
+    let report = child(&format!("{}; echo '{DONE}'; read line", on_the_way.join("; ")))
+        .run_watched(&work(), PATIENCE, |permille| told.push(permille))
+        .await
+        .unwrap();
+    assert_eq!((told, report.prove_ms), (vec![100, 420, 1000], 5));
+}
+
+#[tokio::test]
+async fn a_child_that_gets_no_farther_or_too_far_is_not_listened_to() {
+    for wrong in ["[420,420]", "[420,100]", "[0]", "[1001]"] {
+        let lines: Vec<u32> = serde_json::from_str(wrong).unwrap();
+        let lines = lines.iter().map(|p| format!(r#"echo '{{"id":1,"progress":{p}}}'"#));
+        let script = format!("{}; echo '{DONE}'; exit 3", lines.collect::<Vec<_>>().join("; "));
+        let failure = child(&script).run(&work(), PATIENCE).await.unwrap_err();
+        assert!(matches!(failure, ProveFailure::Crashed { .. }), "{wrong}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_was_made_twice_is_reported() {
+    let done = DONE.replace("}}", r#","reproved":1,"cpu_ms":9}}"#);
+    let report = child(&format!("echo '{done}'; read line")).run(&work(), PATIENCE).await.unwrap();
+    assert_eq!((report.reproved, report.cpu_ms, report.phases), (1, Some(9), vec![]));
 }
 
 #[tokio::test]

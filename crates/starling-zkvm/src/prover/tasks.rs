@@ -16,12 +16,13 @@ use risc0_zkvm::{ProveKeccakRequest, SegmentReceipt};
 use starling_fastprove::recursion::ProveError;
 use starling_types::TaskId;
 
-use super::peak_memory;
+use super::{peak_memory, phases::Phases};
 use crate::{
     AssumptionId, FailureClass, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
     backend::Provers,
     codec::{self, BlobKind, CodecError},
     protocol::{Proved, Request},
+    twice::is_unverified,
 };
 
 /// A task that failed.
@@ -44,16 +45,19 @@ impl TaskError {
         Self { class: FailureClass::Internal, message: message.into() }
     }
 
+    /// A segment's or a keccak proof that failed: because of what was to be proved, unless it was proved and does not
+    /// verify, twice.
+    fn proving(error: &anyhow::Error) -> Self {
+        let message = format!("proving failed: {error:#}");
+        if is_unverified(error) { Self::internal(message) } else { Self::task(message) }
+    }
+
     /// A recursion proof that failed: because of its inputs, unless the prover says that it is itself to blame.
     fn recursion(what: &str, error: &anyhow::Error) -> Self {
         let message = format!("{what} failed: {error:#}");
         match error.downcast_ref() {
-            Some(
-                ProveError::Unverified { .. }
-                | ProveError::Trace { .. }
-                | ProveError::Program(_)
-                | ProveError::Threads { .. },
-            ) => Self::internal(message),
+            _ if is_unverified(error) => Self::internal(message),
+            Some(ProveError::Program(_) | ProveError::Threads { .. }) => Self::internal(message),
             _ => Self::input(message),
         }
     }
@@ -68,16 +72,21 @@ impl TaskError {
 }
 
 /// Proves the task of `request` and writes its receipt.
-pub(super) fn prove(provers: &Provers, request: &Request) -> Result<Proved, TaskError> {
+pub(super) fn prove(
+    provers: &Provers,
+    phases: &Phases,
+    request: &Request,
+) -> Result<Proved, TaskError> {
+    provers.prepare(request.profile);
     let task: TaskId = request.task.parse().map_err(|error| TaskError::task(format!("{error}")))?;
     let mut proved = Proved::default();
     let blob = match (task, request.inputs.as_slice()) {
         (TaskId::Prove(index), [segment]) => {
-            let receipt = prove_segment(provers, request, segment, index, &mut proved)?;
+            let receipt = prove_segment(provers, phases, request, segment, index, &mut proved)?;
             codec::encode_segment_receipt(&receipt)
         }
         (TaskId::Lift(index), [segment]) => {
-            let receipt = prove_segment(provers, request, segment, index, &mut proved)?;
+            let receipt = prove_segment(provers, phases, request, segment, index, &mut proved)?;
             lift(provers, request, &receipt, &mut proved).map_err(TaskError::after_proving)?
         }
         (TaskId::LiftReceipt(index), [receipt]) => {
@@ -91,7 +100,7 @@ pub(super) fn prove(provers: &Provers, request: &Request) -> Result<Proved, Task
             }
             lift(provers, request, &receipt, &mut proved)?
         }
-        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, asked, &mut proved)?,
+        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, phases, asked, &mut proved)?,
         (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
@@ -116,6 +125,7 @@ pub(super) fn prove(provers: &Provers, request: &Request) -> Result<Proved, Task
     let blob = blob.map_err(|error| TaskError::internal(error.to_string()))?;
     write_blob(&request.output, &blob)?;
     proved.peak_memory = peak_memory();
+    proved.reproved = provers.reproved();
     Ok(proved)
 }
 
@@ -124,6 +134,7 @@ type Encoded = Result<Vec<u8>, CodecError>;
 
 fn prove_segment(
     provers: &Provers,
+    phases: &Phases,
     request: &Request,
     path: &Path,
     index: u32,
@@ -140,8 +151,10 @@ fn prove_segment(
             "the segment has po2 {po2}, allowed is {SEGMENT_PO2_MIN} to {po2_max} here"
         )));
     }
-    timed(&mut proved.prove_ms, || provers.prove_segment(&segment))
-        .map_err(|error| TaskError::task(format!("proving failed: {error:#}")))
+    let receipt = timed(&mut proved.prove_ms, || provers.prove_segment(&segment))
+        .map_err(|error| TaskError::proving(&error))?;
+    phases.proof_ended();
+    Ok(receipt)
 }
 
 fn lift(
@@ -202,11 +215,17 @@ fn resolve(
     })
 }
 
-fn prove_keccak(provers: &Provers, path: &Path, proved: &mut Proved) -> Result<Encoded, TaskError> {
+fn prove_keccak(
+    provers: &Provers,
+    phases: &Phases,
+    path: &Path,
+    proved: &mut Proved,
+) -> Result<Encoded, TaskError> {
     let request = input(path, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
     let assumption = check_keccak(&request)?;
     let proof = timed(&mut proved.prove_ms, || provers.prove_keccak(&request))
-        .map_err(|error| TaskError::task(format!("proving failed: {error:#}")))?;
+        .map_err(|error| TaskError::proving(&error))?;
+    phases.proof_ended();
     let receipt = timed(&mut proved.lift_ms, || provers.lift_keccak(&request, proof, &assumption))
         .map_err(|error| TaskError::recursion("lifting", &error).after_proving())?;
     Ok(codec::encode_assumption_receipt(&receipt))

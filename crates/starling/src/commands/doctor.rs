@@ -3,13 +3,14 @@
 use std::{net::UdpSocket, path::Path, time::Duration};
 
 use rand::Rng as _;
-use serde_json::{Value, json};
-use starling_plan::CostModel;
-use starling_types::{MemoryBytes, Po2, TaskKind};
+use serde_json::json;
+use starling_plan::{CostModel, Costs};
+use starling_types::{Po2, TaskKind};
 use starling_zkvm::{Backend, ProverProcess, ZKVM_VERSION, groth16, selftest::self_test};
 
 use crate::{
     args::{Common, DoctorArgs},
+    capacity::Capacity,
     commands::node::prover_config,
     exit::{Code, CommandResult, Exit},
     files, machine,
@@ -78,16 +79,14 @@ fn cpu_features() -> Vec<&'static str> {
 }
 
 fn memory(fields: &mut Fields, problems: &mut Vec<String>) {
-    let usable = machine::memory_for_proving();
-    let needs = |po2: u32| {
-        Po2::try_from(po2).map(|po2| CostModel::MEASURED.memory(TaskKind::Lift, Some(po2)))
-    };
-    let largest =
-        (Po2::MIN..=Po2::MAX).rev().find(|po2| needs(*po2).is_ok_and(|need| need <= usable));
+    let capacity = Capacity::here();
+    let usable = capacity.memory;
     fields.push(("memory_for_proving", json!(usable.to_string())));
-    fields.push(("largest_po2", largest.map_or(Value::Null, |po2| json!(po2))));
-    if largest.is_none() {
-        let need = needs(Po2::MIN).unwrap_or(MemoryBytes(0));
+    fields.push(("largest_po2", json!(capacity.largest_po2)));
+    fields.push(("largest_po2_usual", json!(capacity.largest_po2_usual)));
+    fields.push(("capacity", json!(capacity.to_string())));
+    if capacity.joins.is_none() {
+        let need = CostModel::ADMISSION.memory(TaskKind::Join, None);
         problems.push(format!("{usable} of memory is usable, the smallest task needs {need}"));
     }
 }
@@ -123,16 +122,18 @@ async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandR
     let options = yardstick::execute_options(SELF_TEST_LINKS, po2, seed);
     let mut prover = ProverProcess::new(prover_config(None, Backend::default())?);
     let folder = tempfile::tempdir()?;
-    match self_test(yardstick::guest()?, options, &mut prover, folder.path(), SELF_TEST_DEADLINE)
-        .await
-    {
+    let memory = machine::memory_for_proving();
+    let profile = Costs::FAST.profile_for(memory, TaskKind::Lift, Some(po2));
+    let guest = yardstick::guest()?;
+    let deadline = SELF_TEST_DEADLINE;
+    match self_test(guest, options, &mut prover, profile, folder.path(), deadline).await {
         Ok(test) => {
-            let work_ms = CostModel::MEASURED.work_ms(TaskKind::Lift, Some(test.po2)).0;
+            let work_ms = CostModel::ADMISSION.work_ms(TaskKind::Lift, Some(test.po2)).0;
             let taken_ms = (test.prove_ms + test.lift_ms).max(1);
             fields.push((
                 "self_proof",
                 json!(format!(
-                    "verified: po2 {} proved in {:.1} s, lifted in {:.1} s",
+                    "verified: po2 {} proved in {:.1} s, lifted in {:.1} s, profile {profile}",
                     test.po2,
                     test.prove_ms as f64 / 1000.0,
                     test.lift_ms as f64 / 1000.0,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 
 use rand::Rng as _;
 use serde_json::json;
-use starling_plan::CostModel;
+use starling_plan::Costs;
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::{
     AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, execute,
@@ -41,7 +41,7 @@ pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
     let seconds = started.elapsed().as_secs_f64();
 
     let assumptions = execution.assumptions().len();
-    let cost = CostModel::MEASURED;
+    let cost = Costs::FAST.usual;
     let leaves = |kind, by_po2: &BTreeMap<Po2, u32>| -> u64 {
         by_po2.iter().map(|(po2, count)| cost.work_ms(kind, Some(*po2)).0 * u64::from(*count)).sum()
     };

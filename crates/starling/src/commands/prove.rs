@@ -10,9 +10,9 @@ use serde_json::json;
 use starling_client::{
     Client, Delivery, JobError, JobOptions, LocalNodes, Patience, Progress, RunOptions,
 };
-use starling_plan::CostModel;
+use starling_plan::Costs;
 use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
-use starling_zkvm::groth16;
+use starling_zkvm::{Backend, groth16};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -163,7 +163,7 @@ fn run_options(
     let count = match network.local {
         Some(count) => count,
         None if elsewhere => 0,
-        None => local_count(po2),
+        None => local_count(po2, network.prover.backend()),
     };
     let local = match count {
         0 => None,
@@ -195,10 +195,16 @@ fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
     Ok(())
 }
 
-/// How many nodes this machine carries for segments of `po2`, or for recursion alone.
-fn local_count(po2: Option<Po2>) -> u32 {
+/// How many nodes this machine carries for segments of `po2`, or for recursion alone, with everything kept; one in any
+/// case.
+fn local_count(po2: Option<Po2>, backend: Backend) -> u32 {
     let kind = po2.map_or(TaskKind::LiftReceipt, |_| TaskKind::Lift);
-    let needed = CostModel::MEASURED.memory(kind, po2).0.max(1);
+    // Fewer nodes that keep everything do more than many that keep nothing.
+    let costs = match backend {
+        Backend::Fast => Costs::FAST,
+        Backend::Stock => Costs::STOCK,
+    };
+    let needed = costs.usual.memory(kind, po2).0.max(1);
     let by_memory = u32::try_from(machine::memory_for_proving().0 / needed).unwrap_or(u32::MAX);
     (machine::cores() / CORES_PER_LOCAL_NODE).min(by_memory).max(1)
 }

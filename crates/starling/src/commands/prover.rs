@@ -1,9 +1,9 @@
 //! `starling prover`: the process that a node supervises.
 
-use starling_zkvm::prover;
+use starling_zkvm::prover::{self, Phases};
 
 use crate::exit::CommandResult;
 
-pub fn run() -> CommandResult {
-    Ok(prover::serve()?)
+pub fn run(phases: Phases) -> CommandResult {
+    Ok(prover::serve(phases)?)
 }

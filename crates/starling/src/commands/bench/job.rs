@@ -9,10 +9,10 @@ use std::{collections::BTreeSet, process::Stdio, sync::atomic::AtomicBool};
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use starling_plan::{CostModel, PlanShape, TaskCost, Workload};
-use starling_types::{Millis, Po2};
+use starling_types::{Millis, Po2, Profile};
 use starling_zkvm::{Backend, Emitted, execute};
 
-use super::measure;
+use super::measure::{self, Setup};
 use crate::{
     args::{BenchJobArgs, Common},
     exit::{CommandResult, Exit},
@@ -74,18 +74,22 @@ async fn measured_costs(
     backend: Backend,
 ) -> Result<CostModel, Exit> {
     let po2s: BTreeSet<Po2> = leaves.copied().collect();
-    let mut costs = CostModel::MEASURED;
+    let mut costs = CostModel::default();
     let cost = |work_ms| TaskCost { memory: Default::default(), work: Millis(work_ms) };
+    let setup = Setup { backend, profile: Profile::Usual, threads: 1 };
     if let Some(smallest) = po2s.first() {
-        let recursion = measure::recursion(*smallest, 1, backend).await?;
-        costs.lift = cost(recursion.lift.lift_ms);
+        let recursion = measure::recursion(*smallest, setup).await?;
+        costs.lift_receipt = cost(recursion.lift.lift_ms);
         costs.join = cost(recursion.join.join_ms);
-        tracing::info!(lift = %costs.lift.work, join = %costs.join.work, "measured on one thread");
+        let (lift, join) = (costs.lift_receipt.work, costs.join.work);
+        tracing::info!(%lift, %join, "measured on one thread");
     }
     for po2 in po2s {
-        let work = cost(measure::prove(po2, 1, backend).await?.prove_ms);
-        tracing::info!(%po2, prove = %work.work, "measured on one thread");
-        costs.prove[(po2.get() - Po2::MIN) as usize] = work;
+        let prove = cost(measure::prove(po2, setup).await?.prove_ms);
+        tracing::info!(%po2, prove = %prove.work, "measured on one thread");
+        let index = (po2.get() - Po2::MIN) as usize;
+        costs.prove[index] = prove;
+        costs.lift[index] = cost(prove.work.0 + costs.lift_receipt.work.0);
     }
     Ok(costs)
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::{Context, anyhow};
-use starling_types::{IndexRange, Po2, TaskId};
+use starling_types::{IndexRange, Po2, Profile, TaskId};
 use starling_zkvm::{Backend, Emitted, ProverConfig, ProverProcess, TaskWork, WorkReport, execute};
 use tempfile::TempDir;
 
@@ -12,6 +12,14 @@ use crate::{commands::node::prover_config, exit::Exit, machine, yardstick};
 /// No measured task takes longer: po2 22 on one slow core.
 const TASK_DEADLINE: Duration = Duration::from_secs(4 * 3600);
 
+/// What is measured: a prover, in one of its profiles, on so many threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    pub backend: Backend,
+    pub profile: Profile,
+    pub threads: u32,
+}
+
 /// What recursion costs: it does not depend on the segments' size.
 pub struct Recursion {
     /// Of the combined task that proves a segment of the given po2 and lifts its receipt.
@@ -19,16 +27,23 @@ pub struct Recursion {
     pub join: WorkReport,
 }
 
-/// Measures the proof of one segment of `po2` with `threads` threads.
-pub async fn prove(po2: Po2, threads: u32, backend: Backend) -> Result<WorkReport, Exit> {
-    let bench = Bench::new(po2, threads, backend)?;
+/// Measures the proof of one segment of `po2`.
+pub async fn prove(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
+    let bench = Bench::new(po2, setup)?;
     let [segment, _] = tokio::task::block_in_place(|| bench.two_segments())?;
     bench.prove(TaskId::Prove(0), vec![segment]).await
 }
 
-/// Measures a lift and a join of segments of `po2` with `threads` threads.
-pub async fn recursion(po2: Po2, threads: u32, backend: Backend) -> Result<Recursion, Exit> {
-    let bench = Bench::new(po2, threads, backend)?;
+/// Measures the combined task that proves a segment of `po2` and lifts its receipt.
+pub async fn lift(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
+    let bench = Bench::new(po2, setup)?;
+    let [segment, _] = tokio::task::block_in_place(|| bench.two_segments())?;
+    bench.prove(TaskId::Lift(0), vec![segment]).await
+}
+
+/// Measures a lift and a join of segments of `po2`.
+pub async fn recursion(po2: Po2, setup: Setup) -> Result<Recursion, Exit> {
+    let bench = Bench::new(po2, setup)?;
     let [left, right] = tokio::task::block_in_place(|| bench.two_segments())?;
     let lift = bench.prove(TaskId::Lift(0), vec![left]).await?;
     bench.prove(TaskId::Lift(1), vec![right]).await?;
@@ -39,8 +54,8 @@ pub async fn recursion(po2: Po2, threads: u32, backend: Backend) -> Result<Recur
 }
 
 /// Measures a keccak proof of `po2`, lifted, with as many permutations as fit.
-pub async fn keccak(po2: Po2, threads: u32, backend: Backend) -> Result<WorkReport, Exit> {
-    let bench = Bench::new(po2, threads, backend)?;
+pub async fn keccak(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
+    let bench = Bench::new(po2, setup)?;
     let request = tokio::task::block_in_place(|| bench.keccak_request())?;
     bench.prove(TaskId::Keccak(0), vec![request]).await
 }
@@ -59,14 +74,13 @@ fn pinned(mut config: ProverConfig, threads: u32) -> ProverConfig {
 struct Bench {
     dir: TempDir,
     po2: Po2,
-    threads: u32,
-    backend: Backend,
+    setup: Setup,
 }
 
 impl Bench {
-    fn new(po2: Po2, threads: u32, backend: Backend) -> Result<Self, Exit> {
+    fn new(po2: Po2, setup: Setup) -> Result<Self, Exit> {
         let dir = tempfile::tempdir().context("can't make a temporary folder")?;
-        Ok(Self { dir, po2, threads, backend })
+        Ok(Self { dir, po2, setup })
     }
 
     /// The first two segments of a chain that fills more than two, so that both are of full size.
@@ -112,16 +126,16 @@ impl Bench {
     }
 
     async fn prove(&self, task: TaskId, inputs: Vec<PathBuf>) -> Result<WorkReport, Exit> {
-        let mut prover = ProverProcess::new(pinned(
-            prover_config(Some(self.threads), self.backend)?,
-            self.threads,
-        ));
+        let Setup { backend, profile, threads } = self.setup;
+        let mut prover =
+            ProverProcess::new(pinned(prover_config(Some(threads), backend)?, threads));
         let work = TaskWork {
             task,
             inputs,
             output: self.output(task),
             po2_max: self.po2,
             work_claims: false,
+            profile,
         };
         Ok(prover.run(&work, TASK_DEADLINE).await?)
     }

@@ -1,0 +1,120 @@
+//! A proof that does not verify is made once more.
+//!
+//! A proof that was made without an error and does not verify is nobody's fault: a bit that flipped, or one of the few
+//! draws of randomness that a prover gets wrong (risc0 #3798). Randomness is drawn anew with each proof, so the second
+//! is another. Twice the same is no accident: then the error stands, and is this machine's.
+
+use std::{cell::Cell, fmt::Display};
+
+use risc0_zkp::verify::VerificationError;
+use starling_fastprove::recursion::ProveError;
+
+/// Counts the proofs that did not verify and were made once more.
+#[derive(Debug, Default)]
+pub(crate) struct Reproved(Cell<u32>);
+
+impl Reproved {
+    /// What `prove` makes; if that does not verify, what it makes the second time.
+    ///
+    /// # Errors
+    /// That of `prove`, the last one.
+    pub(crate) fn prove<T>(&self, prove: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        prove_twice(&self.0, is_unverified, prove)
+    }
+
+    /// How many there were since this was asked last.
+    pub(crate) fn take(&self) -> u32 {
+        self.0.take()
+    }
+}
+
+/// Whether the error says that a proof was made and is wrong, rather than that none could be made.
+pub(crate) fn is_unverified(error: &anyhow::Error) -> bool {
+    let by_us = matches!(
+        error.downcast_ref(),
+        Some(ProveError::Unverified { .. } | ProveError::Trace { .. })
+    );
+    by_us || error.downcast_ref::<VerificationError>().is_some()
+}
+
+/// Calls `prove`, and once more if it failed with an error that `is_unverified`, which `again` counts.
+fn prove_twice<T, E: Display>(
+    again: &Cell<u32>,
+    is_unverified: impl Fn(&E) -> bool,
+    mut prove: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    match prove() {
+        Err(error) if is_unverified(&error) => {
+            tracing::warn!("proving once more: {error:#}");
+            again.set(again.get().saturating_add(1));
+            prove()
+        }
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use anyhow::Context as _;
+
+    use super::*;
+
+    /// Fails with these errors in turn, then succeeds; how often it was called.
+    fn failing(errors: &[&'static str]) -> (Result<u32, &'static str>, u32, u32) {
+        let (again, mut calls) = (Cell::new(0), 0);
+        let result = prove_twice(
+            &again,
+            |error| *error == "unverified",
+            || {
+                calls += 1;
+                errors.get(calls as usize - 1).map_or(Ok(7), |error| Err(*error))
+            },
+        );
+        (result, calls, again.get())
+    }
+
+    #[test]
+    fn a_proof_that_does_not_verify_is_made_once_more_and_counted() {
+        assert_eq!(failing(&[]), (Ok(7), 1, 0));
+        assert_eq!(failing(&["unverified"]), (Ok(7), 2, 1));
+    }
+
+    #[test]
+    fn it_is_not_made_a_third_time() {
+        assert_eq!(failing(&["unverified", "unverified"]), (Err("unverified"), 2, 1));
+        assert_eq!(failing(&["unverified", "refused"]), (Err("refused"), 2, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_proved_is_not_tried_again() {
+        assert_eq!(failing(&["refused"]), (Err("refused"), 1, 0));
+    }
+
+    #[test]
+    fn only_errors_of_finished_proofs_are_of_that_kind_whatever_context_they_have() {
+        let unverified = ProveError::Unverified { program: "lift".into(), reason: "seal".into() };
+        let errors = [
+            anyhow::Error::new(unverified),
+            anyhow::Error::new(ProveError::Trace { program: "join".into() }),
+            Err::<(), _>(VerificationError::InvalidProof).context("keccak").unwrap_err(),
+        ];
+        assert!(errors.iter().all(is_unverified));
+        let input = ProveError::Input { role: "receipt", reason: "short".into() };
+        assert!(![anyhow::Error::new(input), anyhow::anyhow!("no")].iter().any(is_unverified));
+    }
+
+    #[test]
+    fn the_count_is_of_the_time_since_it_was_taken_last() {
+        let reproved = Reproved::default();
+        let mut fails = true;
+        let made = reproved.prove(|| {
+            if std::mem::take(&mut fails) {
+                Err(VerificationError::InvalidProof)?
+            }
+            Ok(7)
+        });
+        assert_eq!((made.unwrap(), reproved.take(), reproved.take()), (7, 1, 0));
+    }
+}
