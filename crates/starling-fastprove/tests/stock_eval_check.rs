@@ -1,41 +1,39 @@
-//! The constraint evaluation, compared with that of the stock prover's kernel.
+//! The constraint evaluation, compared with that of the stock prover's kernels.
 #![allow(clippy::unwrap_used)]
-// A foreign function is called.
+// Foreign functions are called.
 #![allow(unsafe_code)]
 
-use risc0_circuit_recursion::{CIRCUIT, CircuitImpl};
+mod columns;
+
+use columns::{CIRCUITS, Columns, PO2, digest, rows};
+use risc0_circuit_keccak_sys::risc0_circuit_keccak_cpu_poly_fp;
 use risc0_circuit_recursion_sys::{RawAccumBuffers, risc0_circuit_recursion_cpu_eval_check};
+use risc0_circuit_rv32im_sys::risc0_circuit_rv32im_cpu_poly_fp;
 use risc0_sys::ffi_wrap;
 use risc0_zkp::INV_RATE;
-use risc0_zkp::adapter::{CircuitInfo as _, TapsProvider as _};
 use risc0_zkp::core::log2_ceil;
 use risc0_zkp::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext};
 use risc0_zkp::field::{Elem as _, RootsOfUnity as _};
-use starling_babybear::vector::{Isa, P};
-use starling_fastprove::constraints::{Domain, Evaluation, recursion};
+use starling_babybear::vector::Isa;
+use starling_fastprove::circuits::{Entry, KECCAK, RV32IM};
 
-/// Of the powers of the challenge the kernel wants those that it names, in a list private to its crate. So the challenge
-/// here is one, whose powers need no list; that mixing is right is what the other tests of the evaluation are about.
-/// This many there are not.
-const POWERS: usize = 2048;
+/// Of the powers of the challenge the kernels want those that they name, in lists private to their crates. So the
+/// challenge here is one, whose powers need no list; that mixing is right is what the other tests of the evaluation are
+/// about. This many there are not.
+const POWERS: usize = 4096;
 
-#[test]
-fn the_check_polynomial_is_that_of_the_stock_kernel() {
-    const PO2: usize = 8;
-    let rows = INV_RATE << PO2;
-    let mut word = 1u32;
-    let mut random = |count| -> Vec<Elem> {
-        let mut next = || {
-            word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            Elem::new(word % P)
-        };
-        (0..count).map(|_| next()).collect()
-    };
-    let taps = CIRCUIT.get_taps();
-    let groups = [0, 1, 2].map(|group| random(taps.group_size(group) * rows));
-    let [output, mix] = [CircuitImpl::OUTPUT_SIZE, CircuitImpl::MIX_SIZE].map(&mut random);
+/// `poly_fp` of a circuit: row, rows, powers, columns, result.
+type PolyFp = unsafe extern "C" fn(
+    usize,
+    usize,
+    *const Ext,
+    *const *const Elem,
+    *mut Ext,
+) -> *const std::os::raw::c_char;
 
-    let [accum, ctrl, data] = &groups;
+fn recursion(columns: &Columns) -> Vec<u32> {
+    let [accum, ctrl, data] = columns.groups.as_slice() else { panic!("three groups") };
+    let [output, mix] = &columns.globals;
     let buffers = RawAccumBuffers {
         ctrl: ctrl.as_ptr(),
         global: output.as_ptr(),
@@ -43,28 +41,63 @@ fn the_check_polynomial_is_that_of_the_stock_kernel() {
         mix: mix.as_ptr(),
         accum: accum.as_ptr(),
     };
-    let mut expected = vec![0u32; 4 * rows];
+    let mut check = vec![0u32; 4 * rows()];
     let root = Elem::ROU_FWD[PO2 + log2_ceil(INV_RATE)];
     let powers = vec![Ext::ONE; POWERS];
-    let plane = expected.as_mut_ptr().cast();
+    let plane = check.as_mut_ptr().cast();
     // SAFETY: all buffers have the shapes of the circuit, for as many rows as the kernel is told.
     ffi_wrap(|| unsafe {
-        let (powers, rows) = (powers.as_ptr(), rows as u32);
+        let (powers, rows) = (powers.as_ptr(), rows() as u32);
         risc0_circuit_recursion_cpu_eval_check(&buffers, powers, plane, root, PO2 as u32, rows)
     })
     .unwrap();
+    check
+}
 
-    let groups = groups.each_ref().map(|group| bytemuck::cast_slice(group));
-    let globals = [&output, &mix].map(|list| bytemuck::cast_slice(list));
-    let evaluation = Evaluation {
-        isa: Isa::best(),
-        po2: PO2,
-        domain: Domain::Whole,
-        groups: &groups,
-        globals: &globals,
-        poly_mix: Ext::ONE,
-    };
+/// What `poly_fp` gives in each row, divided by what vanishes on the trace.
+fn by_rows(poly_fp: PolyFp, buffers: &[&Vec<Elem>]) -> Vec<u32> {
+    let rows = rows();
+    let powers = vec![Ext::ONE; POWERS];
+    let buffers: Vec<*const Elem> = buffers.iter().map(|buffer| buffer.as_ptr()).collect();
+    let root = Elem::ROU_FWD[PO2 + log2_ceil(INV_RATE)];
     let mut check = vec![0u32; 4 * rows];
-    recursion().eval_check(&mut check, &evaluation);
-    assert!(check == expected, "the planes differ");
+    for row in 0..rows {
+        let mut total = Ext::ZERO;
+        // SAFETY: all buffers have the shapes of the circuit, for as many rows as the kernel is told.
+        ffi_wrap(|| unsafe { poly_fp(row, rows, powers.as_ptr(), buffers.as_ptr(), &mut total) })
+            .unwrap();
+        let x = Elem::new(3) * root.pow(row);
+        let value = total * (x.pow(1 << PO2) - Elem::ONE).inv();
+        for (coordinate, element) in value.elems().iter().enumerate() {
+            check[coordinate * rows + row] = element.as_u32_montgomery();
+        }
+    }
+    check
+}
+
+fn stock(circuit: &Entry, columns: &Columns) -> Vec<u32> {
+    let [own, mix] = &columns.globals;
+    let group = |index: usize| &columns.groups[index];
+    let (accum, data) = (group(circuit.groups.accum), group(circuit.groups.data));
+    if std::ptr::eq(circuit, &RV32IM) {
+        by_rows(risc0_circuit_rv32im_cpu_poly_fp, &[accum, data, own, mix])
+    } else if std::ptr::eq(circuit, &KECCAK) {
+        by_rows(risc0_circuit_keccak_cpu_poly_fp, &[data, own])
+    } else {
+        recursion(columns)
+    }
+}
+
+#[test]
+fn the_check_polynomials_are_those_of_the_stock_kernels() {
+    let digests = CIRCUITS.map(|(circuit, _)| {
+        let columns = Columns::new(circuit);
+        let expected = stock(circuit, &columns);
+        for isa in Isa::available() {
+            let check = columns.eval_check(circuit, isa);
+            assert!(check == expected, "{} with {}: the planes differ", circuit.name, isa.name());
+        }
+        digest(&expected)
+    });
+    assert_eq!(digests, CIRCUITS.map(|(_, recorded)| recorded), "what is recorded");
 }

@@ -13,17 +13,17 @@
 mod bytecode;
 #[cfg(test)]
 mod compiler;
+pub(crate) mod keccak;
 mod kernel;
 mod plan;
+mod published;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
-use risc0_circuit_recursion::CIRCUIT;
 use risc0_zkp::INV_RATE;
-use risc0_zkp::adapter::TapsProvider as _;
 use risc0_zkp::core::log2_ceil;
 use risc0_zkp::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext};
 use risc0_zkp::field::{Elem as _, RootsOfUnity as _};
@@ -33,6 +33,7 @@ use starling_babybear::vector::{Isa, dispatch};
 use self::bytecode::{COORDINATES, Code, DecodeError, Weight};
 use self::kernel::Blocks;
 use self::plan::{BLOCK, Plan, PlanError};
+pub use self::published::{keccak, keccak_taps, recursion, rv32im};
 
 /// The evaluation domain is the subgroup of order 4n times this, apart from the trace's own.
 const SHIFT: Elem = Elem::new(3);
@@ -40,19 +41,6 @@ const SHIFT: Elem = Elem::new(3);
 /// Rows that one thread takes at a time: enough blocks for the setting up of its memory not to matter, few enough for
 /// all threads to end at about the same time.
 const CHUNK_ROWS: usize = 16 * BLOCK;
-
-/// The constraints of the recursion circuit, as built.
-static RECURSION: LazyLock<Constraints> = LazyLock::new(|| {
-    let bytecode = include_bytes!(concat!(env!("OUT_DIR"), "/recursion.constraints"));
-    Constraints::new(bytecode, CIRCUIT.get_taps())
-        .expect("the bytecode and the taps are those of one release of the recursion circuit")
-});
-
-/// The constraints of the recursion circuit. Its lists of globals are the output and the mix, in this order.
-#[must_use]
-pub fn recursion() -> &'static Constraints {
-    &RECURSION
-}
 
 /// Why a [`Constraints`] cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,6 @@
 //! A [`Prover`] is what to begin with. It feeds a program ([`ProgramId`]) what `risc0_zkvm` would feed it, proves it,
 //! and puts the receipt together, which the stock verifier accepts before anyone else sees it.
 
-mod circuit;
 mod claim;
 mod error;
 mod library;
