@@ -27,7 +27,7 @@ use risc0_core::field::baby_bear::BabyBearElem as Elem;
 
 use self::plan::{Kind, Plan};
 use crate::poly::{Order, powers_into};
-use crate::vector::{Isa, Kernel, Vector, dispatch};
+use crate::vector::{Isa, Kernel, P, Vector, dispatch};
 
 /// Coefficients in a column below which vectors do not pay: shorter ones run on scalars.
 ///
@@ -42,6 +42,15 @@ const STREAMING_BYTES_MIN: usize = 8 << 20;
 /// What RISC Zero multiplies `x` with, so that no query reveals a value of the trace.
 const ZK_SHIFT: u32 = 3;
 
+/// Where the values of a column's polynomial are known. With n rows and w the root of unity of order n:
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Points {
+    /// Row `i` is the value at w^i / 3: a column of the trace, whose polynomial `f` is committed to as `f(3x)`.
+    Trace,
+    /// Row `i` is row `4 i + coset` of the domain four times as large.
+    Coset(usize),
+}
+
 /// Replaces each column's evaluations by the coefficients of the polynomial through them.
 ///
 /// `CpuHal::batch_interpolate_ntt`. Row `i` of the result belongs to the power `bit_reverse(i)`.
@@ -49,7 +58,7 @@ const ZK_SHIFT: u32 = 3;
 /// # Panics
 /// If `rows` isn't a power of two up to 2^27, or `matrix` isn't whole columns of it.
 pub fn interpolate(isa: Isa, matrix: &mut [u32], rows: usize) {
-    interpolate_kind(isa, matrix, rows, Kind::Interpolate);
+    interpolate_from(isa, matrix, rows, Points::Coset(0));
 }
 
 /// [`interpolate`], then [`zk_shift`], for the price of the first.
@@ -57,12 +66,16 @@ pub fn interpolate(isa: Isa, matrix: &mut [u32], rows: usize) {
 /// # Panics
 /// As [`interpolate`].
 pub fn interpolate_shift(isa: Isa, matrix: &mut [u32], rows: usize) {
-    interpolate_kind(isa, matrix, rows, Kind::InterpolateShift);
+    interpolate_from(isa, matrix, rows, Points::Trace);
 }
 
-fn interpolate_kind(isa: Isa, matrix: &mut [u32], rows: usize, kind: Kind) {
-    check_shape(matrix.len(), rows);
-    let plan = Plan::get(kind, rows.trailing_zeros());
+/// Replaces each column's values at `points` by the coefficients of the polynomial through them.
+///
+/// # Panics
+/// As [`interpolate`], or if `points` are a coset that isn't below four.
+pub fn interpolate_from(isa: Isa, matrix: &mut [u32], rows: usize, points: Points) {
+    check(matrix, rows);
+    let plan = Plan::get(Kind::interpolation(points), rows.trailing_zeros());
     let isa = narrow(isa, rows);
     matrix
         .par_chunks_exact_mut(rows)
@@ -80,7 +93,7 @@ fn interpolate_kind(isa: Isa, matrix: &mut [u32], rows: usize, kind: Kind) {
 /// If `rows << expand_bits` isn't a power of two up to 2^27, `coeffs` isn't whole columns of `rows`, or
 /// `out` isn't `coeffs.len() << expand_bits` long.
 pub fn expand_evaluate(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, expand_bits: u32) {
-    check_shape(coeffs.len(), rows);
+    check(coeffs, rows);
     assert_eq!(
         out.len(),
         coeffs.len() << expand_bits,
@@ -97,9 +110,51 @@ pub fn expand_evaluate(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, e
 /// # Panics
 /// As [`expand_evaluate`], for no bits; or if `coset` isn't below four.
 pub fn evaluate_coset(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, coset: usize) {
-    check_shape(coeffs.len(), rows);
-    assert_eq!(out.len(), coeffs.len(), "a coset has as many rows as there are coefficients");
-    evaluate(isa, out, coeffs, rows, Kind::coset(coset), 0);
+    evaluate_at(isa, out, coeffs, rows, Points::Coset(coset));
+}
+
+/// Evaluates each column's polynomial at `points` into `out`.
+///
+/// # Panics
+/// As [`evaluate_coset`].
+pub fn evaluate_at(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, points: Points) {
+    check(coeffs, rows);
+    assert_eq!(out.len(), coeffs.len(), "there are as many values as coefficients");
+    evaluate(isa, out, coeffs, rows, Kind::evaluation(points), 0);
+}
+
+/// Replaces each column's coefficients by its polynomial's values at `points`.
+///
+/// # Panics
+/// As [`interpolate_from`].
+pub fn evaluate_in_place(isa: Isa, matrix: &mut [u32], rows: usize, points: Points) {
+    check(matrix, rows);
+    let plan = Plan::get(Kind::evaluation(points), rows.trailing_zeros());
+    let isa = narrow(isa, rows);
+    let streaming = size_of_val(matrix) >= STREAMING_BYTES_MIN;
+    matrix.par_chunks_exact_mut(rows).for_each_init(Scratch::default, |scratch, column| {
+        dispatch(
+            isa,
+            Evaluate { out: column, coeffs: None, plan, expand_bits: 0, scratch, streaming },
+        );
+    });
+}
+
+/// Replaces each column's values at the points `from` by those at the points `to`: interpolates and evaluates, for a
+/// prover that has room for one of them alone.
+///
+/// # Panics
+/// As [`interpolate_from`].
+pub fn move_values(isa: Isa, matrix: &mut [u32], rows: usize, from: Points, to: Points) {
+    check(matrix, rows);
+    let log_rows = rows.trailing_zeros();
+    let inverse = Plan::get(Kind::interpolation(from), log_rows);
+    let plan = Plan::get(Kind::evaluation(to), log_rows);
+    let isa = narrow(isa, rows);
+    let streaming = size_of_val(matrix) >= STREAMING_BYTES_MIN;
+    matrix.par_chunks_exact_mut(rows).for_each_init(Scratch::default, |scratch, column| {
+        dispatch(isa, Move { column, inverse, plan, scratch, streaming });
+    });
 }
 
 fn evaluate(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, kind: Kind, expand_bits: u32) {
@@ -109,6 +164,7 @@ fn evaluate(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, kind: Kind, 
     out.par_chunks_exact_mut(rows << expand_bits).zip(coeffs.par_chunks_exact(rows)).for_each_init(
         Scratch::default,
         |scratch, (out, coeffs)| {
+            let coeffs = Some(coeffs);
             dispatch(isa, Evaluate { out, coeffs, plan, expand_bits, scratch, streaming });
         },
     );
@@ -119,7 +175,7 @@ fn evaluate(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, kind: Kind, 
 /// # Panics
 /// As [`interpolate`].
 pub fn zk_shift(isa: Isa, matrix: &mut [u32], rows: usize) {
-    check_shape(matrix.len(), rows);
+    check(matrix, rows);
     let mut factors = vec![0; rows];
     powers_into(isa, &mut factors, Elem::new(ZK_SHIFT), Order::BitReversed);
     matrix
@@ -139,6 +195,12 @@ pub fn bit_reverse(isa: Isa, matrix: &mut [u32], rows: usize) {
     matrix
         .par_chunks_exact_mut(rows)
         .for_each(|column| dispatch(isa, reverse::BitReverse { column }));
+}
+
+/// What a transform takes: whole columns of field elements.
+fn check(matrix: &[u32], rows: usize) {
+    check_shape(matrix.len(), rows);
+    debug_assert!(matrix.iter().all(|&word| word < P), "a word is no element in Montgomery form");
 }
 
 fn check_shape(len: usize, rows: usize) {
@@ -176,7 +238,8 @@ impl Kernel for Interpolate<'_> {
 
 struct Evaluate<'a> {
     out: &'a mut [u32],
-    coeffs: &'a [u32],
+    /// `None`: they are in `out`.
+    coeffs: Option<&'a [u32]>,
     plan: &'a Plan,
     expand_bits: u32,
     scratch: &'a mut Scratch,
@@ -190,15 +253,17 @@ impl Kernel for Evaluate<'_> {
     fn run<V: Vector>(self) {
         let Evaluate { out, coeffs, plan, expand_bits, scratch, streaming } = self;
         let Some((first, others)) = plan.stages().split_first() else {
-            block::forward::<V>(out, coeffs, plan, expand_bits);
-            return;
+            return match coeffs {
+                Some(coeffs) => block::forward::<V>(out, coeffs, plan, expand_bits),
+                None => block::forward_in_place::<V>(out, plan),
+            };
         };
         let stride = tile::scratch_stride(first);
         let words = scratch.words(stride << first.log_rows);
         let size = first.stride << first.log_rows;
-        for (out, coeffs) in
-            out.chunks_exact_mut(size).zip(coeffs.chunks_exact(size >> expand_bits))
-        {
+        for (part, out) in out.chunks_exact_mut(size).enumerate() {
+            let size = size >> expand_bits;
+            let coeffs = coeffs.map_or(&*out, |coeffs| &coeffs[part * size..][..size]);
             let coeffs = coeffs.chunks_exact(first.stride >> expand_bits);
             for (row, coeffs) in words.chunks_exact_mut(stride).zip(coeffs) {
                 block::forward::<V>(&mut row[..first.stride], coeffs, plan, expand_bits);
@@ -208,6 +273,27 @@ impl Kernel for Evaluate<'_> {
         for stage in others {
             tile::run::<V, true>(out, stage);
         }
+    }
+}
+
+/// One column from values to other values.
+struct Move<'a> {
+    column: &'a mut [u32],
+    inverse: &'a Plan,
+    plan: &'a Plan,
+    scratch: &'a mut Scratch,
+    streaming: bool,
+}
+
+impl Kernel for Move<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Move { column, inverse, plan, scratch, streaming } = self;
+        Interpolate { column, plan: inverse }.run::<V>();
+        let coeffs = None;
+        Evaluate { out: column, coeffs, plan, expand_bits: 0, scratch, streaming }.run::<V>();
     }
 }
 

@@ -1,75 +1,119 @@
-//! What a recursion proof costs beside its witness and its constraints: seals random columns of the recursion
-//! circuit's shape, with constraints that cost nothing, and prints the time of each step and the memory.
+//! What a proof costs beside its witness and its constraints, and what its memory costs: seals random columns of a
+//! circuit's shape, with constraints that cost nothing, by the fastest plan for a given memory, and prints the time
+//! of each step and the memory that it took.
 //!
-//! `cargo run --release -p starling-fastprove --example seal -- PO2 COSETS_KEPT REPEATS POOL_MIB`; threads by
-//! RAYON_NUM_THREADS, vectors by STARLING_ISA.
+//! `cargo run --release -p starling-fastprove --example seal -- CIRCUIT PO2 BUDGET_MIB REPEATS`, where CIRCUIT is
+//! `recursion` or `rv32im`; threads by RAYON_NUM_THREADS, vectors by STARLING_ISA.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use risc0_circuit_recursion::{
-    CircuitImpl, REGISTER_GROUP_ACCUM, REGISTER_GROUP_CTRL, REGISTER_GROUP_DATA,
-};
 use risc0_zkp::adapter::TapsProvider as _;
 use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
 use risc0_zkp::taps::TapSet;
 use starling_babybear::vector::{Isa, P};
-use starling_fastprove::stark::{Buffer, Circuit, Engine, EvalCheck, Group, Pool, Session};
+use starling_fastprove::stark::{
+    Buffer, Circuit, Demand, Engine, EvalCheck, Group, Held, MemoryPlan, Pool, Session,
+};
 
-struct Unconstrained;
+/// A circuit's columns, without its constraints.
+struct Unconstrained {
+    taps: &'static TapSet<'static>,
+    /// In the order of the commitments; the index of each group and how it gets into the proof.
+    groups: [(usize, Held); 3],
+}
 
 impl Circuit for Unconstrained {
     fn taps(&self) -> &TapSet<'_> {
-        CircuitImpl::new().get_taps()
+        self.taps
     }
 
     fn eval_check(&self, call: EvalCheck<'_>) {
-        call.check.copy_from_slice(&call.groups[0][..call.check.len()]);
+        let data = call.groups[2];
+        let (values, _) = data.split_at(call.check.len());
+        call.check.copy_from_slice(values);
     }
 }
 
 fn main() {
-    let number = |at, default| {
-        std::env::args().nth(at).map_or(default, |text| text.parse().expect("a number"))
+    let argument = |at| std::env::args().nth(at);
+    let number = |at, default| argument(at).map_or(default, |text| text.parse().expect("a number"));
+    let (po2, budget_mib, repeats) = (number(2, 18), number(3, usize::MAX >> 20), number(4, 3));
+    let circuit = match argument(1).as_deref() {
+        Some("rv32im") => Unconstrained {
+            taps: risc0_circuit_rv32im::CircuitImpl.get_taps(),
+            groups: [(1, Held::Zero), (2, Held::Recalled), (0, Held::Own)],
+        },
+        None | Some("recursion") => Unconstrained {
+            taps: risc0_circuit_recursion::CIRCUIT.get_taps(),
+            groups: [(1, Held::Shared { cosets_kept: 0 }), (2, Held::Own), (0, Held::Own)],
+        },
+        Some(other) => panic!("no circuit is called {other}"),
     };
-    let (po2, cosets, repeats) = (number(1, 18), number(2, 4), number(3, 3));
 
-    let pool = Pool::new(number(4, 1024) << 20);
+    let threads = rayon::current_num_threads();
+    let demand = Demand::new(circuit.taps, po2, &circuit.groups, threads);
+    let plan = MemoryPlan::for_budget(&demand, budget_mib << 20);
+    let said = demand.peak_bytes(plan);
+    let pool = Pool::new(said);
     let engine = Engine::new(Isa::best(), Poseidon2HashSuite::new_suite(), pool.clone());
-    let engine = engine.keep_cosets(cosets);
-    eprintln!(
-        "{engine:?}, {} threads, 2^{po2} rows, {cosets} cosets kept",
-        rayon::current_num_threads()
-    );
-    let columns = |group| Unconstrained.taps().group_size(group);
-    let trace = |group| random(&pool, columns(group) << po2);
+    let engine = engine.with_plan(plan);
+    eprintln!("{engine:?}, {threads} threads, 2^{po2} rows, {plan:?}, {} MiB said", said >> 20);
+    let trace = |group| random(&pool, circuit.taps.group_size(group) << po2);
 
-    let start = Instant::now();
-    let mut ctrl =
-        Group::from_trace(&engine, trace(REGISTER_GROUP_CTRL), columns(REGISTER_GROUP_CTRL));
-    eprintln!("control group, once: {:.3} s", start.elapsed().as_secs_f64());
-    ctrl.forget_evaluations();
-    let ctrl = Arc::new(ctrl);
+    let ready = circuit.groups.map(|(index, held)| {
+        matches!(held, Held::Shared { .. }).then(|| {
+            let mut group =
+                Group::from_trace(&engine, trace(index), circuit.taps.group_size(index));
+            group.forget_evaluations();
+            Arc::new(group)
+        })
+    });
     for _ in 0..repeats {
-        let [data, accum] = [REGISTER_GROUP_DATA, REGISTER_GROUP_ACCUM].map(trace);
+        let mut session = Session::new(&engine, &circuit, po2);
+        let mut steps = Steps::default();
+        for ((index, held), ready) in circuit.groups.into_iter().zip(&ready) {
+            match (held, ready) {
+                (_, Some(ready)) => session.commit_ready(index, ready.clone()),
+                (Held::Zero, _) => session.commit_zero(index),
+                (Held::Recalled, _) => {
+                    let data = trace(index);
+                    steps.time("commit", || session.commit_to_recall(index, data));
+                    let next = trace(0);
+                    steps.time("recall", || session.recall(index, |data| assert!(data[0] < P)));
+                    steps.time("commit", || session.commit(0, next));
+                    break;
+                }
+                _ => {
+                    let data = trace(index);
+                    steps.time("commit", || session.commit(index, data));
+                }
+            }
+        }
+        let seal = steps.time("finish", || session.finish(&[])).expect("claims fit the columns");
+        eprintln!("{steps}; {} words; {}", seal.len(), memory(&pool));
+    }
+}
+
+/// How long steps took, in seconds.
+#[derive(Default)]
+struct Steps(Vec<(&'static str, f64)>);
+
+impl Steps {
+    fn time<T>(&mut self, name: &'static str, step: impl FnOnce() -> T) -> T {
         let start = Instant::now();
-        let mut session = Session::new(&engine, &Unconstrained, po2);
-        session.commit_ready(REGISTER_GROUP_CTRL, ctrl.clone());
-        session.commit(REGISTER_GROUP_DATA, data);
-        let committed_data = start.elapsed();
-        session.commit(REGISTER_GROUP_ACCUM, accum);
-        let committed = start.elapsed();
-        let seal = session.finish(&[]).expect("the claims fit the columns");
-        let total = start.elapsed();
-        eprintln!(
-            "data {:.3} s, accum {:.3} s, finish {:.3} s, in all {:.3} s; {} words; {}",
-            committed_data.as_secs_f64(),
-            (committed - committed_data).as_secs_f64(),
-            (total - committed).as_secs_f64(),
-            total.as_secs_f64(),
-            seal.len(),
-            memory(&pool),
-        );
+        let result = step();
+        self.0.push((name, start.elapsed().as_secs_f64()));
+        result
+    }
+}
+
+impl std::fmt::Display for Steps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, seconds) in &self.0 {
+            write!(f, "{name} {seconds:.3} s, ")?;
+        }
+        write!(f, "in all {:.3} s", self.0.iter().map(|(_, seconds)| seconds).sum::<f64>())
     }
 }
 

@@ -17,6 +17,11 @@ const FIT_QUARTERS: usize = 3;
 
 const WORD_BYTES: usize = size_of::<u32>();
 
+const LINE_BYTES: usize = 64;
+
+/// What a buffer is longer than it says, so that it can begin on a border.
+const LINE_WORDS: usize = LINE_BYTES / WORD_BYTES;
+
 /// A shared stock of buffers. Clones share it.
 #[derive(Clone)]
 pub struct Pool(Arc<Mutex<Shelf>>);
@@ -40,10 +45,12 @@ pub struct Stock {
     pub peak_bytes: usize,
 }
 
-/// A slice of words that goes back to its pool when dropped.
+/// A slice of words, on a cache line's border, that goes back to its pool when dropped.
 pub struct Buffer {
-    /// As long as it was first made; a smaller request uses its front.
+    /// As long as it was first made, and a line more; a smaller request uses its front.
     words: Vec<u32>,
+    /// Where the first line begins: transforms write whole lines past the caches.
+    start: usize,
     len: usize,
     pool: Pool,
 }
@@ -63,8 +70,9 @@ impl Pool {
     pub fn take(&self, len: usize) -> Buffer {
         let kept = self.shelf().take(len);
         // Fresh memory is asked for outside the lock, and zeroed by the system when it is first touched.
-        let words = kept.unwrap_or_else(|| vec![0; len]);
-        Buffer { words, len, pool: self.clone() }
+        let words = kept.unwrap_or_else(|| vec![0; len + LINE_WORDS]);
+        let start = words.as_ptr().align_offset(LINE_BYTES).min(LINE_WORDS);
+        Buffer { words, start, len, pool: self.clone() }
     }
 
     /// A buffer of `len` words, each `word`.
@@ -105,17 +113,17 @@ impl Pool {
 
 impl Shelf {
     fn idle_bytes(&self) -> usize {
-        self.idle.iter().map(|words| words.len() * WORD_BYTES).sum()
+        self.idle.iter().map(|words| room(words) * WORD_BYTES).sum()
     }
 
     /// The kept buffer that fits best, if any does; what would not fit the budget beside a new one is dropped.
     fn take(&mut self, len: usize) -> Option<Vec<u32>> {
         let fits = |kept: usize| kept >= len && kept / 4 * FIT_QUARTERS <= len;
         let best = (0..self.idle.len())
-            .filter(|&at| fits(self.idle[at].len()))
-            .min_by_key(|&at| self.idle[at].len());
+            .filter(|&at| fits(room(&self.idle[at])))
+            .min_by_key(|&at| room(&self.idle[at]));
         let words = best.map(|at| self.idle.remove(at));
-        self.live_bytes += words.as_ref().map_or(len, Vec::len) * WORD_BYTES;
+        self.live_bytes += words.as_deref().map_or(len, room) * WORD_BYTES;
         while !self.idle.is_empty() && self.live_bytes + self.idle_bytes() > self.budget_bytes {
             self.idle.remove(0);
         }
@@ -125,8 +133,8 @@ impl Shelf {
 
     fn give_back(&mut self, words: Vec<u32>) -> Option<Vec<u32>> {
         let in_use_and_kept = self.live_bytes + self.idle_bytes();
-        self.live_bytes -= words.len() * WORD_BYTES;
-        if in_use_and_kept > self.budget_bytes || words.is_empty() {
+        self.live_bytes -= room(&words) * WORD_BYTES;
+        if in_use_and_kept > self.budget_bytes || room(&words) == 0 {
             return Some(words);
         }
         self.idle.push(words);
@@ -134,17 +142,22 @@ impl Shelf {
     }
 }
 
+/// The longest buffer that `words` can be.
+fn room(words: &[u32]) -> usize {
+    words.len() - LINE_WORDS
+}
+
 impl Deref for Buffer {
     type Target = [u32];
 
     fn deref(&self) -> &[u32] {
-        &self.words[..self.len]
+        &self.words[self.start..][..self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u32] {
-        &mut self.words[..self.len]
+        &mut self.words[self.start..][..self.len]
     }
 }
 
@@ -205,6 +218,13 @@ mod tests {
         let pool = Pool::new(3999);
         drop(pool.take(1000));
         assert_eq!(pool.stock(), Stock { live_bytes: 0, idle_bytes: 0, peak_bytes: 4000 });
+    }
+
+    #[test]
+    fn buffers_begin_on_a_cache_lines_border() {
+        let pool = Pool::new(1 << 20);
+        let buffers: Vec<Buffer> = (1..50).map(|len| pool.take(7 * len)).collect();
+        assert!(buffers.iter().all(|buffer| buffer.as_ptr().addr() % LINE_BYTES == 0));
     }
 
     #[test]

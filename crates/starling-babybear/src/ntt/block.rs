@@ -21,17 +21,23 @@ pub(super) fn forward<V: Vector>(block: &mut [u32], coeffs: &[u32], plan: &Plan,
             c.write(words, 2 * V::LANES);
             d.write(words, 3 * V::LANES);
         }
+    } else if expand_bits == 0 {
+        block.copy_from_slice(coeffs);
+        return forward_in_place::<V>(block, plan);
     } else {
-        if expand_bits == 0 {
-            block.copy_from_slice(coeffs);
-        } else {
-            for (words, coeff) in block.chunks_exact_mut(1 << expand_bits).zip(coeffs) {
-                words.fill(*coeff);
-            }
+        for (words, coeff) in block.chunks_exact_mut(1 << expand_bits).zip(coeffs) {
+            words.fill(*coeff);
         }
         all_lane_layers::<V, true>(block, plan, expand_bits);
     }
     long_layers::<V, true>(block, plan, expand_bits.max(V::LANES.trailing_zeros()));
+}
+
+/// Evaluates the coefficients that are in `block`.
+#[inline(always)]
+pub(super) fn forward_in_place<V: Vector>(block: &mut [u32], plan: &Plan) {
+    all_lane_layers::<V, true>(block, plan, 0);
+    long_layers::<V, true>(block, plan, V::LANES.trailing_zeros());
 }
 
 /// Interpolates `block` in place.

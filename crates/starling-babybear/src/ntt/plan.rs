@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use risc0_core::field::baby_bear::BabyBearElem as Elem;
 use risc0_core::field::{Elem as _, RootsOfUnity};
 
-use super::ZK_SHIFT;
+use super::{Points, ZK_SHIFT};
 use crate::vector::Factors;
 
 /// The largest transform there is a root of unity for.
@@ -31,7 +31,7 @@ pub(super) const TILE_WIDTH: usize = 16;
 /// Layers whose butterflies can lie inside a vector of 16 lanes.
 const LANE_LAYERS: usize = 4;
 
-/// The expansion whose cosets [`Kind::coset`] names.
+/// The expansion whose cosets [`Points::Coset`] names.
 const COSETS: usize = 4;
 
 /// Which transform a plan is for.
@@ -41,29 +41,53 @@ pub(super) enum Kind {
     Evaluate,
     /// The same at the coset of the domain four times as large that this number, below four, says.
     EvaluateCoset(usize),
+    /// The same at a third of each point, which gives `f` from the coefficients of `f(3x)`.
+    EvaluateUnshift,
     /// From evaluations to coefficients.
     Interpolate,
     /// The same, to the coefficients of `f(3x)`.
     InterpolateShift,
+    /// From evaluations at that coset.
+    InterpolateCoset(usize),
 }
 
 /// How many kinds there are.
-const KINDS: usize = 3 + COSETS;
+const KINDS: usize = 4 + 2 * COSETS;
 
 impl Kind {
-    pub(super) fn coset(coset: usize) -> Self {
-        assert!(coset < COSETS, "coset {coset}: there are {COSETS}");
-        if coset == 0 { Kind::Evaluate } else { Kind::EvaluateCoset(coset) }
+    /// From coefficients to values at `points`.
+    pub(super) fn evaluation(points: Points) -> Self {
+        match points {
+            Points::Trace => Kind::EvaluateUnshift,
+            Points::Coset(0) => Kind::Evaluate,
+            Points::Coset(coset) => Kind::EvaluateCoset(checked(coset)),
+        }
+    }
+
+    /// From values at `points` to coefficients.
+    pub(super) fn interpolation(points: Points) -> Self {
+        match points {
+            Points::Trace => Kind::InterpolateShift,
+            Points::Coset(0) => Kind::Interpolate,
+            Points::Coset(coset) => Kind::InterpolateCoset(checked(coset)),
+        }
     }
 
     fn index(self) -> usize {
         match self {
             Kind::Evaluate => 0,
-            Kind::Interpolate => 1,
-            Kind::InterpolateShift => 2,
-            Kind::EvaluateCoset(coset) => 3 + coset,
+            Kind::EvaluateUnshift => 1,
+            Kind::Interpolate => 2,
+            Kind::InterpolateShift => 3,
+            Kind::EvaluateCoset(coset) => 4 + coset,
+            Kind::InterpolateCoset(coset) => 4 + COSETS + coset,
         }
     }
+}
+
+fn checked(coset: usize) -> usize {
+    assert!(coset < COSETS, "coset {coset}: there are {COSETS}");
+    coset
 }
 
 /// The tables of one transform.
@@ -104,17 +128,24 @@ impl Plan {
     }
 
     fn new(kind: Kind, log_size: u32) -> Self {
-        let size_inverse = || Elem::from_u64(1 << log_size).inv();
-        let (roots, shift, scale) = match kind {
-            Kind::Evaluate => (Elem::ROU_FWD, Elem::ONE, None),
-            Kind::EvaluateCoset(coset) => {
-                let root = Elem::ROU_FWD[log_size as usize + COSETS.ilog2() as usize];
-                (Elem::ROU_FWD, root.pow(coset), None)
-            }
-            Kind::Interpolate => (Elem::ROU_REV, Elem::ONE, Some(size_inverse())),
-            Kind::InterpolateShift => (Elem::ROU_REV, Elem::new(ZK_SHIFT), Some(size_inverse())),
+        let start =
+            |coset, roots: &[Elem]| roots[log_size as usize + COSETS.ilog2() as usize].pow(coset);
+        let shift = match kind {
+            Kind::Evaluate | Kind::Interpolate => Elem::ONE,
+            Kind::EvaluateCoset(coset) => start(coset, Elem::ROU_FWD),
+            Kind::InterpolateCoset(coset) => start(coset, Elem::ROU_REV),
+            Kind::InterpolateShift => Elem::new(ZK_SHIFT),
+            Kind::EvaluateUnshift => Elem::new(ZK_SHIFT).inv(),
         };
-        Self::with(log_size, roots, shift, scale)
+        match kind {
+            Kind::Evaluate | Kind::EvaluateCoset(_) | Kind::EvaluateUnshift => {
+                Self::with(log_size, Elem::ROU_FWD, shift, None)
+            }
+            Kind::Interpolate | Kind::InterpolateShift | Kind::InterpolateCoset(_) => {
+                let size_inverse = Elem::from_u64(1 << log_size).inv();
+                Self::with(log_size, Elem::ROU_REV, shift, Some(size_inverse))
+            }
+        }
     }
 
     fn with(log_size: u32, roots: &[Elem], shift: Elem, scale: Option<Elem>) -> Self {

@@ -159,6 +159,42 @@ fn each_coset_is_every_fourth_row_of_the_expansion() {
 }
 
 #[test]
+fn values_move_between_the_trace_and_the_cosets_in_place() {
+    let all = [0, 1, 2, 3].map(Points::Coset).into_iter().chain([Points::Trace]);
+    for log in sizes(LOG_ROWS, LOG_ROWS_IN_MIRI) {
+        let rows = 1 << log;
+        let coeffs = matrix(rows);
+        for isa in Isa::available() {
+            let values = |points: Points| {
+                let mut values = vec![u32::MAX; coeffs.len()];
+                evaluate_at(isa, &mut values, &coeffs, rows, points);
+                values
+            };
+            // A column of the trace is what interpolation with the shift was given.
+            let mut shifted = values(Points::Trace);
+            interpolate_shift(isa, &mut shifted, rows);
+            assert_same(&shifted, &coeffs, "interpolation and shift", isa, rows);
+            for (points, next) in all.clone().zip(all.clone().cycle().skip(1)) {
+                let expected = values(points);
+                let mut matrix = coeffs.clone();
+                evaluate_in_place(isa, &mut matrix, rows, points);
+                assert_same(&matrix, &expected, "evaluation in place", isa, rows);
+                move_values(isa, &mut matrix, rows, points, next);
+                assert_same(&matrix, &values(next), "move", isa, rows);
+                interpolate_from(isa, &mut matrix, rows, next);
+                assert_same(&matrix, &coeffs, "interpolation", isa, rows);
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "there are 4")]
+fn a_coset_that_is_not_there_is_refused() {
+    move_values(Isa::Scalar, &mut [0; 4], 4, Points::Coset(4), Points::Trace);
+}
+
+#[test]
 fn constant_columns_have_one_coefficient() {
     let rows = if cfg!(miri) { 1 << LOG_ROWS_IN_MIRI } else { 1 << 13 };
     for value in [0, 1, P - 1] {

@@ -4,20 +4,19 @@
 //! those values are right, then what is left of each column after subtracting their interpolation divides by what
 //! vanishes on the points; [`quotient`] is all columns mixed that way, a polynomial whose degree FRI bounds.
 
-use std::sync::Arc;
-
 use rayon::prelude::*;
 use risc0_zkp::INV_RATE;
 use risc0_zkp::core::poly::poly_interpolate;
-use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem, BabyBearExtElem};
+use risc0_zkp::field::baby_bear::{BabyBearElem, BabyBearExtElem};
 use risc0_zkp::field::{Elem as _, RootsOfUnity as _};
-use risc0_zkp::prove::write_iop::WriteIOP;
 use risc0_zkp::taps::TapSet;
 use starling_babybear::ntt;
 use starling_babybear::poly::{self, NonZeroRemainder, PLANES};
 
 use super::engine::Engine;
 use super::group::Group;
+use super::members::Members;
+use super::transcript::Transcript;
 use super::{Circuit, EvalCheck};
 use crate::pool::Buffer;
 
@@ -32,25 +31,20 @@ pub(super) fn commit_check<C: Circuit>(
     engine: &Engine,
     circuit: &C,
     po2: usize,
-    groups: &[Arc<Group>],
+    members: &mut Members,
     globals: &[&[u32]],
-    transcript: &mut WriteIOP<BabyBear>,
+    transcript: &mut Transcript,
 ) -> Group {
     let domain = INV_RATE << po2;
     let mut check = engine.pool().take(PLANES * domain);
     let mut part = engine.pool().take(PLANES << po2);
-    let mut scratch: Vec<Option<Buffer>> = groups.iter().map(|_| None).collect();
     let poly_mix = transcript.random_ext_elem();
-    for coset in 0..INV_RATE {
-        let matrices: Vec<&[u32]> = groups
-            .iter()
-            .zip(&mut scratch)
-            .map(|(group, scratch)| group.coset(engine, coset, scratch))
-            .collect();
+    // Columns that are not kept in each coset are still in the last one since they were committed to.
+    for coset in (0..INV_RATE).rev() {
         circuit.eval_check(EvalCheck {
             isa: engine.isa(),
             check: &mut part,
-            groups: &matrices,
+            groups: &members.coset(engine, coset),
             globals,
             poly_mix,
             po2,
@@ -66,13 +60,14 @@ pub(super) fn commit_check<C: Circuit>(
                 }
             });
     }
-    drop((part, scratch));
+    drop(part);
+    members.rest_all(engine);
 
     ntt::interpolate(engine.isa(), &mut check, domain);
     // The pieces are g_i in f(x) = g_0(x^4) + x g_1(x^4) + x^2 g_2(x^4) + x^3 g_3(x^4). In bit-reversed order each
     // one's coefficients lie together, in bit-reversed order: there is nothing to move.
     // Keeping no values costs a hundredth of the proof's time for the openings, and spares memory where most is in use.
-    let group = Group::from_coefficients(engine, check, CHECK_COLUMNS, 0);
+    let group = Group::from_coefficients(engine, check, CHECK_COLUMNS);
     group.commit(transcript);
     group
 }
@@ -83,8 +78,8 @@ pub(super) fn quotient(
     engine: &Engine,
     taps: &TapSet<'_>,
     po2: usize,
-    groups: &[Arc<Group>],
-    transcript: &mut WriteIOP<BabyBear>,
+    groups: &[&Group],
+    transcript: &mut Transcript,
 ) -> Result<Buffer, NonZeroRemainder> {
     let isa = engine.isa();
     let rows = 1 << po2;
@@ -107,7 +102,9 @@ pub(super) fn quotient(
     let (mut start, mut rest) = (BabyBearExtElem::ONE, &combo_of[..]);
     for group in groups {
         let (which, others) = rest.split_at(group.columns());
-        poly::mix_into(isa, &mut combos, rows, group.coefficients(), which, start, mix);
+        if let Some(coefficients) = group.coefficients() {
+            poly::mix_into(isa, &mut combos, rows, coefficients, which, start, mix);
+        }
         start *= mix.pow(which.len());
         rest = others;
     }
@@ -152,16 +149,17 @@ fn claims(
     engine: &Engine,
     taps: &TapSet<'_>,
     points: &Points,
-    groups: &[Arc<Group>],
+    groups: &[&Group],
 ) -> Vec<BabyBearExtElem> {
-    let evaluate = |group: &Group, queries: &[poly::Query]| {
-        poly::evaluate_at(
+    let evaluate = |group: &Group, queries: &[poly::Query]| match group.coefficients() {
+        Some(coefficients) => poly::evaluate_at(
             engine.isa(),
-            group.coefficients(),
+            coefficients,
             group.rows(),
             queries,
             poly::Order::BitReversed,
-        )
+        ),
+        None => vec![BabyBearExtElem::ZERO; queries.len()],
     };
     let (check, traces) = groups.split_last().expect("the check group was just committed");
 

@@ -10,6 +10,7 @@ use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem};
 use starling_babybear::hash;
 use starling_babybear::vector::Isa;
 
+use super::memory::MemoryPlan;
 use crate::pool::Pool;
 
 /// The words of a digest. For Poseidon2 they are elements in Montgomery form.
@@ -27,28 +28,32 @@ pub struct Engine {
     isa: Isa,
     suite: HashSuite<BabyBear>,
     pool: Pool,
-    cosets_kept: usize,
+    plan: MemoryPlan,
 }
 
 impl Engine {
     /// An engine for proofs with `suite`, in memory from `pool`. Poseidon2 is hashed on `isa`'s vectors, any other
     /// suite by its own function, row by row; both on all threads of the current rayon pool.
     pub fn new(isa: Isa, suite: HashSuite<BabyBear>, pool: Pool) -> Self {
-        Self { isa, suite, pool, cosets_kept: INV_RATE }
+        Self { isa, suite, pool, plan: MemoryPlan::EVERYTHING }
     }
 
-    /// How many of the [`INV_RATE`] cosets of evaluations a group keeps from its commitment to its openings, rather
-    /// than to compute them again, once for the constraints and once for the openings. Each is as large as the trace.
-    ///
-    /// All of them, unless told otherwise. For the recursion circuit's 2^18 rows that is 0.8 GiB in all, and 0.35 GiB
-    /// with none kept, for about a second of one core.
-    pub fn keep_cosets(mut self, count: usize) -> Self {
-        self.cosets_kept = count.min(INV_RATE);
+    /// Proofs have no more in memory at a time than `plan` says. [Everything](MemoryPlan::EVERYTHING), unless told
+    /// otherwise.
+    pub fn with_plan(mut self, plan: MemoryPlan) -> Self {
+        self.plan = MemoryPlan { cosets_kept: plan.cosets_kept.min(INV_RATE), ..plan };
         self
     }
 
-    pub(super) fn cosets_kept(&self) -> usize {
-        self.cosets_kept
+    /// How many of the [`INV_RATE`] cosets of evaluations a group keeps: see [`MemoryPlan::cosets_kept`].
+    pub fn keep_cosets(self, cosets_kept: usize) -> Self {
+        let plan = MemoryPlan { cosets_kept, ..self.plan };
+        self.with_plan(plan)
+    }
+
+    /// What of a proof is in memory at a time.
+    pub fn plan(&self) -> MemoryPlan {
+        self.plan
     }
 
     /// The vectors in use.

@@ -4,12 +4,9 @@
 //! with a challenge, until [`FINAL_DEGREE`] or fewer coefficients are left, which are sent. Then come the queries: each
 //! opens one row of every tree.
 
-use std::sync::Arc;
-
 use risc0_zkp::core::digest::DIGEST_WORDS;
 use risc0_zkp::core::log2_ceil;
-use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem};
-use risc0_zkp::prove::write_iop::WriteIOP;
+use risc0_zkp::field::baby_bear::BabyBearElem;
 use risc0_zkp::{FRI_FOLD, INV_RATE, QUERIES};
 use starling_babybear::poly::PLANES;
 use starling_babybear::{ntt, poly};
@@ -17,6 +14,7 @@ use starling_babybear::{ntt, poly};
 use super::engine::Engine;
 use super::group::{Group, Sample};
 use super::merkle::Tree;
+use super::transcript::Transcript;
 use crate::pool::Buffer;
 
 /// Folding ends at this many coefficients; `risc0_zkp`'s own constant for it is private.
@@ -34,8 +32,8 @@ struct Round {
 pub(super) fn prove(
     engine: &Engine,
     mut polynomial: Buffer,
-    groups: &[Arc<Group>],
-    transcript: &mut WriteIOP<BabyBear>,
+    groups: &[&Group],
+    transcript: &mut Transcript,
 ) {
     let domain = polynomial.len() / PLANES * INV_RATE;
     let mut rounds = Vec::new();
@@ -69,7 +67,7 @@ pub(super) fn prove(
 }
 
 impl Round {
-    fn commit(engine: &Engine, polynomial: &[u32], transcript: &mut WriteIOP<BabyBear>) -> Self {
+    fn commit(engine: &Engine, polynomial: &[u32], transcript: &mut Transcript) -> Self {
         let degree = polynomial.len() / PLANES;
         let mut evaluations = engine.pool().take(polynomial.len() * INV_RATE);
         ntt::expand_evaluate(engine.isa(), &mut evaluations, polynomial, degree, INV_RATE.ilog2());
@@ -82,7 +80,7 @@ impl Round {
         Self { rows, evaluations, tree }
     }
 
-    fn open(&self, engine: &Engine, row: usize, transcript: &mut WriteIOP<BabyBear>) {
+    fn open(&self, engine: &Engine, row: usize, transcript: &mut Transcript) {
         let block: Vec<u32> = self
             .evaluations
             .chunks_exact(self.rows)

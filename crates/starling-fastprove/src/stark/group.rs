@@ -3,78 +3,125 @@
 use rayon::prelude::*;
 use risc0_zkp::INV_RATE;
 use risc0_zkp::core::digest::{DIGEST_WORDS, Digest};
-use risc0_zkp::field::baby_bear::BabyBear;
-use risc0_zkp::prove::write_iop::WriteIOP;
-use starling_babybear::ntt;
+use starling_babybear::ntt::{self, Points};
 
-use super::engine::Engine;
+use super::columns::{Columns, Form};
+use super::engine::{Engine, Words};
 use super::merkle::Tree;
+use super::transcript::Transcript;
 use crate::pool::Buffer;
 
 /// Columns of one length: as polynomials, with the Merkle tree that commits to their values over the evaluation
 /// domain, and with as much of these values as the engine was told to
-/// [keep](Engine::keep_cosets).
+/// [keep](super::MemoryPlan::cosets_kept).
 ///
-/// Never changes once made, and may be shared by many proofs: the control group of a recursion program is the same
-/// in all of them.
+/// One that is [ready](Group::from_trace) never changes, and may be shared by many proofs: the control group of a
+/// recursion program is the same in all of them. Those that a session commits to itself are turned from one form to
+/// another as the proof needs them.
 #[derive(Debug)]
 pub struct Group {
     columns: usize,
     rows: usize,
-    /// Bit-reversed: word `i` of a column is the coefficient of x^rev(i).
-    coefficients: Buffer,
-    /// The first cosets of values, each a matrix as large as the coefficients.
-    cosets: Vec<Buffer>,
+    content: Content,
     tree: Tree,
 }
 
+#[derive(Debug)]
+enum Content {
+    /// Every word is 0: every coefficient, and every value anywhere.
+    Zero,
+    Polynomials {
+        columns: Columns,
+        /// The first cosets of values, each a matrix as large as the columns.
+        cosets: Vec<Buffer>,
+    },
+}
+
 impl Group {
-    /// Commits to `columns` columns of a trace, given by their values in each cycle. Takes the trace's memory for
-    /// the coefficients.
+    /// Commits to `columns` columns of a trace, given by their values in each cycle, for as many proofs as share it.
+    /// Takes the trace's memory for the coefficients.
     ///
     /// # Panics
     ///
     /// Unless the trace splits into `columns` columns whose length is a power of two.
-    pub fn from_trace(engine: &Engine, mut trace: Buffer, columns: usize) -> Self {
-        let rows = rows_of(&trace, columns);
-        // f(x) becomes f(3x): values over the domain then tell nothing of those in the trace that its random
-        // rows do not cover.
-        ntt::interpolate_shift(engine.isa(), &mut trace, rows);
-        Self::from_coefficients(engine, trace, columns, engine.cosets_kept())
+    pub fn from_trace(engine: &Engine, trace: Buffer, columns: usize) -> Self {
+        let mut group = Self::commit_trace(engine, trace, columns, engine.plan().spare_columns);
+        group.rest(engine);
+        group
     }
 
-    /// Commits to `columns` polynomials, given by their bit-reversed coefficients, and keeps so many cosets of their
-    /// values.
-    pub(super) fn from_coefficients(
+    /// As [`Group::from_trace`], but leaves the columns as the last coset of values that was hashed; `spare_max` as in
+    /// [`Columns::turn`].
+    pub(super) fn commit_trace(
         engine: &Engine,
-        coefficients: Buffer,
+        trace: Buffer,
         columns: usize,
-        cosets_kept: usize,
+        spare_max: usize,
     ) -> Self {
-        let rows = rows_of(&coefficients, columns);
+        let mut columns = Columns::new(trace, columns, Form::Values(Points::Trace));
+        // f(x) becomes f(3x): values over the domain then tell nothing of those in the trace that its random
+        // rows do not cover.
+        columns.turn(engine, Form::Coefficients, 0);
+        Self::commit_columns(engine, columns, engine.plan().cosets_kept, spare_max)
+    }
+
+    /// Commits to `columns` polynomials, given by their bit-reversed coefficients, and keeps no values.
+    pub(super) fn from_coefficients(engine: &Engine, coefficients: Buffer, columns: usize) -> Self {
+        let columns = Columns::new(coefficients, columns, Form::Coefficients);
+        let mut group = Self::commit_columns(engine, columns, 0, engine.plan().spare_columns);
+        group.rest(engine);
+        group
+    }
+
+    fn commit_columns(
+        engine: &Engine,
+        mut columns: Columns,
+        cosets_kept: usize,
+        spare_max: usize,
+    ) -> Self {
+        let (count, rows) = (columns.count(), columns.rows());
         let hasher = engine.hasher();
         let mut leaves = engine.pool().take(INV_RATE * rows * DIGEST_WORDS);
         let (digests, _) = leaves.as_chunks_mut();
         let mut cosets = Vec::with_capacity(cosets_kept);
-        let mut spare = None;
         for (coset, digests) in digests.chunks_exact_mut(rows).enumerate() {
-            let mut values = spare.take().unwrap_or_else(|| engine.pool().take(columns * rows));
-            ntt::evaluate_coset(engine.isa(), &mut values, &coefficients, rows, coset);
-            hasher.hash_rows(digests, &values);
             if coset < cosets_kept {
+                let mut values = engine.pool().take(count * rows);
+                let coefficients = columns.matrix(Form::Coefficients);
+                ntt::evaluate_coset(engine.isa(), &mut values, coefficients, rows, coset);
+                hasher.hash_rows(digests, &values);
                 cosets.push(values);
             } else {
-                spare = Some(values);
+                let form = Form::Values(Points::Coset(coset));
+                columns.turn(engine, form, spare_max);
+                hasher.hash_rows(digests, columns.matrix(form));
             }
         }
         let tree = Tree::build(hasher, digests, INV_RATE);
-        Self { columns, rows, coefficients, cosets, tree }
+        Self { columns: count, rows, content: Content::Polynomials { columns, cosets }, tree }
+    }
+
+    /// Commits to `columns` columns of `rows` zeros each. Takes neither time nor memory: all leaves of the tree are
+    /// equal, and so are all nodes of a layer.
+    ///
+    /// # Panics
+    ///
+    /// Unless `rows` is a power of two.
+    pub fn zero(engine: &Engine, columns: usize, rows: usize) -> Self {
+        assert!(rows.is_power_of_two(), "columns of {rows} rows, not a power of two");
+        let hasher = engine.hasher();
+        let mut leaf = [Words::default()];
+        hasher.hash_block(&mut leaf, &vec![0; columns]);
+        let tree = Tree::uniform(hasher, leaf[0], INV_RATE * rows);
+        Self { columns, rows, content: Content::Zero, tree }
     }
 
     /// Gives up the evaluations that were kept, and with them up to nine tenths of the group's memory; each proof computes
     /// them again, twice. For groups that wait long for their next proof.
     pub fn forget_evaluations(&mut self) {
-        self.cosets.clear();
+        if let Content::Polynomials { cosets, .. } = &mut self.content {
+            cosets.clear();
+        }
     }
 
     /// The commitment: what a program's control ID is for its control group.
@@ -92,68 +139,144 @@ impl Group {
         self.rows
     }
 
-    /// `columns` times `rows` coefficients, each column bit-reversed.
-    pub fn coefficients(&self) -> &[u32] {
-        &self.coefficients
+    /// `columns` times `rows` coefficients, each column bit-reversed; nothing where all are zero.
+    ///
+    /// # Panics
+    ///
+    /// When the columns are something else at the moment.
+    pub(super) fn coefficients(&self) -> Option<&[u32]> {
+        match &self.content {
+            Content::Zero => None,
+            Content::Polynomials { columns, .. } => Some(columns.matrix(Form::Coefficients)),
+        }
     }
 
-    /// The values in a coset: those kept, or computed again into `scratch`.
-    pub(super) fn coset<'a>(
+    /// How many columns' coefficients are put aside.
+    pub(super) fn spare_columns(&self) -> usize {
+        match &self.content {
+            Content::Zero => 0,
+            Content::Polynomials { columns, .. } => columns.spare_columns(),
+        }
+    }
+
+    /// Turns the columns to the trace, its values in each cycle; nothing where all are zero.
+    pub(super) fn trace(&mut self, engine: &Engine, spare_max: usize) -> Option<&[u32]> {
+        match &mut self.content {
+            Content::Zero => None,
+            Content::Polynomials { columns, .. } => {
+                let form = Form::Values(Points::Trace);
+                columns.turn(engine, form, spare_max);
+                Some(columns.matrix(form))
+            }
+        }
+    }
+
+    /// Turns the columns to coefficients, and gives back all memory that these do not need.
+    pub(super) fn rest(&mut self, engine: &Engine) {
+        if let Content::Polynomials { columns, .. } = &mut self.content {
+            columns.turn(engine, Form::Coefficients, 0);
+        }
+    }
+
+    /// Turns the columns to the values in `coset`, unless these are kept.
+    pub(super) fn turn(&mut self, engine: &Engine, coset: usize, spare_max: usize) {
+        if let Content::Polynomials { columns, cosets } = &mut self.content
+            && coset >= cosets.len()
+        {
+            columns.turn(engine, Form::Values(Points::Coset(coset)), spare_max);
+        }
+    }
+
+    /// The values in `coset`, to which the group was [turned](Group::turn).
+    pub(super) fn turned<'a>(
         &'a self,
         engine: &Engine,
         coset: usize,
         scratch: &'a mut Option<Buffer>,
     ) -> &'a [u32] {
-        if let Some(kept) = self.cosets.get(coset) {
-            return kept;
+        match &self.content {
+            Content::Zero => self.zeros(engine, scratch),
+            Content::Polynomials { columns, cosets } => match cosets.get(coset) {
+                Some(kept) => kept,
+                None => columns.matrix(Form::Values(Points::Coset(coset))),
+            },
         }
-        let values = scratch.get_or_insert_with(|| engine.pool().take(self.coefficients.len()));
-        ntt::evaluate_coset(engine.isa(), values, &self.coefficients, self.rows, coset);
-        values
     }
 
-    pub(super) fn commit(&self, transcript: &mut WriteIOP<BabyBear>) {
+    /// The values in `coset` of a group that is shared: those kept, or computed again into `scratch`.
+    pub(super) fn computed<'a>(
+        &'a self,
+        engine: &Engine,
+        coset: usize,
+        scratch: &'a mut Option<Buffer>,
+    ) -> &'a [u32] {
+        match &self.content {
+            Content::Zero => self.zeros(engine, scratch),
+            Content::Polynomials { columns, cosets } => {
+                if let Some(kept) = cosets.get(coset) {
+                    return kept;
+                }
+                let coefficients = columns.matrix(Form::Coefficients);
+                let values = scratch.get_or_insert_with(|| engine.pool().take(coefficients.len()));
+                ntt::evaluate_coset(engine.isa(), values, coefficients, self.rows, coset);
+                values
+            }
+        }
+    }
+
+    fn zeros<'a>(&self, engine: &Engine, scratch: &'a mut Option<Buffer>) -> &'a [u32] {
+        let len = self.columns * self.rows;
+        scratch.get_or_insert_with(|| engine.pool().take_filled(len, 0))
+    }
+
+    pub(super) fn commit(&self, transcript: &mut Transcript) {
         self.tree.commit(transcript);
     }
 
-    /// Gathers what it takes to open `rows` of the evaluation domain, and forgets the evaluations.
+    /// Gathers what it takes to open `rows` of the evaluation domain.
     pub(super) fn sample(&self, engine: &Engine, rows: &[usize]) -> Sample<'_> {
         let needed: Vec<usize> = rows.iter().flat_map(|&row| self.tree.neighbours(row)).collect();
         let mut values = vec![0; self.columns * needed.len()];
-        let cosets_gone = self.cosets.len()..INV_RATE;
-        let isa = engine.isa();
-        values
-            .par_chunks_exact_mut(needed.len())
-            .zip(self.coefficients.par_chunks_exact(self.rows))
-            .enumerate()
-            .for_each_init(
-                || if cosets_gone.is_empty() { Vec::new() } else { vec![0; self.rows] },
-                |scratch, (column, (values, coefficients))| {
-                    let mut gather = |coset: usize, evaluations: &[u32]| {
-                        for (value, &row) in values.iter_mut().zip(&needed) {
-                            if row % INV_RATE == coset {
-                                *value = evaluations[row / INV_RATE];
-                            }
-                        }
-                    };
-                    for (coset, evaluations) in self.cosets.iter().enumerate() {
-                        gather(coset, &evaluations[column * self.rows..][..self.rows]);
-                    }
-                    for coset in cosets_gone.clone() {
-                        ntt::evaluate_coset(isa, scratch, coefficients, self.rows, coset);
-                        gather(coset, scratch);
-                    }
-                },
-            );
+        if let Content::Polynomials { columns, cosets } = &self.content {
+            let coefficients = columns.matrix(Form::Coefficients);
+            gather(engine, &mut values, &needed, self.rows, coefficients, cosets);
+        }
         Sample { tree: &self.tree, needed: needed.len(), values }
     }
 }
 
-fn rows_of(matrix: &[u32], columns: usize) -> usize {
-    let rows = matrix.len() / columns;
-    assert_eq!(rows * columns, matrix.len(), "a matrix of {columns} columns");
-    assert!(rows.is_power_of_two(), "columns of {rows} rows, not a power of two");
-    rows
+/// Writes the values of each column in the rows `needed` of the evaluation domain: those of the `cosets` that were
+/// kept, and of the others as they follow from the column's coefficients.
+fn gather(
+    engine: &Engine,
+    values: &mut [u32],
+    needed: &[usize],
+    rows: usize,
+    coefficients: &[u32],
+    cosets: &[Buffer],
+) {
+    let isa = engine.isa();
+    values
+        .par_chunks_exact_mut(needed.len())
+        .zip(coefficients.par_chunks_exact(rows))
+        .enumerate()
+        .for_each_init(Vec::new, |scratch, (column, (values, coefficients))| {
+            let mut gather = |coset: usize, evaluations: &[u32]| {
+                for (value, &row) in values.iter_mut().zip(needed) {
+                    if row % INV_RATE == coset {
+                        *value = evaluations[row / INV_RATE];
+                    }
+                }
+            };
+            for (coset, evaluations) in cosets.iter().enumerate() {
+                gather(coset, &evaluations[column * rows..][..rows]);
+            }
+            for coset in cosets.len()..INV_RATE {
+                scratch.resize(rows, 0);
+                ntt::evaluate_coset(isa, scratch, coefficients, rows, coset);
+                gather(coset, scratch);
+            }
+        });
 }
 
 /// The values of a group that the queries will ask for.
@@ -166,13 +289,7 @@ pub(super) struct Sample<'a> {
 
 impl Sample<'_> {
     /// Opens `row`, which is what the `query`-th of the sampled rows was.
-    pub fn open(
-        &self,
-        engine: &Engine,
-        query: usize,
-        row: usize,
-        transcript: &mut WriteIOP<BabyBear>,
-    ) {
+    pub fn open(&self, engine: &Engine, query: usize, row: usize, transcript: &mut Transcript) {
         let width = self.tree.neighbours(row).len();
         let block: Vec<u32> = self
             .values

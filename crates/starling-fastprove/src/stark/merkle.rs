@@ -9,14 +9,16 @@ use rayon::prelude::*;
 use risc0_zkp::QUERIES;
 use risc0_zkp::core::digest::Digest;
 use risc0_zkp::core::log2_ceil;
-use risc0_zkp::field::baby_bear::BabyBear;
-use risc0_zkp::prove::write_iop::WriteIOP;
 
 use super::engine::{Hasher, Words};
+use super::transcript::Transcript;
 
 /// Layers not kept: 16 leaves to a kept node, as many as the widest vector has lanes, and as many rows as a
 /// column's cache line holds. 2^21 nodes of 32 bytes become 4 MiB.
 const PRUNED_LAYERS: usize = 4;
+
+/// Leaves under a node of the lowest layer that is kept.
+pub(super) const LEAVES_PER_NODE: usize = 1 << PRUNED_LAYERS;
 
 /// Nodes of the lowest kept layer that are computed at a time: their leaves, sorted, stay in the nearest cache.
 const BLOCK_NODES: usize = 64;
@@ -27,8 +29,15 @@ pub(super) struct Tree {
     rows: usize,
     /// How many nodes the commitment shows: the verifier recomputes those above once for all queries.
     shown: usize,
+    nodes: Nodes,
+}
+
+#[derive(Debug)]
+enum Nodes {
     /// Nodes 0 (unused), 1 (the root), up to the lowest layer that is kept.
-    nodes: Vec<Words>,
+    Kept(Vec<Words>),
+    /// One for each layer, from the root to the leaves: all nodes of a layer are equal.
+    Uniform(Vec<Words>),
 }
 
 impl Tree {
@@ -67,37 +76,64 @@ impl Tree {
             let (parents, children) = nodes[1 << layer..4 << layer].split_at_mut(1 << layer);
             hasher.hash_pairs(children, parents);
         }
-        Self { rows, shown: 1 << shown_layer, nodes }
+        Self { rows, shown: 1 << shown_layer, nodes: Nodes::Kept(nodes) }
+    }
+
+    /// The tree over `rows` leaves that all are `leaf`.
+    ///
+    /// # Panics
+    ///
+    /// Unless the number of leaves is a power of two.
+    pub fn uniform(hasher: Hasher<'_>, leaf: Words, rows: usize) -> Self {
+        assert!(rows.is_power_of_two(), "{rows} rows, not a power of two");
+        let layers = log2_ceil(rows);
+        let mut nodes = vec![leaf; layers + 1];
+        for layer in (0..layers).rev() {
+            let child = nodes[layer + 1];
+            hasher.hash_pairs(&[child; 2], &mut nodes[layer..=layer]);
+        }
+        Self { rows, shown: 1 << shown_layer(layers), nodes: Nodes::Uniform(nodes) }
+    }
+
+    /// A node that is kept.
+    fn node(&self, node: usize) -> &Words {
+        match &self.nodes {
+            Nodes::Kept(nodes) => &nodes[node],
+            Nodes::Uniform(layers) => &layers[node.ilog2() as usize],
+        }
+    }
+
+    /// The end of the nodes that are kept.
+    fn end(&self) -> usize {
+        match &self.nodes {
+            Nodes::Kept(nodes) => nodes.len(),
+            Nodes::Uniform(_) => 2 * self.rows,
+        }
     }
 
     pub fn root(&self) -> Digest {
-        Digest::from(self.nodes[1])
+        Digest::from(*self.node(1))
     }
 
     /// Writes the layer that every opening ends below, and commits to the root.
-    pub fn commit(&self, transcript: &mut WriteIOP<BabyBear>) {
-        let shown = &self.nodes[self.shown..2 * self.shown];
-        transcript.write_u32_slice(shown.as_flattened());
+    pub fn commit(&self, transcript: &mut Transcript) {
+        for node in self.shown..2 * self.shown {
+            transcript.write_u32_slice(self.node(node));
+        }
         transcript.commit(&self.root());
     }
 
     /// The rows whose values it takes to open `row`: those under one kept node.
     pub fn neighbours(&self, row: usize) -> std::ops::Range<usize> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
-        let rows_per_node = 2 * self.rows / self.nodes.len();
+        let rows_per_node = 2 * self.rows / self.end();
         let first = row / rows_per_node * rows_per_node;
         first..first + rows_per_node
     }
 
     /// Writes the values of `row` and the sibling of each node on the way up from it. `block` holds the values of its
     /// [neighbours](Tree::neighbours), by columns.
-    pub fn open(
-        &self,
-        hasher: Hasher<'_>,
-        row: usize,
-        block: &[u32],
-        transcript: &mut WriteIOP<BabyBear>,
-    ) {
+    pub fn open(&self, hasher: Hasher<'_>, row: usize, block: &[u32], transcript: &mut Transcript) {
         let neighbours = self.neighbours(row);
         let (width, at) = (neighbours.len(), row - neighbours.start);
         let values: Vec<u32> = block.chunks_exact(width).map(|column| column[at]).collect();
@@ -106,14 +142,14 @@ impl Tree {
         let mut fold = Fold { layer: vec![Words::default(); width], ..Fold::default() };
         hasher.hash_block(&mut fold.layer, block);
         let mut node = self.rows + row;
-        while node >= self.nodes.len() {
+        while node >= self.end() {
             let sibling = (node ^ 1) % fold.layer.len();
             transcript.write_u32_slice(&fold.layer[sibling]);
             fold.hash_pairs(hasher);
             node /= 2;
         }
         while node >= 2 * self.shown {
-            transcript.write_u32_slice(&self.nodes[node ^ 1]);
+            transcript.write_u32_slice(self.node(node ^ 1));
             node /= 2;
         }
     }
@@ -192,17 +228,19 @@ mod tests {
                     .map(|at| leaves[at % (rows / cosets) * cosets + at / (rows / cosets)])
                     .collect();
                 let tree = Tree::build(engine.hasher(), &by_coset, cosets);
-                let mut transcript = WriteIOP::new(engine.suite().rng.as_ref());
+                let new = || Transcript::new(engine.suite());
+                let mut transcript = new();
                 tree.commit(&mut transcript);
-                let shown = std::mem::take(&mut transcript.proof);
+                let shown = transcript.into_seal();
                 for row in (0..rows).step_by((rows / 64).max(1)) {
                     let block: Vec<u32> = (0..COLUMNS)
                         .flat_map(|column| {
                             tree.neighbours(row).map(move |row| word(rows, column, row))
                         })
                         .collect();
+                    let mut transcript = new();
                     tree.open(engine.hasher(), row, &block, &mut transcript);
-                    walk(&engine, rows, row, &shown, &std::mem::take(&mut transcript.proof));
+                    walk(&engine, rows, row, &shown, transcript.seal());
                 }
             }
         }

@@ -17,12 +17,16 @@
 //! Shapes: a matrix is column-major, `columns` times `rows` words in Montgomery form; `rows` is a power of two,
 //! 2^po2 for a trace and [`INV_RATE`](risc0_zkp::INV_RATE) times that for its evaluations.
 
+mod columns;
 mod deep;
 mod engine;
 mod fri;
 mod group;
+mod members;
+mod memory;
 mod merkle;
 mod session;
+mod transcript;
 
 use risc0_zkp::field::baby_bear::BabyBearExtElem;
 use risc0_zkp::taps::TapSet;
@@ -32,7 +36,9 @@ pub use starling_babybear::poly::NonZeroRemainder;
 
 pub use self::engine::Engine;
 pub use self::group::Group;
+pub use self::memory::{Demand, Held, MemoryPlan};
 pub use self::session::Session;
+pub use self::transcript::Transcript;
 pub use crate::pool::{Buffer, Pool};
 
 /// What a [`Session`] has to know of a circuit.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use risc0_zkp::field::baby_bear::BabyBear;
-use risc0_zkp::prove::write_iop::WriteIOP;
-
 use super::engine::Engine;
 use super::group::Group;
+use super::members::Members;
+use super::transcript::Transcript;
 use super::{Circuit, NonZeroRemainder, deep, fri};
 use crate::phase::phase;
 use crate::pool::Buffer;
@@ -20,8 +19,8 @@ pub struct Session<'a, C> {
     engine: &'a Engine,
     circuit: &'a C,
     po2: usize,
-    transcript: WriteIOP<BabyBear>,
-    groups: Vec<Option<Arc<Group>>>,
+    transcript: Transcript,
+    members: Members,
 }
 
 impl<'a, C: Circuit> Session<'a, C> {
@@ -31,25 +30,56 @@ impl<'a, C: Circuit> Session<'a, C> {
             engine,
             circuit,
             po2,
-            transcript: WriteIOP::new(engine.suite().rng.as_ref()),
-            groups: vec![None; circuit.taps().num_groups()],
+            transcript: Transcript::new(engine.suite()),
+            members: Members::new(circuit.taps().num_groups()),
         }
     }
 
     /// Where the verifier's challenges come from, and the seal grows.
-    pub fn transcript(&mut self) -> &mut WriteIOP<BabyBear> {
+    pub fn transcript(&mut self) -> &mut Transcript {
         &mut self.transcript
     }
 
     /// Commits to the trace of group `index`: columns of 2^po2 words, as many as the taps have. The trace's memory
-    /// is taken; who needs the values afterwards keeps a copy.
+    /// is taken.
     ///
     /// # Panics
     ///
     /// On another shape, or when the group is committed already.
     pub fn commit(&mut self, index: usize, trace: Buffer) {
+        self.commit_own(index, trace, None);
+    }
+
+    /// As [`Session::commit`], for a trace that will be [recalled](Session::recall): keeps a copy until then, if the
+    /// engine has room for that.
+    ///
+    /// # Panics
+    ///
+    /// As [`Session::commit`].
+    pub fn commit_to_recall(&mut self, index: usize, trace: Buffer) {
+        let pool = self.engine.pool();
+        let copy = self.engine.plan().trace_kept.then(|| pool.take_copy(&trace));
+        self.commit_own(index, trace, copy);
+    }
+
+    fn commit_own(&mut self, index: usize, trace: Buffer, copy: Option<Buffer>) {
         let columns = self.circuit.taps().group_size(index);
-        self.commit_ready(index, Arc::new(Group::from_trace(self.engine, trace, columns)));
+        self.check(index, columns, trace.len() / columns);
+        let spare_max = self.members.spare_left(self.engine);
+        let group = Group::commit_trace(self.engine, trace, columns, spare_max);
+        self.members.add_own(index, group, copy).commit(&mut self.transcript);
+    }
+
+    /// Commits to group `index` with zeros in all of its columns; see [`Group::zero`].
+    ///
+    /// # Panics
+    ///
+    /// When the group is committed already.
+    pub fn commit_zero(&mut self, index: usize) {
+        let (columns, rows) = (self.circuit.taps().group_size(index), 1 << self.po2);
+        self.check(index, columns, rows);
+        let group = Group::zero(self.engine, columns, rows);
+        self.members.add_own(index, group, None).commit(&mut self.transcript);
     }
 
     /// Commits to group `index`, made before with an engine of the same suite.
@@ -58,12 +88,27 @@ impl<'a, C: Circuit> Session<'a, C> {
     ///
     /// When its shape isn't the circuit's, or the group is committed already.
     pub fn commit_ready(&mut self, index: usize, group: Arc<Group>) {
-        let taps = self.circuit.taps();
-        assert_eq!(group.columns(), taps.group_size(index), "columns of group {index}");
-        assert_eq!(group.rows(), 1 << self.po2, "rows of group {index}");
-        assert!(self.groups[index].is_none(), "group {index} is committed already");
-        group.commit(&mut self.transcript);
-        self.groups[index] = Some(group);
+        self.check(index, group.columns(), group.rows());
+        self.members.add_shared(index, group).commit(&mut self.transcript);
+    }
+
+    fn check(&self, index: usize, columns: usize, rows: usize) {
+        assert_eq!(columns, self.circuit.taps().group_size(index), "columns of group {index}");
+        assert_eq!(rows, 1 << self.po2, "rows of group {index}");
+        assert!(!self.members.contains(index), "group {index} is committed already");
+    }
+
+    /// Shows the trace that group `index` was committed with to `read`; what that returns. The trace is the copy that
+    /// was kept, which is given back afterwards, or else is computed from the coefficients.
+    ///
+    /// # Panics
+    ///
+    /// When the group was not committed with a trace.
+    pub fn recall<T>(&mut self, index: usize, read: impl FnOnce(&[u32]) -> T) -> T {
+        let trace = self.members.trace(self.engine, index);
+        let result = read(trace.expect("the group was committed with a trace"));
+        self.members.rest(self.engine, index);
+        result
     }
 
     /// Proves that the committed groups and `globals` satisfy the circuit; the seal. Whether they do shows when the
@@ -77,20 +122,16 @@ impl<'a, C: Circuit> Session<'a, C> {
     ///
     /// When a group was not committed.
     pub fn finish(self, globals: &[&[u32]]) -> Result<Vec<u32>, NonZeroRemainder> {
-        let Self { engine, circuit, po2, mut transcript, groups } = self;
-        let mut groups: Vec<Arc<Group>> = groups
-            .into_iter()
-            .map(|group| group.expect("every group is committed before the proof is finished"))
-            .collect();
-
+        let Self { engine, circuit, po2, mut transcript, mut members } = self;
         let check = phase("commit check", || {
-            deep::commit_check(engine, circuit, po2, &groups, globals, &mut transcript)
+            deep::commit_check(engine, circuit, po2, &mut members, globals, &mut transcript)
         });
-        groups.push(Arc::new(check));
+        let mut groups = members.groups();
+        groups.push(&check);
         let polynomial = phase("deep", || {
             deep::quotient(engine, circuit.taps(), po2, &groups, &mut transcript)
         })?;
         phase("fri", || fri::prove(engine, polynomial, &groups, &mut transcript));
-        Ok(transcript.proof)
+        Ok(transcript.into_seal())
     }
 }

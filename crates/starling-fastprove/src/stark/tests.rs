@@ -12,6 +12,7 @@ use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem};
 use risc0_zkp::field::{Elem as _, ExtElem as _, RootsOfUnity as _};
 use risc0_zkp::hal::cpu::{CpuBuffer, CpuHal};
 use risc0_zkp::hal::{AccumPreflight, Buffer as _, CircuitHal, Hal as _};
+use risc0_zkp::prove::write_iop::WriteIOP;
 use risc0_zkp::taps::TapSet;
 
 use super::*;
@@ -167,12 +168,20 @@ impl Columns {
         session
     }
 
+    /// Group 2 is recalled, as the accumulators of some circuits need it.
     fn seal(&self, engine: &Engine) -> Vec<u32> {
         let mut session = self.begin(engine);
-        for group in [1, 2, 0] {
-            session.commit(group, engine.pool().take_copy(&self.groups[group]));
-        }
+        session.commit(1, engine.pool().take_copy(&self.groups[1]));
+        session.commit_to_recall(2, engine.pool().take_copy(&self.groups[2]));
+        let accum = engine.pool().take_copy(&self.groups[0]);
+        session.recall(2, |trace| assert!(trace == self.groups[2], "the trace that was committed"));
+        session.commit(0, accum);
         self.finish(session)
+    }
+
+    fn demand(&self) -> Demand {
+        let groups = [(1, Held::Own), (2, Held::Recalled), (0, Held::Own)];
+        Demand::new(recursion_taps(), self.po2, &groups, 0)
     }
 
     fn finish(&self, session: Session<'_, Sums>) -> Vec<u32> {
@@ -189,6 +198,28 @@ fn assert_same_seal(seal: &[u32], stock: &[u32]) {
     // A seal is far too long to print.
     let differ = seal.iter().zip(stock).position(|(ours, theirs)| ours != theirs);
     assert_eq!((differ, seal.len()), (None, stock.len()), "first word that differs, and lengths");
+}
+
+#[test]
+fn challenges_and_seal_are_those_of_the_stock_transcript() {
+    for suite in [Poseidon2HashSuite::new_suite(), Sha256HashSuite::new_suite()] {
+        let mut ours = Transcript::new(&suite);
+        let mut stock = WriteIOP::<BabyBear>::new(suite.rng.as_ref());
+        for round in 0..3 {
+            let words = [round, 7, P - 1];
+            ours.write_u32_slice(&words);
+            stock.write_u32_slice(&words);
+            ours.write_field_elem_slice(&elems(&words));
+            stock.write_field_elem_slice(&elems(&words));
+            let digest = suite.hashfn.hash_elem_slice(&elems(&words));
+            ours.commit(&digest);
+            stock.commit(&digest);
+            assert_eq!(ours.random_elem(), stock.random_elem());
+            assert_eq!(ours.random_ext_elem(), stock.random_ext_elem());
+            assert_eq!(ours.random_bits(20), stock.random_bits(20));
+        }
+        assert_eq!(ours.into_seal(), stock.proof);
+    }
 }
 
 #[test]
@@ -211,13 +242,41 @@ fn seals_of_other_suites_equal_stock_seals() {
     assert_same_seal(&columns.seal(&engine), &stock);
 }
 
+/// Plans that differ in what is put aside: nothing, some of one group, all of one and some of another, everything.
+fn plans() -> impl Iterator<Item = MemoryPlan> {
+    (0..=INV_RATE).flat_map(|cosets_kept| {
+        [0, 5, 50, 140, usize::MAX].into_iter().flat_map(move |spare_columns| {
+            [false, true].map(|trace_kept| MemoryPlan { cosets_kept, spare_columns, trace_kept })
+        })
+    })
+}
+
 #[test]
-fn what_is_kept_of_the_evaluations_does_not_show_in_the_seal() {
+fn what_is_kept_in_memory_does_not_show_in_the_seal() {
     let columns = Columns::random(9);
     let whole = columns.seal(&poseidon2(Isa::best()));
-    for cosets in 0..INV_RATE {
-        assert_same_seal(&columns.seal(&poseidon2(Isa::best()).keep_cosets(cosets)), &whole);
+    for plan in plans() {
+        assert_same_seal(&columns.seal(&poseidon2(Isa::best()).with_plan(plan)), &whole);
     }
+}
+
+#[test]
+fn a_group_of_zeros_is_what_committing_to_zeros_gives() {
+    let mut columns = Columns::random(9);
+    columns.groups[1].fill(0);
+    let stock = columns.stock_seal(&Poseidon2HashSuite::new_suite());
+    let engine = poseidon2(Isa::best());
+    let mut session = columns.begin(&engine);
+    session.commit_zero(1);
+    for group in [2, 0] {
+        session.commit(group, engine.pool().take_copy(&columns.groups[group]));
+    }
+    assert_same_seal(&columns.finish(session), &stock);
+
+    let trace = engine.pool().take_copy(&columns.groups[1]);
+    let count = recursion_taps().group_size(1);
+    let committed = Group::from_trace(&engine, trace, count).root();
+    assert_eq!(Group::zero(&engine, count, 1 << columns.po2).root(), committed);
 }
 
 #[test]
@@ -226,6 +285,7 @@ fn a_group_made_before_serves_many_proofs() {
     let engine = poseidon2(Isa::best());
     let trace = engine.pool().take_copy(&columns.groups[1]);
     let mut ready = Group::from_trace(&engine, trace, recursion_taps().group_size(1));
+    assert_eq!(ready.rows(), 1 << columns.po2);
     ready.forget_evaluations();
     let ready = Arc::new(ready);
     let seals = [(); 2].map(|()| {
@@ -255,16 +315,28 @@ fn threads_and_pooled_garbage_do_not_show_in_the_seal() {
 }
 
 #[test]
-fn memory_is_what_is_kept_and_little_more() {
+fn a_proof_takes_the_memory_that_its_plan_says() {
     let columns = Columns::random(10);
-    // 163 columns of coefficients, and as much again for each coset; the rest is what is at hand at a time.
-    for (cosets, words_a_row) in [(4, 890), (2, 730), (0, 350)] {
-        let engine = poseidon2(Isa::best()).keep_cosets(cosets);
+    for plan in plans() {
+        let engine = poseidon2(Isa::best()).with_plan(plan);
         columns.seal(&engine);
-        let peak = (engine.pool().stock().peak_bytes / size_of::<u32>()) >> columns.po2;
-        assert!(peak <= words_a_row, "{peak} words a row with {cosets} cosets kept");
+        let peak = engine.pool().stock().peak_bytes;
+        let said = columns.demand().peak_bytes(plan);
+        // Trees are not from the pool, and not all is there at the peak.
+        let trees = (4 * 4 << columns.po2) * size_of::<u32>();
+        assert!((said - trees..=said).contains(&peak), "{peak} bytes with {plan:?}, {said} said");
         assert_eq!(engine.pool().stock().live_bytes, 0);
     }
+}
+
+#[test]
+fn the_least_plan_holds_each_column_once_and_little_more() {
+    let columns = Columns::random(10);
+    let engine = poseidon2(Isa::best()).with_plan(MemoryPlan::LEAST);
+    columns.seal(&engine);
+    let peak = (engine.pool().stock().peak_bytes / size_of::<u32>()) >> columns.po2;
+    // The check polynomial's pieces, and the leaves of its tree.
+    assert!(peak <= 163 + 16 + 32, "{peak} words a row for 163 columns");
 }
 
 #[test]
