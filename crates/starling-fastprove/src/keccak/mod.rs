@@ -10,6 +10,7 @@ mod block;
 mod error;
 mod keccak_f;
 mod layout;
+mod proof;
 mod schedule;
 mod sha;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod walk;
 mod witness;
 
 pub use self::error::KeccakError;
+pub use self::proof::prove;
 
 /// Lanes of a state.
 const LANES: usize = 25;

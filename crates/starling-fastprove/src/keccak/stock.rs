@@ -1,15 +1,17 @@
-//! The published C++ function for the same columns, to compare with.
+//! The published C++ function for the same columns, and the published prover, to compare with.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
+use risc0_circuit_keccak::prove::keccak_prover;
 use risc0_circuit_keccak_sys::{
     RawBuffer, RawExecBuffers, RawPreflightTrace, risc0_circuit_keccak_cpu_witgen,
 };
 use risc0_sys::ffi_wrap;
+use starling_babybear::vector::Isa;
 
 use super::block::element;
 use super::layout::COLUMNS;
 use super::schedule::ROWS;
-use super::tests::{GARBAGE, Recorded, WITNESSES, digest_of, inputs};
+use super::tests::{GARBAGE, Recorded, SEALS, WITNESSES, digest_of, inputs, seal};
 use super::witness::Trace;
 use super::{GLOBALS, State};
 
@@ -79,5 +81,19 @@ fn every_cell_is_the_stock_one() {
         }
         assert_eq!(trace.globals(), globals[..]);
         assert_eq!(digest_of(&stock, &globals), digest, "2^{po2}, {permutations} permutations");
+    }
+}
+
+#[test]
+fn seals_are_those_of_the_stock_prover_word_for_word_with_all_vectors() {
+    for recorded in SEALS {
+        let Recorded { po2, permutations, digest } = recorded;
+        let prover = keccak_prover().unwrap();
+        let stock = prover.prove(&inputs(permutations), po2).unwrap();
+        for isa in Isa::available() {
+            assert!(seal(isa, 0, &recorded) == stock, "2^{po2}, {}", isa.name());
+        }
+        prover.verify(&stock).unwrap();
+        assert_eq!(digest_of(&stock, &[]), digest, "2^{po2}, {permutations} permutations");
     }
 }

@@ -1,16 +1,23 @@
 #![allow(clippy::unwrap_used)]
 
 use risc0_circuit_keccak::compute_keccak_digest;
+use risc0_zkp::adapter::CircuitCoreDef;
+use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
 use risc0_zkp::core::hash::sha::{Impl, Sha256 as _};
+use risc0_zkp::field::baby_bear::BabyBear;
+use risc0_zkp::verify::{VerificationError, verify};
+use starling_babybear::vector::Isa;
 
 use super::layout::COLUMNS;
 use super::witness::Trace;
 use super::*;
+use crate::constraints::keccak::CircuitImpl;
+use crate::stark::{Engine, Pool};
 
 /// What a buffer holds before it is filled: nothing of it may be left.
 pub(super) const GARBAGE: u32 = 0x0bad_0bad;
 
-/// A trace, and the [digest](digest_of) that the stock one has.
+/// A trace or a seal, and the [digest](digest_of) that the stock one has.
 pub(super) struct Recorded {
     pub po2: usize,
     pub permutations: usize,
@@ -40,6 +47,29 @@ pub(super) const WITNESSES: [Recorded; 4] = [
         digest: "1505ed271d23ffc1a1f6c5cde80e5193ecd90ecce9736a00584631cdad11b52b",
     },
 ];
+
+pub(super) const SEALS: [Recorded; 3] = [
+    Recorded {
+        po2: 8,
+        permutations: 1,
+        digest: "43c1c509e301c5195c4720557c5d770762aaca2faabb2f4830b7c4c31115ad64",
+    },
+    Recorded {
+        po2: 10,
+        permutations: 4,
+        digest: "ab716d0fcd22e3a346212562c2c0bc548050361a9b63d34163fbffbd3f58d427",
+    },
+    Recorded {
+        po2: 14,
+        permutations: 81,
+        digest: "570e3f5fcd9f554638d5e7be990fc9282adb41078e44d74459b9fe2a25a6e614",
+    },
+];
+
+/// Seals of more rows are compared with the best vectors only: one lane takes minutes.
+const ALL_VECTORS_PO2_MAX: usize = 10;
+
+impl CircuitCoreDef<BabyBear> for CircuitImpl {}
 
 /// Lanes without a pattern, and some that are all zeros or ones.
 pub(super) fn inputs(count: usize) -> Vec<State> {
@@ -75,6 +105,46 @@ fn the_trace_is_the_recorded_one_on_any_number_of_threads() {
             let actual = digest_of(&data, &trace.globals());
             assert_eq!(actual, digest, "2^{po2}, {permutations}, {threads} threads");
         }
+    }
+}
+
+/// Our seal.
+pub(super) fn seal(isa: Isa, cosets_kept: usize, recorded: &Recorded) -> Vec<u32> {
+    let pool = Pool::new(0);
+    let engine = Engine::new(isa, Poseidon2HashSuite::new_suite(), pool).keep_cosets(cosets_kept);
+    prove(&engine, &inputs(recorded.permutations), recorded.po2).unwrap()
+}
+
+/// What the verifier says. The circuit's group `code` is not of a program, so that any is right.
+fn verified(seal: &[u32]) -> Result<(), VerificationError> {
+    verify(&CircuitImpl, &Poseidon2HashSuite::new_suite(), seal, |_, _| Ok(()))
+}
+
+#[test]
+fn seals_are_the_recorded_ones_and_verify() {
+    for recorded in SEALS {
+        let Recorded { po2, permutations, digest } = recorded;
+        let all = po2 <= ALL_VECTORS_PO2_MAX;
+        for isa in Isa::available().filter(|&isa| all || isa == Isa::best()) {
+            let seal = seal(isa, 0, &recorded);
+            let name = isa.name();
+            assert_eq!(digest_of(&seal, &[]), digest, "2^{po2}, {permutations}, {name}");
+            verified(&seal).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_seal_shows_what_it_is_of_and_not_another_word_of_it_verifies() {
+    let recorded = &SEALS[0];
+    let seal = seal(Isa::best(), 4, recorded);
+    let globals = Trace::new(&inputs(recorded.permutations), recorded.po2).unwrap().globals();
+    assert!(seal.starts_with(&globals));
+    verified(&seal).unwrap();
+    for at in [0, GLOBALS - 1, GLOBALS + 1, seal.len() / 2, seal.len() - 1] {
+        let mut changed = seal.clone();
+        changed[at] ^= 1;
+        assert!(verified(&changed).is_err(), "word {at}");
     }
 }
 
