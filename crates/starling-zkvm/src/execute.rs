@@ -7,10 +7,11 @@
 //! segments, yet a client that died in mid-execution runs the guest again and finds the segments it
 //! already handed out. Segments are compared by reference, never trusted to be equal.
 //!
-//! The circuit's executor is driven directly; system calls are forwarded to RISC Zero's own implementation,
-//! but for those that assume a claim: they are answered here, from the claims that the caller can prove.
+//! The circuit's executor is driven directly; what a guest asks its host for is answered here (`calls.rs`), what it
+//! assumes from the claims that the caller can prove (`host.rs`).
 
 mod assumed;
+mod calls;
 mod failure;
 mod host;
 pub mod hosted;
@@ -26,23 +27,22 @@ use std::{
 };
 
 use risc0_binfmt::ProgramBinary;
-use risc0_circuit_rv32im::{
-    MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2,
-    execute::{CycleLimit, Executor},
-};
-use risc0_zkvm::{Digest, ExecutorEnv, ExecutorImpl, ExitCode};
+use risc0_zkvm::{Digest, ExitCode};
 use risc0_zkvm_platform::fileno;
 use starling_types::Po2;
 
 use self::{
     assumed::Assumed,
+    calls::{Files, Resources},
     host::Host,
     output::Journal,
-    stream::{KeccakRequests, Outbox, Segments},
+    stream::{Outbox, Segments, prepare_keccak},
 };
 use crate::{
-    AssumptionId, Guest, KECCAK_PO2_DEFAULT, OutputParts, PovwJob, SEGMENT_PO2_MAX,
-    SEGMENT_PO2_MIN, SegmentClaim, Work, panic,
+    AssumptionId, Guest, KECCAK_PO2, KECCAK_PO2_DEFAULT, OutputParts, PovwJob, SEGMENT_PO2_MAX,
+    SEGMENT_PO2_MIN, SegmentClaim, Work,
+    machine::{CycleLimit, Executor, ExecutorResult, MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2},
+    panic,
 };
 
 pub use self::{
@@ -53,9 +53,6 @@ pub use self::{
 
 /// From this po2 up, segments keep room for the longest instruction (a large bigint program).
 const LONG_INSTRUCTION_PO2_MIN: u32 = 15;
-
-/// RISC Zero's own executor takes the size of keccak proofs from this variable, whatever it is told.
-const KECCAK_PO2_VARIABLE: &str = "RISC0_KECCAK_PO2";
 
 /// What an execution needs besides the guest. [`ExecuteOptions::new`] has the usual values.
 pub struct ExecuteOptions {
@@ -207,39 +204,71 @@ pub fn execute(
     on_emitted: impl FnMut(Emitted) -> Result<(), SinkError> + Send,
     cancel: &AtomicBool,
 ) -> Result<Execution, ExecuteError> {
-    let ExecuteOptions { segment_po2, cycle_limit, povw, seed, .. } = options;
-    let po2 = segment_po2.get();
-    if !(SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(&po2) {
-        return Err(ExecuteError::Po2OutOfRange { po2 });
+    let ExecuteOptions { segment_po2, cycle_limit, povw, seed, keccak_po2, .. } = options;
+    let limits = Limits { segment_po2, cycle_limit, povw };
+    limits.check()?;
+    if !KECCAK_PO2.contains(&keccak_po2) {
+        let (least, most) = (KECCAK_PO2.start(), KECCAK_PO2.end());
+        let reason = format!("keccak proofs have po2 {least} to {most}, not {keccak_po2}");
+        return Err(ExecuteError::Setup { reason });
     }
-    check_environment(options.keccak_po2)?;
 
     let journal = Journal::default();
     let assumed = Assumed::new(options.assumptions);
     let outbox = Outbox::new(on_emitted, cancel);
     let (stdout, stderr) = output::guest_streams(options.guest_output);
-    let load = || -> anyhow::Result<_> {
-        let env = ExecutorEnv::builder()
-            .stdin(options.input)
-            .stdout(stdout)
-            .stderr(stderr)
-            .write_fd(fileno::JOURNAL, journal.clone())
-            .args(&options.args)
-            .env_vars(options.env.into_iter().collect())
-            .keccak_max_po2(options.keccak_po2)?
-            .coprocessor_callback(KeccakRequests::new(&outbox, &assumed))
-            .build()?;
-        let image = ProgramBinary::decode(guest.bytes())?.to_image()?;
-        Ok((ExecutorImpl::from_elf(env, guest.bytes())?, image))
+    let mut files = Files::default();
+    files.add_reader(fileno::STDIN, options.input);
+    files.add_writer(fileno::STDOUT, Box::new(stdout));
+    files.add_writer(fileno::STDERR, Box::new(stderr));
+    files.add_writer(fileno::JOURNAL, Box::new(journal.clone()));
+    let resources = Resources {
+        args: options.args,
+        env: options.env,
+        files,
+        keccak_po2,
+        on_keccak: Box::new(|request| outbox.send(|| prepare_keccak(&request, &assumed))),
+        channels: Vec::new(),
+        on_channel: Box::new(|name, _| anyhow::bail!("nobody answers {name}")),
     };
-    let (syscalls, image) =
-        load().map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
-    let host = Host::new(&syscalls, seed, &outbox, &assumed, guest.memory_end());
+    let host = Host::new(resources, seed, &outbox, &assumed, guest.memory_end());
     let mut segments = Segments::new(&outbox, &assumed, &journal, povw);
+    let result = drive(guest, &limits, &host, &outbox, &journal, &mut segments)?;
+    segments.finish(&result)
+}
 
+/// How large the segments of an execution are, how long it may run, and for whom its work is counted.
+struct Limits {
+    segment_po2: Po2,
+    cycle_limit: Option<u64>,
+    povw: Option<PovwJob>,
+}
+
+impl Limits {
+    /// Refuses segments that cannot be lifted.
+    fn check(&self) -> Result<(), ExecuteError> {
+        let po2 = self.segment_po2.get();
+        let provable = (SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(&po2);
+        if provable { Ok(()) } else { Err(ExecuteError::Po2OutOfRange { po2 }) }
+    }
+}
+
+/// Runs `guest` to its end, its segments into `segments`.
+fn drive<F: FnMut(Emitted) -> Result<(), SinkError> + Send>(
+    guest: &Guest,
+    limits: &Limits,
+    host: &Host<'_>,
+    outbox: &Outbox<'_, F>,
+    journal: &Journal,
+    segments: &mut Segments<'_, F>,
+) -> Result<ExecutorResult, ExecuteError> {
+    let Limits { segment_po2, cycle_limit, povw } = *limits;
+    let image = ProgramBinary::decode(guest.bytes()).and_then(|binary| binary.to_image());
+    let image = image.map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
     let run = panic::catch(AssertUnwindSafe(|| {
         let povw = povw.map(PovwJob::to_job_id);
-        let mut executor = Executor::new(image, &host, None, vec![], povw);
+        let po2 = segment_po2.get();
+        let mut executor = Executor::new(image, host, None, vec![], povw);
         let max_insn_cycles = if po2 >= LONG_INSTRUCTION_PO2_MIN {
             MAX_INSN_CYCLES
         } else {
@@ -249,28 +278,15 @@ pub fn execute(
         executor.run(po2 as usize, max_insn_cycles, limit, |segment| segments.send(segment))
     }));
 
-    let result = match (outbox.take_failure(), run) {
+    match (outbox.take_failure(), run) {
         // What was told to stop ends with some other error, or with none.
-        (Some(failure), _) => return Err(failure),
-        (None, Ok(Ok(result))) => result,
+        (Some(failure), _) => Err(failure),
+        (None, Ok(Ok(result))) => Ok(result),
         (None, Ok(Err(error))) => {
             let text = format!("{error:#}");
-            return Err(failure::classify(&text, host.take_refused(), &journal, cycle_limit));
+            Err(failure::classify(&text, host.take_refused(), journal, cycle_limit))
         }
-        (None, Err(message)) => return Err(failure::classify_panic(message, segment_po2)),
-    };
-    segments.finish(&result)
-}
-
-/// Refuses an environment that would overrule the options: the same job must execute in the same way again.
-fn check_environment(keccak_po2: u32) -> Result<(), ExecuteError> {
-    match std::env::var(KECCAK_PO2_VARIABLE) {
-        Ok(set) if set.parse() != Ok(keccak_po2) => Err(ExecuteError::Setup {
-            reason: format!(
-                "{KECCAK_PO2_VARIABLE} is set to {set:?}, the job is to be executed with {keccak_po2}; unset it"
-            ),
-        }),
-        _ => Ok(()),
+        (None, Err(message)) => Err(failure::classify_panic(message, segment_po2)),
     }
 }
 

@@ -35,6 +35,8 @@ pub mod codec;
 pub mod execute;
 pub mod groth16;
 pub mod guest;
+mod leaf;
+mod machine;
 mod panic;
 pub mod process;
 mod protocol;
@@ -57,6 +59,7 @@ pub use execute::{
     Emitted, ExecuteError, ExecuteOptions, Execution, KeccakOut, SegmentOut, execute,
 };
 pub use guest::{Guest, GuestError};
+pub use leaf::{KeccakRequest, Segment, keccak_claim};
 pub use process::{ProveFailure, ProverConfig, ProverProcess, TaskWork, WorkReport};
 pub use protocol::{FailureClass, PhaseTime};
 pub use receipt::{ReceiptError, ReceiptInfo};

@@ -7,7 +7,7 @@
 use std::{cell::Cell, fmt::Display};
 
 use risc0_zkp::verify::VerificationError;
-use starling_fastprove::recursion::ProveError;
+use starling_fastprove::{recursion::ProveError, segment::SegmentError};
 
 /// Counts the proofs that did not verify and were made once more.
 #[derive(Debug, Default)]
@@ -34,7 +34,8 @@ pub(crate) fn is_unverified(error: &anyhow::Error) -> bool {
         error.downcast_ref(),
         Some(ProveError::Unverified { .. } | ProveError::Trace { .. })
     );
-    by_us || error.downcast_ref::<VerificationError>().is_some()
+    let segment = matches!(error.downcast_ref(), Some(SegmentError::Unverified { .. }));
+    by_us || segment || error.downcast_ref::<VerificationError>().is_some()
 }
 
 /// Calls `prove`, and once more if it failed with an error that `is_unverified`, which `again` counts.

@@ -9,10 +9,8 @@ use std::{
     time::Instant,
 };
 
-use risc0_circuit_keccak::{
-    KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, compute_keccak_digest, max_keccak_inputs,
-};
-use risc0_zkvm::{ProveKeccakRequest, SegmentReceipt};
+use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, max_keccak_inputs};
+use risc0_zkvm::SegmentReceipt;
 use starling_fastprove::recursion::ProveError;
 use starling_types::TaskId;
 
@@ -21,6 +19,7 @@ use crate::{
     AssumptionId, FailureClass, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
     backend::Provers,
     codec::{self, BlobKind, CodecError},
+    leaf::{KeccakRequest, keccak_claim},
     protocol::{Proved, Request},
     twice::is_unverified,
 };
@@ -104,7 +103,7 @@ pub(super) fn prove(
         (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
-            let united = timed(&mut proved.join_ms, || provers.union(&left, &right))
+            let united = timed(&mut proved.join_ms, || provers.prove(|prover| prover.union(&left, &right)))
                 .map_err(|error| TaskError::recursion("uniting", &error))?;
             codec::encode_assumption_receipt(&united)
         }
@@ -114,7 +113,7 @@ pub(super) fn prove(
         (TaskId::Unwrap, [receipt]) => {
             let read = codec::decode_work_receipt;
             let receipt = input(receipt, BlobKind::WorkReceipt, "work", read)?;
-            let unwrapped = timed(&mut proved.join_ms, || provers.unwrap_work(&receipt))
+            let unwrapped = timed(&mut proved.join_ms, || provers.prove(|prover| prover.unwrap_work(&receipt)))
                 .map_err(|error| TaskError::recursion("unwrapping", &error))?;
             codec::encode_succinct_receipt(&unwrapped)
         }
@@ -151,7 +150,7 @@ fn prove_segment(
             "the segment has po2 {po2}, allowed is {SEGMENT_PO2_MIN} to {po2_max} here"
         )));
     }
-    let receipt = timed(&mut proved.prove_ms, || provers.prove_segment(&segment))
+    let receipt = timed(&mut proved.prove_ms, || provers.prove(|prover| prover.prove_segment(&segment)))
         .map_err(|error| TaskError::proving(&error))?;
     phases.proof_ended();
     Ok(receipt)
@@ -165,10 +164,10 @@ fn lift(
 ) -> Result<Encoded, TaskError> {
     let failed = |error| TaskError::recursion("lifting", &error);
     Ok(if request.work_claims {
-        let lifted = timed(&mut proved.lift_ms, || provers.lift_work(receipt)).map_err(failed)?;
+        let lifted = timed(&mut proved.lift_ms, || provers.prove(|prover| prover.lift_work(receipt))).map_err(failed)?;
         codec::encode_work_receipt(&lifted)
     } else {
-        let lifted = timed(&mut proved.lift_ms, || provers.lift(receipt)).map_err(failed)?;
+        let lifted = timed(&mut proved.lift_ms, || provers.prove(|prover| prover.lift(receipt))).map_err(failed)?;
         codec::encode_succinct_receipt(&lifted)
     })
 }
@@ -185,11 +184,11 @@ fn join(
         let read =
             |path, role| input(path, BlobKind::WorkReceipt, role, codec::decode_work_receipt);
         let (left, right) = (read(left, "left")?, read(right, "right")?);
-        let joined = timed(&mut proved.join_ms, || provers.join_work(&left, &right));
+        let joined = timed(&mut proved.join_ms, || provers.prove(|prover| prover.join_work(&left, &right)));
         codec::encode_work_receipt(&joined.map_err(failed)?)
     } else {
         let (left, right) = (succinct(left, "left")?, succinct(right, "right")?);
-        let joined = timed(&mut proved.join_ms, || provers.join(&left, &right));
+        let joined = timed(&mut proved.join_ms, || provers.prove(|prover| prover.join(&left, &right)));
         codec::encode_succinct_receipt(&joined.map_err(failed)?)
     })
 }
@@ -206,11 +205,11 @@ fn resolve(
         let read = codec::decode_work_receipt;
         let conditional = input(conditional, BlobKind::WorkReceipt, "conditional", read)?;
         let resolved =
-            timed(&mut proved.join_ms, || provers.resolve_work(&conditional, &resolving));
+            timed(&mut proved.join_ms, || provers.prove(|prover| prover.resolve_work(&conditional, &resolving)));
         codec::encode_work_receipt(&resolved.map_err(failed)?)
     } else {
         let conditional = succinct(conditional, "conditional")?;
-        let resolved = timed(&mut proved.join_ms, || provers.resolve(&conditional, &resolving));
+        let resolved = timed(&mut proved.join_ms, || provers.prove(|prover| prover.resolve(&conditional, &resolving)));
         codec::encode_succinct_receipt(&resolved.map_err(failed)?)
     })
 }
@@ -223,17 +222,17 @@ fn prove_keccak(
 ) -> Result<Encoded, TaskError> {
     let request = input(path, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
     let assumption = check_keccak(&request)?;
-    let proof = timed(&mut proved.prove_ms, || provers.prove_keccak(&request))
+    let proof = timed(&mut proved.prove_ms, || provers.prove(|prover| prover.prove_keccak(&request)))
         .map_err(|error| TaskError::proving(&error))?;
     phases.proof_ended();
-    let receipt = timed(&mut proved.lift_ms, || provers.lift_keccak(&request, proof, &assumption))
+    let receipt = timed(&mut proved.lift_ms, || provers.lift_keccak(&request, &proof, &assumption))
         .map_err(|error| TaskError::recursion("lifting", &error).after_proving())?;
     Ok(codec::encode_assumption_receipt(&receipt))
 }
 
 /// What the receipt of `request` will prove, if there can be one.
-fn check_keccak(request: &ProveKeccakRequest) -> Result<AssumptionId, TaskError> {
-    let ProveKeccakRequest { claim_digest, po2, control_root, input } = request;
+fn check_keccak(request: &KeccakRequest) -> Result<AssumptionId, TaskError> {
+    let KeccakRequest { claim_digest, po2, control_root, input } = request;
     if !KECCAK_PO2_RANGE.contains(po2) {
         return Err(TaskError::task(format!(
             "the keccak request has po2 {po2}, there are proofs of {} to {}",
@@ -253,7 +252,7 @@ fn check_keccak(request: &ProveKeccakRequest) -> Result<AssumptionId, TaskError>
              {KECCAK_CONTROL_ROOT}"
         )));
     }
-    let actual = compute_keccak_digest(bytemuck::cast_slice(input));
+    let actual = keccak_claim(input);
     if actual != *claim_digest {
         return Err(TaskError::task(format!(
             "the keccak request claims {claim_digest}, its permutations are {actual}"
@@ -334,10 +333,10 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    fn request(po2: usize, count: usize) -> ProveKeccakRequest {
+    fn request(po2: usize, count: usize) -> KeccakRequest {
         let input = vec![[7; 25]; count];
-        let claim_digest = compute_keccak_digest(bytemuck::cast_slice(&input));
-        ProveKeccakRequest { claim_digest, po2, control_root: KECCAK_CONTROL_ROOT, input }
+        let claim_digest = keccak_claim(&input);
+        KeccakRequest { claim_digest, po2, control_root: KECCAK_CONTROL_ROOT, input }
     }
 
     #[test]
@@ -357,10 +356,10 @@ mod tests {
             (request(13, 1), "has po2 13, there are proofs of 14 to 18"),
             (request(usize::MAX, 1), "there are proofs of 14 to 18"),
             (request(14, 82), "has 82 permutations, a proof of po2 14 has 1 to 81"),
-            (ProveKeccakRequest { input: vec![], ..good.clone() }, "has 0 permutations"),
-            (ProveKeccakRequest { control_root: other, ..good.clone() }, "for programs under 01"),
-            (ProveKeccakRequest { claim_digest: other, ..good.clone() }, "claims 01"),
-            (ProveKeccakRequest { input: vec![[8; 25]; 2], ..good }, "its permutations are"),
+            (KeccakRequest { input: vec![], ..good.clone() }, "has 0 permutations"),
+            (KeccakRequest { control_root: other, ..good.clone() }, "for programs under 01"),
+            (KeccakRequest { claim_digest: other, ..good.clone() }, "claims 01"),
+            (KeccakRequest { input: vec![[8; 25]; 2], ..good }, "its permutations are"),
         ];
         for (request, expected) in cases {
             let error = check_keccak(&request).unwrap_err();

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-use risc0_circuit_recursion::prove::Program as Code;
 use risc0_zkp::ZK_CYCLES;
 use risc0_zkp::field::baby_bear::BabyBearElem as Elem;
 
@@ -8,6 +7,7 @@ use super::accum::{ACCUM_COLUMNS, MIX_ELEMENTS};
 use super::data::DATA_COLUMNS;
 use super::stock::Stock;
 use super::*;
+use crate::recursion::code::Code;
 use crate::recursion::machine::Run;
 use crate::recursion::program::{Program, ProgramId};
 use crate::recursion::testing;
@@ -52,7 +52,7 @@ fn assert_columns(name: &str, program: &Program, ours: &[u32], stock: &[u32]) {
 #[test]
 fn the_test_program_has_the_stock_trace() {
     let input: Vec<u32> = (0..16).collect();
-    compare("test", &ProgramId::Test.code().unwrap(), &input);
+    compare("test", &testing::shipped(ProgramId::Test).unwrap(), &input);
 }
 
 #[test]

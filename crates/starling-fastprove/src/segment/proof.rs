@@ -1,0 +1,54 @@
+//! One proof of a segment: the circuit's protocol around a [`Session`].
+
+use super::error::SegmentError;
+use super::witness::{BIGINT_COLUMNS, Witness};
+use crate::circuits::RV32IM;
+use crate::phase::phase;
+use crate::rv32im::accum::{Unset, accumulate};
+use crate::stark::{Engine, Session};
+
+/// Proves the segment that `witness` is of, on the threads of the current rayon pool; its seal. Nothing is verified:
+/// [`receipt`](super::receipt()) does that.
+///
+/// # Errors
+/// When the segment has no witness, or one that breaks the constraints.
+pub fn prove(engine: &Engine, witness: &mut impl Witness) -> Result<Vec<u32>, SegmentError> {
+    prove_with(engine, witness, Unset::Zero)
+}
+
+/// As [`prove`], with a choice of what stands in cells that no constraint determines. Only to compare seals with the
+/// stock prover's is [`Unset::Stock`] of use.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_with(
+    engine: &Engine,
+    witness: &mut impl Witness,
+    unset: Unset,
+) -> Result<Vec<u32>, SegmentError> {
+    let (po2, groups) = (witness.po2(), RV32IM.groups);
+    let (isa, pool) = (engine.isa(), engine.pool());
+
+    let mut data = pool.take(RV32IM.columns(groups.data) << po2);
+    let globals = phase("witness", || witness.fill_data(&mut data))?;
+
+    let mut session = Session::new(engine, &RV32IM, po2);
+    RV32IM.open(session.transcript(), engine.suite(), po2, &globals);
+    // Programs are in memory, not in the circuit: what the verifier knows of the rows is nothing.
+    phase("commit code", || session.commit_zero(groups.code));
+    phase("commit data", || session.commit_to_recall(groups.data, data));
+
+    let mix = RV32IM.draw_mix(session.transcript());
+    let mut accum = pool.take_filled(RV32IM.columns(groups.accum) << po2, 0);
+    phase("accum", || {
+        let point = *mix.last_chunk().expect("the mix ends with an extension element");
+        witness.fill_bigint(point, &mut accum[..BIGINT_COLUMNS << po2])?;
+        session.recall(groups.data, |data| {
+            accumulate(isa, po2, data, &globals, &mix, &mut accum, unset);
+        });
+        Ok::<_, SegmentError>(())
+    })?;
+    phase("commit accum", || session.commit(groups.accum, accum));
+
+    session.finish(&[&mix, &globals]).map_err(|_| SegmentError::Trace)
+}

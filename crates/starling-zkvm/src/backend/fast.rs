@@ -1,0 +1,223 @@
+//! Proving with SIMD, as this project does it: everything on one pool of threads.
+//!
+//! `starling-fastprove` proves what it is given. Here is where traces come from, who has the threads and the randomness,
+//! and how much memory a proof may take.
+
+use std::cell::Cell;
+
+use anyhow::Context as _;
+use rand::RngExt as _;
+use risc0_circuit_keccak::{KECCAK_CONTROL_IDS, KECCAK_PO2_RANGE};
+use risc0_zkp::{
+    core::hash::poseidon2::Poseidon2HashSuite,
+    field::baby_bear::{BabyBearElem, P},
+};
+use risc0_zkvm::{ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
+use starling_babybear::vector::Isa;
+use starling_fastprove::{
+    keccak,
+    recursion::{Code, Options, Prover, RECURSION_PO2},
+    segment::{self, SegmentError, Witness, WitnessError},
+    stark::{Engine, MemoryPlan, Pool},
+};
+use starling_rv32im::SegmentWitness;
+use starling_types::Profile;
+
+use super::{KeccakProof, Prove};
+use crate::{
+    AssumptionId, WorkReceipt,
+    leaf::{KeccakRequest, Segment},
+    machine::CircuitSegment,
+    verify::assumption_context,
+};
+
+/// The fast provers.
+pub(super) struct Fast {
+    threads: rayon::ThreadPool,
+    isa: Isa,
+    /// For segments and keccak; nothing is kept between two, since recursion comes in between.
+    pool: Pool,
+    recursion: Prover,
+    profile: Cell<Profile>,
+}
+
+impl Fast {
+    /// With `threads`, or as many as there are cores.
+    pub(super) fn new(threads: Option<u32>) -> anyhow::Result<Self> {
+        let mut options = Options::default();
+        if let Some(threads) = threads {
+            options.threads = threads as usize;
+        }
+        let (count, isa) = (options.threads, options.isa);
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(count)
+            .thread_name(|index| format!("prove-{index}"))
+            .build()
+            .with_context(|| format!("cannot start {count} threads"))?;
+        Ok(Self {
+            threads,
+            isa,
+            pool: Pool::new(0),
+            recursion: Prover::new(options, starling_programs::words)?,
+            profile: Cell::default(),
+        })
+    }
+
+    /// Proves a leaf on all threads. What recursion keeps for its next proof would lie beside what a large one takes.
+    fn leaf<T: Send>(&self, prove: impl FnOnce(&Engine) -> T + Send) -> T {
+        self.recursion.release_memory();
+        let plan = match self.profile.get() {
+            Profile::Usual => MemoryPlan::EVERYTHING,
+            Profile::Frugal => MemoryPlan::LEAST,
+        };
+        let suite = Poseidon2HashSuite::new_suite();
+        let engine = Engine::new(self.isa, suite, self.pool.clone()).with_plan(plan);
+        self.threads.install(|| prove(&engine))
+    }
+}
+
+/// The seal of `segment`, for the words of one random element: with the same, it is the same.
+pub(crate) fn segment_seal(
+    engine: &Engine,
+    segment: &CircuitSegment,
+    rand_z: [u32; 4],
+) -> Result<Vec<u32>, SegmentError> {
+    let witness = SegmentWitness::new(segment, rand_z).map_err(no_witness)?;
+    segment::prove(engine, &mut Trace(witness))
+}
+
+/// An element that nobody can know before the segment's memory is fixed.
+fn random_element() -> [u32; 4] {
+    let mut rng = rand::rng();
+    std::array::from_fn(|_| rng.random_range(0..P))
+}
+
+/// A witness as the prover wants it.
+struct Trace(SegmentWitness);
+
+impl Witness for Trace {
+    fn po2(&self) -> usize {
+        self.0.po2()
+    }
+
+    fn fill_data(&mut self, data: &mut [u32]) -> Result<Vec<u32>, WitnessError> {
+        self.0.fill_data(data).map_err(no_witness)
+    }
+
+    fn fill_bigint(&mut self, point: [u32; 4], accum: &mut [u32]) -> Result<(), WitnessError> {
+        self.0.fill_bigint(point, accum).map_err(no_witness)
+    }
+}
+
+fn no_witness(error: starling_rv32im::WitnessError) -> WitnessError {
+    WitnessError { reason: error.to_string() }
+}
+
+impl Prove for Fast {
+    fn prepare(&self, profile: Profile) {
+        self.profile.set(profile);
+        self.recursion.keep_cosets(match profile {
+            Profile::Usual => 4,
+            Profile::Frugal => 0,
+        });
+    }
+
+    fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
+        let seal = self.leaf(|engine| segment_seal(engine, &segment.circuit, random_element()))?;
+        Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
+    }
+
+    fn lift(&self, receipt: &SegmentReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
+        Ok(self.recursion.lift(receipt)?)
+    }
+
+    fn lift_work(&self, receipt: &SegmentReceipt) -> anyhow::Result<WorkReceipt> {
+        Ok(self.recursion.lift_povw(receipt)?)
+    }
+
+    fn join(
+        &self,
+        left: &SuccinctReceipt<ReceiptClaim>,
+        right: &SuccinctReceipt<ReceiptClaim>,
+    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
+        Ok(self.recursion.join(left, right)?)
+    }
+
+    fn join_work(&self, left: &WorkReceipt, right: &WorkReceipt) -> anyhow::Result<WorkReceipt> {
+        Ok(self.recursion.join_povw(left, right)?)
+    }
+
+    fn resolve(
+        &self,
+        conditional: &SuccinctReceipt<ReceiptClaim>,
+        assumption: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
+        Ok(self.recursion.resolve(conditional, assumption)?)
+    }
+
+    fn resolve_work(
+        &self,
+        conditional: &WorkReceipt,
+        assumption: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<WorkReceipt> {
+        Ok(self.recursion.resolve_povw(conditional, assumption)?)
+    }
+
+    fn unwrap_work(&self, receipt: &WorkReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
+        Ok(self.recursion.unwrap_povw(receipt)?)
+    }
+
+    fn union(
+        &self,
+        one: &SuccinctReceipt<Unknown>,
+        other: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
+        Ok(self.recursion.union(one, other)?.into_unknown())
+    }
+
+    fn prove_keccak(&self, request: &KeccakRequest) -> anyhow::Result<KeccakProof> {
+        // The program that lifts it verifies it.
+        let seal = self.leaf(|engine| keccak::prove(engine, &request.input, request.po2))?;
+        Ok(KeccakProof::Seal(seal))
+    }
+
+    fn lift_keccak(
+        &self,
+        request: &KeccakRequest,
+        proof: &KeccakProof,
+        assumption: &AssumptionId,
+    ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
+        let seal = match proof {
+            KeccakProof::Seal(seal) => seal,
+            #[cfg(feature = "stock")]
+            KeccakProof::Lifted(_) => anyhow::bail!("a receipt of another prover"),
+        };
+        let control_id = request
+            .po2
+            .checked_sub(*KECCAK_PO2_RANGE.start())
+            .and_then(|at| KECCAK_CONTROL_IDS.get(at))
+            .with_context(|| {
+                format!("there is no program for keccak proofs of po2 {}", request.po2)
+            })?;
+        let words = starling_programs::words(&format!("keccak_lift_{}.zkr", request.po2))?;
+        let program = Code::from_words(&words, RECURSION_PO2);
+        let input = lift_input(request, seal);
+        let receipt = self.recursion.prove_zkr(&program, *control_id, &KECCAK_CONTROL_IDS, &input)?;
+        receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
+        Ok(receipt)
+    }
+}
+
+/// What the program reads that lifts a keccak proof: the root of the programs that its receipt belongs to, the seal,
+/// the claim in halves of words, and the count of cycles.
+fn lift_input(request: &KeccakRequest, seal: &[u32]) -> Vec<u32> {
+    // The program reads field elements as the circuits keep them in memory.
+    let element = |value: u32| BabyBearElem::new(value).as_u32_montgomery();
+    let halves =
+        request.claim_digest.as_words().iter().flat_map(|word| [word & 0xffff, word >> 16]);
+    let mut input = request.control_root.as_words().to_vec();
+    input.extend(seal);
+    input.extend(halves.map(element));
+    input.push(1 << request.po2);
+    input
+}
