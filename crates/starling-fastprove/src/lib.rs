@@ -9,4 +9,6 @@ pub mod keccak;
 mod phase;
 pub mod pool;
 pub mod recursion;
+pub mod rv32im;
+pub mod segment;
 pub mod stark;

@@ -13,7 +13,7 @@ mod layout;
 mod proof;
 mod schedule;
 mod sha;
-#[cfg(test)]
+#[cfg(all(test, feature = "stock"))]
 mod stock;
 #[cfg(test)]
 mod tests;

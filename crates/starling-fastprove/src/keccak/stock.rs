@@ -1,6 +1,7 @@
 //! The published C++ function for the same columns, and the published prover, to compare with.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
+use risc0_circuit_keccak::compute_keccak_digest;
 use risc0_circuit_keccak::prove::keccak_prover;
 use risc0_circuit_keccak_sys::{
     RawBuffer, RawExecBuffers, RawPreflightTrace, risc0_circuit_keccak_cpu_witgen,
@@ -95,5 +96,16 @@ fn seals_are_those_of_the_stock_prover_word_for_word_with_all_vectors() {
         }
         prover.verify(&stock).unwrap();
         assert_eq!(digest_of(&stock, &[]), digest, "2^{po2}, {permutations} permutations");
+    }
+}
+
+#[test]
+fn the_globals_are_the_digest_that_a_request_claims() {
+    for count in [1, 2, 5] {
+        let inputs = inputs(count);
+        let claim = compute_keccak_digest(bytemuck::cast_slice(&inputs));
+        let halves = claim.as_words().iter().flat_map(|word| [word & 0xffff, word >> 16]);
+        let expected: Vec<u32> = halves.chain([1 << 11]).map(element).collect();
+        assert_eq!(Trace::new(&inputs, 11).unwrap().globals(), expected[..]);
     }
 }

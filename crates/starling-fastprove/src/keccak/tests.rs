@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-use risc0_circuit_keccak::compute_keccak_digest;
 use risc0_zkp::adapter::CircuitCoreDef;
 use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
 use risc0_zkp::core::hash::sha::{Impl, Sha256 as _};
@@ -145,17 +144,6 @@ fn a_seal_shows_what_it_is_of_and_not_another_word_of_it_verifies() {
         let mut changed = seal.clone();
         changed[at] ^= 1;
         assert!(verified(&changed).is_err(), "word {at}");
-    }
-}
-
-#[test]
-fn the_globals_are_the_digest_that_a_request_claims() {
-    for count in [1, 2, 5] {
-        let inputs = inputs(count);
-        let claim = compute_keccak_digest(bytemuck::cast_slice(&inputs));
-        let halves = claim.as_words().iter().flat_map(|word| [word & 0xffff, word >> 16]);
-        let expected: Vec<u32> = halves.chain([1 << 11]).map(block::element).collect();
-        assert_eq!(Trace::new(&inputs, 11).unwrap().globals(), expected[..]);
     }
 }
 
