@@ -7,13 +7,12 @@
 use risc0_zkp::adapter::{CircuitInfo, PROOF_SYSTEM_INFO, ProtocolInfo, TapsProvider as _};
 use risc0_zkp::core::hash::HashSuite;
 use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem as Elem};
-use risc0_zkp::prove::write_iop::WriteIOP;
 use risc0_zkp::taps::TapSet;
 
 use crate::constraints::keccak::CircuitImpl as KeccakImpl;
 use crate::constraints::{self, Constraints, Domain, Evaluation};
 use crate::phase::phase;
-use crate::stark::{Circuit, EvalCheck};
+use crate::stark::{self, Circuit, EvalCheck};
 
 /// The recursion circuit: lift, join, resolve and the others are programs of it.
 pub static RECURSION: Entry = Entry {
@@ -126,7 +125,7 @@ impl Entry {
     /// When there are not as many globals as the circuit has.
     pub fn open(
         &self,
-        transcript: &mut WriteIOP<BabyBear>,
+        transcript: &mut stark::Transcript,
         suite: &HashSuite<BabyBear>,
         po2: usize,
         globals: &[u32],
@@ -148,7 +147,7 @@ impl Entry {
 
     /// Draws the challenges for the accumulators: after groups `code` and `data`, and before `accum`.
     #[must_use]
-    pub fn draw_mix(&self, transcript: &mut WriteIOP<BabyBear>) -> Vec<u32> {
+    pub fn draw_mix(&self, transcript: &mut stark::Transcript) -> Vec<u32> {
         (0..self.mix).map(|_| transcript.random_elem().as_u32_montgomery()).collect()
     }
 }
