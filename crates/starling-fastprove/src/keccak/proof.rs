@@ -1,13 +1,11 @@
 //! One proof: the circuit's protocol around a [`Session`].
 
-use std::sync::Arc;
-
 use super::layout::COLUMNS;
 use super::witness::Trace;
 use super::{KeccakError, State};
 use crate::circuits::KECCAK;
 use crate::phase::phase;
-use crate::stark::{Engine, Group, Session};
+use crate::stark::{Engine, Session};
 
 /// Proves the permutations of `inputs` in 2^po2 rows, on the threads of the current rayon pool: the seal, which is not
 /// verified here. `engine` has to hash with Poseidon2 for it to be one that RISC Zero's programs lift.
@@ -17,18 +15,17 @@ use crate::stark::{Engine, Group, Session};
 /// computed does not fit together: a fault of this machine or of this crate.
 pub fn prove(engine: &Engine, inputs: &[State], po2: usize) -> Result<Vec<u32>, KeccakError> {
     let trace = phase("preflight", || Trace::new(inputs, po2))?;
-    let (rows, globals) = (1 << po2, trace.globals());
+    let globals = trace.globals();
     let groups = KECCAK.groups;
 
     let mut session = Session::new(engine, &KECCAK, po2);
     KECCAK.open(session.transcript(), engine.suite(), po2, &globals);
-    // The groups beside the data are a column of zeros each: the same group.
-    let zeros = Arc::new(Group::from_trace(engine, engine.pool().take_filled(rows, 0), 1));
-    session.commit_ready(groups.code, zeros.clone());
-    let mut columns = engine.pool().take(COLUMNS * rows);
+    // The groups beside the data are a column of zeros each.
+    session.commit_zero(groups.code);
+    let mut columns = engine.pool().take(COLUMNS << po2);
     phase("data", || trace.fill(&mut columns));
     phase("commit data", || session.commit(groups.data, columns));
     let mix = KECCAK.draw_mix(session.transcript());
-    session.commit_ready(groups.accum, zeros);
+    session.commit_zero(groups.accum);
     session.finish(&[&mix, &globals]).map_err(|_| KeccakError::Trace)
 }
