@@ -65,6 +65,7 @@ impl Bench {
     }
 
     /// Makes a receipt of one STARK of the composite one in the file `from`, through two nodes.
+    #[cfg(feature = "stock")]
     fn compress(&self, from: &str, name: &str) -> Proved {
         let (from, receipt_path) = (self.path(from), self.path(name));
         self.delivers(
