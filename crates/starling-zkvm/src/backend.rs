@@ -1,7 +1,6 @@
 //! The provers of a prover process: RISC Zero's own for segments and keccak, and either for recursion.
 //!
-//! Whatever is returned was verified by the stock verifier: by the prover that made it, or here. What does not verify is
-//! proved once more, with new randomness.
+//! Whatever is returned was verified by the stock verifier: by the prover that made it, or here.
 
 use std::rc::Rc;
 
@@ -17,7 +16,7 @@ use risc0_zkvm::{
     SuccinctReceipt, Unknown, get_prover_server,
 };
 use serde::{Deserialize, Serialize};
-use starling_fastprove::recursion::{Options, ProveError, Prover};
+use starling_fastprove::recursion::{Options, Prover};
 use starling_types::Profile;
 
 use crate::{
@@ -52,18 +51,26 @@ impl Backend {
 pub(crate) struct Provers {
     stock: Rc<dyn ProverServer>,
     fast: Option<Prover>,
+    threads: Option<u32>,
+    profile: Profile,
     reproved: Reproved,
 }
 
-/// How many of the four cosets of its columns a proof keeps.
-const fn cosets_kept(profile: Profile) -> usize {
-    match profile {
-        Profile::Usual => 4,
-        Profile::Frugal => 0,
+fn options(threads: Option<u32>, profile: Profile) -> Options {
+    let mut options = Options::default();
+    if let Some(threads) = threads {
+        options.threads = threads as usize;
     }
+    if profile == Profile::Frugal {
+        options.cosets_kept = 0;
+        options.programs_kept = 1;
+        options.pool_bytes = 0;
+    }
+    options
 }
 
 /// A keccak proof on its way to become a receipt.
+#[derive(Clone)]
 pub(crate) enum KeccakProof {
     /// The circuit's proof, to be lifted.
     Seal(Seal),
@@ -75,25 +82,29 @@ impl Provers {
     /// With `threads`, or as many as there are cores.
     pub(crate) fn new(backend: Backend, threads: Option<u32>) -> anyhow::Result<Self> {
         let opts = ProverOpts::succinct().with_dev_mode(false);
+        let profile = Profile::default();
         let fast = match backend {
-            Backend::Fast => {
-                let mut options = Options::default();
-                if let Some(threads) = threads {
-                    options.threads = threads as usize;
-                }
-                Some(Prover::new(options)?)
-            }
+            Backend::Fast => Some(Prover::new(options(threads, profile))?),
             Backend::Stock => None,
         };
-        Ok(Self { stock: get_prover_server(&opts)?, fast, reproved: Reproved::default() })
+        let stock = get_prover_server(&opts)?;
+        Ok(Self { stock, fast, threads, profile, reproved: Reproved::default() })
     }
 
-    /// Begins a task that is to be proved like this.
-    pub(crate) fn prepare(&self, profile: Profile) {
+    /// Begins a task that is to be proved like this. Another profile than the last task's takes another prover, which
+    /// has to make its recursion programs ready anew: a second, and nothing is left in memory of the other.
+    pub(crate) fn prepare(&mut self, profile: Profile) -> anyhow::Result<()> {
         self.reproved.take();
-        if let Some(fast) = &self.fast {
-            fast.keep_cosets(cosets_kept(profile));
+        if self.fast.is_some() && profile != self.profile {
+            self.fast = Some(Prover::new(options(self.threads, profile))?);
         }
+        self.profile = profile;
+        Ok(())
+    }
+
+    /// What `prove` makes; if that does not verify, what it makes the second time.
+    pub(crate) fn twice<T>(&self, prove: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.reproved.prove(prove)
     }
 
     /// How many proofs of the task did not verify and were made once more.
@@ -101,13 +112,9 @@ impl Provers {
         self.reproved.take()
     }
 
-    fn twice<T>(&self, mut prove: impl FnMut() -> Result<T, ProveError>) -> anyhow::Result<T> {
-        self.reproved.prove(|| Ok(prove()?))
-    }
-
     pub(crate) fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
         self.make_room();
-        self.reproved.prove(|| self.stock.prove_segment(&verifier_context(), segment))
+        self.stock.prove_segment(&verifier_context(), segment)
     }
 
     pub(crate) fn lift(
@@ -115,14 +122,14 @@ impl Provers {
         receipt: &SegmentReceipt,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         match &self.fast {
-            Some(fast) => self.twice(|| fast.lift(receipt)),
+            Some(fast) => Ok(fast.lift(receipt)?),
             None => self.stock.lift(receipt),
         }
     }
 
     pub(crate) fn lift_work(&self, receipt: &SegmentReceipt) -> anyhow::Result<WorkReceipt> {
         match &self.fast {
-            Some(fast) => self.twice(|| fast.lift_povw(receipt)),
+            Some(fast) => Ok(fast.lift_povw(receipt)?),
             None => verified_work(self.stock.lift_povw(receipt)?),
         }
     }
@@ -133,7 +140,7 @@ impl Provers {
         right: &SuccinctReceipt<ReceiptClaim>,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         match &self.fast {
-            Some(fast) => self.twice(|| fast.join(left, right)),
+            Some(fast) => Ok(fast.join(left, right)?),
             None => self.stock.join(left, right),
         }
     }
@@ -144,7 +151,7 @@ impl Provers {
         right: &WorkReceipt,
     ) -> anyhow::Result<WorkReceipt> {
         match &self.fast {
-            Some(fast) => self.twice(|| fast.join_povw(left, right)),
+            Some(fast) => Ok(fast.join_povw(left, right)?),
             None => verified_work(self.stock.join_povw(left, right)?),
         }
     }
@@ -155,7 +162,7 @@ impl Provers {
         assumption: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         match &self.fast {
-            Some(fast) => self.twice(|| fast.resolve(conditional, assumption)),
+            Some(fast) => Ok(fast.resolve(conditional, assumption)?),
             None => self.stock.resolve(conditional, assumption),
         }
     }
@@ -166,7 +173,7 @@ impl Provers {
         assumption: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<WorkReceipt> {
         match &self.fast {
-            Some(fast) => self.twice(|| fast.resolve_povw(conditional, assumption)),
+            Some(fast) => Ok(fast.resolve_povw(conditional, assumption)?),
             None => verified_work(self.stock.resolve_povw(conditional, assumption)?),
         }
     }
@@ -176,7 +183,7 @@ impl Provers {
         receipt: &WorkReceipt,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
         let unwrapped = match &self.fast {
-            Some(fast) => return self.twice(|| fast.unwrap_povw(receipt)),
+            Some(fast) => return Ok(fast.unwrap_povw(receipt)?),
             None => self.stock.unwrap_povw(receipt)?,
         };
         unwrapped.verify_integrity_with_context(&verifier_context())?;
@@ -189,7 +196,7 @@ impl Provers {
         other: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
         Ok(match &self.fast {
-            Some(fast) => self.twice(|| fast.union(one, other))?.into_unknown(),
+            Some(fast) => fast.union(one, other)?.into_unknown(),
             None => self.stock.union(one, other)?.into_unknown(),
         })
     }
@@ -201,11 +208,9 @@ impl Provers {
             return self.stock.prove_keccak(request).map(KeccakProof::Lifted);
         }
         let prover = keccak_prover()?;
-        self.reproved.prove(|| {
-            let seal = prover.prove(&request.input, request.po2)?;
-            prover.verify(&seal).context("the finished keccak proof does not verify")?;
-            Ok(KeccakProof::Seal(seal))
-        })
+        let seal = prover.prove(&request.input, request.po2)?;
+        prover.verify(&seal).context("the finished keccak proof does not verify")?;
+        Ok(KeccakProof::Seal(seal))
     }
 
     /// Lifts a keccak proof of `request`: the receipt proves `assumption`.
@@ -222,8 +227,7 @@ impl Provers {
                 let control_id = *get_control_id(request.po2);
                 let program = get_keccak_zkr(request.po2)?;
                 let allowed = KECCAK_CONTROL_IDS.to_vec();
-                let input = lift_input(request, seal);
-                self.twice(|| fast.prove_zkr(&program, control_id, allowed.clone(), &input))?
+                fast.prove_zkr(&program, control_id, allowed, &lift_input(request, seal))?
             }
         };
         ensure!(
