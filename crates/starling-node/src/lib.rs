@@ -15,5 +15,5 @@ mod slots;
 mod speed;
 mod work;
 
-pub use node::{Node, NodeConfig};
+pub use node::{Node, NodeConfig, costs_of};
 pub use session::SessionEnd;

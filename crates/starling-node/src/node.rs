@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use starling_net::{Ads, Net};
-use starling_plan::{CostModel, Costs};
+use starling_plan::Costs;
 use starling_proto::{Hello, JobAd, PeerAddr};
 use starling_store::{BlobStore, DataDir, DataDirError};
-use starling_types::{MemoryBytes, Millis, NodeId, Po2, TaskKind};
+use starling_types::{MemoryBytes, NodeId, Po2, TaskKind};
 use starling_zkvm::{Backend, ProverConfig};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -169,14 +169,17 @@ impl Node {
     }
 }
 
+/// What tasks need of this prover.
+pub fn costs_of(backend: Backend) -> Costs {
+    // Not by `match`: builds differ in the provers that they have besides this one.
+    if backend == Backend::Fast { Costs::FAST } else { Costs::STOCK }
+}
+
 /// The speed of a slot that has proved nothing yet, in thousandths of the reference core's.
 fn speed_guess(threads: u32, backend: Backend) -> u32 {
-    let join = |costs: &CostModel| -> Millis { costs.work_ms(TaskKind::Join, None) };
-    let work = match backend {
-        Backend::Fast => join(&Costs::FAST.usual),
-        Backend::Stock => join(&Costs::STOCK.usual),
-    };
-    let permille = u64::from(threads) * SPEED_GUESS_PERMILLE * join(&Costs::FAST.usual).0 / work.0;
+    let join_ms = |costs: Costs| costs.usual.work_ms(TaskKind::Join, None).0;
+    let (ours, its) = (join_ms(Costs::FAST), join_ms(costs_of(backend)));
+    let permille = u64::from(threads) * SPEED_GUESS_PERMILLE * ours / its.max(1);
     u32::try_from(permille.max(1)).unwrap_or(u32::MAX)
 }
 

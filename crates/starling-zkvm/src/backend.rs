@@ -58,6 +58,7 @@ pub(crate) struct Provers {
 }
 
 /// A keccak proof on its way to become a receipt.
+#[derive(Clone)]
 pub(crate) enum KeccakProof {
     /// The circuit's proof, to be lifted.
     Seal(Vec<u32>),
@@ -69,7 +70,7 @@ pub(crate) enum KeccakProof {
 /// One kind of task after the other. Receipts that are returned were verified.
 pub(crate) trait Prove {
     /// What is proved from here on may take so much memory.
-    fn prepare(&self, profile: Profile);
+    fn prepare(&mut self, profile: Profile) -> anyhow::Result<()>;
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt>;
 
@@ -113,7 +114,7 @@ pub(crate) trait Prove {
     fn lift_keccak(
         &self,
         request: &KeccakRequest,
-        proof: &KeccakProof,
+        proof: KeccakProof,
         assumption: &AssumptionId,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>>;
 }
@@ -130,9 +131,14 @@ impl Provers {
     }
 
     /// Begins a task that is to be proved like this.
-    pub(crate) fn prepare(&self, profile: Profile) {
+    pub(crate) fn prepare(&mut self, profile: Profile) -> anyhow::Result<()> {
         self.reproved.take();
-        self.prover.prepare(profile);
+        self.prover.prepare(profile)
+    }
+
+    /// What `prove` makes; if that does not verify, what it makes the second time.
+    pub(crate) fn twice<T>(&self, prove: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.reproved.prove(prove)
     }
 
     /// How many proofs of the task did not verify and were made once more.
@@ -140,26 +146,26 @@ impl Provers {
         self.reproved.take()
     }
 
-    /// What `prove` makes with the prover; if that does not verify, what it makes the second time.
-    pub(crate) fn prove<T>(
-        &self,
-        mut prove: impl FnMut(&dyn Prove) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
-        self.reproved.prove(|| prove(self.prover.as_ref()))
-    }
-
     /// Lifts a keccak proof of `request`: the receipt proves `assumption`.
     pub(crate) fn lift_keccak(
         &self,
         request: &KeccakRequest,
-        proof: &KeccakProof,
+        proof: KeccakProof,
         assumption: &AssumptionId,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
-        let receipt = self.prove(|prover| prover.lift_keccak(request, proof, assumption))?;
+        let receipt = self.prover.lift_keccak(request, proof, assumption)?;
         ensure!(
             receipt.claim.digest::<Sha256>() == assumption.claim,
             "the finished keccak proof is not of the permutations that were asked for"
         );
         Ok(receipt)
+    }
+}
+
+impl std::ops::Deref for Provers {
+    type Target = dyn Prove;
+
+    fn deref(&self) -> &Self::Target {
+        self.prover.as_ref()
     }
 }

@@ -71,7 +71,7 @@ pub fn serve(phases: Phases) -> Result<(), ServeError> {
         Some(limit) => limit_memory(limit)?,
         None => false,
     };
-    let prover = Provers::new(configure.backend, configure.threads)
+    let mut prover = Provers::new(configure.backend, configure.threads)
         .map_err(|error| ServeError::Prover(format!("{error:#}")))?;
     answers.send(&Ready { zkvm: ZKVM_VERSION.into(), memory_limited })?;
 
@@ -91,7 +91,7 @@ pub fn serve(phases: Phases) -> Result<(), ServeError> {
             phases.begin(course, answers.progress_of(request.id));
         }
         let outcome =
-            panic::catch(|| prove(&prover, &phases, &request)).unwrap_or_else(|message| {
+            panic::catch(|| prove(&mut prover, &phases, &request)).unwrap_or_else(|message| {
                 // Native code below the prover panics on what it did not expect to be asked to prove.
                 Err(TaskError::task(format!("the prover panicked: {message}")))
             });

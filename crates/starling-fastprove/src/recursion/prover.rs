@@ -1,7 +1,6 @@
 //! Lift, join, resolve, union and the others: what `risc0_zkvm` offers under these names, with the same meaning.
 
 use std::fmt::{Debug, Display};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use risc0_circuit_recursion::control_id::ALLOWED_CONTROL_ROOT;
 use risc0_circuit_rv32im::{CircuitImpl as Rv32im, RV32IM_SEAL_VERSION};
@@ -70,7 +69,7 @@ pub struct Prover {
     threads: rayon::ThreadPool,
     isa: Isa,
     pool: Pool,
-    cosets_kept: AtomicUsize,
+    cosets_kept: usize,
     library: Library,
 }
 
@@ -94,15 +93,9 @@ impl Prover {
             threads: pool,
             isa: options.isa,
             pool: Pool::new(options.pool_bytes),
-            cosets_kept: AtomicUsize::new(options.cosets_kept),
+            cosets_kept: options.cosets_kept,
             library: Library::new(Programs::new(programs), options.programs_kept),
         })
-    }
-
-    /// From the next proof on, keeps so many cosets: see [`Options::cosets_kept`]. Programs that are ready stay as they
-    /// are.
-    pub fn keep_cosets(&self, count: usize) {
-        self.cosets_kept.store(count, Ordering::Relaxed);
     }
 
     /// Gives the memory that is kept for the next proof back to the system; programs stay ready.
@@ -384,7 +377,7 @@ impl Prover {
             let suite = hash_suite_from_name(hashfn.name())
                 .ok_or(ProveError::HashFn { hashfn: hashfn.name() })?;
             let engine = Engine::new(self.isa, suite, self.pool.clone());
-            work(&engine.keep_cosets(self.cosets_kept.load(Ordering::Relaxed)))
+            work(&engine.keep_cosets(self.cosets_kept))
         })
     }
 }

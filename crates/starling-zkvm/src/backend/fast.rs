@@ -3,8 +3,6 @@
 //! `starling-fastprove` proves what it is given. Here is where traces come from, who has the threads and the randomness,
 //! and how much memory a proof may take.
 
-use std::cell::Cell;
-
 use anyhow::Context as _;
 use rand::RngExt as _;
 use risc0_circuit_keccak::{KECCAK_CONTROL_IDS, KECCAK_PO2_RANGE};
@@ -38,35 +36,28 @@ pub(super) struct Fast {
     /// For segments and keccak; nothing is kept between two, since recursion comes in between.
     pool: Pool,
     recursion: Prover,
-    profile: Cell<Profile>,
+    profile: Profile,
 }
 
 impl Fast {
     /// With `threads`, or as many as there are cores.
     pub(super) fn new(threads: Option<u32>) -> anyhow::Result<Self> {
-        let mut options = Options::default();
-        if let Some(threads) = threads {
-            options.threads = threads as usize;
-        }
-        let (count, isa) = (options.threads, options.isa);
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let count = threads.map_or_else(cores, |threads| threads as usize);
+        let profile = Profile::default();
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
-            .thread_name(|index| format!("prove-{index}"))
+            .thread_name(|index| format!("leaf-{index}"))
             .build()
             .with_context(|| format!("cannot start {count} threads"))?;
-        Ok(Self {
-            threads,
-            isa,
-            pool: Pool::new(0),
-            recursion: Prover::new(options, starling_programs::words)?,
-            profile: Cell::default(),
-        })
+        let recursion = recursion(count, profile)?;
+        Ok(Self { threads, isa: Isa::best(), pool: Pool::new(0), recursion, profile })
     }
 
     /// Proves a leaf on all threads. What recursion keeps for its next proof would lie beside what a large one takes.
     fn leaf<T: Send>(&self, prove: impl FnOnce(&Engine) -> T + Send) -> T {
         self.recursion.release_memory();
-        let plan = match self.profile.get() {
+        let plan = match self.profile {
             Profile::Usual => MemoryPlan::EVERYTHING,
             Profile::Frugal => MemoryPlan::LEAST,
         };
@@ -74,6 +65,16 @@ impl Fast {
         let engine = Engine::new(self.isa, suite, self.pool.clone()).with_plan(plan);
         self.threads.install(|| prove(&engine))
     }
+}
+
+/// The prover of recursion.
+fn recursion(threads: usize, profile: Profile) -> anyhow::Result<Prover> {
+    let options = Options { threads, ..Options::default() };
+    let options = match profile {
+        Profile::Usual => options,
+        Profile::Frugal => Options { cosets_kept: 0, programs_kept: 1, pool_bytes: 0, ..options },
+    };
+    Ok(Prover::new(options, starling_programs::words)?)
 }
 
 /// The seal of `segment`, for the words of one random element: with the same, it is the same.
@@ -114,12 +115,15 @@ fn no_witness(error: starling_rv32im::WitnessError) -> WitnessError {
 }
 
 impl Prove for Fast {
-    fn prepare(&self, profile: Profile) {
-        self.profile.set(profile);
-        self.recursion.keep_cosets(match profile {
-            Profile::Usual => 4,
-            Profile::Frugal => 0,
-        });
+    /// Another profile than the last task's takes another prover of recursion, which has to make its programs ready anew:
+    /// a second, and nothing of the other is left in memory.
+    fn prepare(&mut self, profile: Profile) -> anyhow::Result<()> {
+        if profile != self.profile {
+            let threads = self.threads.current_num_threads();
+            self.recursion = recursion(threads, profile)?;
+            self.profile = profile;
+        }
+        Ok(())
     }
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
@@ -184,7 +188,7 @@ impl Prove for Fast {
     fn lift_keccak(
         &self,
         request: &KeccakRequest,
-        proof: &KeccakProof,
+        proof: KeccakProof,
         assumption: &AssumptionId,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
         let seal = match proof {
@@ -201,7 +205,7 @@ impl Prove for Fast {
             })?;
         let words = starling_programs::words(&format!("keccak_lift_{}.zkr", request.po2))?;
         let program = Code::from_words(&words, RECURSION_PO2);
-        let input = lift_input(request, seal);
+        let input = lift_input(request, &seal);
         let receipt = self.recursion.prove_zkr(&program, *control_id, &KECCAK_CONTROL_IDS, &input)?;
         receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
         Ok(receipt)

@@ -40,7 +40,9 @@ fn verified_work(receipt: WorkReceipt) -> anyhow::Result<WorkReceipt> {
 
 impl Prove for Stock {
     /// It takes what it takes.
-    fn prepare(&self, _: Profile) {}
+    fn prepare(&mut self, _: Profile) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
         self.0.prove_segment(&verifier_context(), &stock(segment)?)
@@ -104,13 +106,13 @@ impl Prove for Stock {
     fn lift_keccak(
         &self,
         _: &KeccakRequest,
-        proof: &KeccakProof,
+        proof: KeccakProof,
         assumption: &AssumptionId,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
         let KeccakProof::Lifted(receipt) = proof else {
             anyhow::bail!("a seal of another prover");
         };
         receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
-        Ok(receipt.clone())
+        Ok(receipt)
     }
 }

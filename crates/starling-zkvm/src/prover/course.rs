@@ -30,7 +30,7 @@ const COSETS: u32 = 4;
 
 const SEGMENT: &[Phase] = &[
     phase("preflight", 1, 15),
-    phase("witness", 1, 45),
+    phase("data", 1, 45),
     phase("commit data", 1, 320),
     phase("accum", 1, 25),
     phase("commit accum", 1, 160),
@@ -43,7 +43,7 @@ const SEGMENT: &[Phase] = &[
 
 const KECCAK: &[Phase] = &[
     phase("preflight", 1, 10),
-    phase("witness", 1, 60),
+    phase("data", 1, 60),
     phase("commit data", 1, 460),
     phase("constraints", COSETS, 300),
     phase("commit check", 1, 70),

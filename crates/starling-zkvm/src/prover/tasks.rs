@@ -72,11 +72,13 @@ impl TaskError {
 
 /// Proves the task of `request` and writes its receipt.
 pub(super) fn prove(
-    provers: &Provers,
+    provers: &mut Provers,
     phases: &Phases,
     request: &Request,
 ) -> Result<Proved, TaskError> {
-    provers.prepare(request.profile);
+    let prepared = provers.prepare(request.profile);
+    prepared.map_err(|error| TaskError::internal(format!("{error:#}")))?;
+    let provers = &*provers;
     let task: TaskId = request.task.parse().map_err(|error| TaskError::task(format!("{error}")))?;
     let mut proved = Proved::default();
     let blob = match (task, request.inputs.as_slice()) {
@@ -103,8 +105,9 @@ pub(super) fn prove(
         (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
-            let united = timed(&mut proved.join_ms, || provers.prove(|prover| prover.union(&left, &right)))
-                .map_err(|error| TaskError::recursion("uniting", &error))?;
+            let united =
+                timed(&mut proved.join_ms, || provers.twice(|| provers.union(&left, &right)))
+                    .map_err(|error| TaskError::recursion("uniting", &error))?;
             codec::encode_assumption_receipt(&united)
         }
         (TaskId::Resolve(_), [conditional, resolving]) => {
@@ -113,8 +116,9 @@ pub(super) fn prove(
         (TaskId::Unwrap, [receipt]) => {
             let read = codec::decode_work_receipt;
             let receipt = input(receipt, BlobKind::WorkReceipt, "work", read)?;
-            let unwrapped = timed(&mut proved.join_ms, || provers.prove(|prover| prover.unwrap_work(&receipt)))
-                .map_err(|error| TaskError::recursion("unwrapping", &error))?;
+            let unwrapped =
+                timed(&mut proved.join_ms, || provers.twice(|| provers.unwrap_work(&receipt)))
+                    .map_err(|error| TaskError::recursion("unwrapping", &error))?;
             codec::encode_succinct_receipt(&unwrapped)
         }
         (task, inputs) => {
@@ -150,7 +154,7 @@ fn prove_segment(
             "the segment has po2 {po2}, allowed is {SEGMENT_PO2_MIN} to {po2_max} here"
         )));
     }
-    let receipt = timed(&mut proved.prove_ms, || provers.prove(|prover| prover.prove_segment(&segment)))
+    let receipt = timed(&mut proved.prove_ms, || provers.twice(|| provers.prove_segment(&segment)))
         .map_err(|error| TaskError::proving(&error))?;
     phases.proof_ended();
     Ok(receipt)
@@ -164,10 +168,12 @@ fn lift(
 ) -> Result<Encoded, TaskError> {
     let failed = |error| TaskError::recursion("lifting", &error);
     Ok(if request.work_claims {
-        let lifted = timed(&mut proved.lift_ms, || provers.prove(|prover| prover.lift_work(receipt))).map_err(failed)?;
+        let lifted = timed(&mut proved.lift_ms, || provers.twice(|| provers.lift_work(receipt)))
+            .map_err(failed)?;
         codec::encode_work_receipt(&lifted)
     } else {
-        let lifted = timed(&mut proved.lift_ms, || provers.prove(|prover| prover.lift(receipt))).map_err(failed)?;
+        let lifted = timed(&mut proved.lift_ms, || provers.twice(|| provers.lift(receipt)))
+            .map_err(failed)?;
         codec::encode_succinct_receipt(&lifted)
     })
 }
@@ -184,11 +190,12 @@ fn join(
         let read =
             |path, role| input(path, BlobKind::WorkReceipt, role, codec::decode_work_receipt);
         let (left, right) = (read(left, "left")?, read(right, "right")?);
-        let joined = timed(&mut proved.join_ms, || provers.prove(|prover| prover.join_work(&left, &right)));
+        let joined =
+            timed(&mut proved.join_ms, || provers.twice(|| provers.join_work(&left, &right)));
         codec::encode_work_receipt(&joined.map_err(failed)?)
     } else {
         let (left, right) = (succinct(left, "left")?, succinct(right, "right")?);
-        let joined = timed(&mut proved.join_ms, || provers.prove(|prover| prover.join(&left, &right)));
+        let joined = timed(&mut proved.join_ms, || provers.twice(|| provers.join(&left, &right)));
         codec::encode_succinct_receipt(&joined.map_err(failed)?)
     })
 }
@@ -204,12 +211,15 @@ fn resolve(
     Ok(if request.work_claims {
         let read = codec::decode_work_receipt;
         let conditional = input(conditional, BlobKind::WorkReceipt, "conditional", read)?;
-        let resolved =
-            timed(&mut proved.join_ms, || provers.prove(|prover| prover.resolve_work(&conditional, &resolving)));
+        let resolved = timed(&mut proved.join_ms, || {
+            provers.twice(|| provers.resolve_work(&conditional, &resolving))
+        });
         codec::encode_work_receipt(&resolved.map_err(failed)?)
     } else {
         let conditional = succinct(conditional, "conditional")?;
-        let resolved = timed(&mut proved.join_ms, || provers.prove(|prover| prover.resolve(&conditional, &resolving)));
+        let resolved = timed(&mut proved.join_ms, || {
+            provers.twice(|| provers.resolve(&conditional, &resolving))
+        });
         codec::encode_succinct_receipt(&resolved.map_err(failed)?)
     })
 }
@@ -222,11 +232,13 @@ fn prove_keccak(
 ) -> Result<Encoded, TaskError> {
     let request = input(path, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
     let assumption = check_keccak(&request)?;
-    let proof = timed(&mut proved.prove_ms, || provers.prove(|prover| prover.prove_keccak(&request)))
+    let proof = timed(&mut proved.prove_ms, || provers.twice(|| provers.prove_keccak(&request)))
         .map_err(|error| TaskError::proving(&error))?;
     phases.proof_ended();
-    let receipt = timed(&mut proved.lift_ms, || provers.lift_keccak(&request, &proof, &assumption))
-        .map_err(|error| TaskError::recursion("lifting", &error).after_proving())?;
+    let receipt = timed(&mut proved.lift_ms, || {
+        provers.twice(|| provers.lift_keccak(&request, proof.clone(), &assumption))
+    })
+    .map_err(|error| TaskError::recursion("lifting", &error).after_proving())?;
     Ok(codec::encode_assumption_receipt(&receipt))
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use starling_client::{
     Client, Delivery, JobError, JobOptions, LocalNodes, Patience, Progress, RunOptions,
 };
-use starling_plan::Costs;
+use starling_node::costs_of;
 use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
 use tokio::sync::watch;
@@ -200,11 +200,7 @@ fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
 fn local_count(po2: Option<Po2>, backend: Backend) -> u32 {
     let kind = po2.map_or(TaskKind::LiftReceipt, |_| TaskKind::Lift);
     // Fewer nodes that keep everything do more than many that keep nothing.
-    let costs = match backend {
-        Backend::Fast => Costs::FAST,
-        Backend::Stock => Costs::STOCK,
-    };
-    let needed = costs.usual.memory(kind, po2).0.max(1);
+    let needed = costs_of(backend).usual.memory(kind, po2).0.max(1);
     let by_memory = u32::try_from(machine::memory_for_proving().0 / needed).unwrap_or(u32::MAX);
     (machine::cores() / CORES_PER_LOCAL_NODE).min(by_memory).max(1)
 }

@@ -2,6 +2,9 @@
 
 use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt};
 
+use starling_plan::CostModel;
+use starling_types::TaskKind;
+
 use crate::harness::{Home, Process, WAITING, guest, input};
 
 /// Starts a client that waits for nodes, and returns it with its ticket.
@@ -29,7 +32,9 @@ fn a_node_with_too_little_memory_is_told_by_the_numbers() {
     let mut node =
         elsewhere.start(&["node", "--client", &ticket, "--memory", "100MiB", "--loopback"]);
     node.wait_for("serving a job");
-    client.wait().fails(4, &["enough memory", "needs 2760 MiB", "has 100 MiB"]);
+    let po2 = Some("18".parse().unwrap());
+    let needs = format!("needs {}", CostModel::ADMISSION.memory(TaskKind::Lift, po2));
+    client.wait().fails(4, &["enough memory", &needs, "has 100 MiB"]);
     // The client takes its leave, and the node, started for it alone, ends too.
     node.wait().succeeds();
 }

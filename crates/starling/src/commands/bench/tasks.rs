@@ -39,10 +39,10 @@ pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
 
 /// The profiles to measure: the stock prover has but one.
 fn profiles(args: &BenchTasksArgs, backend: Backend) -> Vec<Profile> {
-    match (args.profile, backend) {
-        (Some(profile), _) => vec![profile.into()],
-        (None, Backend::Stock) => vec![Profile::Usual],
-        (None, Backend::Fast) => Profile::ALL.to_vec(),
+    match args.profile {
+        Some(profile) => vec![profile.into()],
+        None if backend == Backend::Fast => Profile::ALL.to_vec(),
+        None => vec![Profile::Usual],
     }
 }
 
