@@ -3,9 +3,12 @@
 //! `cargo bench -p starling-rv32im --bench witness -- [po2] [guest] [input]`, the defaults being `16 sha-chain.bin
 //! sha-chain-100.bin`: takes the first segment of the run. Reads Linux's `/proc`.
 
-use std::{env, fs, path::Path};
+#[path = "../src/witness/guests.rs"]
+mod guests;
 
-use risc0_zkvm::{ExecutorEnv, ExecutorImpl, Output};
+use std::{env, fs};
+
+use risc0_zkvm::Output;
 use starling_rv32im::{DATA_COLUMNS, SegmentWitness, SessionSegment};
 
 /// Each step's figure is the median of so many.
@@ -16,7 +19,7 @@ fn main() {
     let po2 = arguments.next().map_or(16, |po2| po2.parse().expect("po2 is a number"));
     let guest = arguments.next().unwrap_or_else(|| "sha-chain.bin".to_owned());
     let input = arguments.next().unwrap_or_else(|| "sha-chain-100.bin".to_owned());
-    let bytes = first_segment(&guest, &input, po2);
+    let bytes = guests::segments(&guest, &input, po2, 1).remove(0);
     let segment: SessionSegment<Output> = bincode::deserialize(&bytes).expect("a segment");
     let segment = segment.inner;
     let rows = f64::from(1_u32 << segment.po2);
@@ -52,19 +55,6 @@ fn main() {
         println!("preflight keeps {:.0} bytes a row", preflight as f64 * 1024.0 / rows);
         println!("peak of the process: {} MiB", resident("VmHWM") >> 10);
     });
-}
-
-/// The first segment of a run, as it travels.
-fn first_segment(guest: &str, input: &str, po2: u32) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
-    let program = fs::read(folder.join("bin").join(guest)).expect("a shipped guest");
-    let input = fs::read(folder.join("inputs").join(input)).expect("a shipped input");
-    let env = ExecutorEnv::builder().stdin(&input[..]).segment_limit_po2(po2).build();
-    let session = ExecutorImpl::from_elf(env.expect("an environment"), &program)
-        .and_then(|mut executor| executor.run())
-        .expect("it executes");
-    let segment = session.segments[0].resolve().expect("a segment in memory");
-    bincode::serialize(&segment).expect("it serializes")
 }
 
 /// CPU time of this thread, in seconds.

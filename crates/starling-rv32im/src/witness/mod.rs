@@ -14,8 +14,10 @@
 mod bigint;
 mod columns;
 mod globals;
-mod limits;
 #[cfg(test)]
+mod guests;
+mod limits;
+#[cfg(all(test, feature = "stock"))]
 mod stock;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,11 @@
 //! Witnesses of segments of the shipped guests, as they are and tampered with.
 
-use std::{fs, path::Path};
-
 use risc0_binfmt::WordAddr;
 use risc0_zkp::core::{
     digest::Digest,
     hash::sha::{Impl, Sha256 as _},
 };
-use risc0_zkvm::{ExecutorEnv, ExecutorImpl, Output};
+use risc0_zkvm::Output;
 
 use super::*;
 use crate::{SessionSegment, decode_segment, segment_from};
@@ -33,18 +31,11 @@ pub(super) const RUNS: [(&str, &str); 9] = [
 
 /// The first segments of a guest's run, at most of 2^po2 rows, each as it travels from the executor.
 pub(super) fn segments((guest, input): (&str, &str), po2: u32, count: usize) -> Vec<Segment> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
-    let program = fs::read(folder.join("bin").join(guest)).unwrap();
-    let input = fs::read(folder.join("inputs").join(input)).unwrap();
-    let mut env = ExecutorEnv::builder();
-    let env = env.stdin(&input[..]).segment_limit_po2(po2).build().unwrap();
-    let session = ExecutorImpl::from_elf(env, &program).unwrap().run().unwrap();
-    let segments = session.segments.iter().take(count).map(|segment| {
-        let bytes = bincode::serialize(&segment.resolve().unwrap()).unwrap();
+    let segment = |bytes: Vec<u8>| {
         let segment: SessionSegment<Output> = bincode::deserialize(&bytes).unwrap();
         segment.inner
-    });
-    segments.collect()
+    };
+    guests::segments(guest, input, po2, count).into_iter().map(segment).collect()
 }
 
 /// A segment that reads, hashes and uses an accelerator.
