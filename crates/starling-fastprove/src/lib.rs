@@ -8,4 +8,5 @@ pub mod constraints;
 mod phase;
 pub mod pool;
 pub mod recursion;
+pub mod rv32im;
 pub mod stark;
