@@ -51,7 +51,10 @@ impl Library {
                 kept.insert(0, entry);
                 return Ok(ready);
             }
+            // What is made takes its place, and in the making more than that, of which the pool knows nothing.
+            kept.truncate(self.kept_max.saturating_sub(1));
         }
+        engine.pool().trim();
         let ready = Arc::new(make(engine, id.file_name(), &id.code()?, id.control_id(hashfn)?)?);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|entry| (entry.0, entry.1) != (id, hashfn));

@@ -8,6 +8,7 @@ mod claim;
 mod error;
 mod library;
 mod machine;
+mod options;
 mod program;
 mod proof;
 mod prover;
@@ -20,7 +21,8 @@ mod witness;
 
 pub use self::error::ProveError;
 pub use self::machine::{Reason, Refusal};
+pub use self::options::{Options, Profile};
 pub use self::program::{HashFn, ProgramError, ProgramId};
 pub use self::proof::Proof;
-pub use self::prover::{Options, Prover};
+pub use self::prover::Prover;
 pub use self::row::RowError;

@@ -51,7 +51,8 @@ pub(crate) fn prove(engine: &Engine, ready: &Ready, run: Run) -> Result<Proof, P
     phase("commit accum", || session.commit(REGISTER_GROUP_ACCUM, columns));
 
     // The memory is not needed any more, and the proof takes the most memory at its end.
-    let Run { output, globals, .. } = run;
+    let Run { output, globals, memory, uses } = run;
+    drop((memory, uses));
     let words =
         |elements: &[Elem]| elements.iter().map(Elem::as_u32_montgomery).collect::<Vec<_>>();
     let seal = session.finish(&[&words(&mix), &words(&globals)]);

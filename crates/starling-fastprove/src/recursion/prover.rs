@@ -19,48 +19,14 @@ use super::claim::merge;
 use super::error::ProveError;
 use super::library::{Library, make};
 use super::machine::Run;
+use super::options::Options;
 use super::program::{HashFn, ProgramId};
 use super::proof::{Proof, prove};
 use super::receipt::Membership;
 use super::tape::{Encode, Tape, check_hashfn, control_root};
 use crate::phase::phase;
 use crate::pool::Pool;
-use crate::stark::Engine;
-
-/// How a [`Prover`] uses the machine.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Threads that prove. Default: as many as the machine has cores.
-    pub threads: usize,
-    /// The vectors to compute with. Default: the widest that the machine has.
-    pub isa: Isa,
-    /// Programs kept ready for the next proof. Default: 2, for a node that lifts segments of one size and joins them.
-    pub programs_kept: usize,
-    /// How many of the four cosets of each column's values are kept from their commitment until rows of them are shown,
-    /// rather than computed again, twice. Default: 2.
-    ///
-    /// | kept | peak memory, two programs ready | time of one core |
-    /// |---|---|---|
-    /// | 4 | 1.1 GB | 1 |
-    /// | 2 | 0.9 GB | 1.1 |
-    /// | 0 | 0.5 GB | 1.2 |
-    pub cosets_kept: usize,
-    /// Memory that is kept mapped between proofs rather than given back, as long as all that is in use and all that is
-    /// kept are at most this. Default: 1 GiB, what one proof takes at its peak and two programs.
-    pub pool_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            isa: Isa::best(),
-            programs_kept: 2,
-            cosets_kept: 2,
-            pool_bytes: 1 << 30,
-        }
-    }
-}
+use crate::stark::{Engine, MemoryPlan};
 
 /// Proves recursion programs.
 ///
@@ -69,7 +35,7 @@ pub struct Prover {
     threads: rayon::ThreadPool,
     isa: Isa,
     pool: Pool,
-    cosets_kept: usize,
+    plan: MemoryPlan,
     library: Library,
 }
 
@@ -89,7 +55,7 @@ impl Prover {
             threads: pool,
             isa: options.isa,
             pool: Pool::new(options.pool_bytes),
-            cosets_kept: options.cosets_kept,
+            plan: options.plan,
             library: Library::new(options.programs_kept),
         })
     }
@@ -369,7 +335,7 @@ impl Prover {
             let suite =
                 hash_suite_from_name(hashfn.name()).expect("RISC Zero has these hash functions");
             let engine = Engine::new(self.isa, suite, self.pool.clone());
-            work(&engine.keep_cosets(self.cosets_kept))
+            work(&engine.with_plan(self.plan))
         })
     }
 }
