@@ -1,4 +1,4 @@
-//! The provers of a prover process: RISC Zero's own for segments and keccak, and either for recursion.
+//! The provers of a prover process: RISC Zero's own for segments, and either for keccak and recursion.
 //!
 //! Whatever is returned was verified by the stock verifier: by the prover that made it, or here.
 
@@ -7,8 +7,8 @@ use std::rc::Rc;
 use anyhow::{Context as _, ensure};
 use risc0_binfmt::Digestible as _;
 use risc0_circuit_keccak::{
-    KECCAK_CONTROL_IDS, get_control_id,
-    prove::{Seal, keccak_prover, zkr::get_keccak_zkr},
+    KECCAK_CONTROL_IDS, KeccakState, get_control_id,
+    prove::{KeccakProver, Seal, zkr::get_keccak_zkr},
 };
 use risc0_zkp::{core::hash::sha::Impl as Sha256, field::baby_bear::BabyBearElem};
 use risc0_zkvm::{
@@ -16,14 +16,22 @@ use risc0_zkvm::{
     SuccinctReceipt, Unknown, get_prover_server,
 };
 use serde::{Deserialize, Serialize};
-use starling_fastprove::recursion::{Options, Prover};
+use starling_fastprove::{
+    keccak,
+    recursion::{Options, Prover},
+    stark::MemoryPlan,
+};
 
 use crate::{
     AssumptionId, WorkReceipt,
     verify::{assumption_context, verifier_context},
 };
 
-/// How recursion (lift, join and all that follows) is proved. Both make receipts that the stock verifier accepts
+/// What a keccak proof may hold in memory, as long as it can do with so little: the largest there are, of 2^18 rows,
+/// take 1.2 GB at least, those of 2^17 half of that. Up to 2^15 rows nothing has to be computed twice.
+const KECCAK_BUDGET_BYTES: usize = 1 << 30;
+
+/// How keccak and recursion (lift, join and all that follows) are proved. Both make receipts that the stock verifier accepts
 /// and that the other goes on with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -168,12 +176,14 @@ impl Provers {
     /// Proves the permutations of `request`, whose numbers must be those of the circuit.
     pub(crate) fn prove_keccak(&self, request: &ProveKeccakRequest) -> anyhow::Result<KeccakProof> {
         self.make_room();
-        if self.fast.is_none() {
+        let Some(fast) = &self.fast else {
             return self.stock.prove_keccak(request).map(KeccakProof::Lifted);
-        }
-        let prover = keccak_prover()?;
-        let seal = prover.prove(&request.input, request.po2)?;
-        prover.verify(&seal).context("the finished keccak proof does not verify")?;
+        };
+        let seal = fast.with_engine(|engine| {
+            let plan = MemoryPlan::for_budget(&keccak::demand(request.po2)?, KECCAK_BUDGET_BYTES);
+            keccak::prove(&engine.with_plan(plan), &request.input, request.po2)
+        })?;
+        KeccakVerifier.verify(&seal).context("the finished keccak proof does not verify")?;
         Ok(KeccakProof::Seal(seal))
     }
 
@@ -207,6 +217,15 @@ impl Provers {
         if let Some(fast) = &self.fast {
             fast.release_memory();
         }
+    }
+}
+
+/// RISC Zero's verifier of keccak seals, which is a method of its provers. This one proves nothing.
+struct KeccakVerifier;
+
+impl KeccakProver for KeccakVerifier {
+    fn prove(&self, _: &[KeccakState], _: usize) -> anyhow::Result<Seal> {
+        anyhow::bail!("this verifies keccak proofs, it makes none")
     }
 }
 
