@@ -7,7 +7,6 @@ use risc0_circuit_rv32im::{CircuitImpl as Rv32im, RV32IM_SEAL_VERSION};
 use risc0_zkp::adapter::CircuitInfo as _;
 use risc0_zkp::core::digest::Digest;
 use risc0_zkp::core::hash::hash_suite_from_name;
-use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
 use risc0_zkvm::sha::Digestible as _;
 use risc0_zkvm::{
     Assumption, DeserializeOwned, MaybePruned, ReceiptClaim, SegmentReceipt, SuccinctReceipt,
@@ -57,14 +56,6 @@ impl Prover {
     /// Gives the memory that is kept for the next proof back to the system; programs stay ready.
     pub fn release_memory(&self) {
         self.pool.trim();
-    }
-
-    /// Does `work` on this prover's threads, with an engine that has its vectors and its memory, hashes with Poseidon2 and
-    /// keeps everything: for proofs of circuits that are not recursion's.
-    pub fn with_engine<T: Send>(&self, work: impl FnOnce(Engine) -> T + Send) -> T {
-        self.threads.install(|| {
-            work(Engine::new(self.isa, Poseidon2HashSuite::new_suite(), self.pool.clone()))
-        })
     }
 
     /// Verifies a segment's receipt in a recursion program, whatever the segment's size: the receipt can be joined.

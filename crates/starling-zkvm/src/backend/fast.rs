@@ -189,10 +189,11 @@ impl Prove for Fast {
         proof: KeccakProof,
         assumption: &AssumptionId,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
-        let seal = match proof {
-            KeccakProof::Seal(seal) => seal,
-            #[cfg(feature = "stock")]
-            KeccakProof::Lifted(_) => anyhow::bail!("a receipt of another prover"),
+        #[cfg(not(feature = "stock"))]
+        let KeccakProof::Seal(seal) = proof;
+        #[cfg(feature = "stock")]
+        let KeccakProof::Seal(seal) = proof else {
+            anyhow::bail!("a receipt of another prover");
         };
         let control_id = request
             .po2
@@ -205,7 +206,7 @@ impl Prove for Fast {
         let program = Code::from_words(&words, RECURSION_PO2);
         let input = lift_input(request, &seal);
         let receipt = self.threads.install(|| {
-            self.recursion.prove_zkr(&program, *control_id, &KECCAK_CONTROL_IDS, &input)
+            self.recursion.prove_zkr(&program, *control_id, KECCAK_CONTROL_IDS, &input)
         })?;
         receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
         Ok(receipt)
