@@ -61,9 +61,11 @@ impl Fast {
             Profile::Usual => MemoryPlan::EVERYTHING,
             Profile::Frugal => MemoryPlan::LEAST,
         };
-        let suite = Poseidon2HashSuite::new_suite();
-        let engine = Engine::new(self.isa, suite, self.pool.clone()).with_plan(plan);
-        self.threads.install(|| prove(&engine))
+        let (isa, pool) = (self.isa, self.pool.clone());
+        // A hash suite is for one thread: the one that drives the proof.
+        self.threads.install(|| {
+            prove(&Engine::new(isa, Poseidon2HashSuite::new_suite(), pool).with_plan(plan))
+        })
     }
 }
 
