@@ -15,6 +15,7 @@ use starling_babybear::vector::Isa;
 use starling_fastprove::{
     keccak,
     recursion::{self, Code, Options, Prover, RECURSION_PO2},
+    rv32im::accum::Unset,
     segment::{self, SegmentError, Witness, WitnessError},
     stark::{Engine, MemoryPlan, Pool},
 };
@@ -78,14 +79,16 @@ fn recursion(profile: Profile) -> Prover {
     Prover::new(options, starling_programs::words)
 }
 
-/// The seal of `segment`, for the words of one random element: with the same, it is the same.
-pub(crate) fn segment_seal(
+/// The seal of `segment`, for the words of one random element: with the same, it is the same. Only tests want another
+/// [`Unset`] than zero.
+fn segment_seal(
     engine: &Engine,
     segment: &CircuitSegment,
     rand_z: [u32; 4],
+    unset: Unset,
 ) -> Result<Vec<u32>, SegmentError> {
     let witness = SegmentWitness::new(segment, rand_z).map_err(no_witness)?;
-    segment::prove(engine, &mut Trace(witness))
+    segment::prove_with(engine, &mut Trace(witness), unset)
 }
 
 /// An element that nobody can know before the segment's memory is fixed.
@@ -127,7 +130,7 @@ impl Prove for Fast {
     }
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
-        let seal = self.leaf(|engine| segment_seal(engine, &segment.circuit, random_element()))?;
+        let seal = self.leaf(|engine| segment_seal(engine, &segment.circuit, random_element(), Unset::Zero))?;
         Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
     }
 
@@ -228,3 +231,6 @@ fn lift_input(request: &KeccakRequest, seal: &[u32]) -> Vec<u32> {
     input.push(1 << request.po2);
     input
 }
+
+#[cfg(test)]
+mod tests;
