@@ -8,7 +8,7 @@ use starling_fastprove::recursion::{Options, Profile, Prover};
 use starling_fastprove::stark::MemoryPlan;
 
 use crate::phases::Phases;
-use crate::{forget_peak_memory, peak_memory, support};
+use crate::{cpu_seconds, forget_peak_memory, peak_memory, support};
 
 /// Measures with so many threads, in so many rounds, keeping so many cosets or in the frugal profile, beside so many
 /// rounds of stock.
@@ -55,17 +55,20 @@ pub fn print([threads, rounds, cosets, frugal, stock_rounds]: [Option<usize>; 5]
 fn measure(name: &str, rounds: usize, phases: &Phases, work: impl Fn()) -> Duration {
     let mut all = Vec::new();
     forget_peak_memory();
+    let cpu_before = cpu_seconds();
     for _ in 0..rounds {
         let started = Instant::now();
         work();
         all.push((started.elapsed(), phases.take()));
     }
+    let cpu = cpu_before.and_then(|before| Some((cpu_seconds()? - before) / rounds as f64));
     all.sort();
     let [first, last] = [&all[0], &all[rounds - 1]].map(|(took, _)| took.as_secs_f64());
     let (took, steps) = all.swap_remove(rounds / 2);
     println!(
-        "\n{name}: {:.2} s, median of {rounds} rounds from {first:.2} to {last:.2} s; peak memory {}",
+        "\n{name}: {:.2} s, median of {rounds} rounds from {first:.2} to {last:.2} s; {} CPU-s each; peak memory {}",
         took.as_secs_f64(),
+        cpu.map_or("unknown".into(), |seconds| format!("{seconds:.2}")),
         peak_memory().map_or("unknown".into(), |kib| format!("{} MiB", kib >> 10))
     );
     for (name, took) in steps {

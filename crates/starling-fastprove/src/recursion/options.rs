@@ -29,9 +29,9 @@ pub enum Profile {
 }
 
 /// Columns whose coefficients the frugal profile puts aside: as many as fit beside a proof's others in its memory.
-const FRUGAL_SPARE_COLUMNS: usize = 24;
+const FRUGAL_SPARE_COLUMNS: usize = 16;
 
-/// All that a frugal proof has from its pool at a time.
+/// All that a frugal proof holds at a time of buffers and trees.
 const FRUGAL_POOL_BYTES: usize = 240 << 20;
 
 impl Options {

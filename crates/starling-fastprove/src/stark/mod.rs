@@ -6,7 +6,7 @@
 //! `risc0_zkp::prove::Prover`: the verifier replays this transcript, so its order is not ours to choose. What is
 //! ours is everything that the transcript cannot see: coefficients stay bit-reversed where stock sorts them,
 //! the domain is walked coset by coset, trees forget the layers nearest the rows, and memory comes from a
-//! [`Pool`].
+//! [`Pool`], as much of it as a [`MemoryPlan`] says.
 //!
 //! Work runs in the current rayon pool, so the number of threads is the caller's choice
 //! (`ThreadPool::install`). An [`Engine`] is made inside of it, since a hash suite does not travel between threads.
