@@ -3,8 +3,8 @@
 //! A proof is of a list of permutations: it says that their inputs and outputs, one after the other, hash to a digest
 //! (SHA-256 without padding), which is all that the seal tells of them.
 //!
-//! [`witness`] makes the trace, from what each step of the [`schedule`] is and what a permutation ([`walk`]) has there.
-//! It is computed, not checked: a wrong cell would make a seal that does not verify.
+//! The module `witness` makes the trace, from what each step of the `schedule` is and what a permutation (`walk`) has
+//! there. It is computed, not checked: a wrong cell would make a seal that does not verify.
 
 mod block;
 mod error;

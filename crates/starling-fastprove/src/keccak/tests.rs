@@ -11,7 +11,7 @@ use super::layout::COLUMNS;
 use super::witness::Trace;
 use super::*;
 use crate::constraints::keccak::CircuitImpl;
-use crate::stark::{Engine, Pool};
+use crate::stark::{Engine, MemoryPlan, Pool};
 
 /// What a buffer holds before it is filled: nothing of it may be left.
 pub(super) const GARBAGE: u32 = 0x0bad_0bad;
@@ -108,9 +108,9 @@ fn the_trace_is_the_recorded_one_on_any_number_of_threads() {
 }
 
 /// Our seal.
-pub(super) fn seal(isa: Isa, cosets_kept: usize, recorded: &Recorded) -> Vec<u32> {
+pub(super) fn seal(isa: Isa, plan: MemoryPlan, recorded: &Recorded) -> Vec<u32> {
     let pool = Pool::new(0);
-    let engine = Engine::new(isa, Poseidon2HashSuite::new_suite(), pool).keep_cosets(cosets_kept);
+    let engine = Engine::new(isa, Poseidon2HashSuite::new_suite(), pool).with_plan(plan);
     prove(&engine, &inputs(recorded.permutations), recorded.po2).unwrap()
 }
 
@@ -125,7 +125,7 @@ fn seals_are_the_recorded_ones_and_verify() {
         let Recorded { po2, permutations, digest } = recorded;
         let all = po2 <= ALL_VECTORS_PO2_MAX;
         for isa in Isa::available().filter(|&isa| all || isa == Isa::best()) {
-            let seal = seal(isa, 0, &recorded);
+            let seal = seal(isa, MemoryPlan::LEAST, &recorded);
             let name = isa.name();
             assert_eq!(digest_of(&seal, &[]), digest, "2^{po2}, {permutations}, {name}");
             verified(&seal).unwrap();
@@ -136,7 +136,7 @@ fn seals_are_the_recorded_ones_and_verify() {
 #[test]
 fn a_seal_shows_what_it_is_of_and_not_another_word_of_it_verifies() {
     let recorded = &SEALS[0];
-    let seal = seal(Isa::best(), 4, recorded);
+    let seal = seal(Isa::best(), MemoryPlan::EVERYTHING, recorded);
     let globals = Trace::new(&inputs(recorded.permutations), recorded.po2).unwrap().globals();
     assert!(seal.starts_with(&globals));
     verified(&seal).unwrap();
@@ -154,4 +154,10 @@ fn lists_that_no_proof_has_are_refused() {
     assert!(matches!(refused(1, usize::MAX), KeccakError::Rows { .. }));
     assert!(matches!(refused(0, 8), KeccakError::Count { count: 0, count_max: 1, .. }));
     assert!(matches!(refused(2, 8), KeccakError::Count { count: 2, .. }));
+}
+
+#[test]
+fn a_proof_of_2_17_rows_can_do_with_less_than_650_mib() {
+    assert!(demand(17).unwrap().peak_bytes(MemoryPlan::LEAST) < 650 << 20);
+    assert!(matches!(demand(usize::MAX), Err(KeccakError::Rows { .. })));
 }
