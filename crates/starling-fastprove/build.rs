@@ -25,6 +25,8 @@ struct Circuit {
     list: &'static str,
     /// Names the list of constraints, where it cannot be found.
     variable: &'static str,
+    /// Whether its accumulators are running sums, to be computed from the list.
+    sums: bool,
     /// Tells the crate's source code the directory of the list, where it wants more from it than the list.
     neighbours: Option<&'static str>,
 }
@@ -35,6 +37,7 @@ const CIRCUITS: [Circuit; 3] = [
         package: "risc0-circuit-recursion",
         list: "src/poly_ext.rs",
         variable: "STARLING_RECURSION_POLY_EXT",
+        sums: false,
         neighbours: None,
     },
     Circuit {
@@ -42,13 +45,15 @@ const CIRCUITS: [Circuit; 3] = [
         package: "risc0-circuit-rv32im",
         list: "src/zirgen/poly_ext.rs",
         variable: "STARLING_RV32IM_POLY_EXT",
-        neighbours: None,
+        sums: true,
+        neighbours: Some("STARLING_RV32IM_SOURCE"),
     },
     Circuit {
         name: "keccak",
         package: "risc0-circuit-keccak",
         list: "src/zirgen/poly_ext.rs",
         variable: "STARLING_KECCAK_POLY_EXT",
+        sums: false,
         neighbours: Some("STARLING_KECCAK_SOURCE"),
     },
 ];
@@ -78,10 +83,14 @@ impl Circuit {
         println!("cargo::rerun-if-changed={}", list.display());
         let source =
             fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
-        let code =
-            compiler::compile(&source).map_err(|error| format!("{}: {error}", list.display()))?;
-        let output = PathBuf::from(env::var("OUT_DIR")?).join(format!("{}.constraints", self.name));
-        fs::write(output, code.encode())?;
+        let in_list = |error| format!("{}: {error}", list.display());
+        let output = PathBuf::from(env::var("OUT_DIR")?).join(self.name);
+        let code = compiler::compile(&source).map_err(in_list)?;
+        fs::write(output.with_extension("constraints"), code.encode())?;
+        if self.sums {
+            let sums = compiler::compile_sums(&source).map_err(in_list)?;
+            fs::write(output.with_extension("sums"), sums.encode())?;
+        }
         if let Some(variable) = self.neighbours {
             let directory = fs::canonicalize(&list)?;
             let directory = directory.parent().and_then(Path::to_str);

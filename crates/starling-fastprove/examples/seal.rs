@@ -72,22 +72,25 @@ fn main() {
     for _ in 0..repeats {
         let mut session = Session::new(&engine, &circuit, po2);
         let mut steps = Steps::default();
+        let mut recalled = None;
         for ((index, held), ready) in circuit.groups.into_iter().zip(&ready) {
-            match (held, ready) {
-                (_, Some(ready)) => session.commit_ready(index, ready.clone()),
-                (Held::Zero, _) => session.commit_zero(index),
-                (Held::Recalled, _) => {
-                    let data = trace(index);
-                    steps.time("commit", || session.commit_to_recall(index, data));
-                    let next = trace(0);
-                    steps.time("recall", || session.recall(index, |data| assert!(data[0] < P)));
-                    steps.time("commit", || session.commit(0, next));
-                    break;
-                }
-                _ => {
-                    let data = trace(index);
-                    steps.time("commit", || session.commit(index, data));
-                }
+            if let Some(ready) = ready {
+                session.commit_ready(index, ready.clone());
+                continue;
+            }
+            if held == Held::Zero {
+                session.commit_zero(index);
+                continue;
+            }
+            let columns = trace(index);
+            if let Some(before) = recalled.take() {
+                steps.time("recall", || session.recall(before, |trace| assert!(trace[0] < P)));
+            }
+            if held == Held::Recalled {
+                recalled = Some(index);
+                steps.time("commit", || session.commit_to_recall(index, columns));
+            } else {
+                steps.time("commit", || session.commit(index, columns));
             }
         }
         let seal = steps.time("finish", || session.finish(&[])).expect("claims fit the columns");

@@ -33,7 +33,7 @@ const TEST_PROGRAM_16: Digest = Digest::new([
 /// them takes it too.
 fn prover() -> MutexGuard<'static, Prover> {
     static PROVER: LazyLock<Mutex<Prover>> = LazyLock::new(|| {
-        Mutex::new(Prover::new(Options::default(), starling_programs::words).unwrap())
+        Mutex::new(Prover::new(Options::default(), starling_programs::words))
     });
     PROVER.lock().unwrap_or_else(PoisonError::into_inner)
 }

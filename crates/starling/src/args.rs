@@ -388,7 +388,7 @@ fn parse_backend(text: &str) -> Result<Backend, String> {
     let known = Backend::ALL.iter().find(|backend| backend.name() == text);
     known.copied().ok_or_else(|| match text {
         "stock" => "this build is without RISC Zero's own prover, whose C++ takes half an hour to compile; build it with \
-                    `cargo build --release --features stock`"
+                    `cargo build --release -p starling --features stock`"
             .into(),
         _ => "there are `fast` and, in a build with the feature `stock`, `stock`".into(),
     })

@@ -8,7 +8,7 @@
 //! prover on as many ([`table`]). Without `--table`, one configuration phase by phase ([`steps`]):
 //!
 //! ```text
-//! cargo bench -p starling-fastprove --features stock --bench recursion -- [--threads N] [--rounds N] [--cosets N] [--stock ROUNDS]
+//! cargo bench -p starling-fastprove --features stock --bench recursion -- [--threads N] [--rounds N] [--cosets N] [--frugal 1] [--stock ROUNDS]
 //! ```
 //!
 //! There `STARLING_ISA` chooses other vectors than the widest, and `RAYON_NUM_THREADS=1 taskset -c 0` in front of the
@@ -24,6 +24,9 @@ mod table;
 
 use std::process::ExitCode;
 
+/// What [`steps::print`] takes.
+const STEPS: [&str; 5] = ["--threads", "--rounds", "--cosets", "--frugal", "--stock"];
+
 fn main() -> ExitCode {
     // Cargo adds `--bench`.
     let arguments: Vec<String> =
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
             Some([rounds]) => table::print(rounds.unwrap_or(3)),
             None => return usage(),
         },
-        options => match numbers(["--threads", "--rounds", "--cosets", "--stock"], options) {
+        options => match numbers(STEPS, options) {
             Some(numbers) => steps::print(numbers),
             None => return usage(),
         },
@@ -56,7 +59,7 @@ fn numbers<const N: usize>(names: [&str; N], words: &[&str]) -> Option<[Option<u
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: --table [--rounds N], or [--threads N] [--rounds N] [--cosets N] [--stock ROUNDS]"
+        "usage: --table [--rounds N], or [--threads N] [--rounds N] [--cosets N] [--frugal 1] [--stock ROUNDS]"
     );
     ExitCode::from(2)
 }

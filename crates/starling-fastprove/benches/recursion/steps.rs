@@ -4,24 +4,33 @@ use std::time::{Duration, Instant};
 
 use risc0_zkvm::{ProverOpts, get_prover_server};
 use starling_babybear::vector::Isa;
-use starling_fastprove::recursion::{Options, Prover};
+use starling_fastprove::recursion::{Options, Profile, Prover};
+use starling_fastprove::stark::MemoryPlan;
 
 use crate::phases::Phases;
 use crate::{forget_peak_memory, peak_memory, support};
 
-/// Measures with so many threads, in so many rounds, keeping so many cosets, beside so many rounds of stock.
-pub fn print([threads, rounds, cosets, stock_rounds]: [Option<usize>; 4]) {
-    let options = Options::default();
-    let threads = threads.unwrap_or(options.threads);
+/// Measures with so many threads, in so many rounds, keeping so many cosets or in the frugal profile, beside so many
+/// rounds of stock.
+pub fn print([threads, rounds, cosets, frugal, stock_rounds]: [Option<usize>; 5]) {
+    let mut options = Options::default();
+    if frugal.is_some_and(|flag| flag > 0) {
+        options = options.with_profile(Profile::Frugal);
+    }
+    // The global pool, before anything uses it.
+    let threads = threads.unwrap_or(0);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
+    let threads = rayon::current_num_threads();
     let rounds = rounds.unwrap_or(3).max(1);
-    let cosets_kept = cosets.unwrap_or(options.cosets_kept);
+    let cosets_kept = cosets.unwrap_or(options.plan.cosets_kept);
+    let plan = MemoryPlan { cosets_kept, ..options.plan };
     let segments = support::segments();
     println!("{} threads, {} vectors, {rounds} rounds", threads, Isa::best().name());
 
     let phases = Phases::default();
     tracing::subscriber::set_global_default(phases.clone()).unwrap();
-    let options = Options { threads, cosets_kept, ..options };
-    let prover = Prover::new(options, starling_programs::words).unwrap();
+    let options = Options { plan, ..options };
+    let prover = Prover::new(options, starling_programs::words);
     let [left, right] = [0, 1].map(|at| prover.lift(&segments.session[at]).unwrap());
     prover.join(&left, &right).unwrap();
     phases.take();

@@ -28,7 +28,7 @@ pub fn print(rounds: usize) {
     let rounds = rounds.max(1);
     // Made by the first run on a machine, which no worker should do.
     support::segments();
-    let cores = Options::default().threads;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut threads = vec![1, cores];
     threads.dedup();
     println!("| cores | vectors | lift | stock | ratio | join | stock | ratio | peak memory |");
@@ -166,7 +166,7 @@ pub fn work(prover: &str) {
     let segments = support::segments();
     // What is joined is made by whoever is quickest.
     let [left, right] = {
-        let prover = Prover::new(Options::default(), starling_programs::words).unwrap();
+        let prover = Prover::new(Options::default(), starling_programs::words);
         [0, 1].map(|at| prover.lift(&segments.session[at]).unwrap())
     };
     if prover == STOCK {
@@ -180,7 +180,7 @@ pub fn work(prover: &str) {
     } else {
         let isa = Isa::available().find(|isa| isa.name() == prover).unwrap();
         let options = Options { isa, ..Options::default() };
-        let prover = Prover::new(options, starling_programs::words).unwrap();
+        let prover = Prover::new(options, starling_programs::words);
         let prove = |task: &str| match task {
             LIFT => drop(prover.lift(&segments.session[0]).unwrap()),
             _ => drop(prover.join(&left, &right).unwrap()),

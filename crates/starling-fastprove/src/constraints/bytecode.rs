@@ -1,8 +1,8 @@
 //! The form in which constraints pass from the build script to the prover.
 //!
 //! A program is straight-line code over *columns*: blocks of as many rows as the evaluator likes, one base field
-//! element a row. It reads taps and globals, writes slots, and leaves the four coordinates of the mixed constraints
-//! in its roots. There are two operations: [`Dot`], a sum of products, and [`Mix`], which adds columns times weights
+//! element a row. It reads taps and globals, writes slots, and leaves what it computes in its roots: of constraints the
+//! four coordinates of their mix, of running sums ([`Sums`]) divisors and dividends. There are two operations: [`Dot`], a sum of products, and [`Mix`], which adds columns times weights
 //! that come from the mixing challenge. Bytes are little-endian 32-bit words; what writes them is in the compiler.
 
 /// The degree of the extension field: a mixed value has this many coordinates.
@@ -85,7 +85,29 @@ pub struct Code {
     /// The operations, in order.
     pub ops: Vec<Op>,
     /// Where the result is when all have run.
-    pub roots: [Operand; COORDINATES],
+    pub roots: Vec<Operand>,
+}
+
+/// The running sums that the accumulator columns hold, which go through a row's columns and on to the next row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sums {
+    /// The taps of the sum's coordinates before a row: the row before has them in its total.
+    pub carry: [u32; COORDINATES],
+    /// The taps of the sum's coordinates after a row.
+    pub total: [u32; COORDINATES],
+    /// What rows may add.
+    pub arms: Vec<Arm>,
+}
+
+/// What rows of one kind add to a running sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arm {
+    /// The tap that is not zero in such rows.
+    pub selector: u32,
+    /// The taps that hold the coordinates of the sum after each quotient was added, in order.
+    pub targets: Vec<[u32; COORDINATES]>,
+    /// For each of them the roots are the divisor's coordinates, then the dividend's.
+    pub code: Code,
 }
 
 /// Why words are no program.
@@ -158,27 +180,46 @@ impl Code {
     ///
     /// When the bytes have another form. Indices are not checked: that takes the circuit.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (words, rest) = bytes.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(DecodeError::PartialWord);
-        }
-        let mut reader = Reader { words };
+        Reader::whole(bytes, Self::read)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let slots = reader.word()?;
         let power = |reader: &mut Reader<'_>| {
             let factor = reader.word()?;
             Ok((factor, Power { exponent: reader.word()?, coordinate: reader.word()? }))
         };
         let weights = reader.list(|reader| reader.list(power))?;
-        let roots = reader.four(Reader::operand)?;
+        let roots = reader.list(Reader::operand)?;
         let ops = reader.list(|reader| match reader.word()? {
             TAG_DOT => Ok(Op::Dot(Dot::decode(reader)?)),
             TAG_MIX => Ok(Op::Mix(Mix::decode(reader)?)),
             tag => Err(DecodeError::UnknownTag(tag)),
         })?;
-        if !reader.words.is_empty() {
-            return Err(DecodeError::Trailing);
-        }
         Ok(Self { slots, weights, ops, roots })
+    }
+}
+
+impl Sums {
+    /// The sums that were encoded as `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Code::decode`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Reader::whole(bytes, |reader| {
+            Ok(Self {
+                carry: reader.four(Reader::word)?,
+                total: reader.four(Reader::word)?,
+                arms: reader.list(|reader| {
+                    Ok(Arm {
+                        selector: reader.word()?,
+                        targets: reader.list(|reader| reader.four(Reader::word))?,
+                        code: Code::read(reader)?,
+                    })
+                })?,
+            })
+        })
     }
 }
 
@@ -211,7 +252,21 @@ struct Reader<'a> {
     words: &'a [[u8; 4]],
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// What `read` makes of all of `bytes`.
+    fn whole<T>(
+        bytes: &'a [u8],
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let (words, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(DecodeError::PartialWord);
+        }
+        let mut reader = Self { words };
+        let value = read(&mut reader)?;
+        if reader.words.is_empty() { Ok(value) } else { Err(DecodeError::Trailing) }
+    }
+
     fn word(&mut self) -> Result<u32, DecodeError> {
         let (word, rest) = self.words.split_first().ok_or(DecodeError::Truncated)?;
         self.words = rest;

@@ -59,8 +59,8 @@ impl Kernel for Blocks<'_> {
             // SAFETY: the slab is as long as the plan says, and the plan's places are inside.
             unsafe {
                 columns.run::<V>(self.plan, self.weights);
-                for (result, root) in self.plan.results.into_iter().zip(self.plan.roots) {
-                    columns.product::<V>(result, [root, self.plan.inverses]);
+                for (result, root) in self.plan.results.into_iter().zip(&self.plan.roots) {
+                    columns.product::<V>(result, [*root, self.plan.inverses]);
                 }
             }
             for (plane, result) in self.check.iter_mut().zip(self.plan.results) {
@@ -68,6 +68,43 @@ impl Kernel for Blocks<'_> {
                 plane[at..at + left].copy_from_slice(&slab[result as usize..][..left]);
             }
         }
+    }
+}
+
+/// One block of rows that need not lie side by side: evaluates the program, whose results stay in the slab.
+///
+/// No tap of the program may reach back.
+pub struct Picked<'a> {
+    /// The program.
+    pub plan: &'a Plan,
+    /// Memory for it, made by the same plan.
+    pub slab: &'a mut Slab,
+    /// The circuit's columns.
+    pub groups: &'a [&'a [u32]],
+    /// The length of a column.
+    pub rows: usize,
+    /// The rows.
+    pub picked: &'a [u32; BLOCK],
+}
+
+impl Kernel for Picked<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let slab = self.slab.columns();
+        assert_eq!(slab.len(), self.plan.slab_words(), "the slab is of this plan");
+        for window in &self.plan.windows {
+            assert_eq!(window.reach, 0, "rows that are picked have no rows before them");
+            let column = &self.groups[window.group][window.column * self.rows..][..self.rows];
+            let block = &mut slab[window.place as usize..][..BLOCK];
+            for (word, row) in block.iter_mut().zip(self.picked) {
+                *word = column[*row as usize];
+            }
+        }
+        let columns = Columns { words: slab.as_mut_ptr() };
+        // SAFETY: the slab is as long as the plan says, and the plan's places are inside.
+        unsafe { columns.run::<V>(self.plan, &[]) };
     }
 }
 

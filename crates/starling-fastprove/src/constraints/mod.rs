@@ -13,10 +13,12 @@
 mod bytecode;
 #[cfg(test)]
 mod compiler;
+mod extension;
 pub(crate) mod keccak;
 mod kernel;
 mod plan;
 mod published;
+mod sums;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +35,8 @@ use starling_babybear::vector::{Isa, dispatch};
 use self::bytecode::{COORDINATES, Code, DecodeError, Weight};
 use self::kernel::Blocks;
 use self::plan::{BLOCK, Plan, PlanError};
-pub use self::published::{keccak, keccak_taps, recursion, rv32im};
+pub use self::published::{keccak, keccak_taps, recursion, rv32im, rv32im_sums};
+pub use self::sums::{RunningSums, Trace};
 
 /// The evaluation domain is the subgroup of order 4n times this, apart from the trace's own.
 const SHIFT: Elem = Elem::new(3);
@@ -51,6 +54,17 @@ enum LoadError {
     /// The bytecode refers to what the circuit does not have.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The bytecode computes something else.
+    #[error("the program leaves {found} results, not {expected}")]
+    Roots {
+        /// The results that there are.
+        found: usize,
+        /// The results that are wanted.
+        expected: usize,
+    },
+    /// The bytecode's running sums are none that columns could be filled with.
+    #[error("the running sums {0}")]
+    Sums(&'static str),
 }
 
 /// The constraints of a circuit, ready to be evaluated.
@@ -95,6 +109,9 @@ pub struct Evaluation<'a> {
 impl Constraints {
     fn new(bytecode: &[u8], taps: &'static TapSet<'static>) -> Result<Self, LoadError> {
         let code = Code::decode(bytecode)?;
+        if code.roots.len() != COORDINATES {
+            return Err(LoadError::Roots { found: code.roots.len(), expected: COORDINATES });
+        }
         let coset = Plan::new(&code, taps, 1)?;
         Ok(Self { code, coset, whole: OnceLock::new(), taps })
     }

@@ -146,8 +146,8 @@ pub struct Plan {
     words: Vec<u32>,
     /// The circuit's columns.
     pub windows: Vec<Window>,
-    /// Where the mixed constraints are when all steps have run.
-    pub roots: [Place; COORDINATES],
+    /// Where the results are when all steps have run.
+    pub roots: Vec<Place>,
     /// Where the factor is that a row of them is multiplied by.
     pub inverses: Place,
     /// Where the products go.
@@ -169,10 +169,8 @@ impl Plan {
                 Op::Mix(mix) => places.mix(mix, code.weights.len(), &mut words)?,
             });
         }
-        let mut roots = [0; COORDINATES];
-        for (place, root) in roots.iter_mut().zip(code.roots) {
-            *place = places.operand(root)?;
-        }
+        let roots = code.roots.iter().map(|root| places.operand(*root));
+        let roots = roots.collect::<Result<_, _>>()?;
         Ok(Self {
             steps,
             words,
@@ -416,5 +414,5 @@ fn operands(code: &Code) -> impl Iterator<Item = Operand> {
             Op::Mix(mix) => mix.terms.iter().map(|&(column, _)| column).collect(),
         }
     });
-    read.chain(code.roots)
+    read.chain(code.roots.iter().copied())
 }

@@ -21,7 +21,7 @@ mod walk;
 mod witness;
 
 pub use self::error::KeccakError;
-pub use self::proof::prove;
+pub use self::proof::{demand, prove};
 
 /// Lanes of a state.
 const LANES: usize = 25;

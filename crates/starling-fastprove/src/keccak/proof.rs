@@ -2,10 +2,10 @@
 
 use super::layout::COLUMNS;
 use super::witness::Trace;
-use super::{KeccakError, State};
+use super::{KeccakError, State, permutations_max};
 use crate::circuits::KECCAK;
 use crate::phase::phase;
-use crate::stark::{Engine, Session};
+use crate::stark::{Demand, Engine, Held, Session};
 
 /// Proves the permutations of `inputs` in 2^po2 rows, on the threads of the current rayon pool: the seal, which is not
 /// verified here. `engine` has to hash with Poseidon2 for it to be one that RISC Zero's programs lift.
@@ -28,4 +28,16 @@ pub fn prove(engine: &Engine, inputs: &[State], po2: usize) -> Result<Vec<u32>, 
     let mix = KECCAK.draw_mix(session.transcript());
     session.commit_zero(groups.accum);
     session.finish(&[&mix, &globals]).map_err(|_| KeccakError::Trace)
+}
+
+/// What a proof with 2^po2 rows wants of memory, on the threads of the current rayon pool. [`prove`] holds nothing beside
+/// it that counts: a few megabytes while the columns are filled, which is before the most is in use.
+///
+/// # Errors
+/// When no proof has so many rows.
+pub fn demand(po2: usize) -> Result<Demand, KeccakError> {
+    permutations_max(po2)?;
+    let groups = KECCAK.groups;
+    let held = [(groups.code, Held::Zero), (groups.data, Held::Own), (groups.accum, Held::Zero)];
+    Ok(Demand::new(KECCAK.taps(), po2, &held, rayon::current_num_threads()))
 }

@@ -74,7 +74,7 @@ mod tests {
     fn paths_of_all_programs_end_in_the_published_root() {
         let hashfn = Poseidon2HashSuite::new_suite().hashfn;
         for (at, id) in ALLOWED_CONTROL_IDS.iter().enumerate() {
-            let path = Inclusion::of(id, &ALLOWED_CONTROL_IDS, hashfn.as_ref()).unwrap();
+            let path = Inclusion::of(id, ALLOWED_CONTROL_IDS, hashfn.as_ref()).unwrap();
             assert_eq!((path.index as usize, path.digests.len()), (at, DEPTH as usize));
             assert_eq!(path.root(id, hashfn.as_ref()), ALLOWED_CONTROL_ROOT);
         }
@@ -84,7 +84,7 @@ mod tests {
     fn a_program_that_is_not_allowed_has_no_path() {
         let hashfn = Poseidon2HashSuite::new_suite().hashfn;
         let of = |allowed: &[Digest]| Inclusion::of(&Digest::ZERO, allowed, hashfn.as_ref());
-        assert!(of(&ALLOWED_CONTROL_IDS).unwrap_err().contains("none of those"));
+        assert!(of(ALLOWED_CONTROL_IDS).unwrap_err().contains("none of those"));
         assert!(of(&[Digest::ZERO; 256]).unwrap_err().contains("more than a tree has room for"));
     }
 }

@@ -59,12 +59,4 @@ pub enum ProveError {
         /// The program.
         program: String,
     },
-    /// The threads cannot be started.
-    #[error("cannot start {threads} threads: {reason}")]
-    Threads {
-        /// How many.
-        threads: usize,
-        /// What the system said.
-        reason: String,
-    },
 }

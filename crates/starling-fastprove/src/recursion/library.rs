@@ -53,7 +53,10 @@ impl Library {
                 kept.insert(0, entry);
                 return Ok(ready);
             }
+            // What is made takes its place, and in the making more than that, of which the pool knows nothing.
+            kept.truncate(self.kept_max.saturating_sub(1));
         }
+        engine.pool().trim();
         let control_id = id.control_id(hashfn)?;
         let code = self.programs.code(id)?;
         let ready = Arc::new(make(engine, id.file_name(), &code, control_id)?);

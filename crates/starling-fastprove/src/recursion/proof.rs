@@ -20,7 +20,7 @@ pub struct Proof {
 }
 
 /// Proves `run`, in which `ready`'s program accepted its input, on the threads of the current rayon pool.
-pub(crate) fn prove(engine: &Engine, ready: &Ready, run: Run) -> Result<Proof, ProveError> {
+pub(crate) fn prove(engine: &Engine, ready: &Ready, mut run: Run) -> Result<Proof, ProveError> {
     let program = &ready.program;
     let rows = 1 << program.po2();
 
@@ -44,10 +44,8 @@ pub(crate) fn prove(engine: &Engine, ready: &Ready, run: Run) -> Result<Proof, P
     phase("commit accum", || session.commit(groups.accum, columns));
 
     // The memory is not needed any more, and the proof takes the most memory at its end.
-    let output = {
-        let run = run;
-        run.output
-    };
+    let output = std::mem::take(&mut run.output);
+    drop(run);
     let seal = session.finish(&[&words(&mix), &globals]);
     let seal = seal.map_err(|_| ProveError::Trace { program: program.name().into() })?;
     Ok(Proof { seal, output })

@@ -19,83 +19,38 @@ use super::code::{Code, Programs};
 use super::error::ProveError;
 use super::library::{Library, make};
 use super::machine::Run;
+use super::options::Options;
 use super::program::{HashFn, ProgramId};
 use super::proof::{Proof, prove};
 use super::receipt::Membership;
 use super::tape::{Encode, Tape, check_hashfn, control_root};
 use crate::phase::phase;
 use crate::pool::Pool;
-use crate::stark::Engine;
+use crate::stark::{Engine, MemoryPlan};
 
-/// How a [`Prover`] uses the machine.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Threads that prove. Default: as many as the machine has cores.
-    pub threads: usize,
-    /// The vectors to compute with. Default: the widest that the machine has.
-    pub isa: Isa,
-    /// Programs kept ready for the next proof. Default: 2, for a node that lifts segments of one size and joins them.
-    pub programs_kept: usize,
-    /// How many of the four cosets of each column's values are kept from their commitment until rows of them are shown,
-    /// rather than computed again, twice. Default: 2.
-    ///
-    /// | kept | peak memory, two programs ready | time of one core |
-    /// |---|---|---|
-    /// | 4 | 1.1 GB | 1 |
-    /// | 2 | 0.9 GB | 1.1 |
-    /// | 0 | 0.5 GB | 1.2 |
-    pub cosets_kept: usize,
-    /// Memory that is kept mapped between proofs rather than given back, as long as all that is in use and all that is
-    /// kept are at most this. Default: 1 GiB, what one proof takes at its peak and two programs.
-    pub pool_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            isa: Isa::best(),
-            programs_kept: 2,
-            cosets_kept: 2,
-            pool_bytes: 1 << 30,
-        }
-    }
-}
-
-/// Proves recursion programs.
+/// Proves recursion programs, on the threads of the current rayon pool.
 ///
 /// Every receipt that it returns was accepted by the stock verifier.
 pub struct Prover {
-    threads: rayon::ThreadPool,
     isa: Isa,
     pool: Pool,
-    cosets_kept: usize,
+    plan: MemoryPlan,
     library: Library,
 }
 
 impl Prover {
-    /// A prover with threads of its own. `programs` returns the code of the program of a name ([`ProgramId::file_name`])
-    /// as its crate ships it ([`Code::from_words`]); what it returns is checked.
-    ///
-    /// # Errors
-    /// When the threads cannot be started.
+    /// A prover whose programs come from `programs`: that returns the code of the program of a name
+    /// ([`ProgramId::file_name`]) as its crate ships it ([`Code::from_words`]); what it returns is checked.
     pub fn new<E: Display>(
         options: Options,
         programs: impl Fn(&str) -> Result<Vec<u32>, E> + Send + Sync + 'static,
-    ) -> Result<Self, ProveError> {
-        let threads = options.threads.max(1);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("prove-{index}"))
-            .build()
-            .map_err(|error| ProveError::Threads { threads, reason: error.to_string() })?;
-        Ok(Self {
-            threads: pool,
+    ) -> Self {
+        Self {
             isa: options.isa,
             pool: Pool::new(options.pool_bytes),
-            cosets_kept: options.cosets_kept,
+            plan: options.plan,
             library: Library::new(Programs::new(programs), options.programs_kept),
-        })
+        }
     }
 
     /// Gives the memory that is kept for the next proof back to the system; programs stay ready.
@@ -295,7 +250,7 @@ impl Prover {
             return self.run(id, &tape, claim);
         }
         let control_id = id.control_id(hashfn)?;
-        self.on_threads(hashfn, |engine| {
+        self.with_engine(hashfn, |engine| {
             let allowed = [control_id];
             let membership =
                 Membership::custom(control_id, &allowed, Some(root), hashfn, engine.suite())?;
@@ -321,7 +276,7 @@ impl Prover {
     ) -> Result<SuccinctReceipt<Unknown>, ProveError> {
         let hashfn = HashFn::Poseidon2;
         let name = control_id.to_string();
-        self.on_threads(hashfn, |engine| {
+        self.with_engine(hashfn, |engine| {
             let membership = Membership::custom(control_id, allowed, None, hashfn, engine.suite())?;
             let ready = make(engine, name.clone(), code, control_id)?;
             let run = Run::new(&ready.program, input)?;
@@ -340,7 +295,7 @@ impl Prover {
         hashfn: HashFn,
         input: &[u32],
     ) -> Result<Proof, ProveError> {
-        self.on_threads(hashfn, |engine| {
+        self.with_engine(hashfn, |engine| {
             let ready = self.library.get(engine, id, hashfn)?;
             let run = Run::new(&ready.program, input)?;
             prove(engine, &ready, run)
@@ -352,13 +307,13 @@ impl Prover {
         &self,
         id: ProgramId,
         tape: &Tape,
-        claim: impl FnOnce(&[u32]) -> Result<MaybePruned<Claim>, ProveError> + Send,
+        claim: impl FnOnce(&[u32]) -> Result<MaybePruned<Claim>, ProveError>,
     ) -> Result<SuccinctReceipt<Claim>, ProveError>
     where
         Claim: risc0_binfmt::Digestible + Debug + DeserializeOwned + Send,
     {
         let control_id = id.control_id(HashFn::Poseidon2)?;
-        self.on_threads(HashFn::Poseidon2, |engine| {
+        self.with_engine(HashFn::Poseidon2, |engine| {
             let membership = Membership::standard(control_id, engine.suite())?;
             let ready = phase("program", || self.library.get(engine, id, HashFn::Poseidon2))?;
             let run = phase("run", || Run::new(&ready.program, tape.words()))?;
@@ -368,17 +323,15 @@ impl Prover {
         })
     }
 
-    fn on_threads<T: Send>(
+    fn with_engine<T>(
         &self,
         hashfn: HashFn,
-        work: impl FnOnce(&Engine) -> Result<T, ProveError> + Send,
+        work: impl FnOnce(&Engine) -> Result<T, ProveError>,
     ) -> Result<T, ProveError> {
-        self.threads.install(|| {
-            let suite = hash_suite_from_name(hashfn.name())
-                .ok_or(ProveError::HashFn { hashfn: hashfn.name() })?;
-            let engine = Engine::new(self.isa, suite, self.pool.clone());
-            work(&engine.keep_cosets(self.cosets_kept))
-        })
+        let suite = hash_suite_from_name(hashfn.name())
+            .ok_or(ProveError::HashFn { hashfn: hashfn.name() })?;
+        let engine = Engine::new(self.isa, suite, self.pool.clone());
+        work(&engine.with_plan(self.plan))
     }
 }
 

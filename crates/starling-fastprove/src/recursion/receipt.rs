@@ -34,7 +34,7 @@ impl Membership {
     /// # Errors
     /// When it is none of them: a lift of a segment that is too large, say.
     pub fn standard(control_id: Digest, suite: &HashSuite<BabyBear>) -> Result<Self, ProveError> {
-        let inclusion = inclusion(&ALLOWED_CONTROL_IDS, control_id, suite)?;
+        let inclusion = inclusion(ALLOWED_CONTROL_IDS, control_id, suite)?;
         let parameters = SuccinctReceiptVerifierParameters::default();
         Ok(Self { hashfn: HashFn::Poseidon2, control_id, inclusion, parameters })
     }

@@ -14,7 +14,7 @@ use risc0_zkvm::{ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
 use starling_babybear::vector::Isa;
 use starling_fastprove::{
     keccak,
-    recursion::{Code, Options, Prover, RECURSION_PO2},
+    recursion::{self, Code, Options, Prover, RECURSION_PO2},
     segment::{self, SegmentError, Witness, WitnessError},
     stark::{Engine, MemoryPlan, Pool},
 };
@@ -47,10 +47,10 @@ impl Fast {
         let profile = Profile::default();
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
-            .thread_name(|index| format!("leaf-{index}"))
+            .thread_name(|index| format!("prove-{index}"))
             .build()
             .with_context(|| format!("cannot start {count} threads"))?;
-        let recursion = recursion(count, profile)?;
+        let recursion = recursion(profile);
         Ok(Self { threads, isa: Isa::best(), pool: Pool::new(0), recursion, profile })
     }
 
@@ -61,20 +61,21 @@ impl Fast {
             Profile::Usual => MemoryPlan::EVERYTHING,
             Profile::Frugal => MemoryPlan::LEAST,
         };
-        let suite = Poseidon2HashSuite::new_suite();
-        let engine = Engine::new(self.isa, suite, self.pool.clone()).with_plan(plan);
-        self.threads.install(|| prove(&engine))
+        let (isa, pool) = (self.isa, self.pool.clone());
+        // A hash suite is for one thread: the one that drives the proof.
+        self.threads.install(|| {
+            prove(&Engine::new(isa, Poseidon2HashSuite::new_suite(), pool).with_plan(plan))
+        })
     }
 }
 
 /// The prover of recursion.
-fn recursion(threads: usize, profile: Profile) -> anyhow::Result<Prover> {
-    let options = Options { threads, ..Options::default() };
-    let options = match profile {
-        Profile::Usual => options,
-        Profile::Frugal => Options { cosets_kept: 0, programs_kept: 1, pool_bytes: 0, ..options },
-    };
-    Ok(Prover::new(options, starling_programs::words)?)
+fn recursion(profile: Profile) -> Prover {
+    let options = Options::default().with_profile(match profile {
+        Profile::Usual => recursion::Profile::Usual,
+        Profile::Frugal => recursion::Profile::Frugal,
+    });
+    Prover::new(options, starling_programs::words)
 }
 
 /// The seal of `segment`, for the words of one random element: with the same, it is the same.
@@ -119,8 +120,7 @@ impl Prove for Fast {
     /// a second, and nothing of the other is left in memory.
     fn prepare(&mut self, profile: Profile) -> anyhow::Result<()> {
         if profile != self.profile {
-            let threads = self.threads.current_num_threads();
-            self.recursion = recursion(threads, profile)?;
+            self.recursion = recursion(profile);
             self.profile = profile;
         }
         Ok(())
@@ -132,11 +132,11 @@ impl Prove for Fast {
     }
 
     fn lift(&self, receipt: &SegmentReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        Ok(self.recursion.lift(receipt)?)
+        Ok(self.threads.install(|| self.recursion.lift(receipt))?)
     }
 
     fn lift_work(&self, receipt: &SegmentReceipt) -> anyhow::Result<WorkReceipt> {
-        Ok(self.recursion.lift_povw(receipt)?)
+        Ok(self.threads.install(|| self.recursion.lift_povw(receipt))?)
     }
 
     fn join(
@@ -144,11 +144,11 @@ impl Prove for Fast {
         left: &SuccinctReceipt<ReceiptClaim>,
         right: &SuccinctReceipt<ReceiptClaim>,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        Ok(self.recursion.join(left, right)?)
+        Ok(self.threads.install(|| self.recursion.join(left, right))?)
     }
 
     fn join_work(&self, left: &WorkReceipt, right: &WorkReceipt) -> anyhow::Result<WorkReceipt> {
-        Ok(self.recursion.join_povw(left, right)?)
+        Ok(self.threads.install(|| self.recursion.join_povw(left, right))?)
     }
 
     fn resolve(
@@ -156,7 +156,7 @@ impl Prove for Fast {
         conditional: &SuccinctReceipt<ReceiptClaim>,
         assumption: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        Ok(self.recursion.resolve(conditional, assumption)?)
+        Ok(self.threads.install(|| self.recursion.resolve(conditional, assumption))?)
     }
 
     fn resolve_work(
@@ -164,11 +164,11 @@ impl Prove for Fast {
         conditional: &WorkReceipt,
         assumption: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<WorkReceipt> {
-        Ok(self.recursion.resolve_povw(conditional, assumption)?)
+        Ok(self.threads.install(|| self.recursion.resolve_povw(conditional, assumption))?)
     }
 
     fn unwrap_work(&self, receipt: &WorkReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        Ok(self.recursion.unwrap_povw(receipt)?)
+        Ok(self.threads.install(|| self.recursion.unwrap_povw(receipt))?)
     }
 
     fn union(
@@ -176,7 +176,7 @@ impl Prove for Fast {
         one: &SuccinctReceipt<Unknown>,
         other: &SuccinctReceipt<Unknown>,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
-        Ok(self.recursion.union(one, other)?.into_unknown())
+        Ok(self.threads.install(|| self.recursion.union(one, other))?.into_unknown())
     }
 
     fn prove_keccak(&self, request: &KeccakRequest) -> anyhow::Result<KeccakProof> {
@@ -191,10 +191,11 @@ impl Prove for Fast {
         proof: KeccakProof,
         assumption: &AssumptionId,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
-        let seal = match proof {
-            KeccakProof::Seal(seal) => seal,
-            #[cfg(feature = "stock")]
-            KeccakProof::Lifted(_) => anyhow::bail!("a receipt of another prover"),
+        #[cfg(not(feature = "stock"))]
+        let KeccakProof::Seal(seal) = proof;
+        #[cfg(feature = "stock")]
+        let KeccakProof::Seal(seal) = proof else {
+            anyhow::bail!("a receipt of another prover");
         };
         let control_id = request
             .po2
@@ -206,7 +207,9 @@ impl Prove for Fast {
         let words = starling_programs::words(&format!("keccak_lift_{}.zkr", request.po2))?;
         let program = Code::from_words(&words, RECURSION_PO2);
         let input = lift_input(request, &seal);
-        let receipt = self.recursion.prove_zkr(&program, *control_id, &KECCAK_CONTROL_IDS, &input)?;
+        let receipt = self.threads.install(|| {
+            self.recursion.prove_zkr(&program, *control_id, KECCAK_CONTROL_IDS, &input)
+        })?;
         receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
         Ok(receipt)
     }

@@ -56,7 +56,7 @@ impl TaskError {
         let message = format!("{what} failed: {error:#}");
         match error.downcast_ref() {
             _ if is_own_fault(error) => Self::internal(message),
-            Some(ProveError::Program(_) | ProveError::Threads { .. }) => Self::internal(message),
+            Some(ProveError::Program(_)) => Self::internal(message),
             _ => Self::input(message),
         }
     }

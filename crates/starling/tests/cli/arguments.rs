@@ -64,6 +64,22 @@ fn values_that_are_no_values_say_what_would_be() {
 }
 
 #[test]
+fn a_prover_that_this_build_does_not_have_says_how_to_get_it() {
+    let home = Home::new();
+    let args = |prover| ["prove".into(), guest("sha-chain"), "--prover".into(), prover];
+    let refused = |prover: &str, expected: &str| {
+        let args = args(prover.to_owned());
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        home.run(&args).fails(2, &["--prover", prover, expected]);
+    };
+    refused("slow", "there are `fast`");
+    if cfg!(not(feature = "stock")) {
+        refused("stock", "cargo build --release -p starling --features stock");
+    }
+    assert!(home.jobs().is_empty());
+}
+
+#[test]
 fn a_job_that_no_node_could_ever_reach_is_refused() {
     let home = Home::new();
     home.run(&["prove", &guest("sha-chain"), "--local", "0"])

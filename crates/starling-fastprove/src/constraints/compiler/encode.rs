@@ -2,7 +2,7 @@
 
 use super::super::bytecode::{
     ARGUMENT_BITS, Code, Dot, KIND_GLOBAL, KIND_SHIFT, KIND_SLOT, KIND_TAP, Mix, OFFSET_SHIFT, Op,
-    Operand, TAG_DOT, TAG_MIX,
+    Operand, Sums, TAG_DOT, TAG_MIX,
 };
 
 impl Code {
@@ -12,23 +12,53 @@ impl Code {
     ///
     /// When an index is too large for its field, which takes a circuit of millions of columns.
     pub fn encode(&self) -> Vec<u8> {
-        let mut words = vec![self.slots, self.weights.len() as u32];
+        let mut words = Vec::new();
+        self.write(&mut words);
+        bytes(&words)
+    }
+
+    fn write(&self, words: &mut Vec<u32>) {
+        words.extend([self.slots, self.weights.len() as u32]);
         for weight in &self.weights {
             words.push(weight.len() as u32);
             for (factor, power) in weight {
                 words.extend([*factor, power.exponent, power.coordinate]);
             }
         }
-        words.extend(self.roots.map(encode_operand));
+        words.push(self.roots.len() as u32);
+        words.extend(self.roots.iter().copied().map(encode_operand));
         words.push(self.ops.len() as u32);
         for op in &self.ops {
             match op {
-                Op::Dot(dot) => encode_dot(dot, &mut words),
-                Op::Mix(mix) => encode_mix(mix, &mut words),
+                Op::Dot(dot) => encode_dot(dot, words),
+                Op::Mix(mix) => encode_mix(mix, words),
             }
         }
-        words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
+}
+
+impl Sums {
+    /// The sums as bytes, for [`Sums::decode`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Code::encode`].
+    pub fn encode(&self) -> Vec<u8> {
+        let mut words = Vec::new();
+        words.extend(self.carry);
+        words.extend(self.total);
+        words.push(self.arms.len() as u32);
+        for arm in &self.arms {
+            words.extend([arm.selector, arm.targets.len() as u32]);
+            words.extend(arm.targets.iter().flatten());
+            arm.code.write(&mut words);
+        }
+        bytes(&words)
+    }
+}
+
+fn bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 fn encode_operand(operand: Operand) -> u32 {

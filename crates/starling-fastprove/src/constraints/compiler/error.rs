@@ -51,6 +51,13 @@ pub enum CompileError {
         /// The constant.
         value: u32,
     },
+    /// No condition guards the constraints of running sums.
+    NoSums,
+    /// The constraints of running sums do not go from column to column.
+    BrokenSum {
+        /// What the sums of an arm do.
+        what: &'static str,
+    },
     /// The mixing powers' exponents do not fit their type.
     Exponent {
         /// Where.
@@ -82,6 +89,8 @@ impl fmt::Display for CompileError {
             Self::Constant { line, value } => {
                 write!(f, "line {line}: the constant {value} is not below the field's modulus")
             }
+            Self::NoSums => write!(f, "no condition guards the constraints of running sums"),
+            Self::BrokenSum { what } => write!(f, "the running sums under a condition {what}"),
             Self::Exponent { line } => write!(f, "line {line}: too many constraints to mix"),
         }
     }

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::MODULUS;
 use super::graph::{Graph, Node, NodeId, add, multiply, negate};
-use super::lower::Lowered;
 
 /// A product is computed again in as many sums as this rather than once and kept: in a sum that is reduced anyway it
 /// costs half of what it costs alone.
@@ -48,10 +47,9 @@ impl FusedDot {
 /// The formulas of the nodes that have one.
 pub type Formulas = BTreeMap<NodeId, FusedDot>;
 
-/// The formulas of all nodes that are computed on their own.
-pub fn fuse(lowered: &Lowered) -> Formulas {
-    let graph = &lowered.graph;
-    let uses = Uses::count(lowered);
+/// The formulas of all nodes that are computed on their own on the way to `roots`.
+pub fn fuse(graph: &Graph, roots: &[NodeId]) -> Formulas {
+    let uses = Uses::count(graph, roots);
     let mut whole: BTreeSet<NodeId> =
         uses.live.iter().copied().filter(|&id| uses.is_whole(graph, id)).collect();
     loop {
@@ -75,14 +73,13 @@ struct Uses {
 }
 
 impl Uses {
-    fn count(lowered: &Lowered) -> Self {
-        let graph = &lowered.graph;
+    fn count(graph: &Graph, roots: &[NodeId]) -> Self {
         let mut uses =
             Self { live: Vec::new(), whole: vec![false; graph.len()], sums: vec![0; graph.len()] };
         let mut seen = BTreeSet::new();
-        let mut left = lowered.roots.to_vec();
-        for root in lowered.roots {
-            uses.whole[root] = true;
+        let mut left = roots.to_vec();
+        for root in roots {
+            uses.whole[*root] = true;
         }
         while let Some(id) = left.pop() {
             if !seen.insert(id) {

@@ -39,22 +39,31 @@ pub struct Lowered {
 
 /// Lowers `listing`.
 pub fn lower(listing: &Listing) -> Result<Lowered, CompileError> {
-    let mut lowering = Lowering::default();
-    for (line, step) in &listing.steps {
-        lowering.step(*line, *step)?;
-    }
-    let (line, result) = listing.result;
-    lowering.state(line, result)?;
+    let mut lowering = values(listing)?;
+    let (_, result) = listing.result;
     lowering.count_uses(result);
     lowering.count_node_uses();
     let roots = lowering.total(result, 0);
     Ok(Lowered { graph: lowering.graph, roots })
 }
 
+/// The values and states of `listing`, with nothing mixed yet. Its result is one of the states.
+pub fn values(listing: &Listing) -> Result<Lowering, CompileError> {
+    let mut lowering = Lowering::default();
+    for (line, step) in &listing.steps {
+        lowering.step(*line, *step)?;
+    }
+    let (line, result) = listing.result;
+    lowering.state(line, result)?;
+    Ok(lowering)
+}
+
 /// A value of the list.
 #[derive(Clone, Copy, Debug)]
-enum Value {
+pub enum Value {
+    /// In the base field.
     Base(NodeId),
+    /// In the extension field, by its coordinates.
     Extension([NodeId; COORDINATES]),
 }
 
@@ -66,10 +75,13 @@ enum State {
     AndCond { chain: usize, condition: NodeId, inner: usize },
 }
 
+/// A list on its way to a graph.
 #[derive(Default)]
-struct Lowering {
-    graph: Graph,
-    values: Vec<Value>,
+pub struct Lowering {
+    /// The graph so far.
+    pub graph: Graph,
+    /// The values of the list.
+    pub values: Vec<Value>,
     states: Vec<State>,
     /// The exponent of each state's power, which is also how many constraints are in it.
     exponents: Vec<u32>,
@@ -149,7 +161,8 @@ impl Lowering {
         Ok(())
     }
 
-    fn coordinates(&mut self, value: Value) -> [NodeId; COORDINATES] {
+    /// The coordinates of a value, as an extension field element.
+    pub fn coordinates(&mut self, value: Value) -> [NodeId; COORDINATES] {
         match value {
             Value::Base(node) => {
                 let zero = self.graph.constant(0);
@@ -159,7 +172,8 @@ impl Lowering {
         }
     }
 
-    fn coordinatewise(
+    /// What `op` makes of two values.
+    pub fn coordinatewise(
         &mut self,
         left: Value,
         right: Value,

@@ -16,11 +16,12 @@ mod graph;
 mod lower;
 mod parse;
 mod schedule;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod transpose;
 
-use super::bytecode::Code;
+use super::bytecode::{Code, Sums};
 pub use error::CompileError;
 
 /// The field's modulus.
@@ -34,6 +35,15 @@ pub const MODULUS: u32 = 15 * (1 << 27) + 1;
 pub fn compile(source: &str) -> Result<Code, CompileError> {
     let listing = parse::parse(source)?;
     let lowered = lower::lower(&listing)?;
-    let formulas = fuse::fuse(&lowered);
-    Ok(schedule::schedule(&lowered.graph, &formulas, lowered.roots))
+    let formulas = fuse::fuse(&lowered.graph, &lowered.roots);
+    Ok(schedule::schedule(&lowered.graph, &formulas, &lowered.roots))
+}
+
+/// Compiles the running sums that the constraints in the text of a circuit's `poly_ext.rs` want of accumulators.
+///
+/// # Errors
+///
+/// As [`compile`], and when there are no such sums or they do not run through the columns one after another.
+pub fn compile_sums(source: &str) -> Result<Sums, CompileError> {
+    sums::sums(&parse::parse(source)?)
 }

@@ -7,15 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::bytecode::{self, COORDINATES, Code, Dot, Mix, Op, Operand};
+use super::super::bytecode::{self, Code, Dot, Mix, Op, Operand};
 use super::fuse::{Formulas, FusedDot};
 use super::graph::{Graph, Node, NodeId, Weight};
 
 /// Lays out the graph's mixes and `formulas` as a program that ends with `roots`.
-pub fn schedule(graph: &Graph, formulas: &Formulas, roots: [NodeId; COORDINATES]) -> Code {
+pub fn schedule(graph: &Graph, formulas: &Formulas, roots: &[NodeId]) -> Code {
     let mut order = Order { graph, formulas, done: BTreeSet::new(), units: Vec::new() };
     for root in roots {
-        order.visit(root);
+        order.visit(*root);
     }
     let units = order.units;
 
@@ -23,7 +23,7 @@ pub fn schedule(graph: &Graph, formulas: &Formulas, roots: [NodeId; COORDINATES]
     for (at, unit) in units.iter().enumerate() {
         last_use.extend(unit.inputs(graph, formulas).into_iter().map(|input| (input, at)));
     }
-    last_use.extend(roots.map(|root| (root, units.len())));
+    last_use.extend(roots.iter().map(|root| (*root, units.len())));
 
     let mut slots = Slots::default();
     let mut weights = Weights::default();
@@ -54,7 +54,7 @@ pub fn schedule(graph: &Graph, formulas: &Formulas, roots: [NodeId; COORDINATES]
             }
         }
     }
-    let roots = roots.map(|root| operand(graph, &slots, root));
+    let roots = roots.iter().map(|root| operand(graph, &slots, *root)).collect();
     Code { slots: slots.count, weights: weights.list, ops, roots }
 }
 

@@ -13,7 +13,7 @@ const TAPS: usize = 5;
 const GLOBALS: [usize; 2] = [3, 2];
 
 /// A list in the published form.
-fn listing(steps: &[PolyExtStep], result: usize) -> String {
+pub(super) fn listing(steps: &[PolyExtStep], result: usize) -> String {
     let steps: String =
         steps.iter().map(|step| format!("PolyExtStep::{step:?}, // loc(unknown)\n")).collect();
     format!(
@@ -23,8 +23,18 @@ fn listing(steps: &[PolyExtStep], result: usize) -> String {
     )
 }
 
-/// What the program gives, operation by operation.
+/// The mix that the program gives.
 fn run(code: &Code, challenge: Ext, taps: &[Elem], globals: &[&[Elem]]) -> Ext {
+    Ext::from_subelems(results(code, challenge, taps, globals))
+}
+
+/// What the program gives, operation by operation.
+pub(super) fn results(
+    code: &Code,
+    challenge: Ext,
+    taps: &[Elem],
+    globals: &[&[Elem]],
+) -> Vec<Elem> {
     let mut slots = vec![Elem::ZERO; code.slots as usize];
     let read = |slots: &[Elem], operand: Operand| match operand {
         Operand::Slot(slot) => slots[slot as usize],
@@ -69,7 +79,7 @@ fn run(code: &Code, challenge: Ext, taps: &[Elem], globals: &[&[Elem]]) -> Ext {
             }
         }
     }
-    Ext::from_subelems(code.roots.map(|root| read(&slots, root)))
+    code.roots.iter().map(|root| read(&slots, *root)).collect()
 }
 
 /// A step out of random numbers, if it can refer to anything; the numbers of values and states so far go along, and

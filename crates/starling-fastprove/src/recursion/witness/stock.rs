@@ -1,5 +1,5 @@
 //! The stock CPU code for the same columns, to compare with.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used)]
 
 use risc0_circuit_recursion_sys::{
     RawAccumBuffers, RawExecBuffers, RawPreflightCycle, RawPreflightTrace, StepMode,

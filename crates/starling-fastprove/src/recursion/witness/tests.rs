@@ -77,7 +77,10 @@ fn the_test_program_has_the_stock_trace() {
     let input: Vec<u32> = (0..16).collect();
     let mut columns = Columns::default();
     columns.add("test", &testing::shipped(ProgramId::Test).unwrap(), &input);
-    assert_eq!(columns.digest(), "7253b0400b40c34008ddb41fd022f15a2710c45bb32b0af9aa7e54383c1c7f52");
+    assert_eq!(
+        columns.digest(),
+        "7253b0400b40c34008ddb41fd022f15a2710c45bb32b0af9aa7e54383c1c7f52"
+    );
 }
 
 #[test]
@@ -87,5 +90,8 @@ fn every_kind_of_row_has_the_stock_cells() {
         let (rows, input) = testing::random(seed);
         columns.add(&format!("seed {seed}"), &testing::code(&rows, PO2), &input);
     }
-    assert_eq!(columns.digest(), "2ced10215278c497beb7841e9f907bb8cd5ff434d8431aa26edf90789df4c6a1");
+    assert_eq!(
+        columns.digest(),
+        "2ced10215278c497beb7841e9f907bb8cd5ff434d8431aa26edf90789df4c6a1"
+    );
 }

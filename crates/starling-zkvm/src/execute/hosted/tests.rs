@@ -2,8 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use risc0_zkvm::InnerAssumptionReceipt;
+
 use super::*;
-use crate::testing::{guest, halting_guest};
+use crate::testing::{
+    guest, halting_guest,
+    tiny::{End, Tiny},
+};
 
 /// Runs a guest in an environment; how many segments leave.
 fn run(env: &ExecutorEnv<'_>, guest: &Guest) -> Result<(HostedExecution, usize), ExecuteError> {
@@ -90,4 +95,63 @@ fn an_environment_on_a_file_system_that_cannot_be_written_is_an_error() {
     let folder = Path::new("/nonexistent");
     let error = execute_hosted(&env, &halting_guest(), [1; 32], folder, |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("cannot write to /nonexistent"), "{error}");
+}
+
+#[test]
+fn keccak_requests_leave_and_work_is_counted_as_the_environment_says() {
+    let input = std::io::Cursor::new(100_u32.to_le_bytes().to_vec());
+    let log = risc0_binfmt::PovwLogId::from_limbs([1, 2, 3]);
+    let env = ExecutorEnv::builder()
+        .stdin(input)
+        .segment_limit_po2(18)
+        .keccak_max_po2(14)
+        .unwrap()
+        .povw(PovwJobId { log, job: 42 })
+        .build()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut keccaks, mut jobs) = (0, Vec::new());
+    let keep = |emitted| {
+        match emitted {
+            Emitted::Keccak(_) => keccaks += 1,
+            Emitted::Segment(segment) => jobs.extend(segment.work.map(|work| work.job)),
+        }
+        Ok(())
+    };
+    let hosted = execute_hosted(&env, &guest("keccak.bin"), [1; 32], folder.path(), keep).unwrap();
+    assert_eq!((hosted.keccak_count, keccaks), (2, 2));
+    assert!(hosted.given.is_empty(), "what keccak proves is not in the environment");
+    assert!(jobs.len() == hosted.stats.segments && jobs.iter().all(|job| *job == 42), "{jobs:?}");
+}
+
+/// A succinct receipt of `claim` that proves nothing, as if of an ordinary program.
+fn forged(claim: Digest) -> SuccinctReceipt<Unknown> {
+    let claim = MaybePruned::<Unknown>::Pruned(claim);
+    let root = risc0_zkvm::ALLOWED_CONTROL_ROOT;
+    let inclusion = (0_u32, Vec::<Digest>::new());
+    let fields = (vec![1_u32, 2, 3], root, claim, "poseidon2", Digest::ZERO, inclusion);
+    bincode::deserialize(&bincode::serialize(&fields).unwrap()).unwrap()
+}
+
+#[test]
+fn receipts_of_the_environment_are_found_and_their_seals_are_checked() {
+    let claim = Digest::from([5; 8]);
+    let program = Tiny::counting(1).verify(claim, Digest::ZERO).end(End::Halted(0));
+    let guest = Guest::parse(program).unwrap();
+    let run_with = |receipt: Option<InnerAssumptionReceipt>| {
+        let mut env = ExecutorEnv::builder();
+        if let Some(receipt) = receipt {
+            env.add_assumption(receipt);
+        }
+        run(&env.build().unwrap(), &guest).unwrap_err()
+    };
+    assert!(matches!(run_with(None), ExecuteError::UnknownAssumption { .. }));
+    // Of another claim: that one is not assumed.
+    let other = InnerAssumptionReceipt::Succinct(forged(Digest::from([6; 8])));
+    assert!(matches!(run_with(Some(other)), ExecuteError::UnknownAssumption { .. }));
+    let found = run_with(Some(InnerAssumptionReceipt::Succinct(forged(claim))));
+    assert!(found.to_string().contains("does not verify"), "{found}");
+    let fake = risc0_zkvm::FakeReceipt::new(MaybePruned::<Unknown>::Pruned(claim));
+    let hint = run_with(Some(InnerAssumptionReceipt::Fake(fake)));
+    assert!(hint.to_string().contains("compress receipts before"), "{hint}");
 }

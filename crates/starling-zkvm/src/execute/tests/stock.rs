@@ -7,6 +7,10 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use risc0_binfmt::ByteAddr;
+use risc0_circuit_rv32im::execute::{
+    CycleLimit as StockLimit, Executor as StockExecutor, Segment as StockSegment, Syscall,
+    SyscallContext,
+};
 use risc0_zkvm::{ExecutorEnv, ExecutorImpl, ReceiptClaim};
 use risc0_zkvm_platform::syscall::nr::SYS_RANDOM;
 
@@ -15,7 +19,6 @@ use super::{
     segments::{self, Case},
     *,
 };
-use crate::machine::{CircuitSegment, Syscall, SyscallContext};
 
 /// The stock executor's system calls, but for randomness.
 struct Forward<'a, 'env> {
@@ -54,7 +57,7 @@ impl Syscall for Forward<'_, '_> {
     }
 }
 
-/// What all segments of a session under the stock system calls are, as one digest.
+/// What all segments of a session are that the stock executor runs under the stock system calls, as one digest.
 fn stock_segments(case: &Case) -> Digest {
     let options = case.options();
     let env = ExecutorEnv::builder()
@@ -73,14 +76,14 @@ fn stock_segments(case: &Case) -> Digest {
     let random = RefCell::new(ChaCha20Rng::from_seed(options.seed));
     let host = Forward { inner: &inner, random };
     let image = ProgramBinary::decode(guest.bytes()).unwrap().to_image().unwrap();
-    let mut executor = Executor::new(image, &host, None, vec![], None);
-    let mut all: Vec<CircuitSegment> = Vec::new();
+    let mut executor = StockExecutor::new(image, &host, None, vec![], None);
+    let mut all: Vec<StockSegment> = Vec::new();
     let keep = |segment| {
         all.push(segment);
         Ok(())
     };
     let po2 = options.segment_po2.get() as usize;
-    executor.run(po2, MAX_INSN_CYCLES, CycleLimit::None, keep).unwrap();
+    executor.run(po2, MAX_INSN_CYCLES, StockLimit::None, keep).unwrap();
     for segment in &mut all {
         segment.po2 = segment.po2.max(SEGMENT_PO2_MIN);
     }

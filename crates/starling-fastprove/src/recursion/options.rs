@@ -1,0 +1,96 @@
+//! How a prover uses the machine: its vectors, its memory.
+
+use starling_babybear::vector::Isa;
+
+use crate::stark::MemoryPlan;
+
+/// How a [`Prover`](super::Prover) uses the machine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The vectors to compute with. Default: the widest that the machine has.
+    pub isa: Isa,
+    /// Programs kept ready for the next proof. Default: 2, for a node that lifts segments of one size and joins them.
+    pub programs_kept: usize,
+    /// What of a proof is in memory at a time. Default: everything but two of the four cosets of values.
+    pub plan: MemoryPlan,
+    /// Memory that is kept mapped between proofs rather than given back, as long as all that is in use and all that is
+    /// kept are at most this. Default: 1 GiB, what one proof takes at its peak and two programs.
+    pub pool_bytes: usize,
+}
+
+/// How much memory a [`Prover`](super::Prover) takes for its speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// The default of [`Options`]: 0.9 GB.
+    Usual,
+    /// At most 300 MiB, for a machine of 512 MB: one program is kept ready, columns are turned from one form to the other in
+    /// place, and a proof takes a fifth longer.
+    Frugal,
+}
+
+/// Columns whose coefficients the frugal profile puts aside: as many as fit beside a proof's others in its memory.
+const FRUGAL_SPARE_COLUMNS: usize = 24;
+
+/// All that a frugal proof has from its pool at a time.
+const FRUGAL_POOL_BYTES: usize = 240 << 20;
+
+impl Options {
+    /// Takes as much memory as `profile` says.
+    pub fn with_profile(self, profile: Profile) -> Self {
+        match profile {
+            Profile::Usual => {
+                let Self { programs_kept, plan, pool_bytes, .. } = Self::default();
+                Self { programs_kept, plan, pool_bytes, ..self }
+            }
+            Profile::Frugal => Self {
+                programs_kept: 1,
+                plan: MemoryPlan { spare_columns: FRUGAL_SPARE_COLUMNS, ..MemoryPlan::LEAST },
+                pool_bytes: FRUGAL_POOL_BYTES,
+                ..self
+            },
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            isa: Isa::best(),
+            programs_kept: 2,
+            plan: MemoryPlan { cosets_kept: 2, ..MemoryPlan::EVERYTHING },
+            pool_bytes: 1 << 30,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::circuits::RECURSION;
+    use crate::recursion::RECURSION_PO2;
+    use crate::stark::{Demand, Held};
+
+    #[test]
+    fn a_frugal_proof_fits_what_its_pool_keeps() {
+        let plan = Options::default().with_profile(Profile::Frugal).plan;
+        let groups = [
+            (RECURSION.groups.code, Held::Shared { cosets_kept: 0 }),
+            (RECURSION.groups.data, Held::Own),
+            (RECURSION.groups.accum, Held::Own),
+        ];
+        let demand = Demand::new(RECURSION.taps(), RECURSION_PO2, &groups, 0);
+        let peak_bytes = demand.peak_bytes(plan);
+        assert!(peak_bytes <= FRUGAL_POOL_BYTES, "{} MiB", peak_bytes >> 20);
+        // Not far below: each column more is a transform less.
+        let more = MemoryPlan { spare_columns: plan.spare_columns + 8, ..plan };
+        assert!(demand.peak_bytes(more) > FRUGAL_POOL_BYTES);
+    }
+
+    #[test]
+    fn a_profile_leaves_vectors_alone() {
+        let options = Options { isa: Isa::Scalar, ..Options::default() };
+        for profile in [Profile::Frugal, Profile::Usual] {
+            assert_eq!(options.clone().with_profile(profile).isa, Isa::Scalar);
+        }
+    }
+}
