@@ -141,6 +141,15 @@ impl Provers {
         self.reproved.prove(prove)
     }
 
+    /// The same, with another word on which errors are those of proofs that do not verify.
+    pub(crate) fn twice_if<T, E: std::fmt::Display>(
+        &self,
+        is_unverified: impl Fn(&E) -> bool,
+        prove: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.reproved.prove_by(is_unverified, prove)
+    }
+
     /// How many proofs of the task did not verify and were made once more.
     pub(crate) fn reproved(&self) -> u32 {
         self.reproved.take()

@@ -7,7 +7,7 @@
 use std::{cell::Cell, fmt::Display};
 
 use risc0_zkp::verify::VerificationError;
-use starling_fastprove::{recursion::ProveError, segment::SegmentError};
+use starling_fastprove::{keccak::KeccakError, recursion::ProveError, segment::SegmentError};
 
 /// Counts the proofs that did not verify and were made once more.
 #[derive(Debug, Default)]
@@ -19,6 +19,18 @@ impl Reproved {
     /// # Errors
     /// That of `prove`, the last one.
     pub(crate) fn prove<T>(&self, prove: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.prove_by(is_unverified, prove)
+    }
+
+    /// The same, with another word on which errors are those of proofs that do not verify.
+    ///
+    /// # Errors
+    /// That of `prove`, the last one.
+    pub(crate) fn prove_by<T, E: Display>(
+        &self,
+        is_unverified: impl Fn(&E) -> bool,
+        prove: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
         prove_twice(&self.0, is_unverified, prove)
     }
 
@@ -29,13 +41,19 @@ impl Reproved {
 }
 
 /// Whether the error says that a proof was made and is wrong, rather than that none could be made.
+///
+/// A trace that breaks the constraints makes such a proof too, and shows before the verifier is asked.
 pub(crate) fn is_unverified(error: &anyhow::Error) -> bool {
-    let by_us = matches!(
-        error.downcast_ref(),
-        Some(ProveError::Unverified { .. } | ProveError::Trace { .. })
-    );
-    let segment = matches!(error.downcast_ref(), Some(SegmentError::Unverified { .. }));
-    by_us || segment || error.downcast_ref::<VerificationError>().is_some()
+    is_own_fault(error) || matches!(error.downcast_ref(), Some(SegmentError::Trace))
+}
+
+/// Whether it says that this prover or its machine is at fault: the trace of a segment may break the constraints because
+/// the segment does.
+pub(crate) fn is_own_fault(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ProveError::Unverified { .. } | ProveError::Trace { .. }))
+        || matches!(error.downcast_ref(), Some(SegmentError::Unverified { .. }))
+        || matches!(error.downcast_ref(), Some(KeccakError::Trace))
+        || error.downcast_ref::<VerificationError>().is_some()
 }
 
 /// Calls `prove`, and once more if it failed with an error that `is_unverified`, which `again` counts.
@@ -59,6 +77,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use anyhow::Context as _;
+    use starling_fastprove::segment::WitnessError;
 
     use super::*;
 
@@ -101,9 +120,19 @@ mod tests {
             anyhow::Error::new(ProveError::Trace { program: "join".into() }),
             Err::<(), _>(VerificationError::InvalidProof).context("keccak").unwrap_err(),
         ];
-        assert!(errors.iter().all(is_unverified));
+        assert!(errors.iter().all(is_unverified) && errors.iter().all(is_own_fault));
         let input = ProveError::Input { role: "receipt", reason: "short".into() };
         assert!(![anyhow::Error::new(input), anyhow::anyhow!("no")].iter().any(is_unverified));
+    }
+
+    #[test]
+    fn a_segment_that_breaks_the_constraints_is_proved_twice_and_then_at_fault_itself() {
+        let trace = anyhow::Error::new(SegmentError::Trace);
+        assert!(is_unverified(&trace) && !is_own_fault(&trace));
+        let unverified = anyhow::Error::new(SegmentError::Unverified { reason: "seal".into() });
+        assert!(is_unverified(&unverified) && is_own_fault(&unverified));
+        let witness = WitnessError { reason: "no such page".into() };
+        assert!(!is_unverified(&anyhow::Error::new(SegmentError::Witness(witness))));
     }
 
     #[test]

@@ -305,7 +305,7 @@ fn keccak_program() -> Vec<u8> {
     let mut program = Tiny::counting(LONGER);
     let states = [[1_u64; 25], [2; 25]];
     let ids = states.map(|state| AssumptionId {
-        claim: starling_zkvm::keccak_claim(&state),
+        claim: starling_zkvm::keccak_claim(&[state]),
         control_root: risc0_circuit_keccak::KECCAK_CONTROL_ROOT,
     });
     for (state, id) in states.into_iter().zip(&ids) {

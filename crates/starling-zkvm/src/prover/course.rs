@@ -29,8 +29,8 @@ const fn phase(name: &'static str, times: u32, permille: u32) -> Phase {
 const COSETS: u32 = 4;
 
 const SEGMENT: &[Phase] = &[
-    phase("preflight", 1, 15),
-    phase("data", 1, 45),
+    phase("witness", 1, 60),
+    phase("commit code", 1, 3),
     phase("commit data", 1, 320),
     phase("accum", 1, 25),
     phase("commit accum", 1, 160),
@@ -38,7 +38,6 @@ const SEGMENT: &[Phase] = &[
     phase("commit check", 1, 37),
     phase("deep", 1, 12),
     phase("fri", 1, 13),
-    phase("verify", 1, 3),
 ];
 
 const KECCAK: &[Phase] = &[
@@ -47,9 +46,8 @@ const KECCAK: &[Phase] = &[
     phase("commit data", 1, 460),
     phase("constraints", COSETS, 300),
     phase("commit check", 1, 70),
-    phase("deep", 1, 60),
-    phase("fri", 1, 30),
-    phase("verify", 1, 10),
+    phase("deep", 1, 65),
+    phase("fri", 1, 35),
 ];
 
 const RECURSION: &[Phase] = &[

@@ -21,7 +21,7 @@ use crate::{
     codec::{self, BlobKind, CodecError},
     leaf::{KeccakRequest, keccak_claim},
     protocol::{Proved, Request},
-    twice::is_unverified,
+    twice::is_own_fault,
 };
 
 /// A task that failed.
@@ -48,14 +48,14 @@ impl TaskError {
     /// verify, twice.
     fn proving(error: &anyhow::Error) -> Self {
         let message = format!("proving failed: {error:#}");
-        if is_unverified(error) { Self::internal(message) } else { Self::task(message) }
+        if is_own_fault(error) { Self::internal(message) } else { Self::task(message) }
     }
 
     /// A recursion proof that failed: because of its inputs, unless the prover says that it is itself to blame.
     fn recursion(what: &str, error: &anyhow::Error) -> Self {
         let message = format!("{what} failed: {error:#}");
         match error.downcast_ref() {
-            _ if is_unverified(error) => Self::internal(message),
+            _ if is_own_fault(error) => Self::internal(message),
             Some(ProveError::Program(_)) => Self::internal(message),
             _ => Self::input(message),
         }
@@ -232,14 +232,41 @@ fn prove_keccak(
 ) -> Result<Encoded, TaskError> {
     let request = input(path, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
     let assumption = check_keccak(&request)?;
-    let proof = timed(&mut proved.prove_ms, || provers.twice(|| provers.prove_keccak(&request)))
-        .map_err(|error| TaskError::proving(&error))?;
-    phases.proof_ended();
-    let receipt = timed(&mut proved.lift_ms, || {
-        provers.twice(|| provers.lift_keccak(&request, proof.clone(), &assumption))
-    })
-    .map_err(|error| TaskError::recursion("lifting", &error).after_proving())?;
+    let attempt = || {
+        let proof =
+            timed(&mut proved.prove_ms, || provers.twice(|| provers.prove_keccak(&request)))
+                .map_err(KeccakFailure::Proving)?;
+        phases.proof_ended();
+        timed(&mut proved.lift_ms, || {
+            provers.twice(|| provers.lift_keccak(&request, proof.clone(), &assumption))
+        })
+        .map_err(KeccakFailure::Lifting)
+    };
+    // The program that lifts a seal is what verifies it: a seal that it does not take is made once more.
+    let receipt = provers.twice_if(KeccakFailure::is_refused_seal, attempt);
+    let receipt = receipt.map_err(|failed| match failed {
+        KeccakFailure::Proving(error) => TaskError::proving(&error),
+        // The permutations are such that there is a proof of them, and a lift of it.
+        KeccakFailure::Lifting(error) => TaskError::internal(format!("lifting failed: {error:#}")),
+    })?;
     Ok(codec::encode_assumption_receipt(&receipt))
+}
+
+/// Where a keccak task failed.
+#[derive(Debug, thiserror::Error)]
+enum KeccakFailure {
+    #[error("{0:#}")]
+    Proving(anyhow::Error),
+    #[error("{0:#}")]
+    Lifting(anyhow::Error),
+}
+
+impl KeccakFailure {
+    /// Whether the program that lifts a seal did not take one that was made here.
+    fn is_refused_seal(&self) -> bool {
+        let Self::Lifting(error) = self else { return false };
+        matches!(error.downcast_ref(), Some(ProveError::Refused(_)))
+    }
 }
 
 /// What the receipt of `request` will prove, if there can be one.
