@@ -17,6 +17,7 @@ mod block;
 mod plan;
 mod radix;
 mod reverse;
+mod sample;
 mod tile;
 
 #[cfg(test)]
@@ -153,8 +154,32 @@ pub fn move_values(isa: Isa, matrix: &mut [u32], rows: usize, from: Points, to: 
     let isa = narrow(isa, rows);
     let streaming = size_of_val(matrix) >= STREAMING_BYTES_MIN;
     matrix.par_chunks_exact_mut(rows).for_each_init(Scratch::default, |scratch, column| {
-        dispatch(isa, Move { column, inverse, plan, scratch, streaming });
+        dispatch(isa, Interpolate { column: &mut *column, plan: inverse });
+        let coeffs = None;
+        dispatch(isa, Evaluate { out: column, coeffs, plan, expand_bits: 0, scratch, streaming });
     });
+}
+
+/// Values of each column's polynomial at a few points: for each of `columns` a word in `out` for each of `wanted`, which
+/// are rows of the values at some points.
+///
+/// # Panics
+/// As [`evaluate_at`], or if a row isn't below `rows`, or `out` hasn't as many words as are wanted of all columns.
+pub fn sample(isa: Isa, out: &mut [u32], columns: &[u32], rows: usize, wanted: &[(Points, usize)]) {
+    check(columns, rows);
+    assert_eq!(out.len(), columns.len() / rows * wanted.len(), "what is wanted of each column");
+    if wanted.is_empty() {
+        return;
+    }
+    let parts = &sample::Parts::new(rows, wanted);
+    let isa = narrow(isa, rows);
+    let columns = columns.par_chunks_exact(rows);
+    out.par_chunks_exact_mut(wanted.len()).zip(columns).for_each_init(
+        sample::Room::default,
+        |room, (out, coeffs)| {
+            parts.pick(isa, out, coeffs, room);
+        },
+    );
 }
 
 fn evaluate(isa: Isa, out: &mut [u32], coeffs: &[u32], rows: usize, kind: Kind, expand_bits: u32) {
@@ -273,27 +298,6 @@ impl Kernel for Evaluate<'_> {
         for stage in others {
             tile::run::<V, true>(out, stage);
         }
-    }
-}
-
-/// One column from values to other values.
-struct Move<'a> {
-    column: &'a mut [u32],
-    inverse: &'a Plan,
-    plan: &'a Plan,
-    scratch: &'a mut Scratch,
-    streaming: bool,
-}
-
-impl Kernel for Move<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Move { column, inverse, plan, scratch, streaming } = self;
-        Interpolate { column, plan: inverse }.run::<V>();
-        let coeffs = None;
-        Evaluate { out: column, coeffs, plan, expand_bits: 0, scratch, streaming }.run::<V>();
     }
 }
 

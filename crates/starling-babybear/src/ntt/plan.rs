@@ -210,6 +210,18 @@ impl Plan {
 }
 
 impl Stage {
+    /// Each row's factors for the strip at `at`.
+    pub(super) fn factors_at(&self, at: usize) -> Vec<u32> {
+        let mut factors = self.first.clone();
+        for (row, &step) in factors.chunks_exact_mut(TILE_WIDTH).zip(self.step.words()) {
+            let jump = Elem::new_raw(step).pow(at / TILE_WIDTH);
+            for word in row {
+                *word = (Elem::new_raw(*word) * jump).as_u32_montgomery();
+            }
+        }
+        factors
+    }
+
     fn new(log_stride: u32, log_rows: u32, roots: &[Elem], shift: Elem, scale: Elem) -> Self {
         let rows = 1_usize << log_rows;
         let root = roots[(log_stride + log_rows) as usize];

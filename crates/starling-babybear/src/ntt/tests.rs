@@ -189,6 +189,38 @@ fn values_move_between_the_trace_and_the_cosets_in_place() {
 }
 
 #[test]
+fn a_sample_is_the_values_in_the_rows_that_were_asked_for() {
+    let points = [Points::Coset(2), Points::Trace, Points::Coset(0)];
+    for log in sizes(LOG_ROWS, LOG_ROWS_IN_MIRI) {
+        let rows = 1 << log;
+        let coeffs = matrix(rows);
+        let wanted: Vec<(Points, usize)> = random_words(7, 60)
+            .into_iter()
+            .enumerate()
+            .map(|(at, word)| (points[at % 3], word as usize % rows))
+            .chain([(Points::Trace, 0), (Points::Trace, rows - 1), (Points::Trace, 0)])
+            .collect();
+        for isa in Isa::available() {
+            let values = points.map(|points| {
+                let mut values = vec![0; coeffs.len()];
+                evaluate_at(isa, &mut values, &coeffs, rows, points);
+                values
+            });
+            let mut expected = Vec::new();
+            for column in 0..3 {
+                for (of, row) in &wanted {
+                    let index = points.iter().position(|points| points == of).unwrap();
+                    expected.push(values[index][column * rows + row]);
+                }
+            }
+            let mut found = vec![u32::MAX; expected.len()];
+            sample(isa, &mut found, &coeffs, rows, &wanted);
+            assert_same(&found, &expected, "sample", isa, rows);
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "there are 4")]
 fn a_coset_that_is_not_there_is_refused() {
     move_values(Isa::Scalar, &mut [0; 4], 4, Points::Coset(4), Points::Trace);

@@ -58,11 +58,8 @@ fn run_strips<V: Vector, const FORWARD: bool>(
     stage: &Stage,
     streaming: bool,
 ) {
-    let mut strip = Buffer([0; BUFFER_WORDS]);
-    let mut factors = Buffer([0; BUFFER_WORDS]);
+    let Workspace { mut strip, mut factors } = Workspace::default();
     factors.0[..stage.first.len()].copy_from_slice(&stage.first);
-    // Two at least: the first and the last differ in where they read and write.
-    let steps = stage.log_rows.div_ceil(LOG_RADIX_MAX).max(2);
     // Past the caches, lines must be written whole, one after the other.
     let copies = streaming && V::LANES < TILE_WIDTH;
     for at in (0..stage.stride).step_by(TILE_WIDTH) {
@@ -75,24 +72,49 @@ fn run_strips<V: Vector, const FORWARD: bool>(
             factors: &mut factors.0,
             stage,
         };
-        let mut done = 0;
-        for step in 0..steps {
-            let layers = step_layers(stage.log_rows, steps, step);
-            let below = if FORWARD { done } else { stage.log_rows - done - layers };
-            let from = if step == 0 { Place::Column } else { Place::Strip };
-            let to = if step + 1 == steps && !copies { Place::Column } else { Place::Strip };
-            done += layers;
-            match layers {
-                0 => tile.step::<V, 1, FORWARD>(below, from, to),
-                1 => tile.step::<V, 2, FORWARD>(below, from, to),
-                2 => tile.step::<V, 4, FORWARD>(below, from, to),
-                3 => tile.step::<V, 8, FORWARD>(below, from, to),
-                _ => tile.step::<V, 16, FORWARD>(below, from, to),
-            }
-        }
+        tile.layers::<V, FORWARD>(if copies { Place::Strip } else { Place::Column });
         if copies {
             tile.copy_out::<V>();
         }
+    }
+}
+
+/// What a strip is computed in.
+pub(super) struct Workspace {
+    strip: Buffer,
+    factors: Buffer,
+}
+
+impl Default for Workspace {
+    #[inline(always)]
+    fn default() -> Self {
+        Self { strip: Buffer([0; BUFFER_WORDS]), factors: Buffer([0; BUFFER_WORDS]) }
+    }
+}
+
+impl Workspace {
+    /// Runs `stage`, forward, over the strip at `at` of the blocks in `scratch`, which are [`scratch_stride`] apart;
+    /// the strip's rows, one after the other. `factors` are [`Stage::factors_at`] there.
+    #[inline(always)]
+    pub(super) fn strip<V: Vector>(
+        &mut self,
+        scratch: &[u32],
+        stage: &Stage,
+        at: usize,
+        factors: &[u32],
+    ) -> &[u32] {
+        self.factors.0[..factors.len()].copy_from_slice(factors);
+        let mut tile = Tile {
+            scratch: Some(scratch),
+            column: &mut [],
+            streaming: false,
+            at,
+            strip: &mut self.strip.0,
+            factors: &mut self.factors.0,
+            stage,
+        };
+        tile.layers::<V, true>(Place::Strip);
+        &self.strip.0[..TILE_WIDTH << stage.log_rows]
     }
 }
 
@@ -118,6 +140,29 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// All layers of the stage, from the column to `end`.
+    #[inline(always)]
+    fn layers<V: Vector, const FORWARD: bool>(&mut self, end: Place) {
+        // Two at least: the first and the last differ in where they read and write.
+        let log_rows = self.stage.log_rows;
+        let steps = log_rows.div_ceil(LOG_RADIX_MAX).max(2);
+        let mut done = 0;
+        for step in 0..steps {
+            let layers = step_layers(log_rows, steps, step);
+            let below = if FORWARD { done } else { log_rows - done - layers };
+            let from = if step == 0 { Place::Column } else { Place::Strip };
+            let to = if step + 1 == steps { end } else { Place::Strip };
+            done += layers;
+            match layers {
+                0 => self.step::<V, 1, FORWARD>(below, from, to),
+                1 => self.step::<V, 2, FORWARD>(below, from, to),
+                2 => self.step::<V, 4, FORWARD>(below, from, to),
+                3 => self.step::<V, 8, FORWARD>(below, from, to),
+                _ => self.step::<V, 16, FORWARD>(below, from, to),
+            }
+        }
+    }
+
     /// `RADIX.ilog2()` layers, above the first `below`.
     #[inline(always)]
     fn step<V: Vector, const RADIX: usize, const FORWARD: bool>(

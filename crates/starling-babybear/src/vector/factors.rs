@@ -24,7 +24,7 @@ impl Factors {
 
     /// The factors in Montgomery form.
     #[inline(always)]
-    pub(super) fn words(&self) -> &[u32] {
+    pub(crate) fn words(&self) -> &[u32] {
         &self.words
     }
 

@@ -29,10 +29,10 @@ pub enum Profile {
 }
 
 /// Columns whose coefficients the frugal profile puts aside: as many as fit beside a proof's others in its memory.
-const FRUGAL_SPARE_COLUMNS: usize = 16;
+const FRUGAL_SPARE_COLUMNS: usize = 24;
 
 /// All that a frugal proof holds at a time of buffers and trees.
-const FRUGAL_POOL_BYTES: usize = 240 << 20;
+const FRUGAL_POOL_BYTES: usize = 244 << 20;
 
 impl Options {
     /// Takes as much memory as `profile` says.

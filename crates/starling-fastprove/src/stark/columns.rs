@@ -69,22 +69,18 @@ impl Columns {
             (Form::Coefficients, Form::Coefficients) => {}
             (Form::Coefficients, Form::Values(points)) => {
                 self.put_aside(engine, spare_max.min(self.count()) * rows);
-                let (first, rest) = self.split();
-                if let Some((values, coefficients)) = first {
-                    ntt::evaluate_at(isa, values, coefficients, rows, points);
-                }
+                let (values, coefficients, rest) = self.split();
+                ntt::evaluate_at(isa, values, coefficients, rows, points);
                 ntt::evaluate_in_place(isa, rest, rows, points);
             }
             (Form::Values(from), Form::Values(to)) if from == to => {}
             (Form::Values(from), Form::Values(to)) => {
-                let (first, rest) = self.split();
-                if let Some((values, coefficients)) = first {
-                    ntt::evaluate_at(isa, values, coefficients, rows, to);
-                }
+                let (values, coefficients, rest) = self.split();
+                ntt::evaluate_at(isa, values, coefficients, rows, to);
                 ntt::move_values(isa, rest, rows, from, to);
             }
             (Form::Values(points), Form::Coefficients) => {
-                let (_, rest) = self.split();
+                let (_, _, rest) = self.split();
                 ntt::interpolate_from(isa, rest, rows, points);
                 self.take_back();
             }
@@ -92,11 +88,11 @@ impl Columns {
         self.form = to;
     }
 
-    /// The first columns' values and coefficients, and the other columns.
-    fn split(&mut self) -> (Option<(&mut [u32], &[u32])>, &mut [u32]) {
-        let aside = self.spare.as_deref();
-        let (first, rest) = self.matrix.split_at_mut(aside.map_or(0, <[u32]>::len));
-        (aside.map(|coefficients| (first, coefficients)), rest)
+    /// The first columns' values, their coefficients that were put aside, and the other columns.
+    fn split(&mut self) -> (&mut [u32], &[u32], &mut [u32]) {
+        let aside = self.spare.as_deref().unwrap_or(&[]);
+        let (first, rest) = self.matrix.split_at_mut(aside.len());
+        (first, aside, rest)
     }
 
     /// Puts the first `words` coefficients aside; what the matrix has there is garbage then.

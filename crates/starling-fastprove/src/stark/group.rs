@@ -1,6 +1,5 @@
 //! Columns that are committed to.
 
-use rayon::prelude::*;
 use risc0_zkp::INV_RATE;
 use risc0_zkp::core::digest::{DIGEST_WORDS, Digest};
 use starling_babybear::ntt::{self, Points};
@@ -238,45 +237,30 @@ impl Group {
         let needed: Vec<usize> = rows.iter().flat_map(|&row| self.tree.neighbours(row)).collect();
         let mut values = vec![0; self.columns * needed.len()];
         if let Content::Polynomials { columns, cosets } = &self.content {
+            let places: Vec<(usize, usize)> =
+                needed.iter().map(|row| (row % INV_RATE, row / INV_RATE)).collect();
+            // What is not kept follows from the coefficients.
+            let gone: Vec<usize> =
+                (0..places.len()).filter(|&at| places[at].0 >= cosets.len()).collect();
+            let wanted: Vec<(Points, usize)> =
+                gone.iter().map(|&at| (Points::Coset(places[at].0), places[at].1)).collect();
+            let mut sampled = vec![0; self.columns * wanted.len()];
             let coefficients = columns.matrix(Form::Coefficients);
-            gather(engine, &mut values, &needed, self.rows, coefficients, cosets);
+            ntt::sample(engine.isa(), &mut sampled, coefficients, self.rows, &wanted);
+
+            for (column, values) in values.chunks_exact_mut(needed.len()).enumerate() {
+                for (value, &(coset, row)) in values.iter_mut().zip(&places) {
+                    if let Some(kept) = cosets.get(coset) {
+                        *value = kept[column * self.rows + row];
+                    }
+                }
+                for (&at, &word) in gone.iter().zip(&sampled[column * gone.len()..]) {
+                    values[at] = word;
+                }
+            }
         }
         Sample { tree: &self.tree, needed: needed.len(), values }
     }
-}
-
-/// Writes the values of each column in the rows `needed` of the evaluation domain: those of the `cosets` that were
-/// kept, and of the others as they follow from the column's coefficients.
-fn gather(
-    engine: &Engine,
-    values: &mut [u32],
-    needed: &[usize],
-    rows: usize,
-    coefficients: &[u32],
-    cosets: &[Buffer],
-) {
-    let isa = engine.isa();
-    values
-        .par_chunks_exact_mut(needed.len())
-        .zip(coefficients.par_chunks_exact(rows))
-        .enumerate()
-        .for_each_init(Vec::new, |scratch, (column, (values, coefficients))| {
-            let mut gather = |coset: usize, evaluations: &[u32]| {
-                for (value, &row) in values.iter_mut().zip(needed) {
-                    if row % INV_RATE == coset {
-                        *value = evaluations[row / INV_RATE];
-                    }
-                }
-            };
-            for (coset, evaluations) in cosets.iter().enumerate() {
-                gather(coset, &evaluations[column * rows..][..rows]);
-            }
-            for coset in cosets.len()..INV_RATE {
-                scratch.resize(rows, 0);
-                ntt::evaluate_coset(isa, scratch, coefficients, rows, coset);
-                gather(coset, scratch);
-            }
-        });
 }
 
 /// The values of a group that the queries will ask for.
