@@ -56,10 +56,10 @@ impl Fast {
     }
 
     /// Proves a leaf on all threads. What recursion keeps for its next proof would lie beside what a large one takes.
-    fn leaf<T: Send>(&self, prove: impl FnOnce(&Engine) -> T + Send) -> T {
+    fn leaf<T: Send>(&self, plan: MemoryPlan, prove: impl FnOnce(&Engine) -> T + Send) -> T {
         self.recursion.release_memory();
         let plan = match self.profile {
-            Profile::Usual => MemoryPlan::EVERYTHING,
+            Profile::Usual => plan,
             Profile::Frugal => MemoryPlan::LEAST,
         };
         let (isa, pool) = (self.isa, self.pool.clone());
@@ -69,6 +69,10 @@ impl Fast {
         })
     }
 }
+
+/// What a keccak proof may hold in memory, as long as it can do with so little: the largest there are, of 2^18 rows,
+/// take 1.2 GB at least, those of 2^17 half of that. Up to 2^15 rows nothing has to be computed twice.
+const KECCAK_BUDGET_BYTES: usize = 1 << 30;
 
 /// The prover of recursion.
 fn recursion(profile: Profile) -> Prover {
@@ -130,7 +134,9 @@ impl Prove for Fast {
     }
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
-        let seal = self.leaf(|engine| segment_seal(engine, &segment.circuit, random_element(), Unset::Zero))?;
+        let seal = self.leaf(MemoryPlan::EVERYTHING, |engine| {
+            segment_seal(engine, &segment.circuit, random_element(), Unset::Zero)
+        })?;
         Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
     }
 
@@ -184,7 +190,8 @@ impl Prove for Fast {
 
     fn prove_keccak(&self, request: &KeccakRequest) -> anyhow::Result<KeccakProof> {
         // The program that lifts it verifies it.
-        let seal = self.leaf(|engine| keccak::prove(engine, &request.input, request.po2))?;
+        let plan = MemoryPlan::for_budget(&keccak::demand(request.po2)?, KECCAK_BUDGET_BYTES);
+        let seal = self.leaf(plan, |engine| keccak::prove(engine, &request.input, request.po2))?;
         Ok(KeccakProof::Seal(seal))
     }
 
