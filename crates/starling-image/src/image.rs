@@ -51,8 +51,8 @@ impl Image {
     }
 
     /// All pages that may hold something, by their indexes.
-    pub fn into_pages(self) -> BTreeMap<u32, Page> {
-        self.pages
+    pub fn pages(&self) -> &BTreeMap<u32, Page> {
+        &self.pages
     }
 
     /// Replaces a page.

@@ -1,11 +1,12 @@
 //! What a segment carries of the memory that it begins with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use risc0_binfmt::Page;
 use risc0_zkp::core::digest::Digest;
 use serde::{
-    Serialize, Serializer,
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::Error as _,
     ser::{SerializeMap as _, SerializeStruct as _},
 };
 
@@ -13,11 +14,12 @@ use crate::{Image, MEMORY_PAGES};
 
 /// The pages that a segment touches, and the digests of the root and of both children of each node above them.
 ///
-/// Serialised with bincode or postcard, it has the bytes of RISC Zero's `MemoryImage` of the same pages.
-#[derive(Clone)]
+/// In bincode and postcard, it has the bytes of RISC Zero's `MemoryImage` of the same pages. One that was
+/// deserialised is what its sender says: nothing binds its digests to its pages, and any of both may be missing.
+#[derive(Clone, Default)]
 pub struct PartialImage {
-    pages: Vec<(u32, Page)>,
-    digests: Vec<(u32, Digest)>,
+    pages: BTreeMap<u32, Page>,
+    digests: BTreeMap<u32, Digest>,
 }
 
 impl PartialImage {
@@ -32,13 +34,13 @@ impl PartialImage {
         Self { pages, digests }
     }
 
-    /// The pages by their indexes, in ascending order.
-    pub fn pages(&self) -> &[(u32, Page)] {
+    /// The pages by their indexes.
+    pub fn pages(&self) -> &BTreeMap<u32, Page> {
         &self.pages
     }
 
-    /// The digests by their nodes' indexes, in ascending order.
-    pub fn digests(&self) -> &[(u32, Digest)] {
+    /// The digests by their nodes' indexes.
+    pub fn digests(&self) -> &BTreeMap<u32, Digest> {
         &self.digests
     }
 }
@@ -56,14 +58,13 @@ impl Serialize for PartialImage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut image = serializer.serialize_struct("MemoryImage", 3)?;
         image.serialize_field("pages", &Pages(&self.pages))?;
-        image.serialize_field("digests", &Digests(&self.digests))?;
-        // The nodes whose digests are out of date: none.
-        image.serialize_field("dirty", &[(); 0][..])?;
+        image.serialize_field("digests", &self.digests)?;
+        image.serialize_field("dirty", &BTreeSet::<u32>::new())?;
         image.end()
     }
 }
 
-struct Pages<'a>(&'a [(u32, Page)]);
+struct Pages<'a>(&'a BTreeMap<u32, Page>);
 
 impl Serialize for Pages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -85,10 +86,22 @@ impl Serialize for Bytes<'_> {
     }
 }
 
-struct Digests<'a>(&'a [(u32, Digest)]);
+/// The fields as RISC Zero has them.
+#[derive(Deserialize)]
+#[serde(rename = "MemoryImage")]
+struct Fields {
+    pages: BTreeMap<u32, Page>,
+    digests: BTreeMap<u32, Digest>,
+    /// Nodes whose digests are out of date.
+    dirty: BTreeSet<u32>,
+}
 
-impl Serialize for Digests<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(index, digest)| (index, digest)))
+impl<'de> Deserialize<'de> for PartialImage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Fields { pages, digests, dirty } = Fields::deserialize(deserializer)?;
+        if !dirty.is_empty() {
+            return Err(D::Error::custom(format!("{} digests are out of date", dirty.len())));
+        }
+        Ok(Self { pages, digests })
     }
 }

@@ -72,10 +72,10 @@ proptest! {
             let touched = nodes(written.keys().chain(&read).copied());
             let part = ours.partial(&touched);
             let expected = risc0_partial(&mut theirs, &touched);
-            prop_assert_eq!(
-                bincode::serialize(&part).unwrap(),
-                bincode::serialize(&expected).unwrap()
-            );
+            let bytes = bincode::serialize(&part).unwrap();
+            prop_assert_eq!(&bytes, &bincode::serialize(&expected).unwrap());
+            let read: PartialImage = bincode::deserialize(&bytes).unwrap();
+            prop_assert_eq!(bytes, bincode::serialize(&read).unwrap());
             for (index, words) in written {
                 let page = page(&words);
                 ours.set_page(index, page.clone());
@@ -85,6 +85,18 @@ proptest! {
             prop_assert_eq!(ours.image_id(), theirs.image_id());
         }
     }
+}
+
+#[test]
+fn a_part_with_digests_out_of_date_is_refused() {
+    let mut image = MemoryImage::default();
+    let read = |image: &MemoryImage| {
+        bincode::deserialize::<PartialImage>(&bincode::serialize(image).unwrap())
+    };
+    assert!(read(&image).is_ok());
+    image.set_page(5, page(&[(3, 7)]));
+    let error = read(&image).unwrap_err().to_string();
+    assert!(error.contains("out of date"), "{error}");
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! but for those that assume a claim: they are answered here, from the claims that the caller can prove.
 
 mod assumed;
+mod context;
 mod failure;
 mod host;
 pub mod hosted;
@@ -21,15 +22,13 @@ mod stream;
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
-    panic::AssertUnwindSafe,
-    sync::atomic::AtomicBool,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{atomic::AtomicBool, mpsc::sync_channel},
+    thread,
 };
 
-use risc0_binfmt::ProgramBinary;
-use risc0_circuit_rv32im::{
-    MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2,
-    execute::{CycleLimit, Executor},
-};
+use anyhow::Context as _;
+use risc0_binfmt::MemoryImage;
 use risc0_zkvm::{Digest, ExecutorEnv, ExecutorImpl, ExitCode};
 use risc0_zkvm_platform::fileno;
 use starling_types::Po2;
@@ -42,7 +41,9 @@ use self::{
 };
 use crate::{
     AssumptionId, Guest, KECCAK_PO2_DEFAULT, OutputParts, PovwJob, SEGMENT_PO2_MAX,
-    SEGMENT_PO2_MIN, SegmentClaim, Work, panic,
+    SEGMENT_PO2_MIN, SegmentClaim, Work,
+    machine::{CycleLimit, Executor, MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2},
+    panic,
 };
 
 pub use self::{
@@ -53,6 +54,9 @@ pub use self::{
 
 /// From this po2 up, segments keep room for the longest instruction (a large bigint program).
 const LONG_INSTRUCTION_PO2_MIN: u32 = 15;
+
+/// How many segments wait to be encoded, besides those that the executor has waiting to be hashed.
+const ENCODED_LATER_MAX: usize = 1;
 
 /// RISC Zero's own executor takes the size of keccak proofs from this variable, whatever it is told.
 const KECCAK_PO2_VARIABLE: &str = "RISC0_KECCAK_PO2";
@@ -229,27 +233,34 @@ pub fn execute(
             .keccak_max_po2(options.keccak_po2)?
             .coprocessor_callback(KeccakRequests::new(&outbox, &assumed))
             .build()?;
-        let image = ProgramBinary::decode(guest.bytes())?.to_image()?;
-        Ok((ExecutorImpl::from_elf(env, guest.bytes())?, image))
+        // It only answers calls: what would run is none of its business.
+        ExecutorImpl::new(env, MemoryImage::default())
     };
-    let (syscalls, image) =
-        load().map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
+    let syscalls = load().map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
     let host = Host::new(&syscalls, seed, &outbox, &assumed, guest.memory_end());
-    let mut segments = Segments::new(&outbox, &assumed, &journal, povw);
+    let segments = Segments::new(&outbox, &assumed, &journal, povw);
 
     let run = panic::catch(AssertUnwindSafe(|| {
         let povw = povw.map(PovwJob::to_job_id);
-        let mut executor = Executor::new(image, &host, None, vec![], povw);
+        let mut executor = Executor::new(guest.image(), &host, None, vec![], povw);
         let max_insn_cycles = if po2 >= LONG_INSTRUCTION_PO2_MIN {
             MAX_INSN_CYCLES
         } else {
             MAX_INSN_CYCLES_LOWER_PO2
         };
         let limit = cycle_limit.map_or(CycleLimit::None, CycleLimit::Hard);
-        executor.run(po2 as usize, max_insn_cycles, limit, |segment| segments.send(segment))
+        // Interpreted here, hashed on a thread of the executor's, encoded on another: each is a segment ahead of the next.
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(ENCODED_LATER_MAX);
+            let encoder = scope.spawn(move || segments.send_all(receiver));
+            let send = move |segment| sender.send(segment).context("segments are not taken");
+            let result = executor.run(po2 as usize, max_insn_cycles, limit, send);
+            let segments = encoder.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            Ok((segments, result?))
+        })
     }));
 
-    let result = match (outbox.take_failure(), run) {
+    let (segments, result) = match (outbox.take_failure(), run) {
         // What was told to stop ends with some other error, or with none.
         (Some(failure), _) => return Err(failure),
         (None, Ok(Ok(result))) => result,

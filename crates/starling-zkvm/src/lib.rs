@@ -35,6 +35,7 @@ pub mod codec;
 pub mod execute;
 pub mod groth16;
 pub mod guest;
+mod machine;
 mod panic;
 pub mod process;
 mod protocol;

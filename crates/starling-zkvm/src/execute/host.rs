@@ -9,7 +9,7 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use risc0_binfmt::ByteAddr;
-use risc0_circuit_rv32im::execute::{Syscall, SyscallContext};
+use risc0_circuit_rv32im::execute::Syscall as _;
 use risc0_zkvm::{Digest, ExecutorImpl};
 use risc0_zkvm_platform::syscall::{
     DIGEST_BYTES,
@@ -20,10 +20,14 @@ use risc0_zkvm_platform::syscall::{
 use super::{
     ASSUMPTIONS_MAX, ExecuteError,
     assumed::{Assumed, Proof, Refused},
+    context::Context,
     image,
     stream::Stop,
 };
-use crate::AssumptionId;
+use crate::{
+    AssumptionId,
+    machine::{Syscall, SyscallContext},
+};
 
 /// The most bytes of a system call's name. RISC Zero's have about 40; custom ones are no longer.
 const NAME_BYTES_MAX: u32 = 256;
@@ -104,7 +108,7 @@ impl Syscall for Host<'_, '_> {
         // The kernel's second read of each call fetches the return registers: no name, nothing to replace.
         if fd == 0 {
             if !self.answered.take() {
-                return self.inner.host_read(ctx, fd, buf);
+                return self.inner.host_read(&mut Context(ctx), fd, buf);
             }
             ensure!(buf.len() == SUCCESS.len(), "a call returns {} bytes", SUCCESS.len());
             buf.copy_from_slice(&SUCCESS);
@@ -124,7 +128,7 @@ impl Syscall for Host<'_, '_> {
             self.assume(ctx, buf, proof)?;
             return Ok(0);
         }
-        let read_bytes = self.inner.host_read(ctx, fd, buf)?;
+        let read_bytes = self.inner.host_read(&mut Context(ctx), fd, buf)?;
         if is(SYS_RANDOM.as_str()) {
             self.random.borrow_mut().fill_bytes(buf);
         }
@@ -133,7 +137,7 @@ impl Syscall for Host<'_, '_> {
 
     // Beware: at tracing level DEBUG for risc0, the forwarded call requires the bytes to be UTF-8.
     fn host_write(&self, ctx: &mut impl SyscallContext, fd: u32, buf: &[u8]) -> Result<u32> {
-        self.inner.host_write(ctx, fd, buf)
+        self.inner.host_write(&mut Context(ctx), fd, buf)
     }
 }
 

@@ -10,7 +10,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
-use risc0_circuit_rv32im::execute::Segment as CircuitSegment;
 use risc0_zkvm::{
     AssumptionReceipt, CoprocessorCallback, ExecutorEnv, ExecutorImpl, GenericReceipt,
     InnerAssumptionReceipt, Output, ProveInfo, ProveKeccakRequest, Receipt, ReceiptClaim, Segment,
@@ -26,7 +25,9 @@ use super::{
     stream::{Chain, Outbox, internal, prepare_keccak},
 };
 use crate::{
-    AssumptionId, OutputParts, Work, panic,
+    AssumptionId, OutputParts, Work,
+    machine::CircuitSegment,
+    panic,
     receipt::{GivenAssumption, ReceiptError, resolving},
 };
 

@@ -3,11 +3,11 @@
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
+    mpsc::Receiver,
 };
 
 use risc0_binfmt::Digestible as _;
 use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, compute_keccak_digest};
-use risc0_circuit_rv32im::execute::{ExecutorResult, Segment as CircuitSegment};
 use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::{CoprocessorCallback, Digest, Output, ProveKeccakRequest};
 use serde::Serialize;
@@ -17,7 +17,10 @@ use super::{
     Emitted, ExecuteError, Execution, KECCAK_REQUESTS_MAX, KeccakOut, SegmentOut, SinkError,
     assumed::Assumed, output::Journal,
 };
-use crate::{AssumptionId, OutputParts, PovwJob, SEGMENT_PO2_MIN, SegmentClaim, Work, codec};
+use crate::{
+    AssumptionId, OutputParts, PovwJob, SEGMENT_PO2_MIN, SegmentClaim, Work, codec,
+    machine::{CircuitSegment, ExecutorResult},
+};
 
 /// A [`risc0_zkvm::Segment`] as it is serialised; the type itself cannot be constructed elsewhere.
 #[derive(Serialize)]
@@ -155,7 +158,13 @@ impl<'a, F: FnMut(Emitted) -> Result<(), SinkError>> Segments<'a, F> {
         Self { outbox, assumed, journal, povw, chain: Chain::default() }
     }
 
-    pub(super) fn send(&mut self, segment: CircuitSegment) -> anyhow::Result<()> {
+    /// Hands on all segments that come, up to the first failure.
+    pub(super) fn send_all(mut self, segments: Receiver<CircuitSegment>) -> anyhow::Result<Self> {
+        segments.into_iter().try_for_each(|segment| self.send(segment))?;
+        Ok(self)
+    }
+
+    fn send(&mut self, segment: CircuitSegment) -> anyhow::Result<()> {
         let Self { outbox, assumed, journal, povw, chain } = self;
         outbox.send(|| {
             let output = |claim: &SegmentClaim| open_output(claim, journal, assumed);

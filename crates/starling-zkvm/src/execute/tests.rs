@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod assumed;
+mod published;
 
 /// Segments of Rust guests at this size: few, and quick to make.
 const PO2: u32 = 16;
