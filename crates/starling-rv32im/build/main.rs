@@ -2,9 +2,11 @@
 //!
 //! Executor and preflight are private to their crate, so they are compiled here from its source: cargo has it on disk
 //! ([`source`]). They are copied to `OUT_DIR`, with a few exact edits on the way ([`edits`]), and the library includes
-//! them from there. Nothing of that source is in this repository.
+//! them from there. The functions that fill the rows of a trace are C++, generated, in the crate with the kernels
+//! ([`kernel`]). Nothing of these sources is in this repository.
 
 mod edits;
+mod kernel;
 mod source;
 
 use std::error::Error;
@@ -59,8 +61,9 @@ fn main() {
 
 fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build");
-    let output = PathBuf::from(env::var("OUT_DIR")?).join("published");
-    take_circuit(&CIRCUIT.find()?.join("src"), &output)
+    let output = PathBuf::from(env::var("OUT_DIR")?);
+    take_circuit(&CIRCUIT.find()?.join("src"), &output.join("published"))?;
+    kernel::compile(&output.join("witness"))
 }
 
 /// Copies the taken files, edited.
@@ -79,7 +82,7 @@ fn take_circuit(source: &Path, output: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// Writes a file and the folders above it.
-fn write(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
+pub fn write(path: &Path, text: &str) -> Result<(), Box<dyn Error>> {
     let folder = path.parent().ok_or("a file without a folder")?;
     fs::create_dir_all(folder)?;
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;

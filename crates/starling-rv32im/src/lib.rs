@@ -2,14 +2,18 @@
 //!
 //! Executor and preflight are the published ones, private to their crate, compiled here from its source as cargo unpacked
 //! it: the build script copies them to `OUT_DIR` with a few exact edits, and [`execute`] includes them. Their circuit is
-//! frozen, so there is nothing to gain from writing them anew; what makes a proof of the trace is elsewhere and knows
-//! nothing of this crate.
+//! frozen, so there is nothing to gain from writing them anew. So are the functions that fill the rows of a trace, which
+//! are C++; what runs them ([`SegmentWitness`]) is ours. What makes a proof of the trace is elsewhere and knows nothing of
+//! this crate.
 
+mod kernel;
 mod raw;
 mod segment;
+mod witness;
 mod zirgen;
 
 pub use segment::{SegmentError, SessionSegment, decode_segment, segment_from};
+pub use witness::{DATA_COLUMNS, PO2_MAX, PO2_MIN, SegmentWitness, WitnessError};
 
 // What the included source names as its crate's own.
 pub use risc0_circuit_rv32im::trace;

@@ -1,0 +1,227 @@
+//! Witnesses of segments of the shipped guests, as they are and tampered with.
+
+use std::{fs, path::Path};
+
+use risc0_binfmt::WordAddr;
+use risc0_zkp::core::{
+    digest::Digest,
+    hash::sha::{Impl, Sha256 as _},
+};
+use risc0_zkvm::{ExecutorEnv, ExecutorImpl, Output};
+
+use super::*;
+use crate::{SessionSegment, decode_segment, segment_from};
+
+/// The random element of all tests.
+pub(super) const RAND_Z: [u32; 4] = [1_234_567, 7_654_321, 2_013_265_920, 1];
+
+/// The last element of the mix in all tests.
+pub(super) const MIX: [u32; 4] = [99, 1_999_999_999, 123_456_789, 5];
+
+/// What is run for tests: each guest with one of its inputs.
+pub(super) const RUNS: [(&str, &str); 9] = [
+    ("bigint.bin", "bigint-256-1.bin"),
+    ("compose.bin", "compose-0.bin"),
+    ("ecdsa.bin", "ecdsa-1.bin"),
+    ("echo.bin", "echo-all.bin"),
+    ("evm-transfer.bin", "evm-1.bin"),
+    ("fail.bin", "fail-pause.bin"),
+    ("keccak.bin", "keccak-1.bin"),
+    ("sha-chain.bin", "sha-chain-1.bin"),
+    ("sha-ecall.bin", "sha-chain-1.bin"),
+];
+
+/// The first segments of a guest's run, at most of 2^po2 rows, each as it travels from the executor.
+pub(super) fn segments((guest, input): (&str, &str), po2: u32, count: usize) -> Vec<Segment> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
+    let program = fs::read(folder.join("bin").join(guest)).unwrap();
+    let input = fs::read(folder.join("inputs").join(input)).unwrap();
+    let mut env = ExecutorEnv::builder();
+    let env = env.stdin(&input[..]).segment_limit_po2(po2).build().unwrap();
+    let session = ExecutorImpl::from_elf(env, &program).unwrap().run().unwrap();
+    let segments = session.segments.iter().take(count).map(|segment| {
+        let bytes = bincode::serialize(&segment.resolve().unwrap()).unwrap();
+        let segment: SessionSegment<Output> = bincode::deserialize(&bytes).unwrap();
+        segment.inner
+    });
+    segments.collect()
+}
+
+/// A segment that reads, hashes and uses an accelerator.
+fn segment() -> Segment {
+    segments(("sha-chain.bin", "sha-chain-1.bin"), 14, 1).remove(0)
+}
+
+/// Data columns, globals and columns of big integers.
+pub(super) fn witness(segment: &Segment) -> Result<[Vec<u32>; 3], WitnessError> {
+    let mut witness = SegmentWitness::new(segment, RAND_Z)?;
+    let mut data = vec![7; DATA_COLUMNS << witness.po2()];
+    let globals = witness.fill_data(&mut data)?;
+    let mut accum = vec![7; bigint::COLUMNS << witness.po2()];
+    witness.fill_bigint(MIX, &mut accum)?;
+    Ok([data, globals, accum])
+}
+
+/// A digest of words.
+pub(super) fn digest(words: &[u32]) -> Digest {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    *Impl::hash_bytes(&bytes)
+}
+
+#[test]
+fn a_segment_survives_its_travel() {
+    let segment = segment();
+    let again = segment_from(&segment).unwrap();
+    assert_eq!(format!("{again:?}"), format!("{segment:?}"));
+    let bytes = segment.encode().unwrap();
+    assert_eq!(decode_segment(&bytes).unwrap().encode().unwrap(), bytes);
+    assert!(decode_segment(&bytes[..bytes.len() - 1]).is_err());
+    let longer = [&bytes[..], &[0]].concat();
+    assert!(matches!(decode_segment(&longer), Err(crate::SegmentError::Trailing(1))));
+}
+
+#[test]
+fn every_word_of_a_witness_is_a_field_element() {
+    let columns = witness(&segment()).unwrap();
+    assert!(columns.iter().flatten().all(|word| *word < risc0_zkp::field::baby_bear::P));
+}
+
+#[test]
+fn a_witness_does_not_depend_on_the_number_of_threads() {
+    let segment = segment();
+    let on = |threads| pool(threads).install(|| witness(&segment)).unwrap();
+    assert!(on(1) == on(8));
+}
+
+#[test]
+fn steps_out_of_order_are_refused() {
+    let mut witness = SegmentWitness::new(&segment(), RAND_Z).unwrap();
+    let mut data = vec![0; DATA_COLUMNS << witness.po2()];
+    let mut accum = vec![0; bigint::COLUMNS << witness.po2()];
+    assert!(matches!(witness.fill_bigint(MIX, &mut accum), Err(WitnessError::Order)));
+    let short = &mut data[1..].to_vec();
+    assert!(matches!(witness.fill_data(short), Err(WitnessError::Size { .. })));
+    witness.fill_data(&mut data).unwrap();
+    assert!(matches!(witness.fill_data(&mut data), Err(WitnessError::Order)));
+    let short = &mut accum[1..];
+    assert!(matches!(witness.fill_bigint(MIX, short), Err(WitnessError::Size { .. })));
+    let wrong = [0, 0, 0, u32::MAX];
+    assert!(matches!(witness.fill_bigint(wrong, &mut accum), Err(WitnessError::NotElement(_))));
+    witness.fill_bigint(MIX, &mut accum).unwrap();
+}
+
+#[test]
+fn segments_beyond_their_rows_are_refused_before_they_run() {
+    let refused = |tamper: fn(&mut Segment)| {
+        let mut segment = segment();
+        tamper(&mut segment);
+        SegmentWitness::new(&segment, RAND_Z).err().unwrap()
+    };
+    for po2 in [0, 13, 25, 31, 32, u32::MAX] {
+        let mut segment = segment();
+        segment.po2 = po2;
+        let error = SegmentWitness::new(&segment, RAND_Z).err().unwrap();
+        assert!(matches!(error, WitnessError::Po2 { po2: found } if found == po2));
+    }
+    let endless = refused(|segment| segment.suspend_cycle = u32::MAX);
+    assert!(matches!(endless, WitnessError::TooMany { what: "cycles", .. }), "{endless}");
+    let crowded = refused(|segment| {
+        let page = segment.partial_image.get_page(MACHINE_PAGE).unwrap();
+        for index in 0..1000 {
+            segment.partial_image.set_page_with_digest(index, page.clone(), Digest::ZERO);
+        }
+    });
+    assert!(matches!(crowded, WitnessError::TooMany { what: "pages", .. }), "{crowded}");
+    let outside = refused(|segment| {
+        let page = segment.partial_image.get_page(MACHINE_PAGE).unwrap();
+        segment.partial_image.set_page_with_digest(1 << 22, page, Digest::ZERO);
+    });
+    assert!(matches!(outside, WitnessError::Image { what: "page", .. }), "{outside}");
+}
+
+/// The page with the registers.
+const MACHINE_PAGE: u32 = 0xffff_0000 / 1024;
+
+/// A pool of its own.
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+}
+
+/// A way to tamper with a segment, and whether it may have a witness all the same.
+type Tamper = (&'static str, bool, fn(&mut Segment));
+
+/// Changes a word of a page of the image, and not its digest.
+fn tamper_word(segment: &mut Segment, page: u32, word: u32) {
+    let mut changed = segment.partial_image.get_page(page).unwrap();
+    let address = WordAddr(word);
+    changed.store(address, changed.load(address) ^ 1);
+    let digest = *segment.partial_image.get_digest((1 << 22) + page).unwrap();
+    segment.partial_image.set_page_with_digest(page, changed, digest);
+}
+
+const TAMPERS: [Tamper; 19] = [
+    ("pre-state", false, |segment| segment.claim.pre_state = Digest::from([1; 8])),
+    ("post-state", true, |segment| segment.claim.post_state = Digest::from([1; 8])),
+    ("input", true, |segment| segment.claim.input = Digest::from([3; 8])),
+    ("output", true, |segment| segment.claim.output = Some(Digest::from([1; 8]))),
+    ("end", true, |segment| {
+        let ended = Some(risc0_circuit_rv32im::TerminateState::default());
+        segment.claim.terminate_state =
+            if segment.claim.terminate_state.is_none() { ended } else { None };
+    }),
+    ("machine word", true, |segment| tamper_word(segment, MACHINE_PAGE, 5)),
+    ("program counter", true, |segment| tamper_word(segment, MACHINE_PAGE, 0x210 / 4)),
+    ("first page", true, |segment| {
+        let page = *segment.partial_image.get_page_indexes().first().unwrap();
+        tamper_word(segment, page, 3);
+    }),
+    ("lost root", true, |segment| segment.partial_image.set_digest(1, Digest::ZERO)),
+    ("lost node", true, |segment| segment.partial_image.set_digest(3, Digest::from([9; 8]))),
+    ("no memory", false, |segment| segment.partial_image = Default::default()),
+    ("no reads", true, |segment| segment.read_record.clear()),
+    ("short reads", true, |segment| segment.read_record.iter_mut().for_each(Vec::clear)),
+    ("long reads", true, |segment| {
+        segment.read_record.iter_mut().for_each(|read| read.resize(5000, 1));
+    }),
+    ("other reads", true, |segment| {
+        segment.read_record.iter_mut().flatten().for_each(|byte| *byte ^= 0x55);
+    }),
+    ("other writes", true, |segment| segment.write_record = vec![u32::MAX; 3]),
+    ("early end", true, |segment| segment.suspend_cycle /= 2),
+    ("late end", true, |segment| segment.suspend_cycle = 1 << segment.po2),
+    ("threshold", true, |segment| segment.segment_threshold = u32::MAX),
+];
+
+/// How often each tampered segment runs: once here, more often in `bench/asan-witness.sh`.
+const REPEATS: &str = "STARLING_TAMPER_REPEATS";
+
+#[test]
+fn tampered_segments_are_refused_or_harmless_on_one_thread_and_on_eight() {
+    let repeats = std::env::var(REPEATS).map_or(1, |repeats| repeats.parse().unwrap());
+    let originals = [
+        segment(),
+        segments(("bigint.bin", "bigint-256-1.bin"), 16, 1).remove(0),
+        segments(("echo.bin", "echo-all.bin"), 15, 1).remove(0),
+    ];
+    for threads in [1, 8] {
+        let pool = pool(threads);
+        for original in &originals {
+            for (name, may_pass, tamper) in TAMPERS {
+                let mut segment = original.clone();
+                tamper(&mut segment);
+                for _ in 0..repeats {
+                    let result = pool.install(|| witness(&segment));
+                    assert!(may_pass || result.is_err(), "{name} has a witness");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_state_before_is_found_by_a_row() {
+    let mut segment = segment();
+    segment.claim.pre_state = Digest::from([1; 8]);
+    let error = witness(&segment).unwrap_err();
+    assert!(matches!(&error, WitnessError::Row(text) if text.starts_with("row ")), "{error}");
+}
