@@ -3,17 +3,15 @@
 # an hour on two cores. On an Arm machine itself, `cargo test --release -p starling-babybear -p starling-fastprove` does more.
 #
 # Needs Debian's packages gcc-aarch64-linux-gnu and qemu-user, and `rustup target add aarch64-unknown-linux-gnu`.
-#
-# RISC Zero's C++ kernels are left out, as `bench/sanitize.sh` says: the segments come from an earlier run of `./test.sh`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. bench/no-kernels.sh
 for tool in aarch64-linux-gnu-gcc qemu-aarch64; do
     command -v "$tool" >/dev/null || { echo "$0: needs $tool: see the head of this file" >&2; exit 2; }
 done
 target=aarch64-unknown-linux-gnu
-without_kernels arm "$target"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$ALLOW_UNRESOLVED"
-test_fast_prover "$target"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/arm"
+run=(cargo test --release --locked --target "$target" -p starling-babybear -p starling-fastprove)
+"${run[@]}" --lib
+"${run[@]}" --test recursion -- lift_and_join

@@ -1,7 +1,7 @@
 //! Proving for host programs: `risc0_zkvm::Prover` over the network, so that a host changes one line.
 //!
 //! The guest runs in the host's own process, under the environment that the host made for it; its segments
-//! go to nodes while it still runs.
+//! go to nodes while it still runs. The host needs `risc0-zkvm` with its feature `client` alone: none of RISC Zero's C++.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,7 @@ use risc0_zkvm::{
 use starling_types::ReceiptKind;
 use starling_zkvm::{
     Guest,
-    execute::hosted::{HostedExecution, KeccakQueue, execute_hosted, prove_info},
+    execute::hosted::{HostedExecution, execute_hosted, prove_info},
     receipt::read_receipt,
     zkvm,
 };
@@ -37,9 +37,9 @@ const HASHFN: &str = "poseidon2";
 /// A [`Prover`] whose work is done by nodes.
 ///
 /// It differs from `risc0_zkvm`'s local prover in this: receipts in the environment that prove assumptions
-/// are succinct ([`Prover::compress`] makes them so), and a guest that uses the keccak accelerator wants
-/// [`NetworkProver::coprocessor`] in its environment, since another prover can't see its requests otherwise. It has one
-/// job at a time; threads that share it wait for one another.
+/// are succinct ([`Prover::compress`] makes them so); keccak requests of guests are proved by nodes too, whatever
+/// coprocessor the environment has; and environments that trace instructions are refused. It has one job at a time;
+/// threads that share it wait for one another.
 ///
 /// ```no_run
 /// use risc0_zkvm::{ExecutorEnv, Prover};
@@ -56,8 +56,7 @@ pub struct NetworkProver {
     client: Client,
     options: RunOptions,
     runtime: Runtime,
-    keccaks: KeccakQueue,
-    /// Held by whoever has a job: jobs share the queue above, the local nodes, and what is garbage in the store.
+    /// Held by whoever has a job: jobs share the local nodes, and what is garbage in the store.
     job: Mutex<()>,
 }
 
@@ -68,18 +67,7 @@ impl NetworkProver {
     /// When this process can't start threads.
     pub fn new(client: Client, options: RunOptions) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self {
-            client,
-            options,
-            runtime,
-            keccaks: KeccakQueue::default(),
-            job: Mutex::default(),
-        })
-    }
-
-    /// Takes the keccak requests of guests: `ExecutorEnv::builder().coprocessor_callback(prover.coprocessor())`.
-    pub fn coprocessor(&self) -> KeccakQueue {
-        self.keccaks.clone()
+        Ok(Self { client, options, runtime, job: Mutex::default() })
     }
 
     /// Waits until no other thread has a job.
@@ -100,7 +88,8 @@ impl NetworkProver {
             let job = scope.spawn(|| self.run_job(&guest, opts, events));
             let on_emitted =
                 |emitted| Ok(pieces.blocking_send(stored(emitted, &self.client.blobs)?)?);
-            let executed = execute_hosted(env, elf, &self.keccaks, on_emitted);
+            let executed =
+                execute_hosted(&env, &guest, rand::random(), &self.client.scratch, on_emitted);
             let (ended, stats) = match executed {
                 Ok(HostedExecution { execution, keccak_count, given, stats }) => {
                     let given = given.into_iter().map(|given| {

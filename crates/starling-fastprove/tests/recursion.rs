@@ -1,4 +1,4 @@
-//! Real proofs of every recursion program, judged by the stock verifier and fed to the stock prover.
+//! Real proofs of every recursion program, judged by the stock verifier.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,23 +7,34 @@ mod support;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use risc0_circuit_recursion::control_id::{ALLOWED_CONTROL_ROOT, BN254_IDENTITY_CONTROL_ID};
-use risc0_circuit_recursion::prove::zkr::get_zkr;
 use risc0_zkp::core::hash::poseidon_254::Poseidon254HashSuite;
 use risc0_zkp::core::hash::poseidon2::Poseidon2HashSuite;
-use risc0_zkvm::recursion::MerkleGroup;
 use risc0_zkvm::sha::Digestible as _;
 use risc0_zkvm::{
-    Digest, ProverOpts, ReceiptClaim, SuccinctReceipt, SuccinctReceiptVerifierParameters,
-    VerifierContext, WorkClaim, get_prover_server,
+    Digest, ReceiptClaim, SuccinctReceipt, SuccinctReceiptVerifierParameters, VerifierContext,
+    WorkClaim,
 };
-use starling_fastprove::recursion::{HashFn, Options, ProgramId, ProveError, Prover, Reason};
+use starling_fastprove::recursion::{Code, HashFn, Options, ProgramId, ProveError, Prover, Reason};
 use support::{Segments, segments};
+
+/// The control id of the test program in a trace of 2^16 rows: recorded from the stock code, which tests compare with.
+const TEST_PROGRAM_16: Digest = Digest::new([
+    0x3361_214a,
+    0x2662_ac34,
+    0x0666_d92e,
+    0x76f5_52bc,
+    0x5ef7_4c7a,
+    0x61bf_55a7,
+    0x520e_1a5c,
+    0x26ba_e007,
+]);
 
 /// One proof at a time: each takes most of a gigabyte. Receipts are asked for before the lock is taken, since making
 /// them takes it too.
 fn prover() -> MutexGuard<'static, Prover> {
-    static PROVER: LazyLock<Mutex<Prover>> =
-        LazyLock::new(|| Mutex::new(Prover::new(Options::default()).unwrap()));
+    static PROVER: LazyLock<Mutex<Prover>> = LazyLock::new(|| {
+        Mutex::new(Prover::new(Options::default(), starling_programs::words).unwrap())
+    });
     PROVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -65,9 +76,17 @@ fn lift_and_join_claim_the_session() {
     assert!(joined.claim.as_value().unwrap().output.as_value().is_ok(), "the output is not pruned");
 }
 
+#[cfg(feature = "stock")]
+#[test]
+#[ignore = "writes the segments that the other tests prove from"]
+fn record_segments() {
+    support::stock::record();
+}
+
+#[cfg(feature = "stock")]
 #[test]
 fn stock_and_fast_receipts_are_interchangeable() {
-    let stock = get_prover_server(&ProverOpts::succinct()).unwrap();
+    let stock = risc0_zkvm::get_prover_server(&risc0_zkvm::ProverOpts::succinct()).unwrap();
     let [fast_left, fast_right] = lifted();
     let stock_left = stock.lift(&segments().session[0]).unwrap();
     let parts = |receipt: &SuccinctReceipt<ReceiptClaim>| {
@@ -142,9 +161,13 @@ fn identity_for_groth16_is_what_the_stock_verifier_expects_of_it() {
     assert_eq!(identity.claim.digest(), receipt.claim.digest());
 
     let suite = Poseidon254HashSuite::new_suite();
-    let programs = MerkleGroup::new(vec![BN254_IDENTITY_CONTROL_ID]).unwrap();
+    // The one program that is allowed: the first of 256 leaves, the others are zero.
+    let beside = |level: &Digest| *suite.hashfn.hash_pair(level, level);
+    let beside = std::iter::successors(Some(Digest::ZERO), |level| Some(beside(level))).take(8);
+    let control_root = beside
+        .fold(BN254_IDENTITY_CONTROL_ID, |path, beside| *suite.hashfn.hash_pair(&path, &beside));
     let parameters = SuccinctReceiptVerifierParameters {
-        control_root: programs.calc_root(suite.hashfn.as_ref()),
+        control_root,
         inner_control_root: Some(ALLOWED_CONTROL_ROOT),
         ..SuccinctReceiptVerifierParameters::default()
     };
@@ -178,10 +201,18 @@ fn assumptions_of_counted_work_are_resolved() {
 
 #[test]
 fn any_program_can_be_proved() {
-    let code = get_zkr("test_recursion_circuit.zkr", 16).unwrap();
-    let control_id = code.compute_control_id(Poseidon2HashSuite::new_suite()).unwrap();
+    // In a shorter trace than RISC Zero has it, so that its control id is another.
+    let words = starling_programs::words("test_recursion_circuit.zkr").unwrap();
+    let code = Code::from_words(&words, 16);
+    let control_id = TEST_PROGRAM_16;
+    #[cfg(feature = "stock")]
+    {
+        let code = risc0_circuit_recursion::prove::Program::from_encoded(&words, 16);
+        let stock = code.compute_control_id(Poseidon2HashSuite::new_suite()).unwrap();
+        assert_eq!(control_id, stock);
+    }
     let input: Vec<u32> = (1..=16).collect();
-    let receipt = prover().prove_zkr(&code, control_id, vec![control_id], &input).unwrap();
+    let receipt = prover().prove_zkr(&code, control_id, &[control_id], &input).unwrap();
 
     let folded = Poseidon2HashSuite::new_suite().hashfn.hash_pair(
         &Digest::try_from(&input[..8]).unwrap(),
@@ -195,7 +226,7 @@ fn any_program_can_be_proved() {
     assert_eq!(receipt.claim.digest(), claim);
 
     let other = Digest::from([1; 8]);
-    let error = prover().prove_zkr(&code, other, vec![other], &input).unwrap_err();
+    let error = prover().prove_zkr(&code, other, &[other], &input).unwrap_err();
     assert!(matches!(error, ProveError::Program(_)), "{error}");
 }
 

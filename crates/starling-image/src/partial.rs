@@ -43,6 +43,16 @@ impl PartialImage {
     pub fn digests(&self) -> &BTreeMap<u32, Digest> {
         &self.digests
     }
+
+    /// Puts a page in, whatever the digests say.
+    pub fn set_page(&mut self, index: u32, page: Page) {
+        self.pages.insert(index, page);
+    }
+
+    /// Puts a digest in, whatever the others say.
+    pub fn set_digest(&mut self, node: u32, digest: Digest) {
+        self.digests.insert(node, digest);
+    }
 }
 
 impl std::fmt::Debug for PartialImage {

@@ -1,30 +1,24 @@
-//! The provers of a prover process: RISC Zero's own for segments and keccak, and either for recursion.
+//! The provers of a prover process: this project's own, and RISC Zero's to compare with.
 //!
-//! Whatever is returned was verified by the stock verifier: by the prover that made it, or here.
+//! Whatever is returned was verified by the stock verifier: by the prover that made it, or here. RISC Zero's prover is
+//! C++ that takes half an hour to compile: it is there in builds with the feature `stock` alone.
 
-use std::rc::Rc;
+mod fast;
+#[cfg(feature = "stock")]
+mod stock;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use risc0_binfmt::Digestible as _;
-use risc0_circuit_keccak::{
-    KECCAK_CONTROL_IDS, get_control_id,
-    prove::{Seal, keccak_prover, zkr::get_keccak_zkr},
-};
-use risc0_zkp::{core::hash::sha::Impl as Sha256, field::baby_bear::BabyBearElem};
-use risc0_zkvm::{
-    ProveKeccakRequest, ProverOpts, ProverServer, ReceiptClaim, Segment, SegmentReceipt,
-    SuccinctReceipt, Unknown, get_prover_server,
-};
+use risc0_zkp::core::hash::sha::Impl as Sha256;
+use risc0_zkvm::{ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
 use serde::{Deserialize, Serialize};
-use starling_fastprove::recursion::{Options, Prover};
 
 use crate::{
     AssumptionId, WorkReceipt,
-    verify::{assumption_context, verifier_context},
+    leaf::{KeccakRequest, Segment},
 };
 
-/// How recursion (lift, join and all that follows) is proved. Both make receipts that the stock verifier accepts
-/// and that the other goes on with.
+/// Who proves. All make receipts that the stock verifier accepts and that the others go on with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -32,199 +26,119 @@ pub enum Backend {
     #[default]
     Fast,
     /// With the prover of `risc0-zkvm`, to compare.
+    #[cfg(feature = "stock")]
     Stock,
 }
 
 impl Backend {
+    /// Those of this build.
+    pub const ALL: &[Self] = &[
+        Self::Fast,
+        #[cfg(feature = "stock")]
+        Self::Stock,
+    ];
+
     /// Its word on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fast => "fast",
+            #[cfg(feature = "stock")]
             Self::Stock => "stock",
         }
     }
 }
 
 /// What proves the tasks of this process.
-pub(crate) struct Provers {
-    stock: Rc<dyn ProverServer>,
-    fast: Option<Prover>,
-}
+pub(crate) struct Provers(Box<dyn Prove>);
 
 /// A keccak proof on its way to become a receipt.
 pub(crate) enum KeccakProof {
     /// The circuit's proof, to be lifted.
-    Seal(Seal),
+    Seal(Vec<u32>),
     /// The stock prover lifts in the same step.
+    #[cfg(feature = "stock")]
     Lifted(SuccinctReceipt<Unknown>),
+}
+
+/// One kind of task after the other. Receipts that are returned were verified.
+pub(crate) trait Prove {
+    fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt>;
+
+    fn lift(&self, receipt: &SegmentReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>>;
+
+    fn lift_work(&self, receipt: &SegmentReceipt) -> anyhow::Result<WorkReceipt>;
+
+    fn join(
+        &self,
+        left: &SuccinctReceipt<ReceiptClaim>,
+        right: &SuccinctReceipt<ReceiptClaim>,
+    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>>;
+
+    fn join_work(&self, left: &WorkReceipt, right: &WorkReceipt) -> anyhow::Result<WorkReceipt>;
+
+    fn resolve(
+        &self,
+        conditional: &SuccinctReceipt<ReceiptClaim>,
+        assumption: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>>;
+
+    fn resolve_work(
+        &self,
+        conditional: &WorkReceipt,
+        assumption: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<WorkReceipt>;
+
+    fn unwrap_work(&self, receipt: &WorkReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>>;
+
+    fn union(
+        &self,
+        one: &SuccinctReceipt<Unknown>,
+        other: &SuccinctReceipt<Unknown>,
+    ) -> anyhow::Result<SuccinctReceipt<Unknown>>;
+
+    /// Proves the permutations of `request`, whose numbers must be those of the circuit.
+    fn prove_keccak(&self, request: &KeccakRequest) -> anyhow::Result<KeccakProof>;
+
+    /// Lifts a keccak proof of `request`: the receipt belongs to the programs that `assumption` names. Whether it
+    /// proves `assumption` is not looked at.
+    fn lift_keccak(
+        &self,
+        request: &KeccakRequest,
+        proof: KeccakProof,
+        assumption: &AssumptionId,
+    ) -> anyhow::Result<SuccinctReceipt<Unknown>>;
 }
 
 impl Provers {
     /// With `threads`, or as many as there are cores.
     pub(crate) fn new(backend: Backend, threads: Option<u32>) -> anyhow::Result<Self> {
-        let opts = ProverOpts::succinct().with_dev_mode(false);
-        let fast = match backend {
-            Backend::Fast => {
-                let mut options = Options::default();
-                if let Some(threads) = threads {
-                    options.threads = threads as usize;
-                }
-                Some(Prover::new(options)?)
-            }
-            Backend::Stock => None,
-        };
-        Ok(Self { stock: get_prover_server(&opts)?, fast })
-    }
-
-    pub(crate) fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
-        self.make_room();
-        self.stock.prove_segment(&verifier_context(), segment)
-    }
-
-    pub(crate) fn lift(
-        &self,
-        receipt: &SegmentReceipt,
-    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        match &self.fast {
-            Some(fast) => Ok(fast.lift(receipt)?),
-            None => self.stock.lift(receipt),
-        }
-    }
-
-    pub(crate) fn lift_work(&self, receipt: &SegmentReceipt) -> anyhow::Result<WorkReceipt> {
-        match &self.fast {
-            Some(fast) => Ok(fast.lift_povw(receipt)?),
-            None => verified_work(self.stock.lift_povw(receipt)?),
-        }
-    }
-
-    pub(crate) fn join(
-        &self,
-        left: &SuccinctReceipt<ReceiptClaim>,
-        right: &SuccinctReceipt<ReceiptClaim>,
-    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        match &self.fast {
-            Some(fast) => Ok(fast.join(left, right)?),
-            None => self.stock.join(left, right),
-        }
-    }
-
-    pub(crate) fn join_work(
-        &self,
-        left: &WorkReceipt,
-        right: &WorkReceipt,
-    ) -> anyhow::Result<WorkReceipt> {
-        match &self.fast {
-            Some(fast) => Ok(fast.join_povw(left, right)?),
-            None => verified_work(self.stock.join_povw(left, right)?),
-        }
-    }
-
-    pub(crate) fn resolve(
-        &self,
-        conditional: &SuccinctReceipt<ReceiptClaim>,
-        assumption: &SuccinctReceipt<Unknown>,
-    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        match &self.fast {
-            Some(fast) => Ok(fast.resolve(conditional, assumption)?),
-            None => self.stock.resolve(conditional, assumption),
-        }
-    }
-
-    pub(crate) fn resolve_work(
-        &self,
-        conditional: &WorkReceipt,
-        assumption: &SuccinctReceipt<Unknown>,
-    ) -> anyhow::Result<WorkReceipt> {
-        match &self.fast {
-            Some(fast) => Ok(fast.resolve_povw(conditional, assumption)?),
-            None => verified_work(self.stock.resolve_povw(conditional, assumption)?),
-        }
-    }
-
-    pub(crate) fn unwrap_work(
-        &self,
-        receipt: &WorkReceipt,
-    ) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {
-        let unwrapped = match &self.fast {
-            Some(fast) => return Ok(fast.unwrap_povw(receipt)?),
-            None => self.stock.unwrap_povw(receipt)?,
-        };
-        unwrapped.verify_integrity_with_context(&verifier_context())?;
-        Ok(unwrapped)
-    }
-
-    pub(crate) fn union(
-        &self,
-        one: &SuccinctReceipt<Unknown>,
-        other: &SuccinctReceipt<Unknown>,
-    ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
-        Ok(match &self.fast {
-            Some(fast) => fast.union(one, other)?.into_unknown(),
-            None => self.stock.union(one, other)?.into_unknown(),
-        })
-    }
-
-    /// Proves the permutations of `request`, whose numbers must be those of the circuit.
-    pub(crate) fn prove_keccak(&self, request: &ProveKeccakRequest) -> anyhow::Result<KeccakProof> {
-        self.make_room();
-        if self.fast.is_none() {
-            return self.stock.prove_keccak(request).map(KeccakProof::Lifted);
-        }
-        let prover = keccak_prover()?;
-        let seal = prover.prove(&request.input, request.po2)?;
-        prover.verify(&seal).context("the finished keccak proof does not verify")?;
-        Ok(KeccakProof::Seal(seal))
+        Ok(Self(match backend {
+            Backend::Fast => Box::new(fast::Fast::new(threads)?),
+            #[cfg(feature = "stock")]
+            Backend::Stock => Box::new(stock::Stock::new()?),
+        }))
     }
 
     /// Lifts a keccak proof of `request`: the receipt proves `assumption`.
     pub(crate) fn lift_keccak(
         &self,
-        request: &ProveKeccakRequest,
+        request: &KeccakRequest,
         proof: KeccakProof,
         assumption: &AssumptionId,
     ) -> anyhow::Result<SuccinctReceipt<Unknown>> {
-        let receipt = match (proof, &self.fast) {
-            (KeccakProof::Lifted(receipt), _) => receipt,
-            (KeccakProof::Seal(_), None) => anyhow::bail!("a seal of another prover"),
-            (KeccakProof::Seal(seal), Some(fast)) => {
-                let control_id = *get_control_id(request.po2);
-                let program = get_keccak_zkr(request.po2)?;
-                let allowed = KECCAK_CONTROL_IDS.to_vec();
-                fast.prove_zkr(&program, control_id, allowed, &lift_input(request, seal))?
-            }
-        };
+        let receipt = self.0.lift_keccak(request, proof, assumption)?;
         ensure!(
             receipt.claim.digest::<Sha256>() == assumption.claim,
             "the finished keccak proof is not of the permutations that were asked for"
         );
-        receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
         Ok(receipt)
     }
+}
 
-    /// Gives back what recursion keeps for its next proof: it would lie beside what a large segment takes.
-    fn make_room(&self) {
-        if let Some(fast) = &self.fast {
-            fast.release_memory();
-        }
+impl std::ops::Deref for Provers {
+    type Target = dyn Prove;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref()
     }
-}
-
-/// What the program reads that lifts a keccak proof: the root of the programs that its receipt belongs to, the seal,
-/// the claim in halves of words, and the count of cycles.
-fn lift_input(request: &ProveKeccakRequest, seal: Seal) -> Vec<u32> {
-    // The program reads field elements as the circuits keep them in memory.
-    let element = |value: u32| BabyBearElem::new(value).as_u32_montgomery();
-    let halves =
-        request.claim_digest.as_words().iter().flat_map(|word| [word & 0xffff, word >> 16]);
-    let mut input = request.control_root.as_words().to_vec();
-    input.extend(seal);
-    input.extend(halves.map(element));
-    input.push(1 << request.po2);
-    input
-}
-
-fn verified_work(receipt: WorkReceipt) -> anyhow::Result<WorkReceipt> {
-    receipt.verify_integrity_with_context(&verifier_context())?;
-    Ok(receipt)
 }

@@ -7,13 +7,15 @@
 
 use bincode::Options as _;
 use risc0_circuit_keccak::{KECCAK_PERMUTE_CYCLES, KECCAK_PO2_RANGE, KeccakState};
-use risc0_zkvm::{
-    ProveKeccakRequest, ReceiptClaim, Segment, SegmentReceipt, SuccinctReceipt, Unknown,
-};
+use risc0_zkvm::{ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::{SEGMENT_PO2_MAX, WorkReceipt, panic};
+use crate::{
+    SEGMENT_PO2_MAX, WorkReceipt,
+    leaf::{KeccakRequest, Segment},
+    panic,
+};
 
 const MAGIC: &[u8; 4] = b"STRL";
 
@@ -251,7 +253,7 @@ pub fn decode_succinct_receipt(blob: &[u8]) -> Result<SuccinctReceipt<ReceiptCla
 ///
 /// # Errors
 /// When it is beyond [`KECCAK_REQUEST_BYTES_MAX`].
-pub fn encode_keccak_request(request: &ProveKeccakRequest) -> Result<Vec<u8>, CodecError> {
+pub fn encode_keccak_request(request: &KeccakRequest) -> Result<Vec<u8>, CodecError> {
     encode(BlobKind::KeccakRequest, request)
 }
 
@@ -259,7 +261,7 @@ pub fn encode_keccak_request(request: &ProveKeccakRequest) -> Result<Vec<u8>, Co
 ///
 /// # Errors
 /// [`CodecError`] when the blob is not a keccak request of this release.
-pub fn decode_keccak_request(blob: &[u8]) -> Result<ProveKeccakRequest, CodecError> {
+pub fn decode_keccak_request(blob: &[u8]) -> Result<KeccakRequest, CodecError> {
     decode(BlobKind::KeccakRequest, blob)
 }
 

@@ -7,11 +7,11 @@
 //! segments, yet a client that died in mid-execution runs the guest again and finds the segments it
 //! already handed out. Segments are compared by reference, never trusted to be equal.
 //!
-//! The circuit's executor is driven directly; system calls are forwarded to RISC Zero's own implementation,
-//! but for those that assume a claim: they are answered here, from the claims that the caller can prove.
+//! The circuit's executor is driven directly; what a guest asks its host for is answered here (`calls.rs`), what it
+//! assumes from the claims that the caller can prove (`host.rs`).
 
 mod assumed;
-mod context;
+mod calls;
 mod failure;
 mod host;
 pub mod hosted;
@@ -28,21 +28,21 @@ use std::{
 };
 
 use anyhow::Context as _;
-use risc0_binfmt::MemoryImage;
-use risc0_zkvm::{Digest, ExecutorEnv, ExecutorImpl, ExitCode};
+use risc0_zkvm::{Digest, ExitCode};
 use risc0_zkvm_platform::fileno;
 use starling_types::Po2;
 
 use self::{
     assumed::Assumed,
+    calls::{Files, Resources},
     host::Host,
     output::Journal,
-    stream::{KeccakRequests, Outbox, Segments},
+    stream::{Outbox, Segments, prepare_keccak},
 };
 use crate::{
-    AssumptionId, Guest, KECCAK_PO2_DEFAULT, OutputParts, PovwJob, SEGMENT_PO2_MAX,
+    AssumptionId, Guest, KECCAK_PO2, KECCAK_PO2_DEFAULT, OutputParts, PovwJob, SEGMENT_PO2_MAX,
     SEGMENT_PO2_MIN, SegmentClaim, Work,
-    machine::{CycleLimit, Executor, MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2},
+    machine::{CycleLimit, Executor, ExecutorResult, MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2},
     panic,
 };
 
@@ -57,9 +57,6 @@ const LONG_INSTRUCTION_PO2_MIN: u32 = 15;
 
 /// How many segments wait to be encoded, besides those that the executor has waiting to be hashed.
 const ENCODED_LATER_MAX: usize = 1;
-
-/// RISC Zero's own executor takes the size of keccak proofs from this variable, whatever it is told.
-const KECCAK_PO2_VARIABLE: &str = "RISC0_KECCAK_PO2";
 
 /// What an execution needs besides the guest. [`ExecuteOptions::new`] has the usual values.
 pub struct ExecuteOptions {
@@ -211,77 +208,96 @@ pub fn execute(
     on_emitted: impl FnMut(Emitted) -> Result<(), SinkError> + Send,
     cancel: &AtomicBool,
 ) -> Result<Execution, ExecuteError> {
-    let ExecuteOptions { segment_po2, cycle_limit, povw, seed, .. } = options;
-    let po2 = segment_po2.get();
-    if !(SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(&po2) {
-        return Err(ExecuteError::Po2OutOfRange { po2 });
+    let ExecuteOptions { segment_po2, cycle_limit, povw, seed, keccak_po2, .. } = options;
+    let limits = Limits { segment_po2, cycle_limit, povw };
+    limits.check()?;
+    if !KECCAK_PO2.contains(&keccak_po2) {
+        let (least, most) = (KECCAK_PO2.start(), KECCAK_PO2.end());
+        let reason = format!("keccak proofs have po2 {least} to {most}, not {keccak_po2}");
+        return Err(ExecuteError::Setup { reason });
     }
-    check_environment(options.keccak_po2)?;
 
     let journal = Journal::default();
     let assumed = Assumed::new(options.assumptions);
     let outbox = Outbox::new(on_emitted, cancel);
     let (stdout, stderr) = output::guest_streams(options.guest_output);
-    let load = || -> anyhow::Result<_> {
-        let env = ExecutorEnv::builder()
-            .stdin(options.input)
-            .stdout(stdout)
-            .stderr(stderr)
-            .write_fd(fileno::JOURNAL, journal.clone())
-            .args(&options.args)
-            .env_vars(options.env.into_iter().collect())
-            .keccak_max_po2(options.keccak_po2)?
-            .coprocessor_callback(KeccakRequests::new(&outbox, &assumed))
-            .build()?;
-        // It only answers calls: what would run is none of its business.
-        ExecutorImpl::new(env, MemoryImage::default())
+    let mut files = Files::default();
+    files.add_reader(fileno::STDIN, options.input);
+    files.add_writer(fileno::STDOUT, Box::new(stdout));
+    files.add_writer(fileno::STDERR, Box::new(stderr));
+    files.add_writer(fileno::JOURNAL, Box::new(journal.clone()));
+    let resources = Resources {
+        args: options.args,
+        env: options.env,
+        files,
+        keccak_po2,
+        on_keccak: Box::new(|request| outbox.send(|| prepare_keccak(&request, &assumed))),
+        channels: Vec::new(),
+        on_channel: Box::new(|name, _| anyhow::bail!("nobody answers {name}")),
     };
-    let syscalls = load().map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
-    let host = Host::new(&syscalls, seed, &outbox, &assumed, guest.memory_end());
-    let segments = Segments::new(&outbox, &assumed, &journal, povw);
+    let host = Host::new(resources, seed, &outbox, &assumed, guest.memory_end());
+    let mut segments = Segments::new(&outbox, &assumed, &journal, povw);
+    let result = drive(guest, &limits, &host, &outbox, &journal, &mut segments)?;
+    segments.finish(&result)
+}
 
+/// How large the segments of an execution are, how long it may run, and for whom its work is counted.
+struct Limits {
+    segment_po2: Po2,
+    cycle_limit: Option<u64>,
+    povw: Option<PovwJob>,
+}
+
+impl Limits {
+    /// Refuses segments that cannot be lifted.
+    fn check(&self) -> Result<(), ExecuteError> {
+        let po2 = self.segment_po2.get();
+        let provable = (SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(&po2);
+        if provable { Ok(()) } else { Err(ExecuteError::Po2OutOfRange { po2 }) }
+    }
+}
+
+/// Runs `guest` to its end, its segments into `segments`.
+fn drive<F: FnMut(Emitted) -> Result<(), SinkError> + Send>(
+    guest: &Guest,
+    limits: &Limits,
+    host: &Host<'_>,
+    outbox: &Outbox<'_, F>,
+    journal: &Journal,
+    segments: &mut Segments<'_, F>,
+) -> Result<ExecutorResult, ExecuteError> {
+    let Limits { segment_po2, cycle_limit, povw } = *limits;
     let run = panic::catch(AssertUnwindSafe(|| {
         let povw = povw.map(PovwJob::to_job_id);
-        let mut executor = Executor::new(guest.image(), &host, None, vec![], povw);
+        let po2 = segment_po2.get();
+        let mut executor = Executor::new(guest.image(), host, None, vec![], povw);
         let max_insn_cycles = if po2 >= LONG_INSTRUCTION_PO2_MIN {
             MAX_INSN_CYCLES
         } else {
             MAX_INSN_CYCLES_LOWER_PO2
         };
         let limit = cycle_limit.map_or(CycleLimit::None, CycleLimit::Hard);
-        // Interpreted here, hashed on a thread of the executor's, encoded on another: each is a segment ahead of the next.
+        // Interpreted here, hashed on a thread of the executor's, encoded on another, each a segment ahead of the next.
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(ENCODED_LATER_MAX);
-            let encoder = scope.spawn(move || segments.send_all(receiver));
+            let encoder =
+                scope.spawn(move || receiver.into_iter().try_for_each(|next| segments.send(next)));
             let send = move |segment| sender.send(segment).context("segments are not taken");
             let result = executor.run(po2 as usize, max_insn_cycles, limit, send);
-            let segments = encoder.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-            Ok((segments, result?))
+            encoder.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            result
         })
     }));
 
-    let (segments, result) = match (outbox.take_failure(), run) {
+    match (outbox.take_failure(), run) {
         // What was told to stop ends with some other error, or with none.
-        (Some(failure), _) => return Err(failure),
-        (None, Ok(Ok(result))) => result,
+        (Some(failure), _) => Err(failure),
+        (None, Ok(Ok(result))) => Ok(result),
         (None, Ok(Err(error))) => {
             let text = format!("{error:#}");
-            return Err(failure::classify(&text, host.take_refused(), &journal, cycle_limit));
+            Err(failure::classify(&text, host.take_refused(), journal, cycle_limit))
         }
-        (None, Err(message)) => return Err(failure::classify_panic(message, segment_po2)),
-    };
-    segments.finish(&result)
-}
-
-/// Refuses an environment that would overrule the options: the same job must execute in the same way again.
-fn check_environment(keccak_po2: u32) -> Result<(), ExecuteError> {
-    match std::env::var(KECCAK_PO2_VARIABLE) {
-        Ok(set) if set.parse() != Ok(keccak_po2) => Err(ExecuteError::Setup {
-            reason: format!(
-                "{KECCAK_PO2_VARIABLE} is set to {set:?}, the job is to be executed with {keccak_po2}; unset it"
-            ),
-        }),
-        _ => Ok(()),
+        (None, Err(message)) => Err(failure::classify_panic(message, segment_po2)),
     }
 }
 

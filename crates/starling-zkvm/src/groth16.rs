@@ -1,11 +1,16 @@
-//! The last step to a Groth16 receipt, through RISC Zero's own path: a Docker image with its prover.
+//! The last step to a Groth16 receipt: a succinct one is proved once more, over BN254, and that proof goes through RISC
+//! Zero's Docker image, which is its only prover of Groth16.
 
 use std::process::{Command, Stdio};
 
-use risc0_zkvm::{ProverOpts, Receipt, get_prover_server};
+use anyhow::{Context as _, bail};
+use risc0_binfmt::Digestible as _;
+use risc0_zkp::core::hash::sha::Impl as Sha256;
+use risc0_zkvm::{Groth16Receipt, Groth16ReceiptVerifierParameters, InnerReceipt, Receipt};
+use starling_fastprove::recursion::{HashFn, Options, Prover};
 use thiserror::Error;
 
-use crate::panic;
+use crate::{panic, verify::verifier_context};
 
 /// Why there is no Groth16 receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -63,13 +68,27 @@ fn docker(args: &[&str]) -> Result<(), String> {
 /// [`Groth16Error`] says what is missing on this machine, or what failed.
 pub fn compress_groth16(receipt: &Receipt) -> Result<Receipt, Groth16Error> {
     check_support()?;
-    // The stock path unwraps inside, so a panic is a failure like any other.
-    panic::catch(|| {
-        let opts = ProverOpts::groth16().with_dev_mode(false);
-        get_prover_server(&opts)?.compress(&opts, receipt)
-    })
-    .map_err(|reason| Groth16Error::Failed { reason })?
-    .map_err(|error| Groth16Error::Failed { reason: format!("{error:#}") })
+    // RISC Zero's side of it unwraps inside, so a panic is a failure like any other.
+    panic::catch(|| compress(receipt))
+        .map_err(|reason| Groth16Error::Failed { reason })?
+        .map_err(|error| Groth16Error::Failed { reason: format!("{error:#}") })
+}
+
+fn compress(receipt: &Receipt) -> anyhow::Result<Receipt> {
+    let InnerReceipt::Succinct(succinct) = &receipt.inner else {
+        bail!("only a succinct receipt can be compressed to a groth16 one");
+    };
+    let prover = Prover::new(Options::default(), starling_programs::words)?;
+    let identity = prover.identity(succinct, HashFn::Poseidon254)?;
+    drop(prover);
+    let seal: Vec<u8> = identity.seal.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let seal = risc0_groth16::prove::shrink_wrap(&seal)?.to_vec();
+    let parameters = Groth16ReceiptVerifierParameters::default().digest::<Sha256>();
+    let groth16 = Groth16Receipt::new(seal, succinct.claim.clone(), parameters);
+    let receipt = Receipt::new(InnerReceipt::Groth16(groth16), receipt.journal.bytes.clone());
+    let verified = receipt.verify_integrity_with_context(&verifier_context());
+    verified.context("the finished groth16 receipt does not verify")?;
+    Ok(receipt)
 }
 
 #[cfg(test)]

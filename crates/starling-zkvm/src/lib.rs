@@ -35,6 +35,7 @@ pub mod codec;
 pub mod execute;
 pub mod groth16;
 pub mod guest;
+mod leaf;
 mod machine;
 mod panic;
 pub mod process;
@@ -57,6 +58,7 @@ pub use execute::{
     Emitted, ExecuteError, ExecuteOptions, Execution, KeccakOut, SegmentOut, execute,
 };
 pub use guest::{Guest, GuestError};
+pub use leaf::{KeccakRequest, Segment, keccak_claim};
 pub use process::{ProveFailure, ProverConfig, ProverProcess, TaskWork, WorkReport};
 pub use protocol::FailureClass;
 pub use receipt::{ReceiptError, ReceiptInfo};

@@ -12,9 +12,9 @@ use std::{
 
 use starling_types::{IndexRange, MemoryBytes, Po2, TaskId, WorkLogId};
 use starling_zkvm::{
-    AssumptionId, Backend, Emitted, ExecuteOptions, Execution, ExitCode, Expected, FailureClass,
-    Guest, KeccakOut, PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason,
-    SEGMENT_PO2_MIN, SegmentOut, TaskWork, Work, codec, execute,
+    AssumptionId, Emitted, ExecuteOptions, Execution, ExitCode, Expected, FailureClass, Guest,
+    KeccakOut, PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason, SEGMENT_PO2_MIN,
+    SegmentOut, TaskWork, Work, codec, execute,
     receipt::{self, ReceiptError},
     verify_task,
 };
@@ -287,7 +287,7 @@ fn keccak_program() -> Vec<u8> {
     let mut program = Tiny::counting(LONGER);
     let states = [[1_u64; 25], [2; 25]];
     let ids = states.map(|state| AssumptionId {
-        claim: risc0_circuit_keccak::compute_keccak_digest(bytemuck::cast_slice(&state)),
+        claim: starling_zkvm::keccak_claim(&state),
         control_root: risc0_circuit_keccak::KECCAK_CONTROL_ROOT,
     });
     for (state, id) in states.into_iter().zip(&ids) {
@@ -363,6 +363,7 @@ async fn the_work_of_neighbours_is_counted_together() {
     delivered.verify(bench.guest.image_id()).unwrap();
 }
 
+#[cfg(feature = "stock")]
 #[tokio::test]
 #[ignore = "RISC Zero's own recursion takes minutes for each of its five proofs here"]
 async fn the_stock_backend_proves_the_same_tasks() {
@@ -371,7 +372,7 @@ async fn the_stock_backend_proves_the_same_tasks() {
         options.segment_po2 = Po2::try_from(16).unwrap();
     });
     let mut config = ProverConfig::new(prover_program(), []);
-    config.backend = Backend::Stock;
+    config.backend = starling_zkvm::Backend::Stock;
     bench.prover = ProverProcess::new(config);
     united(&mut bench).await;
     bench.prove_one(TaskId::Lift(0)).await;

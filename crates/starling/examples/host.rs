@@ -42,11 +42,9 @@ fn main() -> anyhow::Result<()> {
     // The line that differs: `let prover = risc0_zkvm::default_prover();`
     let prover = NetworkProver::new(client, RunOptions::on_this_machine(nodes))?;
 
-    // The coprocessor is for guests that use the keccak accelerator; others do without.
     let env = ExecutorEnv::builder()
         .segment_limit_po2(16)
         .keccak_max_po2(14)?
-        .coprocessor_callback(prover.coprocessor())
         .write_slice(&[INPUT])
         .build()?;
     let info = prover.prove_with_opts(env, &elf, &ProverOpts::succinct())?;

@@ -156,15 +156,16 @@ pub struct ClientNetworkArgs {
 /// How proofs are made on this machine.
 #[derive(Debug, Clone, Args)]
 pub struct ProverArgs {
-    /// What lifts and joins here: Starling's own code, or that of risc0-zkvm, to compare.
-    #[arg(long, value_name = "PROVER", default_value = "fast")]
-    prover: BackendArg,
+    /// What proves here: `fast`, which is Starling's own code, or, in a build with the feature `stock`, `stock`, that of
+    /// risc0-zkvm, to compare.
+    #[arg(long, value_name = "PROVER", default_value = "fast", value_parser = parse_backend)]
+    prover: Backend,
 }
 
 impl ProverArgs {
     /// The prover that was asked for.
     pub fn backend(&self) -> Backend {
-        self.prover.into()
+        self.prover
     }
 }
 
@@ -335,20 +336,15 @@ impl From<ReceiptKindArg> for ReceiptKind {
     }
 }
 
-/// [`Backend`], as words.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum BackendArg {
-    Fast,
-    Stock,
-}
-
-impl From<BackendArg> for Backend {
-    fn from(backend: BackendArg) -> Self {
-        match backend {
-            BackendArg::Fast => Self::Fast,
-            BackendArg::Stock => Self::Stock,
-        }
-    }
+/// A prover of this build.
+fn parse_backend(text: &str) -> Result<Backend, String> {
+    let known = Backend::ALL.iter().find(|backend| backend.name() == text);
+    known.copied().ok_or_else(|| match text {
+        "stock" => "this build is without RISC Zero's own prover, whose C++ takes half an hour to compile; build it with \
+                    `cargo build --release --features stock`"
+            .into(),
+        _ => "there are `fast` and, in a build with the feature `stock`, `stock`".into(),
+    })
 }
 
 /// A po2 that segments can have: fewer than the circuit knows, since each is lifted too.

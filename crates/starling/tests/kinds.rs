@@ -1,5 +1,6 @@
 //! Every kind of guest that RISC Zero's own prover proves, with real proofs through two nodes: what is
-//! claimed is what the stock executor says, and the stock verifier accepts it.
+//! claimed is what an execution says, that of the stock executor under `--features stock`, and the stock verifier
+//! accepts it.
 //!
 //! Some five minutes on two cores. One test at a time: each uses all of the machine. Those that are ignored take ten
 //! more: `cargo test --release -p starling --test kinds -- --ignored`.
@@ -13,9 +14,8 @@ use std::{
 };
 
 use risc0_zkvm::{
-    Digest, ExecutorEnv, ExecutorEnvBuilder, ExecutorImpl, ExitCode, GenericReceipt,
-    InnerAssumptionReceipt, ProverOpts, Receipt, ReceiptClaim, WorkClaim, get_prover_server,
-    sha::Digestible as _,
+    Digest, ExecutorEnv, ExecutorEnvBuilder, ExitCode, GenericReceipt, Receipt, ReceiptClaim,
+    WorkClaim, sha::Digestible as _,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -65,6 +65,7 @@ impl Bench {
     }
 
     /// Makes a receipt of one STARK of the composite one in the file `from`, through two nodes.
+    #[cfg(feature = "stock")]
     fn compress(&self, from: &str, name: &str) -> Proved {
         let (from, receipt_path) = (self.path(from), self.path(name));
         self.delivers(
@@ -89,26 +90,22 @@ struct Proved {
 }
 
 impl Proved {
-    /// Asserts that the receipt claims what a session of the stock executor claims, and that the stock verifier
-    /// accepts it.
+    /// Asserts that the receipt claims what an execution claims, and that the stock verifier accepts it.
     #[track_caller]
     fn claims_the_session(&self, guest: &str, env: &mut ExecutorEnvBuilder<'_>) {
-        let elf = fs::read(guest_path(guest)).unwrap();
-        let session = ExecutorImpl::from_elf(env.build().unwrap(), &elf).unwrap().run().unwrap();
+        let session = session(guest, env);
         self.receipt.verify_integrity_with_context(&Default::default()).unwrap();
         let claim = self.receipt.claim().unwrap();
-        let expected = claim_without_assumptions(&session);
         let value = claim.as_value().unwrap();
         assert_eq!(value.pre.digest(), image_id(guest));
-        assert_eq!(value.exit_code, expected.exit_code);
-        assert_eq!(value.output.digest(), expected.output.digest());
+        assert_eq!(value.exit_code, session.exit_code);
+        assert_eq!(value.output.digest(), session.output);
         // The memory of a paused guest holds random bytes of its host, other ones in each execution.
         if !matches!(session.exit_code, ExitCode::Paused(_)) {
-            assert_eq!(claim.digest(), expected.digest());
+            assert_eq!(claim.digest(), session.claim);
         }
-        let journal = session.journal.map(|journal| journal.bytes).unwrap_or_default();
-        assert_eq!(self.receipt.journal.bytes, journal);
-        assert_eq!(self.result["journal"], hex::encode(journal));
+        assert_eq!(self.receipt.journal.bytes, session.journal);
+        assert_eq!(self.result["journal"], hex::encode(session.journal));
         assert_eq!(self.result["claim_digest"], hex::encode(claim.digest().as_bytes()));
         assert_eq!(self.result["exit_code"], format!("{:?}", session.exit_code));
         if session.exit_code == ExitCode::Halted(0) {
@@ -117,21 +114,54 @@ impl Proved {
     }
 }
 
-/// What a session claims once everything is proved that it assumes.
-fn claim_without_assumptions(session: &risc0_zkvm::Session) -> ReceiptClaim {
-    ReceiptClaim {
-        pre: session.pre_state.clone().into(),
-        post: session.post_state.clone().into(),
+/// What an execution says: how it ended, its journal, and the digests of its claim and of the output in it once
+/// everything is proved that it assumes.
+struct Session {
+    exit_code: ExitCode,
+    journal: Vec<u8>,
+    claim: Digest,
+    output: Digest,
+}
+
+#[cfg(feature = "stock")]
+fn session(guest: &str, env: &mut ExecutorEnvBuilder<'_>) -> Session {
+    let elf = fs::read(guest_path(guest)).unwrap();
+    let mut executor = risc0_zkvm::ExecutorImpl::from_elf(env.build().unwrap(), &elf).unwrap();
+    let session = executor.run().unwrap();
+    let output = session.journal.as_ref().map(|journal| risc0_zkvm::Output {
+        journal: journal.bytes.clone().into(),
+        assumptions: Vec::<risc0_zkvm::Assumption>::new().into(),
+    });
+    let output = output.into();
+    let claim = ReceiptClaim {
+        pre: session.pre_state.into(),
+        post: session.post_state.into(),
         exit_code: session.exit_code,
         input: risc0_zkvm::MaybePruned::Pruned(session.input),
-        output: session
-            .journal
-            .as_ref()
-            .map(|journal| risc0_zkvm::Output {
-                journal: journal.bytes.clone().into(),
-                assumptions: Vec::<risc0_zkvm::Assumption>::new().into(),
-            })
-            .into(),
+        output,
+    };
+    Session {
+        exit_code: session.exit_code,
+        journal: session.journal.map(|journal| journal.bytes).unwrap_or_default(),
+        claim: claim.digest(),
+        output: claim.output.digest(),
+    }
+}
+
+#[cfg(not(feature = "stock"))]
+fn session(guest: &str, env: &mut ExecutorEnvBuilder<'_>) -> Session {
+    use starling_zkvm::{Guest, execute::hosted::execute_hosted};
+
+    let guest = Guest::parse(fs::read(guest_path(guest)).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let env = env.build().unwrap();
+    let hosted = execute_hosted(&env, &guest, [0; 32], folder.path(), |_| Ok(())).unwrap();
+    let claim = hosted.execution.resolved_claim();
+    Session {
+        exit_code: claim.exit_code,
+        journal: hosted.execution.journal,
+        claim: claim.digest(),
+        output: claim.output,
     }
 }
 
@@ -206,6 +236,7 @@ fn a_chain_of_receipts_is_proved() {
 }
 
 /// A composite receipt that holds a composite one, as the stock prover makes them.
+#[cfg(feature = "stock")]
 #[test]
 #[ignore = "two minutes, one of them the stock prover's"]
 fn a_composite_receipt_in_another_is_compressed() {
@@ -219,10 +250,12 @@ fn a_composite_receipt_in_another_is_compressed() {
         env.add_assumption(leaf.receipt.clone()).segment_limit_po2(SEGMENT_PO2.parse().unwrap());
         env
     };
-    let stock = get_prover_server(&ProverOpts::composite()).unwrap();
+    let stock = risc0_zkvm::get_prover_server(&risc0_zkvm::ProverOpts::composite()).unwrap();
     let nested = stock.prove(env().build().unwrap(), &elf).unwrap().receipt;
     let assumptions = &nested.inner.composite().unwrap().assumption_receipts;
-    assert!(matches!(assumptions.as_slice(), [InnerAssumptionReceipt::Composite(_)]));
+    let [risc0_zkvm::InnerAssumptionReceipt::Composite(_)] = assumptions.as_slice() else {
+        panic!("the stock prover compresses what it is given");
+    };
 
     bench.write("nested", &bincode::serialize(&nested).unwrap());
     let compressed = bench.compress("nested", "root");
@@ -321,9 +354,6 @@ fn host_proves(guest: &str) {
     let printed = String::from_utf8(output.stdout).unwrap();
 
     let input = bench.write("input", &3_u32.to_le_bytes());
-    let elf = fs::read(guest_path(guest)).unwrap();
-    let env = env_with(&input).build().unwrap();
-    let session = ExecutorImpl::from_elf(env, &elf).unwrap().run().unwrap();
-    let journal = hex::encode(session.journal.unwrap().bytes);
+    let journal = hex::encode(session(guest, &mut env_with(&input)).journal);
     assert!(printed.contains(&format!("journal: {journal}\n")), "{printed}");
 }

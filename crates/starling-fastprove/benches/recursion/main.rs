@@ -1,14 +1,14 @@
 //! Lift and join beside the stock prover, measured in one run.
 //!
 //! ```text
-//! cargo bench -p starling-fastprove --bench recursion -- --table [--rounds N]
+//! cargo bench -p starling-fastprove --features stock --bench recursion -- --table [--rounds N]
 //! ```
 //!
 //! prints the table of `BENCHMARKS.md`: every instruction set of this machine, on one core and on all, beside the stock
 //! prover on as many ([`table`]). Without `--table`, one configuration phase by phase ([`steps`]):
 //!
 //! ```text
-//! cargo bench -p starling-fastprove --bench recursion -- [--threads N] [--rounds N] [--cosets N] [--stock ROUNDS]
+//! cargo bench -p starling-fastprove --features stock --bench recursion -- [--threads N] [--rounds N] [--cosets N] [--stock ROUNDS]
 //! ```
 //!
 //! There `STARLING_ISA` chooses other vectors than the widest, and `RAYON_NUM_THREADS=1 taskset -c 0` in front of the

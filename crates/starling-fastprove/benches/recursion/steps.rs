@@ -20,7 +20,8 @@ pub fn print([threads, rounds, cosets, stock_rounds]: [Option<usize>; 4]) {
 
     let phases = Phases::default();
     tracing::subscriber::set_global_default(phases.clone()).unwrap();
-    let prover = Prover::new(Options { threads, cosets_kept, ..options }).unwrap();
+    let options = Options { threads, cosets_kept, ..options };
+    let prover = Prover::new(options, starling_programs::words).unwrap();
     let [left, right] = [0, 1].map(|at| prover.lift(&segments.session[at]).unwrap());
     prover.join(&left, &right).unwrap();
     phases.take();

@@ -166,7 +166,7 @@ pub fn work(prover: &str) {
     let segments = support::segments();
     // What is joined is made by whoever is quickest.
     let [left, right] = {
-        let prover = Prover::new(Options::default()).unwrap();
+        let prover = Prover::new(Options::default(), starling_programs::words).unwrap();
         [0, 1].map(|at| prover.lift(&segments.session[at]).unwrap())
     };
     if prover == STOCK {
@@ -179,7 +179,8 @@ pub fn work(prover: &str) {
         });
     } else {
         let isa = Isa::available().find(|isa| isa.name() == prover).unwrap();
-        let prover = Prover::new(Options { isa, ..Options::default() }).unwrap();
+        let options = Options { isa, ..Options::default() };
+        let prover = Prover::new(options, starling_programs::words).unwrap();
         let prove = |task: &str| match task {
             LIFT => drop(prover.lift(&segments.session[0]).unwrap()),
             _ => drop(prover.join(&left, &right).unwrap()),

@@ -33,6 +33,12 @@ pub enum ProveError {
         /// The digest of what the claims imply.
         expected: Digest,
     },
+    /// `risc0-zkp` was compiled without the hash function: Poseidon over BN254 comes with its feature `prove` alone.
+    #[error("this build has no hash function {hashfn}")]
+    HashFn {
+        /// The hash function.
+        hashfn: &'static str,
+    },
     /// The program cannot be proved.
     #[error(transparent)]
     Program(#[from] ProgramError),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use risc0_zkp::core::digest::Digest;
 
+use super::code::{Code, Programs};
 use super::program::{HashFn, Program, ProgramError, ProgramId, control_columns};
 use super::row::CODE_COLUMNS;
 use crate::stark::{Engine, Group};
@@ -24,14 +25,15 @@ pub(crate) struct Ready {
 /// One takes 45 MiB and 24 more for each coset of its values that is kept: the 23 control columns are 24 MiB of
 /// coefficients, their tree 4, and the decoded rows up to 15.
 pub(crate) struct Library {
+    programs: Programs,
     kept: Mutex<Vec<(ProgramId, HashFn, Arc<Ready>)>>,
     kept_max: usize,
 }
 
 impl Library {
-    /// A library that keeps `kept_max` programs.
-    pub fn new(kept_max: usize) -> Self {
-        Self { kept: Mutex::new(Vec::new()), kept_max }
+    /// A library that takes programs from `programs` and keeps `kept_max` of them.
+    pub fn new(programs: Programs, kept_max: usize) -> Self {
+        Self { programs, kept: Mutex::new(Vec::new()), kept_max }
     }
 
     /// Program `id`, made with `engine` if it is not there.
@@ -52,7 +54,9 @@ impl Library {
                 return Ok(ready);
             }
         }
-        let ready = Arc::new(make(engine, id.file_name(), &id.code()?, id.control_id(hashfn)?)?);
+        let control_id = id.control_id(hashfn)?;
+        let code = self.programs.code(id)?;
+        let ready = Arc::new(make(engine, id.file_name(), &code, control_id)?);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|entry| (entry.0, entry.1) != (id, hashfn));
         kept.insert(0, (id, hashfn, Arc::clone(&ready)));
@@ -65,7 +69,7 @@ impl Library {
 pub(crate) fn make(
     engine: &Engine,
     name: String,
-    code: &risc0_circuit_recursion::prove::Program,
+    code: &Code,
     control_id: Digest,
 ) -> Result<Ready, ProgramError> {
     let program = Program::decode(name, code)?;

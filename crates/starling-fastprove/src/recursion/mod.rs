@@ -1,10 +1,13 @@
 //! Recursion programs, and the receipts that they make: lift, join, resolve, union and the others.
 //!
 //! A [`Prover`] is what to begin with. It feeds a program ([`ProgramId`]) what `risc0_zkvm` would feed it, proves it,
-//! and puts the receipt together, which the stock verifier accepts before anyone else sees it.
+//! and puts the receipt together, which the stock verifier accepts before anyone else sees it. The programs themselves
+//! ([`Code`]) come from outside.
 
+mod allowed;
 mod circuit;
 mod claim;
+mod code;
 mod error;
 mod library;
 mod machine;
@@ -18,6 +21,7 @@ mod tape;
 mod testing;
 mod witness;
 
+pub use self::code::{Code, RECURSION_PO2};
 pub use self::error::ProveError;
 pub use self::machine::{Reason, Refusal};
 pub use self::program::{HashFn, ProgramError, ProgramId};

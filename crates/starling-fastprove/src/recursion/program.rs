@@ -3,14 +3,13 @@
 use risc0_circuit_recursion::control_id::{
     BN254_IDENTITY_CONTROL_ID, MIN_LIFT_PO2, POSEIDON2_CONTROL_IDS, SHA256_CONTROL_IDS,
 };
-use risc0_circuit_recursion::prove::{Program as Code, zkr};
 use risc0_zkp::core::digest::Digest;
 use risc0_zkp::field::Elem as _;
 use risc0_zkp::field::baby_bear::BabyBearElem as Elem;
 use risc0_zkp::{MAX_CYCLES_PO2, ZK_CYCLES};
-use risc0_zkvm::RECURSION_PO2;
 use thiserror::Error;
 
+use super::code::Code;
 use super::row::{CODE_COLUMNS, Row, RowError};
 
 /// Rows that one thread fills at a time, at least: enough that taking a share costs nothing beside it.
@@ -27,12 +26,12 @@ pub enum ProgramError {
         /// The hash function.
         hashfn: &'static str,
     },
-    /// The program that the circuit's crate ships cannot be read.
+    /// The program's code cannot be had, or is none.
     #[error("recursion program {name} cannot be read: {reason}")]
     Unreadable {
         /// The program.
         name: String,
-        /// What the reader said.
+        /// What is wrong with it.
         reason: String,
     },
     /// A row of the program cannot be proved.
@@ -163,13 +162,6 @@ impl ProgramId {
             Self::Test,
         ])
     }
-
-    /// Reads the program's code from the circuit's crate.
-    pub(crate) fn code(self) -> Result<Code, ProgramError> {
-        let name = self.file_name();
-        zkr::get_zkr(&name, RECURSION_PO2)
-            .map_err(|error| ProgramError::Unreadable { name, reason: format!("{error:#}") })
-    }
 }
 
 /// Where a thread can begin to fill in rows.
@@ -196,8 +188,8 @@ impl Program {
     pub fn decode(name: String, code: &Code) -> Result<Self, ProgramError> {
         let shape =
             |reason: &str| ProgramError::Unreadable { name: name.clone(), reason: reason.into() };
-        let (cells, rest) = code.code.as_chunks::<CODE_COLUMNS>();
-        if code.code_size != CODE_COLUMNS || !rest.is_empty() {
+        let (cells, rest) = code.cells.as_chunks::<CODE_COLUMNS>();
+        if !rest.is_empty() {
             return Err(shape("it does not have the circuit's columns"));
         }
         if code.po2 > MAX_CYCLES_PO2 || cells.len() + ZK_CYCLES > 1 << code.po2 {
@@ -252,7 +244,7 @@ impl Program {
 
 /// Writes `code` to `columns`, the control columns of the trace; rows after it are zero.
 pub(crate) fn control_columns(code: &Code, columns: &mut [u32]) {
-    let (cells, _) = code.code.as_chunks::<CODE_COLUMNS>();
+    let (cells, _) = code.cells.as_chunks::<CODE_COLUMNS>();
     for (at, column) in columns.chunks_exact_mut(1 << code.po2).enumerate() {
         let (used, free) = column.split_at_mut(cells.len());
         for (word, row) in used.iter_mut().zip(cells) {
@@ -274,7 +266,7 @@ mod tests {
             for hashfn in [HashFn::Poseidon2, HashFn::Sha256] {
                 id.control_id(hashfn).unwrap();
             }
-            let program = Program::decode(id.file_name(), &id.code().unwrap()).unwrap();
+            let program = Program::decode(id.file_name(), &testing::shipped(id).unwrap()).unwrap();
             let starts = program.starts();
             assert_eq!(starts[0], Start { row: 0, uses: 0 });
             assert!(starts.iter().skip(1).all(|start| !program.rows()[start.row].continues()));
@@ -292,7 +284,8 @@ mod tests {
         );
         let error = ProgramId::Join.control_id(HashFn::Poseidon254).unwrap_err();
         assert!(error.to_string().contains("for hash function poseidon_254"), "{error}");
-        assert!(ProgramId::Lift { po2: 99 }.code().is_err());
+        let error = testing::shipped(ProgramId::Lift { po2: 99 }).unwrap_err();
+        assert!(matches!(error, ProgramError::Unreadable { .. }), "{error}");
     }
 
     #[test]
@@ -302,12 +295,12 @@ mod tests {
         let far = Row::SetGlobal { first: 1 << 30, digest: 0 };
         assert!(reason(&testing::code(&[far], 11)).contains("unused"));
         let mut code = testing::code(&rows, 11);
-        code.code.pop();
+        code.cells.pop();
         assert!(reason(&code).contains("columns"));
         assert!(reason(&testing::code(&rows, 10)).contains("longer than the trace"));
         assert!(reason(&testing::code(&rows, 99)).contains("longer than the trace"));
         let mut code = testing::code(&rows, 11);
-        code.code[..CODE_COLUMNS].fill(Elem::ZERO);
+        code.cells[..CODE_COLUMNS].fill(Elem::ZERO);
         assert!(reason(&code).contains("row 0"));
     }
 }

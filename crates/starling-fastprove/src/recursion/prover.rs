@@ -1,9 +1,8 @@
 //! Lift, join, resolve, union and the others: what `risc0_zkvm` offers under these names, with the same meaning.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 
 use risc0_circuit_recursion::control_id::ALLOWED_CONTROL_ROOT;
-use risc0_circuit_recursion::prove::Program as Code;
 use risc0_circuit_rv32im::{CircuitImpl as Rv32im, RV32IM_SEAL_VERSION};
 use risc0_zkp::adapter::CircuitInfo as _;
 use risc0_zkp::core::digest::Digest;
@@ -16,6 +15,7 @@ use risc0_zkvm::{
 use starling_babybear::vector::Isa;
 
 use super::claim::merge;
+use super::code::{Code, Programs};
 use super::error::ProveError;
 use super::library::{Library, make};
 use super::machine::Run;
@@ -74,11 +74,15 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// A prover with threads of its own.
+    /// A prover with threads of its own. `programs` returns the code of the program of a name ([`ProgramId::file_name`])
+    /// as its crate ships it ([`Code::from_words`]); what it returns is checked.
     ///
     /// # Errors
     /// When the threads cannot be started.
-    pub fn new(options: Options) -> Result<Self, ProveError> {
+    pub fn new<E: Display>(
+        options: Options,
+        programs: impl Fn(&str) -> Result<Vec<u32>, E> + Send + Sync + 'static,
+    ) -> Result<Self, ProveError> {
         let threads = options.threads.max(1);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -90,7 +94,7 @@ impl Prover {
             isa: options.isa,
             pool: Pool::new(options.pool_bytes),
             cosets_kept: options.cosets_kept,
-            library: Library::new(options.programs_kept),
+            library: Library::new(Programs::new(programs), options.programs_kept),
         })
     }
 
@@ -292,9 +296,9 @@ impl Prover {
         }
         let control_id = id.control_id(hashfn)?;
         self.on_threads(hashfn, |engine| {
-            let allowed = vec![control_id];
+            let allowed = [control_id];
             let membership =
-                Membership::custom(control_id, allowed, Some(root), hashfn, engine.suite())?;
+                Membership::custom(control_id, &allowed, Some(root), hashfn, engine.suite())?;
             let ready = self.library.get(engine, id, hashfn)?;
             let run = phase("run", || Run::new(&ready.program, tape.words()))?;
             let claim = claim(&run.output)?;
@@ -312,7 +316,7 @@ impl Prover {
         &self,
         code: &Code,
         control_id: Digest,
-        allowed: Vec<Digest>,
+        allowed: &[Digest],
         input: &[u32],
     ) -> Result<SuccinctReceipt<Unknown>, ProveError> {
         let hashfn = HashFn::Poseidon2;
@@ -364,10 +368,14 @@ impl Prover {
         })
     }
 
-    fn on_threads<T: Send>(&self, hashfn: HashFn, work: impl FnOnce(&Engine) -> T + Send) -> T {
+    fn on_threads<T: Send>(
+        &self,
+        hashfn: HashFn,
+        work: impl FnOnce(&Engine) -> Result<T, ProveError> + Send,
+    ) -> Result<T, ProveError> {
         self.threads.install(|| {
-            let suite =
-                hash_suite_from_name(hashfn.name()).expect("RISC Zero has these hash functions");
+            let suite = hash_suite_from_name(hashfn.name())
+                .ok_or(ProveError::HashFn { hashfn: hashfn.name() })?;
             let engine = Engine::new(self.isa, suite, self.pool.clone());
             work(&engine.keep_cosets(self.cosets_kept))
         })

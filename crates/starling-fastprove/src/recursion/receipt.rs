@@ -2,19 +2,20 @@
 
 use std::fmt::Debug;
 
+use risc0_circuit_recursion::control_id::ALLOWED_CONTROL_IDS;
 use risc0_circuit_recursion::{CIRCUIT, CircuitImpl};
 use risc0_zkp::adapter::{CircuitInfo as _, PROOF_SYSTEM_INFO};
 use risc0_zkp::core::digest::{DIGEST_SHORTS, Digest};
 use risc0_zkp::core::hash::HashSuite;
 use risc0_zkp::field::baby_bear::{BabyBear, BabyBearElem as Elem};
 use risc0_zkp::verify::VerificationError;
-use risc0_zkvm::recursion::{ALLOWED_CONTROL_IDS, MerkleGroup, MerkleProof};
 use risc0_zkvm::sha::Digestible as _;
 use risc0_zkvm::{
     DeserializeOwned, MaybePruned, SuccinctReceipt, SuccinctReceiptVerifierParameters, Unknown,
     VerifierContext,
 };
 
+use super::allowed::Inclusion;
 use super::error::ProveError;
 use super::program::HashFn;
 use super::proof::Proof;
@@ -23,7 +24,7 @@ use super::proof::Proof;
 pub(crate) struct Membership {
     hashfn: HashFn,
     control_id: Digest,
-    proof: MerkleProof,
+    inclusion: Inclusion,
     parameters: SuccinctReceiptVerifierParameters,
 }
 
@@ -33,28 +34,28 @@ impl Membership {
     /// # Errors
     /// When it is none of them: a lift of a segment that is too large, say.
     pub fn standard(control_id: Digest, suite: &HashSuite<BabyBear>) -> Result<Self, ProveError> {
-        let proof = inclusion(ALLOWED_CONTROL_IDS.to_vec(), control_id, suite)?;
+        let inclusion = inclusion(&ALLOWED_CONTROL_IDS, control_id, suite)?;
         let parameters = SuccinctReceiptVerifierParameters::default();
-        Ok(Self { hashfn: HashFn::Poseidon2, control_id, proof, parameters })
+        Ok(Self { hashfn: HashFn::Poseidon2, control_id, inclusion, parameters })
     }
 
     /// A program among `allowed`; `inner_root` is the root of those that the receipts in it may come from, if that
     /// is another.
     pub fn custom(
         control_id: Digest,
-        allowed: Vec<Digest>,
+        allowed: &[Digest],
         inner_root: Option<Digest>,
         hashfn: HashFn,
         suite: &HashSuite<BabyBear>,
     ) -> Result<Self, ProveError> {
-        let proof = inclusion(allowed, control_id, suite)?;
+        let inclusion = inclusion(allowed, control_id, suite)?;
         let parameters = SuccinctReceiptVerifierParameters {
-            control_root: proof.root(&control_id, suite.hashfn.as_ref()),
+            control_root: inclusion.root(&control_id, suite.hashfn.as_ref()),
             inner_control_root: inner_root,
             proof_system_info: PROOF_SYSTEM_INFO,
             circuit_info: CircuitImpl::CIRCUIT_INFO,
         };
-        Ok(Self { hashfn, control_id, proof, parameters })
+        Ok(Self { hashfn, control_id, inclusion, parameters })
     }
 
     /// The receipt of `claim` around `proof`, which the stock verifier accepts.
@@ -107,21 +108,20 @@ impl Membership {
         receipt.claim = claim;
         receipt.hashfn = self.hashfn.name().into();
         receipt.verifier_parameters = self.parameters.digest();
-        receipt.control_inclusion_proof = self.proof;
+        receipt.control_inclusion_proof.index = self.inclusion.index;
+        receipt.control_inclusion_proof.digests = self.inclusion.digests;
         receipt
     }
 }
 
 fn inclusion(
-    allowed: Vec<Digest>,
+    allowed: &[Digest],
     control_id: Digest,
     suite: &HashSuite<BabyBear>,
-) -> Result<MerkleProof, ProveError> {
-    let unfit = |error: &dyn std::fmt::Display| {
-        ProveError::Unfit(format!("program {control_id} is not allowed: {error:#}"))
-    };
-    let group = MerkleGroup::new(allowed).map_err(|error| unfit(&error))?;
-    group.get_proof(&control_id, suite.hashfn.as_ref()).map_err(|error| unfit(&error))
+) -> Result<Inclusion, ProveError> {
+    Inclusion::of(&control_id, allowed, suite.hashfn.as_ref()).map_err(|reason| {
+        ProveError::Unfit(format!("program {control_id} is not allowed: {reason}"))
+    })
 }
 
 /// The second digest that a program sets, of the claim. (The first is the root of allowed programs.)

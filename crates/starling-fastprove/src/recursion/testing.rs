@@ -5,12 +5,13 @@
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use risc0_circuit_recursion::layout::CODE_LAYOUT;
-use risc0_circuit_recursion::prove::Program as Code;
 use risc0_zkp::field::Elem as _;
 use risc0_zkp::field::baby_bear::BabyBearElem as Elem;
 use risc0_zkp::layout::Reg;
 use starling_babybear::vector::P;
 
+use super::code::{Code, Programs};
+use super::program::{ProgramError, ProgramId};
 use super::row::{CODE_COLUMNS, Keep, Load, Micro, MicroOp, Row};
 
 /// The control columns of `row`.
@@ -79,10 +80,14 @@ pub(crate) fn encode(row: &Row) -> [Elem; CODE_COLUMNS] {
     code
 }
 
+/// The code of a program that RISC Zero ships.
+pub(crate) fn shipped(id: ProgramId) -> Result<Code, ProgramError> {
+    Programs::new(starling_programs::words).code(id)
+}
+
 /// A program of `rows` of code over a trace of 2^`po2` rows.
 pub(crate) fn code(rows: &[Row], po2: usize) -> Code {
-    let code = rows.iter().flat_map(encode).collect();
-    Code { code, code_size: CODE_COLUMNS, po2 }
+    Code { cells: rows.iter().flat_map(encode).collect(), po2 }
 }
 
 /// Rows of every kind, and an input that they accept.

@@ -26,7 +26,7 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use starling_zkvm::{Emitted, Guest, codec::decode_segment, execute};
+use starling_zkvm::{Emitted, Guest, codec::decode_segment, execute, execute::SinkError};
 
 use worker::{Measured, Work};
 
@@ -125,9 +125,9 @@ fn measure(guest: &str, rounds: usize, po2: u32) {
 fn answers_of(guest: &str, po2: u32) -> replay::Answers {
     let program = Guest::parse(guests::program(guest)).unwrap();
     let mut segments = Vec::new();
-    let keep = |emitted| {
+    let keep = |emitted| -> Result<(), SinkError> {
         if let Emitted::Segment(segment) = emitted {
-            let mut circuit = replay::circuit_segment(&segment.bytes)?;
+            let mut circuit = decode_segment(&segment.bytes)?.circuit;
             circuit.partial_image = Default::default();
             segments.push(circuit);
         }

@@ -20,6 +20,10 @@ impl PovwJob {
         PovwJobId { log: PovwLogId::from_be_bytes(self.log_id.0), job: self.job }
     }
 
+    pub(crate) fn of_job_id(id: PovwJobId) -> Self {
+        Self { log_id: WorkLogId(id.log.to_be_bytes()), job: id.job }
+    }
+
     fn of(nonce: &PovwNonce) -> Self {
         Self { log_id: WorkLogId(nonce.log.to_be_bytes()), job: nonce.job }
     }

@@ -33,8 +33,8 @@ fn assumption_blob() -> Vec<u8> {
     encode_assumption_receipt(&receipt).unwrap()
 }
 
-fn keccak_request() -> ProveKeccakRequest {
-    ProveKeccakRequest {
+fn keccak_request() -> KeccakRequest {
+    KeccakRequest {
         claim_digest: risc0_zkvm::Digest::from([1; 8]),
         po2: 14,
         control_root: risc0_circuit_keccak::KECCAK_CONTROL_ROOT,
@@ -80,7 +80,7 @@ fn what_else_a_job_needs_comes_back_byte_for_byte() {
 #[test]
 fn the_largest_keccak_request_fits_and_no_larger_one() {
     let most = risc0_circuit_keccak::max_keccak_inputs(*KECCAK_PO2_RANGE.end());
-    let request = |inputs| ProveKeccakRequest { input: vec![[3; 25]; inputs], ..keccak_request() };
+    let request = |inputs| KeccakRequest { input: vec![[3; 25]; inputs], ..keccak_request() };
     encode_keccak_request(&request(most)).unwrap();
     let error = encode_keccak_request(&request(most + 6)).unwrap_err();
     assert!(matches!(error, CodecError::TooLarge { .. }), "{error}");

@@ -88,12 +88,6 @@ impl Assumed {
         self.made().keccaks.len() as u32
     }
 
-    /// What all keccak proofs together prove; `None` without any.
-    pub(super) fn keccak_root(&self) -> Option<AssumptionId> {
-        let made = self.made();
-        (!made.keccaks.is_empty()).then(|| AssumptionId::of_union(&made.keccaks))
-    }
-
     /// What the guest assumed, in the order of resolving: the last is first.
     ///
     /// # Errors

@@ -1,5 +1,4 @@
-//! The guest's host: RISC Zero's system calls, with randomness that can be repeated and assumptions that can be
-//! proved.
+//! The guest's host: system calls, with randomness that can be repeated and assumptions that can be proved.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,18 +8,20 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use risc0_binfmt::ByteAddr;
-use risc0_circuit_rv32im::execute::Syscall as _;
-use risc0_zkvm::{Digest, ExecutorImpl};
-use risc0_zkvm_platform::syscall::{
-    DIGEST_BYTES,
-    nr::{SYS_RANDOM, SYS_VERIFY_INTEGRITY, SYS_VERIFY_INTEGRITY2},
-    reg_abi::REG_A3,
+use risc0_zkvm::Digest;
+use risc0_zkvm_platform::{
+    WORD_SIZE,
+    syscall::{
+        DIGEST_BYTES, SyscallName,
+        nr::{SYS_RANDOM, SYS_VERIFY_INTEGRITY, SYS_VERIFY_INTEGRITY2},
+        reg_abi::REG_A3,
+    },
 };
 
 use super::{
     ASSUMPTIONS_MAX, ExecuteError,
     assumed::{Assumed, Proof, Refused},
-    context::Context,
+    calls::{Calls, Resources},
     image,
     stream::Stop,
 };
@@ -32,37 +33,34 @@ use crate::{
 /// The most bytes of a system call's name. RISC Zero's have about 40; custom ones are no longer.
 const NAME_BYTES_MAX: u32 = 256;
 
-/// What a call that succeeded returns in its two registers.
-const SUCCESS: [u8; 8] = [0; 8];
-
-/// Forwards to `inner`, except for randomness and for what is assumed.
-pub(super) struct Host<'a, 'env> {
-    inner: &'a ExecutorImpl<'env>,
+/// Answers a guest's system calls.
+pub(super) struct Host<'a> {
+    calls: RefCell<Calls<'a>>,
     random: RefCell<ChaCha20Rng>,
     stop: &'a dyn Stop,
     assumed: &'a Assumed,
     /// Where the guest's program ends and its heap begins.
     memory_end: u32,
-    /// The last call was answered here, so its registers are, too.
-    answered: Cell<bool>,
+    /// What the last call returns in its two registers.
+    returned: Cell<[u32; 2]>,
     refused: RefCell<Option<ExecuteError>>,
 }
 
-impl<'a, 'env> Host<'a, 'env> {
+impl<'a> Host<'a> {
     pub(super) fn new(
-        inner: &'a ExecutorImpl<'env>,
+        resources: Resources<'a>,
         seed: [u8; 32],
         stop: &'a dyn Stop,
         assumed: &'a Assumed,
         memory_end: u32,
     ) -> Self {
         Self {
-            inner,
+            calls: RefCell::new(Calls::new(resources)),
             random: RefCell::new(ChaCha20Rng::from_seed(seed)),
             stop,
             assumed,
             memory_end,
-            answered: Cell::new(false),
+            returned: Cell::default(),
             refused: RefCell::new(None),
         }
     }
@@ -73,7 +71,7 @@ impl<'a, 'env> Host<'a, 'env> {
     }
 
     /// Answers a call that assumes a claim: two digests at the address in its first argument.
-    fn assume(&self, ctx: &mut impl SyscallContext, buf: &[u8], proof: Proof) -> Result<()> {
+    fn assume(&self, ctx: &mut impl SyscallContext, buf: &[u8], proof: Proof) -> Result<[u32; 2]> {
         ensure!(buf.is_empty(), "a call that assumes a claim returns nothing");
         let at = ByteAddr(ctx.peek_register(REG_A3)?);
         let bytes = ctx.peek_region(at, 2 * DIGEST_BYTES)?;
@@ -84,7 +82,7 @@ impl<'a, 'env> Host<'a, 'env> {
         let assumption =
             AssumptionId { claim: digest(claim)?, control_root: digest(control_root)? };
         let error = match self.assumed.assume(assumption, proof) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok([0; 2]),
             Err(Refused::TooMany) => {
                 ExecuteError::TooMany { what: "assumptions", limit: ASSUMPTIONS_MAX }
             }
@@ -100,54 +98,54 @@ impl<'a, 'env> Host<'a, 'env> {
     }
 }
 
-impl Syscall for Host<'_, '_> {
+impl Syscall for Host<'_> {
     fn host_read(&self, ctx: &mut impl SyscallContext, fd: u32, buf: &mut [u8]) -> Result<u32> {
         if self.stop.is_stopped() {
             bail!("execution stopped");
         }
-        // The kernel's second read of each call fetches the return registers: no name, nothing to replace.
+        // The kernel's second read of each call fetches the return registers.
         if fd == 0 {
-            if !self.answered.take() {
-                return self.inner.host_read(&mut Context(ctx), fd, buf);
-            }
-            ensure!(buf.len() == SUCCESS.len(), "a call returns {} bytes", SUCCESS.len());
-            buf.copy_from_slice(&SUCCESS);
-            return Ok(SUCCESS.len() as u32);
+            let registers = self.returned.get().map(u32::to_le_bytes);
+            let registers = registers.as_flattened();
+            ensure!(buf.len() == registers.len(), "a call returns {} bytes", registers.len());
+            buf.copy_from_slice(registers);
+            return Ok(registers.len() as u32);
         }
+        // Any other descriptor is the address of the call's name.
         let name = peek_name(ctx, ByteAddr(fd))?;
-        let is = |call: &str| name == call.as_bytes();
-        let proof = if is(SYS_VERIFY_INTEGRITY.as_str()) {
-            Some(Proof::AtHand)
-        } else if is(SYS_VERIFY_INTEGRITY2.as_str()) {
-            Some(Proof::Later)
-        } else {
-            None
-        };
-        self.answered.set(proof.is_some());
-        if let Some(proof) = proof {
-            self.assume(ctx, buf, proof)?;
-            return Ok(0);
-        }
-        let read_bytes = self.inner.host_read(&mut Context(ctx), fd, buf)?;
-        if is(SYS_RANDOM.as_str()) {
+        let is = |call: &SyscallName| name == call.as_str();
+        let words = buf.len().next_multiple_of(WORD_SIZE);
+        let registers = if is(&SYS_VERIFY_INTEGRITY) {
+            self.assume(ctx, buf, Proof::AtHand)?
+        } else if is(&SYS_VERIFY_INTEGRITY2) {
+            self.assume(ctx, buf, Proof::Later)?
+        } else if is(&SYS_RANDOM) {
             self.random.borrow_mut().fill_bytes(buf);
-        }
-        Ok(read_bytes)
+            [words.try_into()?, 0]
+        } else {
+            let mut to_guest = vec![0; words];
+            let mut calls = self.calls.borrow_mut();
+            let registers = calls.answer(&name, ctx, self.stop, &mut to_guest)?;
+            buf.copy_from_slice(&to_guest[..buf.len()]);
+            registers
+        };
+        self.returned.set(registers);
+        Ok(buf.len().try_into()?)
     }
 
-    // Beware: at tracing level DEBUG for risc0, the forwarded call requires the bytes to be UTF-8.
-    fn host_write(&self, ctx: &mut impl SyscallContext, fd: u32, buf: &[u8]) -> Result<u32> {
-        self.inner.host_write(&mut Context(ctx), fd, buf)
+    /// The kernel's own messages, which no guest makes.
+    fn host_write(&self, ctx: &mut impl SyscallContext, _fd: u32, buf: &[u8]) -> Result<u32> {
+        tracing::debug!("kernel, cycle {}: {}", ctx.get_cycle(), String::from_utf8_lossy(buf));
+        Ok(buf.len().try_into()?)
     }
 }
 
-/// The system call's name, NUL excluded. A guest may point anywhere: the forwarded call would read on for
-/// as long as it finds no NUL.
-fn peek_name(ctx: &mut impl SyscallContext, start: ByteAddr) -> Result<Vec<u8>> {
+/// The system call's name, NUL excluded. A guest may point anywhere: there need not be a NUL.
+fn peek_name(ctx: &mut impl SyscallContext, start: ByteAddr) -> Result<String> {
     let mut name = Vec::new();
     for offset in 0..NAME_BYTES_MAX {
         match ctx.peek_u8(start + offset)? {
-            0 => return Ok(name),
+            0 => return Ok(String::from_utf8(name)?),
             byte => name.push(byte),
         }
     }

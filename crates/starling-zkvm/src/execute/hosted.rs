@@ -1,63 +1,44 @@
-//! Execution for a host program: under the environment that it made, by RISC Zero's own executor, and
-//! everything leaves as it does from [`execute`](super::execute()).
+//! Execution for a host program, under the environment that it made; everything leaves as it does from
+//! [`execute`](super::execute()).
 //!
-//! An environment cannot be looked into. So the guest's randomness is its own here, and the execution cannot be
-//! repeated; and keccak requests are seen only where the environment hands them to a [`KeccakQueue`].
+//! An environment cannot be looked into, so RISC Zero's client does that (`client.rs`). What it does not tell is
+//! lost: the digest of an input, which guests cannot read anyway.
 
-use std::{
-    collections::VecDeque,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
-};
+mod client;
+mod wire;
 
+use std::{path::Path, sync::atomic::AtomicBool};
+
+use risc0_binfmt::PovwJobId;
+use risc0_zkp::core::hash::hash_suite_from_name;
 use risc0_zkvm::{
-    AssumptionReceipt, CoprocessorCallback, ExecutorEnv, ExecutorImpl, GenericReceipt,
-    InnerAssumptionReceipt, Output, ProveInfo, ProveKeccakRequest, Receipt, ReceiptClaim, Segment,
-    SegmentRef, Session, WorkClaim,
+    Digest, ExecutorEnv, GenericReceipt, MaybePruned, ProveInfo, Receipt, ReceiptClaim,
+    SuccinctReceipt, Unknown, WorkClaim,
 };
-use serde::Deserialize;
+use risc0_zkvm_platform::fileno;
+use starling_types::Po2;
 
+use self::{
+    client::{Remote, serve_in},
+    wire::{Environment, InnerReceipt, Succinct, Words},
+};
 use super::{
-    Emitted, ExecuteError, Execution, SegmentOut, SinkError,
+    Emitted, ExecuteError, Execution, Limits, SinkError,
     assumed::Assumed,
-    failure,
+    calls::{Files, Resources},
+    drive,
+    host::Host,
     output::Journal,
-    stream::{Chain, Outbox, internal, prepare_keccak},
+    stream::{Outbox, Segments, prepare_keccak},
 };
 use crate::{
-    AssumptionId, OutputParts, Work,
-    machine::CircuitSegment,
-    panic,
+    AssumptionId, Guest, PovwJob, panic,
     receipt::{GivenAssumption, ReceiptError, resolving},
 };
 
-/// The keccak requests of guests, on their way from an environment to whoever proves them: a clone of it is what
-/// `ExecutorEnvBuilder::coprocessor_callback` takes.
-#[derive(Debug, Clone, Default)]
-pub struct KeccakQueue(Arc<Mutex<Requests>>);
-
-#[derive(Default)]
-struct Requests(VecDeque<ProveKeccakRequest>);
-
-impl std::fmt::Debug for Requests {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} requests", self.0.len())
-    }
-}
-
-impl KeccakQueue {
-    fn take(&self) -> VecDeque<ProveKeccakRequest> {
-        // A panic elsewhere leaves a queue as it is.
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).0)
-    }
-}
-
-impl CoprocessorCallback for KeccakQueue {
-    fn prove_keccak(&mut self, request: ProveKeccakRequest) -> anyhow::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.push_back(request);
-        Ok(())
-    }
-}
+/// The sizes of segments and of keccak proofs where an environment has none: RISC Zero's own.
+const SEGMENT_PO2_UNSAID: u32 = 20;
+const KECCAK_PO2_UNSAID: u32 = risc0_circuit_keccak::KECCAK_DEFAULT_PO2 as u32;
 
 /// A finished execution under the environment of a host program.
 #[derive(Debug)]
@@ -82,145 +63,160 @@ pub struct HostedStats {
     reserved_cycles: u64,
 }
 
-/// A [`risc0_zkvm::Segment`] as it is serialised: the type itself cannot be looked into.
-#[derive(Deserialize)]
-struct SegmentFields {
-    /// The same as the circuit's segment says.
-    _index: u32,
-    inner: CircuitSegment,
-    output: Option<Output>,
-}
-
-/// Runs the program binary `elf` in `env` and hands everything that is to be proved to `on_emitted` as soon as it
-/// is complete.
+/// Runs `guest` in `env` and hands everything that is to be proved to `on_emitted` as soon as it is complete.
 ///
-/// Blocks the calling thread. Keccak requests, which `keccaks` took from `env`, leave before the segment that
-/// follows them.
+/// Blocks the calling thread, on which the environment's own code runs. `seed` is the guest's randomness, and `folder`
+/// takes a file for as long as the guest runs. Profiles, and callbacks that trace each instruction, are RISC Zero's
+/// executor's: an environment that wants the latter is refused.
 ///
 /// # Errors
 /// [`ExecuteError`]; also when the guest assumes something that nothing in `env` proves, or that only a
 /// composite receipt does.
 pub fn execute_hosted(
-    env: ExecutorEnv<'_>,
-    elf: &[u8],
-    keccaks: &KeccakQueue,
+    env: &ExecutorEnv<'_>,
+    guest: &Guest,
+    seed: [u8; 32],
+    folder: &Path,
     on_emitted: impl FnMut(Emitted) -> Result<(), SinkError> + Send,
 ) -> Result<HostedExecution, ExecuteError> {
-    // Requests of an earlier execution that failed are none of this one.
-    keccaks.take();
+    let serve = |environment, remote| {
+        // A panic here would leave the client waiting.
+        panic::catch(std::panic::AssertUnwindSafe(|| {
+            execute_in(environment, &remote, guest, seed, on_emitted)
+        }))
+        .unwrap_or_else(|message| Err(ExecuteError::ExecutorPanicked { message }))
+    };
+    serve_in(env, folder, serve).map_err(|reason| setup(&format!("its environment: {reason}")))?
+}
+
+/// Runs `guest` in an environment that is known.
+fn execute_in(
+    environment: Environment,
+    remote: &Remote,
+    guest: &Guest,
+    seed: [u8; 32],
+    on_emitted: impl FnMut(Emitted) -> Result<(), SinkError> + Send,
+) -> Result<HostedExecution, ExecuteError> {
+    if environment.trace_events.is_some() {
+        return Err(setup(&"trace callbacks are called by RISC Zero's own executor alone"));
+    }
+    if !environment.pprof_out.is_empty() {
+        tracing::warn!("no profile is written to {}", environment.pprof_out);
+    }
+    let po2 = environment.segment_limit_po2.unwrap_or(SEGMENT_PO2_UNSAID);
+    let limits = Limits {
+        segment_po2: Po2::try_from(po2).map_err(|_| ExecuteError::Po2OutOfRange { po2 })?,
+        cycle_limit: environment.session_limit,
+        povw: povw_of(&environment.povw_job_id)?,
+    };
+    limits.check()?;
+    let (given, given_count) = (given(&environment), environment.assumptions.len());
+    let only_composite = given.len() < given_count;
+
+    let journal = Journal::default();
+    let assumed = Assumed::new(given.iter().map(|(id, _)| *id).collect());
     let never = AtomicBool::new(false);
     let outbox = Outbox::new(on_emitted, &never);
-    let assumed = Assumed::new(Vec::new());
-    let mut chain = Chain::default();
-    let send_keccaks = || -> anyhow::Result<()> {
-        for request in keccaks.take() {
-            outbox.send(|| prepare_keccak(&request, &assumed))?;
-        }
-        Ok(())
-    };
-    let run = panic::catch(AssertUnwindSafe(|| {
-        let mut executor = ExecutorImpl::from_elf(env, elf)?;
-        executor.run_with_callback(|segment| {
-            send_keccaks()?;
-            outbox.send(|| prepare(&mut chain, &segment).map(Emitted::Segment))?;
-            Ok(Box::new(Sent))
-        })
-    }));
-    let session = match (outbox.take_failure(), run) {
-        (Some(failure), _) => return Err(failure),
-        (None, Ok(Ok(session))) => session,
-        (None, Ok(Err(error))) => {
-            let text = format!("{error:#}");
-            return Err(failure::classify(&text, None, &Journal::default(), None));
-        }
-        (None, Err(message)) => return Err(ExecuteError::ExecutorPanicked { message }),
-    };
-    if let Err(error) = send_keccaks() {
-        return Err(outbox.take_failure().unwrap_or_else(|| internal(error.to_string())));
+    let mut files = Files::default();
+    for fd in environment.read_fds {
+        files.add_reader(fd, Box::new(remote.file(fd)));
     }
-    let keccak_count = assumed.keccak_count();
-    let given = given(&session, assumed.keccak_root())?;
-    let stats = HostedStats {
-        segments: session.segments.len(),
-        total_cycles: session.total_cycles,
-        user_cycles: session.user_cycles,
-        paging_cycles: session.paging_cycles,
-        reserved_cycles: session.reserved_cycles,
+    for fd in environment.write_fds {
+        files.add_writer(fd, Box::new(remote.file(fd)));
+    }
+    files.add_writer(fileno::JOURNAL, Box::new(journal.clone()));
+    let resources = Resources {
+        args: environment.args,
+        env: environment.env_vars.into_iter().collect(),
+        files,
+        keccak_po2: environment.keccak_max_po2.unwrap_or(KECCAK_PO2_UNSAID),
+        on_keccak: Box::new(|request| outbox.send(|| prepare_keccak(&request, &assumed))),
+        channels: environment.slice_ios,
+        on_channel: Box::new(|name, sent| Ok(remote.call(name, sent)?)),
     };
-    let journal = session.journal.map(|journal| journal.bytes).unwrap_or_default();
-    let execution = chain.finish(journal, session.user_cycles, session.total_cycles)?;
-    Ok(HostedExecution { execution, keccak_count, given, stats })
-}
-
-/// The receipts of what the guest assumed.
-fn given(
-    session: &Session,
-    keccak_root: Option<AssumptionId>,
-) -> Result<Vec<GivenAssumption>, ExecuteError> {
-    let mut given = Vec::new();
-    for (assumption, receipt) in &session.assumptions {
-        let id = AssumptionId::from(assumption);
-        match receipt {
-            AssumptionReceipt::Proven(InnerAssumptionReceipt::Succinct(receipt)) => {
-                let receipt = resolving(&id, receipt).map_err(setup)?;
-                given.push(receipt);
-            }
-            AssumptionReceipt::Proven(_) => {
-                return Err(ExecuteError::Setup {
-                    reason: format!(
-                        "the receipt of the assumed claim {} is not succinct: compress it before it is added to the \
-                         environment",
-                        id.claim
-                    ),
-                });
-            }
-            AssumptionReceipt::Unresolved(_) if keccak_root == Some(id) => {}
-            AssumptionReceipt::Unresolved(_) if keccak_root.is_none() => {
-                return Err(ExecuteError::Setup {
-                    reason: "the guest assumes what nothing in its environment proves; if it uses the keccak \
-                             accelerator, add the prover's coprocessor to the environment"
-                        .into(),
-                });
-            }
-            AssumptionReceipt::Unresolved(_) => {
-                let AssumptionId { claim, control_root } = id;
-                return Err(ExecuteError::UnknownAssumption {
-                    claim,
-                    control_root,
-                    image_id: None,
-                });
-            }
+    let host = Host::new(resources, seed, &outbox, &assumed, guest.memory_end());
+    let mut segments = Segments::new(&outbox, &assumed, &journal, limits.povw);
+    let finished =
+        drive(guest, &limits, &host, &outbox, &journal, &mut segments).and_then(|result| {
+            let (paging_cycles, reserved_cycles) = (result.paging_cycles, result.reserved_cycles);
+            let execution = segments.finish(&result)?;
+            let stats = HostedStats {
+                segments: execution.segment_count as usize,
+                total_cycles: result.total_cycles,
+                user_cycles: result.user_cycles,
+                paging_cycles,
+                reserved_cycles,
+            };
+            Ok((execution, stats))
+        });
+    let (execution, stats) = match finished {
+        Err(ExecuteError::UnknownAssumption { claim, .. }) if only_composite => {
+            return Err(setup(&format!(
+                "the guest assumes the claim {claim}, of which its environment has no succinct receipt: compress \
+                 receipts before they are added to the environment"
+            )));
+        }
+        finished => finished?,
+    };
+    let mut resolved = Vec::new();
+    for assumption in execution.assumptions() {
+        if let Some((_, receipt)) = given.iter().find(|(id, _)| assumption.is_resolved_by(id)) {
+            resolved.push(resolving(assumption, receipt).map_err(|error| setup(&error))?);
         }
     }
-    Ok(given)
+    Ok(HostedExecution { execution, keccak_count: assumed.keccak_count(), given: resolved, stats })
 }
 
-fn setup(error: ReceiptError) -> ExecuteError {
-    ExecuteError::Setup { reason: error.to_string() }
+fn setup(reason: &dyn std::fmt::Display) -> ExecuteError {
+    ExecuteError::Setup { reason: reason.to_string() }
 }
 
-/// What a segment of RISC Zero's executor leaves as.
-fn prepare(chain: &mut Chain, segment: &Segment) -> Result<SegmentOut, ExecuteError> {
-    let bytes = bincode::serialize(segment).map_err(|error| internal(error.to_string()))?;
-    let SegmentFields { inner, output, .. } =
-        bincode::deserialize(&bytes).map_err(|error| internal(error.to_string()))?;
-    drop(bytes);
-    let nonce = inner.povw_nonce;
-    let mut segment = chain.prepare(inner, |_| {
-        let parts = output.as_ref().and_then(OutputParts::of);
-        parts.ok_or_else(|| internal("an output is pruned".into()))
-    })?;
-    segment.work = nonce.as_ref().and_then(|nonce| Work::of_nonce(nonce, segment.po2));
-    Ok(segment)
-}
-
-/// A segment that has left.
-struct Sent;
-
-impl SegmentRef for Sent {
-    fn resolve(&self) -> anyhow::Result<Segment> {
-        anyhow::bail!("the segment has left to be proved")
+/// The names that an environment has its work counted under, if it has any.
+fn povw_of(bytes: &[u8]) -> Result<Option<PovwJob>, ExecuteError> {
+    if bytes.is_empty() {
+        return Ok(None);
     }
+    let job = PovwJobId::try_from(bytes);
+    let job = job.map_err(|error| setup(&format!("its work is counted for no job: {error}")))?;
+    Ok(Some(PovwJob::of_job_id(job)))
+}
+
+/// The receipts of an environment that something can be resolved with, and what they prove.
+fn given(environment: &Environment) -> Vec<(AssumptionId, SuccinctReceipt<Unknown>)> {
+    let assets = environment.assumptions.iter().filter_map(|assumption| {
+        let bytes = assumption.proven.as_ref()?.inline.as_deref()?;
+        let receipt: InnerReceipt = prost::Message::decode(bytes).ok()?;
+        let receipt = receipt_of(receipt.succinct?)?;
+        // The hash function panics on what are no digests of it.
+        let id = panic::catch(|| id_of(&receipt)).ok().flatten()?;
+        Some((id, receipt))
+    });
+    assets.collect()
+}
+
+/// What a receipt proves, if its seal is right.
+fn id_of(receipt: &SuccinctReceipt<Unknown>) -> Option<AssumptionId> {
+    let suite = hash_suite_from_name(&receipt.hashfn)?;
+    let inclusion = &receipt.control_inclusion_proof;
+    let control_root = inclusion.root(&receipt.control_id, suite.hashfn.as_ref());
+    let MaybePruned::Pruned(claim) = receipt.claim else { return None };
+    Some(AssumptionId { claim, control_root })
+}
+
+/// The receipt of a message. The type cannot be constructed elsewhere; its serialised form is these fields in this
+/// order.
+fn receipt_of(message: Succinct) -> Option<SuccinctReceipt<Unknown>> {
+    let digest = |words: Words| Some(Digest::from(<[u32; 8]>::try_from(words.words).ok()?));
+    let seal: Vec<u32> =
+        message.seal.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    let claim = MaybePruned::<Unknown>::Pruned(digest(message.claim?.pruned?)?);
+    let inclusion = message.inclusion?;
+    let digests: Option<Vec<Digest>> = inclusion.digests.into_iter().map(digest).collect();
+    let (control_id, parameters) =
+        (digest(message.control_id?)?, digest(message.verifier_parameters?)?);
+    let inclusion = (inclusion.index, digests?);
+    let fields = (seal, control_id, claim, message.hashfn, parameters, inclusion);
+    bincode::deserialize(&bincode::serialize(&fields).ok()?).ok()
 }
 
 /// What RISC Zero's provers return of `receipt`.
@@ -241,3 +237,6 @@ pub fn prove_info(
     let bytes = bincode::serialize(&(receipt, stats, work)).map_err(wrong)?;
     bincode::deserialize(&bytes).map_err(wrong)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ use std::{
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
 use risc0_zkvm::Digest;
 
+use super::calls::Sink;
+
 /// The most bytes of a journal: RISC Zero's own limit.
 pub const JOURNAL_BYTES_MAX: usize = 100 << 20;
 
@@ -56,6 +58,8 @@ impl Write for Journal {
     }
 }
 
+impl Sink for Journal {}
+
 /// The guest's standard output and standard error, both ending in `sink` in the order of writing.
 pub(super) fn guest_streams(sink: Box<dyn Write + Send>) -> (GuestStream, GuestStream) {
     let stream = GuestStream(Arc::new(Mutex::new(Capped { sink, left: GUEST_OUTPUT_BYTES_MAX })));
@@ -92,6 +96,12 @@ impl Write for GuestStream {
     fn flush(&mut self) -> io::Result<()> {
         let _ = lock(&self.0).sink.flush();
         Ok(())
+    }
+}
+
+impl Sink for GuestStream {
+    fn is_full(&self) -> bool {
+        lock(&self.0).left == 0
     }
 }
 

@@ -3,14 +3,12 @@
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
-    mpsc::Receiver,
 };
 
 use risc0_binfmt::Digestible as _;
-use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, compute_keccak_digest};
+use risc0_circuit_keccak::KECCAK_CONTROL_ROOT;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
-use risc0_zkvm::{CoprocessorCallback, Digest, Output, ProveKeccakRequest};
-use serde::Serialize;
+use risc0_zkvm::Digest;
 use starling_types::Po2;
 
 use super::{
@@ -19,16 +17,9 @@ use super::{
 };
 use crate::{
     AssumptionId, OutputParts, PovwJob, SEGMENT_PO2_MIN, SegmentClaim, Work, codec,
+    leaf::{KeccakRequest, Segment, keccak_claim},
     machine::{CircuitSegment, ExecutorResult},
 };
-
-/// A [`risc0_zkvm::Segment`] as it is serialised; the type itself cannot be constructed elsewhere.
-#[derive(Serialize)]
-struct SegmentFields<'a> {
-    index: u32,
-    inner: &'a CircuitSegment,
-    output: Option<Output>,
-}
 
 /// The way out. The first failure ends the execution, and nothing leaves after it.
 pub(super) struct Outbox<'a, F> {
@@ -95,27 +86,9 @@ impl<F: FnMut(Emitted) -> Result<(), SinkError>> Outbox<'_, F> {
     }
 }
 
-/// Turns the guest's keccak requests into what leaves.
-pub(super) struct KeccakRequests<'a, F> {
-    outbox: &'a Outbox<'a, F>,
-    assumed: &'a Assumed,
-}
-
-impl<'a, F> KeccakRequests<'a, F> {
-    pub(super) fn new(outbox: &'a Outbox<'a, F>, assumed: &'a Assumed) -> Self {
-        Self { outbox, assumed }
-    }
-}
-
-impl<F: FnMut(Emitted) -> Result<(), SinkError>> CoprocessorCallback for KeccakRequests<'_, F> {
-    fn prove_keccak(&mut self, request: ProveKeccakRequest) -> anyhow::Result<()> {
-        self.outbox.send(|| prepare_keccak(&request, self.assumed))
-    }
-}
-
 /// A keccak request as what leaves.
 pub(super) fn prepare_keccak(
-    request: &ProveKeccakRequest,
+    request: &KeccakRequest,
     assumed: &Assumed,
 ) -> Result<Emitted, ExecuteError> {
     // No proof would be made of a false request, and whoever tried would get the blame.
@@ -123,7 +96,7 @@ pub(super) fn prepare_keccak(
         let reason = "it asks for a keccak proof of nothing".into();
         return Err(ExecuteError::GuestFault { reason });
     }
-    let proved = compute_keccak_digest(bytemuck::cast_slice(&request.input));
+    let proved = keccak_claim(&request.input);
     if (request.claim_digest, request.control_root) != (proved, KECCAK_CONTROL_ROOT) {
         let reason = "it asks for a keccak proof of something else than it hashed".into();
         return Err(ExecuteError::GuestFault { reason });
@@ -158,13 +131,7 @@ impl<'a, F: FnMut(Emitted) -> Result<(), SinkError>> Segments<'a, F> {
         Self { outbox, assumed, journal, povw, chain: Chain::default() }
     }
 
-    /// Hands on all segments that come, up to the first failure.
-    pub(super) fn send_all(mut self, segments: Receiver<CircuitSegment>) -> anyhow::Result<Self> {
-        segments.into_iter().try_for_each(|segment| self.send(segment))?;
-        Ok(self)
-    }
-
-    fn send(&mut self, segment: CircuitSegment) -> anyhow::Result<()> {
+    pub(super) fn send(&mut self, segment: CircuitSegment) -> anyhow::Result<()> {
         let Self { outbox, assumed, journal, povw, chain } = self;
         outbox.send(|| {
             let output = |claim: &SegmentClaim| open_output(claim, journal, assumed);
@@ -219,8 +186,7 @@ impl Chain {
         // The journal stays here: provers need its digest only, and it may be far larger than a segment. What was
         // assumed goes along: it must be known to be resolved.
         let output = self.output.as_ref().map(OutputParts::to_output);
-        let fields = SegmentFields { index, inner: &segment, output };
-        let bytes = codec::encode(codec::BlobKind::Segment, &fields)?;
+        let bytes = codec::encode_segment(&Segment { index, circuit: segment, output })?;
 
         self.claim = Some(self.claim.map_or(claim, |chain| chain.join(&claim)));
         self.segment_count += 1;

@@ -7,7 +7,7 @@ use std::{
 
 use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
-use risc0_zkvm::{Output, ReceiptClaim};
+use risc0_zkvm::Output;
 use starling_types::WorkLogId;
 
 use super::*;
@@ -21,6 +21,9 @@ use crate::{
 
 mod assumed;
 mod published;
+mod segments;
+#[cfg(feature = "stock")]
+mod stock;
 
 /// Segments of Rust guests at this size: few, and quick to make.
 const PO2: u32 = 16;
@@ -82,20 +85,6 @@ fn the_claims_chain_from_the_image_to_the_journal() {
 }
 
 #[test]
-fn the_session_is_the_one_that_the_stock_executor_runs() {
-    let (execution, segments) = sha_chain(20, PO2);
-    let guest = guest("sha-chain.bin");
-    let input = 20_u32.to_le_bytes();
-    let env = ExecutorEnv::builder().stdin(&input[..]).segment_limit_po2(PO2).build().unwrap();
-    let session = ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run().unwrap();
-    assert_eq!(session.claim().unwrap().digest::<Sha256>(), execution.claim.digest());
-    assert_eq!(session.segments.len(), segments.len());
-    assert_eq!(session.user_cycles, execution.user_cycles);
-    assert_eq!(session.total_cycles, execution.total_cycles);
-    assert_eq!(session.journal.unwrap().bytes, execution.journal);
-}
-
-#[test]
 fn the_same_seed_gives_the_same_segments_and_another_seed_others() {
     let guest = guest("sha-chain.bin");
     let with_seed = |seed| {
@@ -131,14 +120,6 @@ fn a_damaged_segment_never_panics() {
 
 #[test]
 fn a_short_final_segment_is_padded_to_what_can_be_lifted() {
-    let guest = halting_guest();
-    let env = ExecutorEnv::builder().build().unwrap();
-    let stock = ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run().unwrap();
-    assert_eq!(
-        stock.segments[0].resolve().unwrap().po2(),
-        13,
-        "the stock segment cannot be lifted"
-    );
     let (execution, segments) = run(&halting_guest(), options(&[], 20)).unwrap();
     assert_eq!(segments.len(), 1);
     assert_eq!(segments[0].po2.get(), SEGMENT_PO2_MIN);
@@ -247,15 +228,7 @@ fn tiny(program: Vec<u8>) -> Guest {
 
 /// The output of the last segment as its prover sees it.
 fn output_of(segments: &[SegmentOut]) -> Output {
-    output_in(&decode_segment(&segments.last().unwrap().bytes).unwrap())
-}
-
-/// The output in a segment: its last field, and private.
-fn output_in(segment: &risc0_zkvm::Segment) -> Output {
-    let words = risc0_zkvm::serde::to_vec(segment).unwrap();
-    let (_, _, output): (u32, risc0_circuit_rv32im::execute::Segment, Option<Output>) =
-        risc0_zkvm::serde::from_slice(&words).unwrap();
-    output.unwrap()
+    decode_segment(&segments.last().unwrap().bytes).unwrap().output.unwrap()
 }
 
 #[test]
@@ -264,9 +237,6 @@ fn a_paused_guest_has_a_claim_that_could_go_on() {
     let (execution, _) = run(&guest, options(&[], 16)).unwrap();
     assert_eq!(execution.exit_code, ExitCode::Paused(3));
     assert_ne!(execution.claim.post, Digest::ZERO);
-    let env = ExecutorEnv::builder().build().unwrap();
-    let session = ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run().unwrap();
-    assert_eq!(session.claim().unwrap().digest::<Sha256>(), execution.claim.digest());
 }
 
 #[test]
@@ -302,28 +272,6 @@ fn counted_work_is_that_of_the_job_segment_by_segment() {
     let total = works.into_iter().reduce(|all, next| all.join(&next).unwrap()).unwrap();
     assert_eq!(total.value, counted.0.total_cycles);
     assert!(plain.1.iter().all(|segment| segment.work.is_none()));
-}
-
-/// What the stock executor puts into the last segment of this session.
-fn stock_output(guest: &Guest, input: &[u8]) -> Output {
-    let env = ExecutorEnv::builder().stdin(input).segment_limit_po2(PO2).build().unwrap();
-    let mut last = None;
-    let keep = |segment| {
-        last = Some(segment);
-        Ok(Box::new(risc0_zkvm::NullSegmentRef) as Box<dyn risc0_zkvm::SegmentRef>)
-    };
-    ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run_with_callback(keep).unwrap();
-    output_in(&last.unwrap())
-}
-
-#[test]
-fn a_delivered_claim_is_opened_as_the_stock_prover_opens_it() {
-    let input = 1_u32.to_le_bytes();
-    let (guest, (execution, _)) = (guest("sha-chain.bin"), sha_chain(1, PO2));
-    let output = Some(stock_output(&guest, &input)).into();
-    let stock = ReceiptClaim { output, ..execution.claim.to_receipt_claim() };
-    let ours = execution.claim.with_journal(&execution.journal).unwrap();
-    assert_eq!(bincode::serialize(&ours).unwrap(), bincode::serialize(&stock).unwrap());
 }
 
 #[test]

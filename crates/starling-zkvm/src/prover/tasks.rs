@@ -9,10 +9,8 @@ use std::{
     time::Instant,
 };
 
-use risc0_circuit_keccak::{
-    KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, compute_keccak_digest, max_keccak_inputs,
-};
-use risc0_zkvm::{ProveKeccakRequest, SegmentReceipt};
+use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, max_keccak_inputs};
+use risc0_zkvm::SegmentReceipt;
 use starling_fastprove::recursion::ProveError;
 use starling_types::TaskId;
 
@@ -21,6 +19,7 @@ use crate::{
     AssumptionId, FailureClass, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
     backend::Provers,
     codec::{self, BlobKind, CodecError},
+    leaf::{KeccakRequest, keccak_claim},
     protocol::{Proved, Request},
 };
 
@@ -213,8 +212,8 @@ fn prove_keccak(provers: &Provers, path: &Path, proved: &mut Proved) -> Result<E
 }
 
 /// What the receipt of `request` will prove, if there can be one.
-fn check_keccak(request: &ProveKeccakRequest) -> Result<AssumptionId, TaskError> {
-    let ProveKeccakRequest { claim_digest, po2, control_root, input } = request;
+fn check_keccak(request: &KeccakRequest) -> Result<AssumptionId, TaskError> {
+    let KeccakRequest { claim_digest, po2, control_root, input } = request;
     if !KECCAK_PO2_RANGE.contains(po2) {
         return Err(TaskError::task(format!(
             "the keccak request has po2 {po2}, there are proofs of {} to {}",
@@ -234,7 +233,7 @@ fn check_keccak(request: &ProveKeccakRequest) -> Result<AssumptionId, TaskError>
              {KECCAK_CONTROL_ROOT}"
         )));
     }
-    let actual = compute_keccak_digest(bytemuck::cast_slice(input));
+    let actual = keccak_claim(input);
     if actual != *claim_digest {
         return Err(TaskError::task(format!(
             "the keccak request claims {claim_digest}, its permutations are {actual}"
@@ -315,10 +314,10 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    fn request(po2: usize, count: usize) -> ProveKeccakRequest {
+    fn request(po2: usize, count: usize) -> KeccakRequest {
         let input = vec![[7; 25]; count];
-        let claim_digest = compute_keccak_digest(bytemuck::cast_slice(&input));
-        ProveKeccakRequest { claim_digest, po2, control_root: KECCAK_CONTROL_ROOT, input }
+        let claim_digest = keccak_claim(&input);
+        KeccakRequest { claim_digest, po2, control_root: KECCAK_CONTROL_ROOT, input }
     }
 
     #[test]
@@ -338,10 +337,10 @@ mod tests {
             (request(13, 1), "has po2 13, there are proofs of 14 to 18"),
             (request(usize::MAX, 1), "there are proofs of 14 to 18"),
             (request(14, 82), "has 82 permutations, a proof of po2 14 has 1 to 81"),
-            (ProveKeccakRequest { input: vec![], ..good.clone() }, "has 0 permutations"),
-            (ProveKeccakRequest { control_root: other, ..good.clone() }, "for programs under 01"),
-            (ProveKeccakRequest { claim_digest: other, ..good.clone() }, "claims 01"),
-            (ProveKeccakRequest { input: vec![[8; 25]; 2], ..good }, "its permutations are"),
+            (KeccakRequest { input: vec![], ..good.clone() }, "has 0 permutations"),
+            (KeccakRequest { control_root: other, ..good.clone() }, "for programs under 01"),
+            (KeccakRequest { claim_digest: other, ..good.clone() }, "claims 01"),
+            (KeccakRequest { input: vec![[8; 25]; 2], ..good }, "its permutations are"),
         ];
         for (request, expected) in cases {
             let error = check_keccak(&request).unwrap_err();

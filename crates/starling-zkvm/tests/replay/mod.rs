@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::VecDeque};
 
 use anyhow::{Context as _, Result};
 use risc0_circuit_rv32im::execute as published;
-use starling_rv32im::{SessionSegment, execute as ours};
+use starling_rv32im::execute as ours;
 
 /// What a host answered: what it gave to be read, and what it said was written.
 pub(crate) type Answers = (Vec<Vec<u8>>, Vec<u32>);
@@ -65,11 +65,4 @@ impl ours::Syscall for Replay {
     fn host_write(&self, _: &mut impl ours::SyscallContext, _: u32, _: &[u8]) -> Result<u32> {
         self.write()
     }
-}
-
-/// What the circuit's prover takes of an encoded segment.
-pub(crate) fn circuit_segment(blob: &[u8]) -> Result<ours::Segment> {
-    let segment = bincode::serialize(&super::decode_segment(blob)?)?;
-    let segment: SessionSegment<risc0_zkvm::Output> = bincode::deserialize(&segment)?;
-    Ok(segment.inner)
 }

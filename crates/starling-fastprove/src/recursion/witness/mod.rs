@@ -59,7 +59,7 @@ fn fill_below(column: &mut [u32], rows: usize) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "stock"))]
 mod stock;
 #[cfg(test)]
 mod tests;

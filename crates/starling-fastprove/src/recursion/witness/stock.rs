@@ -1,7 +1,6 @@
 //! The stock CPU code for the same columns, to compare with.
 #![allow(unsafe_code)]
 
-use risc0_circuit_recursion::prove::Program as Code;
 use risc0_circuit_recursion_sys::{
     RawAccumBuffers, RawExecBuffers, RawPreflightCycle, RawPreflightTrace, StepMode,
     risc0_circuit_recursion_cpu_accum, risc0_circuit_recursion_cpu_witgen,
@@ -11,6 +10,7 @@ use risc0_zkp::field::baby_bear::BabyBearElem as Elem;
 
 use super::accum::{ACCUM_COLUMNS, MIX_ELEMENTS};
 use super::data::DATA_COLUMNS;
+use crate::recursion::code::Code;
 use crate::recursion::machine::{GLOBALS, Run};
 use crate::recursion::program::{Program, control_columns};
 use crate::recursion::row::{CODE_COLUMNS, MicroOp, Row};

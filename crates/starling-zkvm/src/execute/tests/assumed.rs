@@ -1,9 +1,10 @@
 //! Guests that take something for true: claims of receipts, and results of keccak.
 
-use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, compute_keccak_digest};
+use risc0_circuit_keccak::KECCAK_CONTROL_ROOT;
+use risc0_zkvm::ReceiptClaim;
 
 use super::*;
-use crate::codec::decode_keccak_request;
+use crate::{codec::decode_keccak_request, leaf::keccak_claim};
 
 #[test]
 fn what_a_guest_assumes_is_in_its_output_the_last_first() {
@@ -32,21 +33,6 @@ fn what_a_guest_assumes_is_in_its_output_the_last_first() {
 }
 
 #[test]
-fn the_session_of_a_guest_that_assumes_is_the_one_that_the_stock_executor_runs() {
-    let claim = digest(5);
-    let guest = tiny(Tiny::counting(1).verify(claim, Digest::ZERO).end(End::Halted(0)));
-    let assumption = risc0_zkvm::Assumption { claim, control_root: Digest::ZERO };
-    let env = ExecutorEnv::builder().add_assumption(assumption.clone()).build().unwrap();
-    let session = ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run().unwrap();
-    let assumptions = vec![AssumptionId::of_receipt(claim)];
-    let options = ExecuteOptions { assumptions, ..options(&[], 20) };
-    let (execution, _) = run(&guest, options).unwrap();
-    // A stock session's claim keeps what nobody proved.
-    assert_eq!(session.claim().unwrap().digest::<Sha256>(), execution.claim.digest());
-    assert_eq!(session.user_cycles, execution.user_cycles);
-}
-
-#[test]
 fn a_receipt_that_nobody_gave_is_named() {
     let guest = tiny(Tiny::counting(1).verify(digest(5), Digest::ZERO).end(End::Halted(0)));
     let error = run(&guest, options(&[], 16)).unwrap_err();
@@ -63,10 +49,10 @@ fn keccak_batches() -> [Vec<[u64; 25]>; 2] {
     [vec![[1; 25], [2; 25]], vec![[3; 25]]]
 }
 
-fn keccak_guest() -> (Guest, [AssumptionId; 2]) {
+pub(super) fn keccak_guest() -> (Guest, [AssumptionId; 2]) {
     let batches = keccak_batches();
     let ids = [0, 1].map(|at: usize| AssumptionId {
-        claim: compute_keccak_digest(bytemuck::cast_slice(&batches[at])),
+        claim: keccak_claim(&batches[at]),
         control_root: KECCAK_CONTROL_ROOT,
     });
     let mut program = Tiny::counting(1);
@@ -79,7 +65,7 @@ fn keccak_guest() -> (Guest, [AssumptionId; 2]) {
     (tiny(program), ids)
 }
 
-fn keccak_options() -> ExecuteOptions {
+pub(super) fn keccak_options() -> ExecuteOptions {
     ExecuteOptions { keccak_po2: 14, ..options(&[], 16) }
 }
 
@@ -106,16 +92,6 @@ fn keccak_requests_leave_in_their_order_and_are_assumed_together() {
     for (one, two) in all.segments.iter().zip(&again.segments) {
         assert_eq!(one.bytes, two.bytes);
     }
-}
-
-#[test]
-fn the_stock_executor_takes_the_same_keccak_session_for_proved() {
-    let (guest, _) = keccak_guest();
-    let env = ExecutorEnv::builder().keccak_max_po2(14).unwrap().build().unwrap();
-    let session = ExecutorImpl::from_elf(env, guest.bytes()).unwrap().run().unwrap();
-    let (execution, _) = run_all(&guest, keccak_options()).unwrap();
-    let stock = session.claim().unwrap().digest::<Sha256>();
-    assert_eq!(stock, execution.resolved_claim().digest());
 }
 
 #[test]
@@ -159,7 +135,7 @@ fn a_failing_sink_stops_at_a_keccak_request_too() {
 fn a_keccak_po2_without_a_circuit_is_refused() {
     let options = ExecuteOptions { keccak_po2: 13, ..options(&[], 16) };
     let error = run(&halting_guest(), options).unwrap_err();
-    assert!(error.to_string().contains("invalid keccak po2 13"), "{error}");
+    assert!(error.to_string().contains("keccak proofs have po2 14 to 18, not 13"), "{error}");
 }
 
 /// The input of `compose` for one receipt.
@@ -189,20 +165,11 @@ fn the_program_of_a_receipt_that_nobody_gave_is_named_from_the_guests_memory() {
 }
 
 #[test]
-fn a_guest_of_the_keccak_accelerator_has_the_session_that_the_stock_executor_runs() {
+fn a_guest_of_the_keccak_accelerator_asks_for_a_proof_of_each_batch() {
     let (guest, input) = (guest("keccak.bin"), 100_u32.to_le_bytes());
     let options = ExecuteOptions { keccak_po2: 14, ..options(&input, PO2) };
-    let (execution, all) = run_all(&guest, options).unwrap();
+    let (_, all) = run_all(&guest, options).unwrap();
     let counts =
         all.keccaks.iter().map(|out| decode_keccak_request(&out.bytes).unwrap().input.len());
     assert_eq!(counts.collect::<Vec<_>>(), [81, 19]);
-
-    let mut env = ExecutorEnv::builder();
-    let env = env.stdin(&input[..]).segment_limit_po2(PO2).keccak_max_po2(14).unwrap();
-    let session =
-        ExecutorImpl::from_elf(env.build().unwrap(), guest.bytes()).unwrap().run().unwrap();
-    let stock = session.claim().unwrap().digest::<Sha256>();
-    assert_eq!(stock, execution.resolved_claim().digest());
-    assert_eq!(session.journal.unwrap().bytes, execution.journal);
-    assert_eq!(session.total_cycles, execution.total_cycles);
 }

@@ -9,14 +9,14 @@ use crate::{machine::CircuitSegment, testing::guest_bytes};
 #[path = "../../../tests/replay/mod.rs"]
 mod replay;
 
-use replay::{Replay, answers, circuit_segment};
+use replay::{Replay, answers};
 
 /// Runs the guest here, then there with the same answers of its host.
 fn compare(guest: &Guest, options: ExecuteOptions) {
     let po2 = options.segment_po2.get();
     let (_, ours) = run(guest, options).unwrap();
     let ours: Vec<CircuitSegment> =
-        ours.iter().map(|segment| circuit_segment(&segment.bytes).unwrap()).collect();
+        ours.iter().map(|segment| decode_segment(&segment.bytes).unwrap().circuit).collect();
 
     let image = ProgramBinary::decode(guest.bytes()).unwrap().to_image().unwrap();
     let host = Replay::new(answers(&ours));
@@ -33,26 +33,10 @@ fn compare(guest: &Guest, options: ExecuteOptions) {
     assert_eq!(ours.count(), 0, "segments that are only ours");
 }
 
-/// An input as it is shipped.
-fn input(name: &str) -> Vec<u8> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/inputs");
-    std::fs::read(folder.join(name)).unwrap()
-}
-
 #[test]
 fn shipped_guests_have_the_segments_that_the_published_executor_makes() {
-    for (program, name, po2) in [
-        ("sha-chain.bin", "sha-chain-1.bin", 14),
-        ("sha-chain.bin", "sha-chain-100.bin", 16),
-        ("evm-transfer.bin", "evm-1.bin", 17),
-        ("ecdsa.bin", "ecdsa-1.bin", 18),
-        ("bigint.bin", "bigint-256-1.bin", 16),
-        ("keccak.bin", "keccak-1.bin", 16),
-        ("echo.bin", "echo-all.bin", 16),
-        ("fail.bin", "fail-exit-7.bin", 16),
-        ("fail.bin", "fail-pause.bin", 16),
-    ] {
-        compare(&guest(program), options(&input(name), po2));
+    for case in segments::CASES {
+        compare(&guest(&format!("{}.bin", case.guest)), case.options());
     }
 }
 

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# A host program in another workspace that proves by `starling_client::NetworkProver` needs none of RISC Zero's kernels:
+# no crate that compiles them is among its dependencies.
+#   --build    also builds it, with a C++ compiler that fails
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+host=$(mktemp -d)
+trap 'rm -rf "$host"' EXIT
+
+mkdir "$host/src" "$host/bin"
+cat >"$host/Cargo.toml" <<TOML
+[package]
+name = "host"
+version = "0.0.0"
+edition = "2024"
+
+[workspace]
+
+[dependencies]
+anyhow = "1"
+risc0-zkvm = { version = "=3.1.0-rc.1", default-features = false, features = ["client"] }
+starling-client = { path = "$root/crates/starling-client" }
+starling-types = { path = "$root/crates/starling-types" }
+starling-zkvm = { path = "$root/crates/starling-zkvm" }
+hex = "0.4"
+TOML
+cp "$root/crates/starling/examples/host.rs" "$host/src/main.rs"
+cp "$root/Cargo.lock" "$host/Cargo.lock"
+
+cd "$host"
+tree=$(cargo tree --offline --edges normal,build --prefix none --format '{p}')
+kernels=$(grep -oE 'risc0-circuit-[a-z0-9]+-sys' <<<"$tree" | sort -u || true)
+if [[ -n $kernels ]]; then
+    echo "$0: the host depends on what compiles kernels:" $kernels >&2
+    exit 1
+fi
+echo "no kernels among $(sort -u <<<"$tree" | wc -l) packages"
+if [[ ${1:-} == --build ]]; then
+    for compiler in c++ g++ clang++; do
+        printf '#!/bin/sh\necho "%s was called" >&2\nexit 1\n' "$compiler" >"bin/$compiler"
+    done
+    chmod +x bin/*
+    PATH="$host/bin:$PATH" CXX="$host/bin/c++" cargo build --release --offline
+fi
