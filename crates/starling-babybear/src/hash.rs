@@ -1,7 +1,10 @@
-//! Hashing of a matrix's rows and of pairs of digests with Poseidon2, as RISC Zero's "poseidon2" suite does it.
+//! Hashing of a matrix's rows and of pairs of digests with Poseidon2, as RISC Zero's "poseidon2" suite does it, and of
+//! pages of memory, as its zkVM does.
 //!
-//! Both cut the work into tiles for the current rayon pool; a tile is hashed by one thread, as many rows at
+//! All cut the work into tiles for the current rayon pool; a tile is hashed by one thread, as many rows at
 //! a time as the instruction set has lanes. Digests are words in RISC Zero's order, elements in Montgomery form.
+
+mod pages;
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::{__m128i, __m256i, __m512i};
@@ -17,6 +20,8 @@ use crate::vector::Isa;
 use crate::vector::square::LANES_MAX;
 #[cfg(any(test, all(target_arch = "aarch64", target_feature = "neon")))]
 use crate::vector::{Kernel, Vector, dispatch};
+
+pub use self::pages::{PAGE_BYTES, hash_pages};
 
 /// Rows of a tile: a line of memory (16 words) of a column serves all its rows at once, also where a vector is
 /// shorter, and a page's address is translated once for 64. More would push the tile's sponges out of the nearest cache.

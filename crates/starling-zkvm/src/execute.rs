@@ -22,11 +22,12 @@ mod stream;
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
-    panic::AssertUnwindSafe,
-    sync::atomic::AtomicBool,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{atomic::AtomicBool, mpsc::sync_channel},
+    thread,
 };
 
-use risc0_binfmt::ProgramBinary;
+use anyhow::Context as _;
 use risc0_zkvm::{Digest, ExitCode};
 use risc0_zkvm_platform::fileno;
 use starling_types::Po2;
@@ -53,6 +54,9 @@ pub use self::{
 
 /// From this po2 up, segments keep room for the longest instruction (a large bigint program).
 const LONG_INSTRUCTION_PO2_MIN: u32 = 15;
+
+/// How many segments wait to be encoded, besides those that the executor has waiting to be hashed.
+const ENCODED_LATER_MAX: usize = 1;
 
 /// What an execution needs besides the guest. [`ExecuteOptions::new`] has the usual values.
 pub struct ExecuteOptions {
@@ -263,19 +267,26 @@ fn drive<F: FnMut(Emitted) -> Result<(), SinkError> + Send>(
     segments: &mut Segments<'_, F>,
 ) -> Result<ExecutorResult, ExecuteError> {
     let Limits { segment_po2, cycle_limit, povw } = *limits;
-    let image = ProgramBinary::decode(guest.bytes()).and_then(|binary| binary.to_image());
-    let image = image.map_err(|error| ExecuteError::Setup { reason: format!("{error:#}") })?;
     let run = panic::catch(AssertUnwindSafe(|| {
         let povw = povw.map(PovwJob::to_job_id);
         let po2 = segment_po2.get();
-        let mut executor = Executor::new(image, host, None, vec![], povw);
+        let mut executor = Executor::new(guest.image(), host, None, vec![], povw);
         let max_insn_cycles = if po2 >= LONG_INSTRUCTION_PO2_MIN {
             MAX_INSN_CYCLES
         } else {
             MAX_INSN_CYCLES_LOWER_PO2
         };
         let limit = cycle_limit.map_or(CycleLimit::None, CycleLimit::Hard);
-        executor.run(po2 as usize, max_insn_cycles, limit, |segment| segments.send(segment))
+        // Interpreted here, hashed on a thread of the executor's, encoded on another, each a segment ahead of the next.
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(ENCODED_LATER_MAX);
+            let encoder =
+                scope.spawn(move || receiver.into_iter().try_for_each(|next| segments.send(next)));
+            let send = move |segment| sender.send(segment).context("segments are not taken");
+            let result = executor.run(po2 as usize, max_insn_cycles, limit, send);
+            encoder.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            result
+        })
     }));
 
     match (outbox.take_failure(), run) {

@@ -1,12 +1,13 @@
 //! Program binaries: checked before anything runs, so that a wrong file gets a sentence instead of a
 //! fault deep in the executor.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use elf::{ElfBytes, abi::PT_LOAD, endian::LittleEndian};
 use risc0_binfmt::{AbiKind, ProgramBinary};
 use risc0_zkos_v1compat::V1COMPAT_ELF;
 use risc0_zkvm::Digest;
+use starling_image::Image;
 use thiserror::Error;
 
 use crate::panic;
@@ -20,8 +21,8 @@ const FORMAT_VERSION: u32 = 1;
 /// The most bytes of a program binary. Guests are a few MiB; data belongs into the input.
 pub const GUEST_BYTES_MAX: u64 = 128 << 20;
 
-/// The most memory that the two ELFs may ask to be initialised. The image keeps a tree node for every
-/// word, about four times the memory, so a flipped bit in one size field could otherwise ask for 12 GiB.
+/// The most memory that the two ELFs may ask to be initialised. RISC Zero's own loader, which others load the same guest
+/// with, keeps a tree node for every word, so a flipped bit in one size field could otherwise ask for 12 GiB.
 const IMAGE_BYTES_MAX: u64 = GUEST_BYTES_MAX;
 
 /// Why a file is not a guest that can be proved.
@@ -78,6 +79,7 @@ pub enum GuestError {
 #[derive(Clone)]
 pub struct Guest {
     bytes: Vec<u8>,
+    image: Arc<Image>,
     image_id: Digest,
     user_elf_bytes: usize,
     kernel_elf_bytes: usize,
@@ -101,11 +103,14 @@ impl Guest {
         }
         let (entry, memory_end) =
             check_user_elf(binary.user_elf).map_err(|reason| GuestError::BadProgram { reason })?;
-        let image_id = panic::catch(|| binary.compute_image_id())
-            .unwrap_or_else(|message| Err(anyhow::anyhow!(message)))
-            .map_err(|error| GuestError::BadProgram { reason: format!("{error:#}") })?;
+        let bad = |reason| GuestError::BadProgram { reason };
+        let mut image = panic::catch(|| Image::of_program(binary.user_elf, binary.kernel_elf))
+            .map_err(bad)?
+            .map_err(|error| bad(error.to_string()))?;
+        let image_id = image.program_id();
         let (user_elf_bytes, kernel_elf_bytes) = (binary.user_elf.len(), binary.kernel_elf.len());
-        Ok(Self { bytes, image_id, user_elf_bytes, kernel_elf_bytes, entry, memory_end })
+        let image = Arc::new(image);
+        Ok(Self { bytes, image, image_id, user_elf_bytes, kernel_elf_bytes, entry, memory_end })
     }
 
     /// What a receipt of this guest is verified against.
@@ -116,6 +121,11 @@ impl Guest {
     /// The program binary as given.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The memory that the guest begins with.
+    pub(crate) fn image(&self) -> Image {
+        Image::clone(&self.image)
     }
 
     /// The size of the user program's ELF.

@@ -1,9 +1,10 @@
 //! Edits of the published source: each must match exactly as often as it says, or the build fails.
 //!
 //! A table for each concern, in a file of its own: [`execute`] is what the executor needs, [`preflight`] what the
-//! preflight does.
+//! preflight does, and [`image`] what both have of memory.
 
 mod execute;
+mod image;
 mod preflight;
 
 /// One edit of one file.
@@ -26,7 +27,7 @@ impl Edit {
 }
 
 /// All edits, in the order in which they are made.
-const TABLES: [&[Edit]; 2] = [execute::EDITS, preflight::EDITS];
+const TABLES: [&[Edit]; 3] = [execute::EDITS, image::EDITS, preflight::EDITS];
 
 /// Makes the edits of one file in its text.
 ///

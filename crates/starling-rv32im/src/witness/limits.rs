@@ -28,12 +28,12 @@ pub(super) fn check(segment: &Segment) -> Result<(), WitnessError> {
     at_most("cycles", segment.suspend_cycle.into(), rows)?;
 
     // Each page is loaded, and each inner node with it; the image has both children of an inner node.
-    let pages = segment.partial_image.get_page_indexes();
+    let pages = segment.partial_image.pages();
     at_most("pages", pages.len() as u64, rows / u64::from(PAGE_CYCLES))?;
-    let nodes = || segment.partial_image.digests().map(|(index, _)| *index);
+    let nodes = || segment.partial_image.digests().keys().copied();
     at_most("nodes", nodes().count() as u64, 2 * rows / u64::from(NODE_CYCLES) + 1)?;
 
-    let page_beyond = pages.into_iter().find(|page| *page as usize >= MEMORY_PAGES);
+    let page_beyond = pages.keys().copied().find(|page| *page as usize >= MEMORY_PAGES);
     let node_beyond = nodes().find(|node| !(1..2 * MEMORY_PAGES).contains(&(*node as usize)));
     match (page_beyond, node_beyond) {
         (Some(index), _) => Err(WitnessError::Image { what: "page", index }),

@@ -161,20 +161,13 @@ fn segments_beyond_their_rows_are_refused_before_they_run() {
     let endless = refused(|segment| segment.suspend_cycle = u32::MAX);
     assert!(matches!(endless, WitnessError::TooMany { what: "cycles", .. }), "{endless}");
     let crowded = refused(|segment| {
-        let page = segment.partial_image.get_page(MACHINE_PAGE).unwrap();
-        for index in 0..1000 {
-            segment.partial_image.set_page_with_digest(index, page.clone(), Digest::ZERO);
-        }
+        let page = segment.partial_image.pages()[&MACHINE_PAGE].clone();
+        (0..1000).for_each(|index| segment.partial_image.set_page(index, page.clone()));
     });
     assert!(matches!(crowded, WitnessError::TooMany { what: "pages", .. }), "{crowded}");
     let outside = refused(|segment| {
-        // The type refuses to make such an image, and reads it all the same: pages, digests and what is to be hashed.
-        type Image = (BTreeMap<u32, Vec<u8>>, BTreeMap<u32, Digest>, BTreeSet<u32>);
-        let bytes = postcard::to_stdvec(&segment.partial_image).unwrap();
-        let (mut pages, digests, dirty): Image = postcard::from_bytes(&bytes).unwrap();
-        pages.insert(1 << 22, vec![0; 1024]);
-        let bytes = postcard::to_stdvec(&(pages, digests, dirty)).unwrap();
-        segment.partial_image = postcard::from_bytes(&bytes).unwrap();
+        let page = segment.partial_image.pages()[&MACHINE_PAGE].clone();
+        segment.partial_image.set_page(1 << 22, page);
     });
     assert!(matches!(outside, WitnessError::Image { what: "page", .. }), "{outside}");
 }
@@ -192,11 +185,10 @@ type Tamper = (&'static str, bool, fn(&mut Segment));
 
 /// Changes a word of a page of the image, and not its digest.
 fn tamper_word(segment: &mut Segment, page: u32, word: u32) {
-    let mut changed = segment.partial_image.get_page(page).unwrap();
+    let mut changed = segment.partial_image.pages()[&page].clone();
     let address = WordAddr(word);
     changed.store(address, changed.load(address) ^ 1);
-    let digest = *segment.partial_image.get_digest((1 << 22) + page).unwrap();
-    segment.partial_image.set_page_with_digest(page, changed, digest);
+    segment.partial_image.set_page(page, changed);
 }
 
 const TAMPERS: [Tamper; 19] = [
@@ -212,7 +204,7 @@ const TAMPERS: [Tamper; 19] = [
     ("machine word", true, |segment| tamper_word(segment, MACHINE_PAGE, 5)),
     ("program counter", true, |segment| tamper_word(segment, MACHINE_PAGE, 0x210 / 4)),
     ("first page", true, |segment| {
-        let page = *segment.partial_image.get_page_indexes().first().unwrap();
+        let (&page, _) = segment.partial_image.pages().first_key_value().unwrap();
         tamper_word(segment, page, 3);
     }),
     ("lost root", true, |segment| segment.partial_image.set_digest(1, Digest::ZERO)),

@@ -3,11 +3,12 @@
 //! The guest has just hashed that claim, and RISC Zero's allocator for guests never uses memory twice: what was
 //! hashed is usually still there. It is looked for only when an execution has failed, and only for the message.
 
-use crate::machine::SyscallContext;
 use risc0_zkp::core::{
     digest::{DIGEST_BYTES, Digest},
     hash::sha::{Impl as Sha256, Sha256 as _},
 };
+
+use crate::machine::SyscallContext;
 
 /// The tag of a claim's digest: the hash of a claim begins with the hash of its type's name.
 const CLAIM_TAG: &[u8] = b"risc0.ReceiptClaim";

@@ -15,6 +15,11 @@ const START_ADDRESS: u32 = 0x0020_0800;
 const HEADER_BYTES: u32 = 52;
 const PROGRAM_HEADER_BYTES: u32 = 32;
 
+/// Where memory begins that a program touches or asks to be zeroed.
+const DATA_ADDRESS: u32 = 0x0100_0000;
+
+const PAGE_BYTES: i32 = 1024;
+
 /// Where calls put what they return: memory that the program does not otherwise use.
 const RETURN_ADDRESS: u32 = 0x0030_0000;
 
@@ -78,14 +83,39 @@ pub(crate) struct Tiny {
     addresses: Vec<(usize, u32, usize)>,
     /// What was assumed, the last first.
     assumptions: Vec<risc0_zkvm::Assumption>,
+    /// Bytes at [`DATA_ADDRESS`] that the program asks to be zeroed.
+    zero_bytes: u32,
 }
 
 impl Tiny {
     /// Counts down from `turns`.
     pub(crate) fn counting(turns: u32) -> Self {
         let mut code = load(T1, turns).to_vec();
-        code.extend([add(T1, T1, -1), branch_back_one_unless_zero(T1)]);
-        Self { code, data: Vec::new(), addresses: Vec::new(), assumptions: Vec::new() }
+        code.extend([add(T1, T1, -1), branch_back_unless_zero(T1, 1)]);
+        Self::of_code(code)
+    }
+
+    /// Writes a word, another for each, into so many pages of memory.
+    pub(crate) fn touching(pages: u32) -> Self {
+        let mut code = [load(T0, DATA_ADDRESS), load(T1, pages)].concat();
+        code.extend([store(T0, T0), add(T0, T0, PAGE_BYTES), add(T1, T1, -1)]);
+        code.push(branch_back_unless_zero(T1, 3));
+        Self::of_code(code)
+    }
+
+    /// Asks for so much zeroed memory, and never looks at it.
+    pub(crate) fn zeroed(bytes: u32) -> Self {
+        Self { zero_bytes: bytes, ..Self::of_code(Vec::new()) }
+    }
+
+    fn of_code(code: Vec<u32>) -> Self {
+        Self {
+            code,
+            data: Vec::new(),
+            addresses: Vec::new(),
+            assumptions: Vec::new(),
+            zero_bytes: 0,
+        }
     }
 
     /// Takes for true what a receipt claims.
@@ -147,7 +177,7 @@ impl Tiny {
             self.code[at..at + 2].copy_from_slice(&instructions);
         }
         self.code.extend(self.data);
-        elf_of(&self.code)
+        elf_of(&self.code, self.zero_bytes)
     }
 
     fn assume(mut self, call: (i32, &str), claim: Digest, control_root: Digest) -> Self {
@@ -182,7 +212,7 @@ impl Tiny {
     }
 }
 
-fn elf_of(words: &[u32]) -> Vec<u8> {
+fn elf_of(words: &[u32], zero_bytes: u32) -> Vec<u8> {
     let program_bytes = 4 * words.len() as u32;
     let mut elf = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let mut halves = |halves: &[u16], words: &[u32]| {
@@ -191,10 +221,14 @@ fn elf_of(words: &[u32]) -> Vec<u8> {
     };
     // An executable for RISC-V: version, entry, program headers, no sections, no flags.
     halves(&[2, 243], &[1, START_ADDRESS, HEADER_BYTES, 0, 0]);
-    halves(&[HEADER_BYTES as u16, PROGRAM_HEADER_BYTES as u16, 1, 0, 0, 0], &[]);
-    // One loaded segment: offset, addresses, sizes in file and memory, readable and executable, aligned.
-    let offset = HEADER_BYTES + PROGRAM_HEADER_BYTES;
+    let headers = 1 + u16::from(zero_bytes > 0);
+    halves(&[HEADER_BYTES as u16, PROGRAM_HEADER_BYTES as u16, headers, 0, 0, 0], &[]);
+    // Loaded segments: offset, addresses, sizes in file and memory, readable and executable, or writable, aligned.
+    let offset = HEADER_BYTES + u32::from(headers) * PROGRAM_HEADER_BYTES;
     halves(&[], &[1, offset, START_ADDRESS, START_ADDRESS, program_bytes, program_bytes, 5, 4]);
+    if zero_bytes > 0 {
+        halves(&[], &[1, offset, DATA_ADDRESS, DATA_ADDRESS, 0, zero_bytes, 6, 4]);
+    }
     halves(&[], words);
     elf
 }
@@ -210,7 +244,13 @@ fn add(to: u32, from: u32, value: i32) -> u32 {
     (value as u32) << 20 | from << 15 | to << 7 | 0x13
 }
 
-/// `bne register, zero, -4`.
-fn branch_back_one_unless_zero(register: u32) -> u32 {
-    0xfe00_0000 | ZERO << 20 | register << 15 | 1 << 12 | 0xe << 8 | 1 << 7 | 0x63
+/// `sw what, 0(to)`.
+fn store(what: u32, to: u32) -> u32 {
+    what << 20 | to << 15 | 2 << 12 | 0x23
+}
+
+/// `bne register, zero` to so many instructions before, up to 7.
+fn branch_back_unless_zero(register: u32, instructions: u32) -> u32 {
+    let offset = 16 - 2 * instructions;
+    0xfe00_0000 | ZERO << 20 | register << 15 | 1 << 12 | offset << 8 | 1 << 7 | 0x63
 }

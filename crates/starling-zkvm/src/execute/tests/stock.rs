@@ -6,7 +6,7 @@ use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use risc0_binfmt::ByteAddr;
+use risc0_binfmt::{ByteAddr, ProgramBinary};
 use risc0_circuit_rv32im::execute::{
     CycleLimit as StockLimit, Executor as StockExecutor, Segment as StockSegment, Syscall,
     SyscallContext,

@@ -1,0 +1,67 @@
+//! Beside RISC Zero's executor, which hashes a page at a time on one thread: the same segments to the byte.
+
+use risc0_binfmt::ProgramBinary;
+use risc0_circuit_rv32im::execute as published;
+
+use super::*;
+use crate::{machine::CircuitSegment, testing::guest_bytes};
+
+#[path = "../../../tests/replay/mod.rs"]
+mod replay;
+
+use replay::{Replay, answers};
+
+/// Runs the guest here, then there with the same answers of its host.
+fn compare(guest: &Guest, options: ExecuteOptions) {
+    let po2 = options.segment_po2.get();
+    let (_, ours) = run(guest, options).unwrap();
+    let ours: Vec<CircuitSegment> =
+        ours.iter().map(|segment| decode_segment(&segment.bytes).unwrap().circuit).collect();
+
+    let image = ProgramBinary::decode(guest.bytes()).unwrap().to_image().unwrap();
+    let host = Replay::new(answers(&ours));
+    let mut ours = ours.iter();
+    let mut executor = published::Executor::new(image, &host, None, vec![], None);
+    let max_insn_cycles = if po2 >= 15 { MAX_INSN_CYCLES } else { MAX_INSN_CYCLES_LOWER_PO2 };
+    let compare = |mut segment: published::Segment| {
+        segment.po2 = segment.po2.max(SEGMENT_PO2_MIN);
+        let ours = ours.next().expect("as many segments as there are");
+        assert_eq!(segment.encode()?, ours.encode()?, "segment {}", segment.index);
+        Ok(())
+    };
+    executor.run(po2 as usize, max_insn_cycles, published::CycleLimit::None, compare).unwrap();
+    assert_eq!(ours.count(), 0, "segments that are only ours");
+}
+
+#[test]
+fn shipped_guests_have_the_segments_that_the_published_executor_makes() {
+    for case in segments::CASES {
+        compare(&guest(&format!("{}.bin", case.guest)), case.options());
+    }
+}
+
+#[test]
+fn guests_that_do_nothing_but_paging_have_the_segments_that_the_published_executor_makes() {
+    for (program, po2) in [
+        (Tiny::touching(3000), 18),
+        (Tiny::touching(40), 14),
+        // Pages of zeros that the image has, and that nobody looks at.
+        (Tiny::zeroed(8 << 20), 14),
+    ] {
+        let guest = Guest::parse(program.end(End::Halted(0))).unwrap();
+        compare(&guest, options(&[], po2));
+    }
+}
+
+#[test]
+fn every_shipped_guest_has_the_image_id_that_the_published_loader_computes() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/bin");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        let bytes = guest_bytes(&name);
+        let expected = risc0_binfmt::compute_image_id(&bytes).unwrap();
+        assert_eq!(Guest::parse(bytes).unwrap().image_id(), expected, "{name}");
+    }
+}
