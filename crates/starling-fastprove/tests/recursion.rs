@@ -32,9 +32,8 @@ const TEST_PROGRAM_16: Digest = Digest::new([
 /// One proof at a time: each takes most of a gigabyte. Receipts are asked for before the lock is taken, since making
 /// them takes it too.
 fn prover() -> MutexGuard<'static, Prover> {
-    static PROVER: LazyLock<Mutex<Prover>> = LazyLock::new(|| {
-        Mutex::new(Prover::new(Options::default(), starling_programs::words))
-    });
+    static PROVER: LazyLock<Mutex<Prover>> =
+        LazyLock::new(|| Mutex::new(Prover::new(Options::default(), starling_programs::words)));
     PROVER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_the_termination() {
-        let state = |user, kind| TerminateState { a0: HighLowU16(user, kind), a1: HighLowU16(0, 0) };
+        let state =
+            |user, kind| TerminateState { a0: HighLowU16(user, kind), a1: HighLowU16(0, 0) };
         assert_eq!(exit_code(None), Ok(ExitCode::SystemSplit));
         assert_eq!(exit_code(Some(&state(7, 0))), Ok(ExitCode::Halted(7)));
         assert_eq!(exit_code(Some(&state(8, 1))), Ok(ExitCode::Paused(8)));

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{fmt::Write as _, fs, io::Cursor, path::Path, sync::atomic::AtomicBool};
+use std::{fs, io::Cursor, path::Path, sync::atomic::AtomicBool};
 
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
 
@@ -123,6 +123,8 @@ fn receipts_verify_claim_what_was_executed_and_count_the_work() {
 /// The seals of the stock prover, live.
 #[cfg(feature = "stock")]
 mod live {
+    use std::fmt::Write as _;
+
     use risc0_circuit_rv32im::prove::{PreflightResults, segment_prover};
     use risc0_zkp::field::{ExtElem as _, baby_bear::BabyBearExtElem};
 
@@ -170,8 +172,8 @@ mod live {
                 writeln!(lines, "{}", line(run, po2, &stock_seal(&segment))).unwrap();
             }
         }
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("src/backend/fast/recorded-seals.txt");
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("src/backend/fast/recorded-seals.txt");
         fs::write(path, lines).unwrap();
     }
 }
