@@ -26,7 +26,7 @@ pub(super) struct BigIntRow {
     state: BigIntState,
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "stock"))]
 impl BigIntRow {
     /// Which row it is.
     pub(super) fn row(&self) -> usize {

@@ -1,7 +1,5 @@
 //! Witnesses of segments of the shipped guests, as they are and tampered with.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use risc0_binfmt::WordAddr;
 use risc0_zkp::core::{
     digest::Digest,
