@@ -12,7 +12,7 @@ use liblzma::read::XzDecoder;
 use thiserror::Error;
 
 /// The most bytes of a program: 23 words in each of 2^18 rows.
-const BYTES_MAX: u64 = 23 * 4 << 18;
+const BYTES_MAX: u64 = (23 * 4) << 18;
 
 /// The programs that lift keccak proofs, packed.
 const KECCAK: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/keccak.rs"));

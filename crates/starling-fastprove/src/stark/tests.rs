@@ -323,7 +323,7 @@ fn a_proof_takes_the_memory_that_its_plan_says() {
         let peak = engine.pool().stock().peak_bytes;
         let said = columns.demand().peak_bytes(plan);
         // Trees are not from the pool, and not all is there at the peak.
-        let trees = (4 * 4 << columns.po2) * size_of::<u32>();
+        let trees = ((4 * 4) << columns.po2) * size_of::<u32>();
         assert!((said - trees..=said).contains(&peak), "{peak} bytes with {plan:?}, {said} said");
         assert_eq!(engine.pool().stock().live_bytes, 0);
     }

@@ -43,7 +43,8 @@ impl<'a> Columns<'a> {
 
     /// What follows each row: the number of the row itself, and where and how the machine goes on.
     pub(super) fn inject_rows(&mut self, cycles: &[RawPreflightCycle]) {
-        let columns: [(usize, fn(&RawPreflightCycle) -> u32); 4] = [
+        type Value = fn(&RawPreflightCycle) -> u32;
+        let columns: [(usize, Value); 4] = [
             (const { LAYOUT_TOP.next_pc_low._super.offset }, |cycle| cycle.pc & 0xffff),
             (const { LAYOUT_TOP.next_pc_high._super.offset }, |cycle| cycle.pc >> 16),
             (const { LAYOUT_TOP.next_state_0._super.offset }, |cycle| cycle.state),

@@ -36,7 +36,7 @@ fn shipped(name: &str) -> Option<&'static str> {
 
 fn made(name: &str) -> Option<Tiny> {
     let (kind, mib) = name.split_once('-')?;
-    let mib = mib.parse().ok().filter(|mib| (1..=1024).contains(mib))?;
+    let mib: u32 = mib.parse().ok().filter(|mib| (1..=1024).contains(mib))?;
     match kind {
         "touch" => Some(Tiny::touching(mib << 10)),
         "bss" => Some(Tiny::zeroed(mib << 20)),
