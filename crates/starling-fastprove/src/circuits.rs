@@ -1,4 +1,4 @@
-//! RISC Zero's circuits as a table: all that tells one proof of the [`stark`](crate::stark) from another.
+//! RISC Zero's circuits as a table: all that tells one proof of the [`stark`] from another.
 //!
 //! A row ([`Entry`]) is a `stark::Circuit`, and knows what its proofs begin with, which groups of columns they commit
 //! to and how many globals and challenges there are. Where the columns come from is not its concern. A circuit of

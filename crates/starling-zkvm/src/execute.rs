@@ -68,7 +68,7 @@ pub struct ExecuteOptions {
     pub env: BTreeMap<String, String>,
     /// The most cycles of a segment, as a power of two: [`SEGMENT_PO2_MIN`] to [`SEGMENT_PO2_MAX`].
     pub segment_po2: Po2,
-    /// The most cycles of a keccak proof, as a power of two: [`KECCAK_PO2`](crate::KECCAK_PO2).
+    /// The most cycles of a keccak proof, as a power of two: [`KECCAK_PO2`].
     pub keccak_po2: u32,
     /// What the guest may assume: the claims of receipts that are at hand.
     pub assumptions: Vec<AssumptionId>,
