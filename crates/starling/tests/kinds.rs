@@ -65,7 +65,6 @@ impl Bench {
     }
 
     /// Makes a receipt of one STARK of the composite one in the file `from`, through two nodes.
-    #[cfg(feature = "stock")]
     fn compress(&self, from: &str, name: &str) -> Proved {
         let (from, receipt_path) = (self.path(from), self.path(name));
         self.delivers(
@@ -207,6 +206,8 @@ fn what_a_guest_verifies_is_proved_with_it() {
     let input = bench.write("input", &to_verify(&verified));
     let root = bench.prove("compose", &input, "root", &["--assumption", &bench.path("leaf")]);
     assert_eq!(root.result["assumptions"], 2);
+    // A host's environment takes receipts of one STARK.
+    let leaf = bench.compress("leaf", "leaf-compressed");
     root.claims_the_session("compose", env_with(&input).add_assumption(leaf.receipt));
 }
 
@@ -230,6 +231,7 @@ fn a_chain_of_receipts_is_proved() {
     let given = ["--assumption", &middle_path, "--assumption", &leaf_path];
     let root = bench.prove("compose", &root_input, "root", &given);
     assert_eq!(root.result["assumptions"], 2);
+    let middle = bench.compress("middle", "middle-compressed");
     let mut env = env_with(&root_input);
     env.add_assumption(leaf.receipt).add_assumption(middle.receipt);
     root.claims_the_session("compose", &mut env);
