@@ -451,7 +451,7 @@ fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
     writeln!(stdin, r#"{{"memory_limit":null,"threads":null,"backend":"fast"}}"#).unwrap();
     writeln!(
         stdin,
-        r#"{{"id":1,"task":"lift/0","inputs":[{:?}],"output":{:?},"po2_max":14,"work_claims":false}}"#,
+        r#"{{"id":1,"task":"lift/0","inputs":[{:?}],"output":{:?},"po2_max":14,"work_claims":false,"profile":"usual"}}"#,
         work.inputs[0], work.output
     )
     .unwrap();
