@@ -185,8 +185,8 @@ mod tests {
             let need = CostModel::ADMISSION.memory(kind, Some(po2(value)));
             need <= MemoryBytes::from_mib(mib)
         };
-        // What three quarters of the free memory are on machines of 512 MB, 1 GB and 4 GB.
-        assert!(fits(310, TaskKind::Join, 18) && fits(310, TaskKind::LiftReceipt, 18));
+        // What machines of 512 MB, 1 GB and 4 GB can spare.
+        assert!(fits(350, TaskKind::Join, 18) && fits(350, TaskKind::LiftReceipt, 18));
         assert!(fits(640, TaskKind::Lift, 18));
         assert!(fits(2600, TaskKind::Lift, 20));
     }

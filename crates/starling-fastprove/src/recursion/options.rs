@@ -23,7 +23,7 @@ pub struct Options {
 pub enum Profile {
     /// The default of [`Options`]: 0.9 GB.
     Usual,
-    /// At most 300 MiB, for a machine of 512 MB: one program is kept ready, columns are turned from one form to the other in
+    /// Some 310 MiB, for a machine of 512 MB: one program is kept ready, columns are turned from one form to the other in
     /// place, and a proof takes a fifth longer.
     Frugal,
 }
