@@ -2,7 +2,7 @@
 //!
 //! Everything that needs the crate with the kernels is in this file.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::unwrap_used)]
 
 use std::ptr::null;
 
