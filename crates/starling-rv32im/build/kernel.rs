@@ -11,11 +11,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, thread};
 
-use crate::source::{self, Published};
+use starling_source::{Published, headers};
 
 /// The crate with the generated C++.
-const KERNELS: Published =
-    Published { name: "risc0-circuit-rv32im-sys", variable: "STARLING_RV32IM_SYS_SOURCE" };
+const KERNELS: Published = Published {
+    name: "risc0-circuit-rv32im-sys",
+    file: None,
+    variable: "STARLING_RV32IM_SYS_SOURCE",
+};
 
 /// The function that fills a row.
 const ROOT: &str = "step_Top";
@@ -102,7 +105,7 @@ fn compile_files(output: &Path, files: &[PathBuf]) -> Result<(), Box<dyn Error>>
         // The field's functions, too, are in RISC Zero's own build.
         .define("risc0", "starling_risc0")
         .flag("-fvisibility=hidden")
-        .includes([output, Path::new("cxx"), &source::headers()?]);
+        .includes([output, Path::new("cxx"), &headers()?]);
     if let Ok(sanitizer) = env::var(SANITIZE) {
         build.flag(format!("-fsanitize={sanitizer}")).flag("-fno-omit-frame-pointer");
         println!("cargo::rustc-link-lib=dylib={}", sanitizer.replace("address", "asan"));

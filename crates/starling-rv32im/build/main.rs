@@ -1,23 +1,22 @@
 //! Takes what is needed of RISC Zero's rv32im circuit from its published source.
 //!
 //! Executor and preflight are private to their crate, so they are compiled here from its source: cargo has it on disk
-//! ([`source`]). They are copied to `OUT_DIR`, with a few exact edits on the way ([`edits`]), and the library includes
+//! ([`starling_source`]). They are copied to `OUT_DIR`, with a few exact edits on the way ([`edits`]), and the library includes
 //! them from there. The functions that fill the rows of a trace are C++, generated, in the crate with the kernels
 //! ([`kernel`]). Nothing of these sources is in this repository.
 
 mod edits;
 mod kernel;
-mod source;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use source::Published;
+use starling_source::Published;
 
 /// The crate with executor and preflight.
 const CIRCUIT: Published =
-    Published { name: "risc0-circuit-rv32im", variable: "STARLING_RV32IM_SOURCE" };
+    Published { name: "risc0-circuit-rv32im", file: None, variable: "STARLING_RV32IM_SOURCE" };
 
 /// What is taken of it: files in its `src`, and in which folder of `OUT_DIR/published` they go.
 const TAKEN: [(&str, &str); 21] = [

@@ -1,8 +1,8 @@
-//! Finds the sources of published crates as cargo unpacked them.
+//! Finds the sources of published crates as cargo unpacked them, for build scripts that take something private from them.
 //!
-//! `risc0-sys`, a dependency with a `links` name, tells where its own source lies; the others of the family lie beside
+//! `risc0-sys`, on which the crate that is built has to depend and which has a `links` name, tells where its own source lies; the others of the family lie beside
 //! it, in cargo's registry as in a vendored directory. Neither the network nor cargo is asked. For a crate from elsewhere
-//! (a fork, by path or git), a variable names its directory.
+//! (a fork, by path or git), a variable names what is wanted of it.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,22 @@ use std::{env, fs};
 const NEIGHBOUR: &str = "DEP_RISC0_SYS_CXX_ROOT";
 
 /// A crate whose source is wanted.
+#[derive(Clone, Copy, Debug)]
 pub struct Published {
     /// Its name.
     pub name: &'static str,
-    /// The variable that names its directory, where it cannot be found.
+    /// The file of it that is wanted; none, where its whole directory is.
+    pub file: Option<&'static str>,
+    /// The variable that names what is wanted, where it cannot be found.
     pub variable: &'static str,
 }
 
 impl Published {
-    /// The directory of the release that `Cargo.lock` has.
+    /// What is wanted, of the release that `Cargo.lock` has. Tells cargo what that depends on.
+    ///
+    /// # Errors
+    ///
+    /// When the release is not where it should be: says which variable to set to what.
     pub fn find(&self) -> Result<PathBuf, Box<dyn Error>> {
         println!("cargo::rerun-if-env-changed={}", self.variable);
         if let Some(path) = env::var_os(self.variable) {
@@ -37,14 +44,17 @@ impl Published {
             .map(|directory| sources.join(directory))
             .into_iter()
             .find(|source| self.is_release(source, &version))
+            .map(|source| self.file.map_or_else(|| source.clone(), |file| source.join(file)))
             .ok_or_else(|| {
-                let Self { name, variable } = self;
-                let sources = sources.display();
-                format!(
-                    "no source of {name} {version} in {sources}: set {variable} to its directory"
-                )
-                .into()
+                let Self { name, .. } = self;
+                let (sources, mend) = (sources.display(), self.mend());
+                format!("no source of {name} {version} in {sources}: {mend}").into()
             })
+    }
+
+    /// What to do where it cannot be found.
+    fn mend(&self) -> String {
+        format!("set {} to its {}", self.variable, self.file.unwrap_or("directory"))
     }
 
     /// The crate's version in `Cargo.lock`.
@@ -58,7 +68,7 @@ impl Published {
         println!("cargo::rerun-if-changed={}", path.display());
         let lock = fs::read_to_string(&path)?;
 
-        let Self { name, variable } = self;
+        let Self { name, .. } = self;
         let line_of_name = format!("name = \"{name}\"");
         let packages = lock.split("[[package]]");
         let mut found = packages.filter(|package| package.lines().any(|line| line == line_of_name));
@@ -66,9 +76,7 @@ impl Published {
             return Err(format!("Cargo.lock has not just one {name}").into());
         };
         if !package.contains("\nsource = \"registry+") {
-            return Err(
-                format!("{name} is from no registry: set {variable} to its directory").into()
-            );
+            return Err(format!("{name} is from no registry: {}", self.mend()).into());
         }
         let version = package.lines().find_map(|line| line.strip_prefix("version = "));
         let version = version.ok_or_else(|| format!("Cargo.lock has no version of {name}"))?;
@@ -84,6 +92,10 @@ impl Published {
 }
 
 /// The directory of the headers that the published C++ shares.
+///
+/// # Errors
+///
+/// When the crate that is built does not depend on `risc0-sys`.
 pub fn headers() -> Result<PathBuf, Box<dyn Error>> {
     let headers = env::var(NEIGHBOUR).map_err(|_| format!("{NEIGHBOUR} is not set"))?;
     Ok(PathBuf::from(headers))
