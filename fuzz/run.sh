@@ -14,8 +14,6 @@ cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuz
 # either, which makes some dependencies behave otherwise than they do for users. Debug assertions are
 # Cargo.toml's business: with --release, cargo-fuzz does not turn them on for every crate.
 flags=(--release --sanitizer none --no-cfg-fuzzing --features zkvm)
-# Decoding and verifying call none of the RISC Zero kernels: half an hour of C++ is not needed.
-export RISC0_SKIP_BUILD_KERNELS=1
 
 targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then

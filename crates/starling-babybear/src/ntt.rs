@@ -278,10 +278,7 @@ impl Kernel for Evaluate<'_> {
     fn run<V: Vector>(self) {
         let Evaluate { out, coeffs, plan, expand_bits, scratch, streaming } = self;
         let Some((first, others)) = plan.stages().split_first() else {
-            return match coeffs {
-                Some(coeffs) => block::forward::<V>(out, coeffs, plan, expand_bits),
-                None => block::forward_in_place::<V>(out, plan),
-            };
+            return V::apart(block::Forward { block: out, coeffs, plan, expand_bits });
         };
         let stride = tile::scratch_stride(first);
         let words = scratch.words(stride << first.log_rows);
@@ -291,7 +288,8 @@ impl Kernel for Evaluate<'_> {
             let coeffs = coeffs.map_or(&*out, |coeffs| &coeffs[part * size..][..size]);
             let coeffs = coeffs.chunks_exact(first.stride >> expand_bits);
             for (row, coeffs) in words.chunks_exact_mut(stride).zip(coeffs) {
-                block::forward::<V>(&mut row[..first.stride], coeffs, plan, expand_bits);
+                let (block, coeffs) = (&mut row[..first.stride], Some(coeffs));
+                V::apart(block::Forward { block, coeffs, plan, expand_bits });
             }
             tile::run_from::<V>(words, out, first, streaming);
         }

@@ -41,7 +41,7 @@ pub struct LocalNodes {
     pub memory_each: MemoryBytes,
     /// The threads that each proves with.
     pub threads_each: u32,
-    /// How each proves recursion.
+    /// What each proves with.
     pub backend: Backend,
     /// What the blobs of each may take on the disk.
     pub disk_budget_bytes: u64,

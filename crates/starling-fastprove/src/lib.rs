@@ -1,7 +1,9 @@
-//! RISC Zero's recursion programs (lift, join, resolve, union, ...) proved on CPUs with SIMD.
+//! RISC Zero's circuits proved on CPUs with SIMD: segments ([`segment`]), keccak batches ([`keccak`]) and recursion
+//! programs ([`recursion`]: lift, join, resolve, union, ...).
 //!
-//! Drives the published circuits through their public interfaces; receipts are interchangeable with those of
-//! the stock prover, and are checked by the stock verifier before they leave.
+//! No files, threads, clocks or C: traces, programs and randomness come from the caller, whose rayon pool does the work.
+//! Receipts are interchangeable with those of the stock prover; segments' and recursion's are checked by the stock
+//! verifier before they leave.
 
 pub mod circuits;
 pub mod constraints;

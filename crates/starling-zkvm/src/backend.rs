@@ -13,6 +13,7 @@ use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::{ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
 use serde::{Deserialize, Serialize};
+use starling_babybear::vector::Isa;
 use starling_types::Profile;
 
 use crate::{
@@ -49,6 +50,12 @@ impl Backend {
             Self::Stock => "stock",
         }
     }
+}
+
+/// The sets of vectors that the fast prover could compute with on this machine, the widest last. It takes that one, or
+/// another that `STARLING_ISA` in its environment names, to compare.
+pub fn vectors() -> impl Iterator<Item = &'static str> {
+    Isa::available().map(Isa::name)
 }
 
 /// What proves the tasks of this process.

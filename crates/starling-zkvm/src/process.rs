@@ -44,7 +44,7 @@ pub struct ProverConfig {
     pub memory_limit: Option<MemoryBytes>,
     /// How many threads it proves with; all cores when absent.
     pub threads: Option<u32>,
-    /// How it proves recursion.
+    /// What it proves with.
     pub backend: Backend,
     /// How much of its stderr is kept for reports of its death.
     pub stderr_tail_bytes: usize,

@@ -24,7 +24,7 @@ pub(crate) struct Configure {
     pub(crate) memory_limit: Option<MemoryBytes>,
     /// How many threads it proves with; all cores when absent.
     pub(crate) threads: Option<u32>,
-    /// How it proves recursion.
+    /// What it proves with.
     pub(crate) backend: Backend,
 }
 

@@ -92,8 +92,8 @@ pub fn serve(phases: Phases) -> Result<(), ServeError> {
         }
         let outcome =
             panic::catch(|| prove(&mut prover, &phases, &request)).unwrap_or_else(|message| {
-                // Native code below the prover panics on what it did not expect to be asked to prove.
-                Err(TaskError::task(format!("the prover panicked: {message}")))
+                // Code that a stranger's segment runs through is caught where it is called: this is a fault of ours.
+                Err(TaskError::internal(format!("the prover panicked: {message}")))
             });
         let phases = phases.end();
         let mut answer = Answer { id: request.id, ..Answer::default() };
@@ -103,7 +103,11 @@ pub fn serve(phases: Phases) -> Result<(), ServeError> {
                 proved.phases = phases;
                 answer.ok = Some(proved);
             }
-            Err(TaskError { class, message }) => {
+            Err(TaskError { class, mut message }) => {
+                let again = prover.reproved();
+                if again > 0 {
+                    message.push_str(&format!("; proved {} times", again + 1));
+                }
                 let message = message.chars().take(MESSAGE_CHARS_MAX).collect();
                 answer.error = Some(Failed { class, message });
             }

@@ -10,11 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use risc0_zkvm::{Digest, MaybePruned, Output};
 use starling_types::{IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId};
 use starling_zkvm::{
     AssumptionId, Emitted, ExecuteOptions, Execution, ExitCode, Expected, FailureClass, Guest,
     KeccakOut, PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason, SEGMENT_PO2_MIN,
-    SegmentOut, TaskWork, Work, codec, execute,
+    Segment, SegmentOut, TaskWork, Work, codec, execute,
     receipt::{self, ReceiptError},
     verify_task,
 };
@@ -299,6 +300,48 @@ async fn a_receipt_resolves_what_another_guest_assumes() {
     let root = codec::decode_succinct_receipt(&resolved).unwrap();
     let delivered = receipt::assemble_succinct(root, second.execution).unwrap();
     delivered.verify(second.guest.image_id()).unwrap();
+}
+
+/// Where a segment that is not what it says it is fails: in its task, and nothing else is the worse for it.
+#[tokio::test]
+async fn a_segment_that_contradicts_itself_fails_its_task_and_the_prover_goes_on() {
+    type Change = fn(&mut Segment);
+    let changes: [(&str, u32, Change); 6] = [
+        ("a state before", 0, |segment| segment.circuit.claim.pre_state = Digest::from([1; 8])),
+        ("an index", 0, |segment| segment.index = 1),
+        ("a size", 0, |segment| segment.circuit.po2 = 17),
+        ("another output", 1, |segment| {
+            let output = segment.output.as_mut().unwrap();
+            output.journal = b"what it never said".to_vec().into();
+        }),
+        ("no output", 1, |segment| segment.output = None),
+        ("an output in mid-way", 0, |segment| {
+            let journal = b"too early".to_vec().into();
+            segment.output =
+                Some(Output { journal, assumptions: MaybePruned::Pruned(Digest::ZERO) });
+        }),
+    ];
+    let mut bench = Bench::new(0);
+    for (what, index, change) in changes {
+        let mut segment = codec::decode_segment(&bench.segments[index as usize].bytes).unwrap();
+        change(&mut segment);
+        let path = bench.keep("changed", &codec::encode_segment(&segment).unwrap());
+        let failure = bench.prove(TaskId::Prove(index), vec![path]).await.unwrap_err();
+        let class = if what == "an index" { FailureClass::Input } else { FailureClass::Task };
+        assert!(matches!(failure, ProveFailure::Refused { .. }), "{what}: {failure}");
+        assert_eq!(failure.class(), class, "{what}: {failure}");
+        assert!(!failure.to_string().contains("proved 2 times"), "{what}: {failure}");
+    }
+    bench.prove_one(TaskId::Prove(0)).await;
+}
+
+#[tokio::test]
+async fn a_keccak_request_larger_than_its_lease_is_refused() {
+    let mut bench = Bench::of(keccak_program(), |options| options.keccak_po2 = 17);
+    let input = bench.keep("request", &bench.keccaks[0].bytes.clone());
+    let failure = bench.prove(TaskId::Keccak(0), vec![input]).await.unwrap_err();
+    assert_eq!(failure.class(), FailureClass::Task, "{failure}");
+    assert!(failure.to_string().contains("po2 17, allowed is 14 to 16"), "{failure}");
 }
 
 fn keccak_program() -> Vec<u8> {

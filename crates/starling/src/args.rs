@@ -198,7 +198,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]
     pub client: Option<Ticket>,
     /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
-    /// everything kept are proved so; others with the least memory, which takes a little longer.
+    /// everything kept are proved so; others with the least memory, which takes up to a fifth longer.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
     /// Tasks proved side by side; the memory and the cores are shared between them.
@@ -282,7 +282,7 @@ impl std::str::FromStr for JobArg {
 
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Leave out the proof, which takes a minute or two.
+    /// Leave out the proof, which takes some seconds, or a minute on a slow machine.
     #[arg(long)]
     pub quick: bool,
 }
@@ -293,6 +293,39 @@ pub enum BenchCommand {
     Tasks(BenchTasksArgs),
     /// A job's wall time against the least that its tasks allow.
     Job(BenchJobArgs),
+    /// Proofs with each set of vectors and in each profile, in turn with those of another prover, several times over.
+    Versus(BenchVersusArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchVersusArgs {
+    /// The sizes of segments and keccak batches to prove.
+    #[arg(long, value_name = "N", num_args = 1.., value_delimiter = ',', default_values = ["14", "16"], value_parser = parse_segment_po2)]
+    pub po2: Vec<Po2>,
+    /// What to prove.
+    #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',', default_values = ["prove"])]
+    pub only: Vec<VersusTask>,
+    /// Sets of vectors of the fast prover [default: all that this machine has].
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = parse_vectors)]
+    pub vectors: Vec<&'static str>,
+    /// How often everything is proved.
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Threads of the prover.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+    /// The prover to compare with: the fast one with the widest vectors, or `stock`.
+    #[command(flatten)]
+    pub prover: ProverArgs,
+}
+
+/// A kind of task that provers can be compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VersusTask {
+    /// The proof of a segment.
+    Prove,
+    /// A keccak proof, lifted.
+    Keccak,
 }
 
 #[derive(Debug, Args)]
@@ -391,6 +424,14 @@ fn parse_backend(text: &str) -> Result<Backend, String> {
                     `cargo build --release -p starling --features stock`"
             .into(),
         _ => "there are `fast` and, in a build with the feature `stock`, `stock`".into(),
+    })
+}
+
+/// A set of vectors of this machine.
+fn parse_vectors(text: &str) -> Result<&'static str, String> {
+    starling_zkvm::backend::vectors().find(|name| *name == text).ok_or_else(|| {
+        let names: Vec<_> = starling_zkvm::backend::vectors().collect();
+        format!("this machine has {}", names.join(", "))
     })
 }
 

@@ -5,39 +5,52 @@
 
 use super::plan::Plan;
 use super::radix::{LOG_RADIX_MAX, Twiddles, butterfly, radix, step_layers, unrolled};
-use crate::vector::{Factors, Vector};
+use crate::vector::{Factors, Kernel, Vector};
 
-/// Evaluates the `block.len() >> expand_bits` coefficients into `block`.
-#[inline(always)]
-pub(super) fn forward<V: Vector>(block: &mut [u32], coeffs: &[u32], plan: &Plan, expand_bits: u32) {
-    // Zero-extended, a coefficient meets only zeros in its first layers, which leave copies of it.
-    if expand_bits == 2 {
-        for (words, at) in block.chunks_exact_mut(4 * V::LANES).zip((0..).step_by(V::LANES)) {
-            let [mut a, mut b, mut c, mut d] = V::read(coeffs, at).spread();
-            lane_layers::<V, true>(&mut a, &mut b, plan, expand_bits);
-            lane_layers::<V, true>(&mut c, &mut d, plan, expand_bits);
-            a.write(words, 0);
-            b.write(words, V::LANES);
-            c.write(words, 2 * V::LANES);
-            d.write(words, 3 * V::LANES);
-        }
-    } else if expand_bits == 0 {
-        block.copy_from_slice(coeffs);
-        return forward_in_place::<V>(block, plan);
-    } else {
-        for (words, coeff) in block.chunks_exact_mut(1 << expand_bits).zip(coeffs) {
-            words.fill(*coeff);
-        }
-        all_lane_layers::<V, true>(block, plan, expand_bits);
-    }
-    long_layers::<V, true>(block, plan, expand_bits.max(V::LANES.trailing_zeros()));
+/// Evaluates the `block.len() >> expand_bits` coefficients into a block.
+pub(super) struct Forward<'a> {
+    pub(super) block: &'a mut [u32],
+    /// `None`: they are in `block`, as many as it has words.
+    pub(super) coeffs: Option<&'a [u32]>,
+    pub(super) plan: &'a Plan,
+    pub(super) expand_bits: u32,
 }
 
-/// Evaluates the coefficients that are in `block`.
-#[inline(always)]
-pub(super) fn forward_in_place<V: Vector>(block: &mut [u32], plan: &Plan) {
-    all_lane_layers::<V, true>(block, plan, 0);
-    long_layers::<V, true>(block, plan, V::LANES.trailing_zeros());
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { block, coeffs, plan, expand_bits } = self;
+        match coeffs {
+            // Zero-extended, a coefficient meets only zeros in its first layers, which leave copies of it.
+            Some(coeffs) if expand_bits == 2 => {
+                for (words, at) in block.chunks_exact_mut(4 * V::LANES).zip((0..).step_by(V::LANES))
+                {
+                    let [mut a, mut b, mut c, mut d] = V::read(coeffs, at).spread();
+                    lane_layers::<V, true>(&mut a, &mut b, plan, expand_bits);
+                    lane_layers::<V, true>(&mut c, &mut d, plan, expand_bits);
+                    a.write(words, 0);
+                    b.write(words, V::LANES);
+                    c.write(words, 2 * V::LANES);
+                    d.write(words, 3 * V::LANES);
+                }
+            }
+            Some(coeffs) if expand_bits > 0 => {
+                for (words, coeff) in block.chunks_exact_mut(1 << expand_bits).zip(coeffs) {
+                    words.fill(*coeff);
+                }
+                all_lane_layers::<V, true>(block, plan, expand_bits);
+            }
+            unexpanded => {
+                if let Some(coeffs) = unexpanded {
+                    block.copy_from_slice(coeffs);
+                }
+                all_lane_layers::<V, true>(block, plan, 0);
+            }
+        }
+        long_layers::<V, true>(block, plan, expand_bits.max(V::LANES.trailing_zeros()));
+    }
 }
 
 /// Interpolates `block` in place.

@@ -126,9 +126,8 @@ impl Kernel for PickStrips<'_> {
         let words = scratch.words(stride << stage.log_rows);
         let blocks = coeffs.chunks_exact(stage.stride);
         for (row, coeffs) in words.chunks_exact_mut(stride).zip(blocks) {
-            let row = &mut row[..stage.stride];
-            row.copy_from_slice(coeffs);
-            block::forward_in_place::<V>(row, plan);
+            let (block, coeffs) = (&mut row[..stage.stride], Some(coeffs));
+            V::apart(block::Forward { block, coeffs, plan, expand_bits: 0 });
         }
         let mut workspace = tile::Workspace::default();
         for strip in strips {

@@ -8,7 +8,7 @@
 
 use super::plan::{LOG_ROWS_MAX, Stage, TILE_WIDTH};
 use super::radix::{LOG_RADIX_MAX, Twiddles, radix, step_layers, unrolled};
-use crate::vector::{Factors, Vector};
+use crate::vector::{Factors, Kernel, Vector};
 
 /// Bytes of a cache line.
 pub(super) const LINE_BYTES: usize = 64;
@@ -72,7 +72,8 @@ fn run_strips<V: Vector, const FORWARD: bool>(
             factors: &mut factors.0,
             stage,
         };
-        tile.layers::<V, FORWARD>(if copies { Place::Strip } else { Place::Column });
+        let end = if copies { Place::Strip } else { Place::Column };
+        V::apart(Layers::<FORWARD> { tile: &mut tile, end });
         if copies {
             tile.copy_out::<V>();
         }
@@ -113,7 +114,7 @@ impl Workspace {
             factors: &mut self.factors.0,
             stage,
         };
-        tile.layers::<V, true>(Place::Strip);
+        V::apart(Layers::<true> { tile: &mut tile, end: Place::Strip });
         &self.strip.0[..TILE_WIDTH << stage.log_rows]
     }
 }
@@ -139,12 +140,20 @@ struct Tile<'a> {
     stage: &'a Stage,
 }
 
-impl Tile<'_> {
-    /// All layers of the stage, from the column to `end`.
+/// All layers of a strip's stage, from the column to `end`.
+struct Layers<'t, 'a, const FORWARD: bool> {
+    tile: &'t mut Tile<'a>,
+    end: Place,
+}
+
+impl<const FORWARD: bool> Kernel for Layers<'_, '_, FORWARD> {
+    type Output = ();
+
     #[inline(always)]
-    fn layers<V: Vector, const FORWARD: bool>(&mut self, end: Place) {
+    fn run<V: Vector>(self) {
+        let Self { tile, end } = self;
         // Two at least: the first and the last differ in where they read and write.
-        let log_rows = self.stage.log_rows;
+        let log_rows = tile.stage.log_rows;
         let steps = log_rows.div_ceil(LOG_RADIX_MAX).max(2);
         let mut done = 0;
         for step in 0..steps {
@@ -154,15 +163,17 @@ impl Tile<'_> {
             let to = if step + 1 == steps { end } else { Place::Strip };
             done += layers;
             match layers {
-                0 => self.step::<V, 1, FORWARD>(below, from, to),
-                1 => self.step::<V, 2, FORWARD>(below, from, to),
-                2 => self.step::<V, 4, FORWARD>(below, from, to),
-                3 => self.step::<V, 8, FORWARD>(below, from, to),
-                _ => self.step::<V, 16, FORWARD>(below, from, to),
+                0 => tile.step::<V, 1, FORWARD>(below, from, to),
+                1 => tile.step::<V, 2, FORWARD>(below, from, to),
+                2 => tile.step::<V, 4, FORWARD>(below, from, to),
+                3 => tile.step::<V, 8, FORWARD>(below, from, to),
+                _ => tile.step::<V, 16, FORWARD>(below, from, to),
             }
         }
     }
+}
 
+impl Tile<'_> {
     /// `RADIX.ilog2()` layers, above the first `below`.
     #[inline(always)]
     fn step<V: Vector, const RADIX: usize, const FORWARD: bool>(

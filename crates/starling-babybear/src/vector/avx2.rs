@@ -13,6 +13,7 @@ impl Sealed for Avx2 {}
 
 /// Runs `kernel` where the compiler may use AVX2.
 #[target_feature(enable = "avx2")]
+#[inline(never)]
 pub(super) fn enter<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx2>()
 }
@@ -205,5 +206,11 @@ impl Vector for Avx2 {
                 Self(_mm256_permutevar8x32_epi32(self.0, fourth)),
             ]
         }
+    }
+
+    #[inline(always)]
+    fn apart<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: as in `odd`.
+        unsafe { enter(kernel) }
     }
 }

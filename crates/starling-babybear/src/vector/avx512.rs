@@ -22,6 +22,7 @@ const EVEN: __mmask16 = 0x5555;
 /// Not its DQ part: of the products that find quotients only the low halves are used, and the compiler then
 /// prefers `vpmullq` to `vpmuludq`, which is three instructions in one.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline(never)]
 pub(super) fn enter<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()
 }
@@ -223,5 +224,11 @@ impl Vector for Avx512 {
                 Self(_mm512_permutexvar_epi32(fourth, self.0)),
             ]
         }
+    }
+
+    #[inline(always)]
+    fn apart<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: as in `odd`.
+        unsafe { enter(kernel) }
     }
 }

@@ -136,6 +136,10 @@ pub trait Vector: Copy + Send + Sync + Sealed + 'static {
     /// Each lane four times, in order.
     fn spread(self) -> [Self; 4];
 
+    /// Runs `kernel` as a function of its own, compiled for the same instructions: what several kernels have in common, and
+    /// is long, need not be compiled into each.
+    fn apart<K: Kernel>(kernel: K) -> K::Output;
+
     /// The zero vector.
     #[inline(always)]
     fn zero() -> Self {

@@ -7,7 +7,7 @@
 use core::arch::aarch64::*;
 
 use super::factors::quotient;
-use super::{Factors, MU, P, Sealed, Vector};
+use super::{Factors, Kernel, MU, P, Sealed, Vector};
 
 /// 4 elements.
 #[derive(Clone, Copy)]
@@ -212,5 +212,10 @@ impl Vector for Neon {
                 Self(vdupq_laneq_u32::<3>(self.0)),
             ]
         }
+    }
+
+    #[inline(never)]
+    fn apart<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Self>()
     }
 }

@@ -1,7 +1,7 @@
 //! One lane in a general-purpose register: any machine, and the measure of the others.
 
 use super::factors::{fraction_of_word, remainder};
-use super::{Factors, MU, P, Sealed, Vector};
+use super::{Factors, Kernel, MU, P, Sealed, Vector};
 
 /// One element.
 #[derive(Clone, Copy)]
@@ -120,5 +120,10 @@ impl Vector for Scalar {
     #[inline(always)]
     fn spread(self) -> [Self; 4] {
         [self; 4]
+    }
+
+    #[inline(never)]
+    fn apart<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Self>()
     }
 }

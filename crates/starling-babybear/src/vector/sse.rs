@@ -14,12 +14,14 @@ pub(super) struct Sse<L>(__m128i, PhantomData<L>);
 impl<L> Sealed for Sse<L> {}
 
 /// Runs `kernel` on what every x86-64 machine executes.
+#[inline(never)]
 pub(super) fn enter_sse2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Sse<Sse2>>()
 }
 
 /// Runs `kernel` where the compiler may use SSE4.1.
 #[target_feature(enable = "sse4.1")]
+#[inline(never)]
 pub(super) fn enter_sse41<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Sse<Sse41>>()
 }
@@ -35,6 +37,9 @@ pub(super) trait Level: Copy + Send + Sync + 'static {
 
     /// The even words of the first and the odd words of the second.
     fn blend(even: __m128i, odd: __m128i) -> __m128i;
+
+    /// Runs `kernel` where the compiler may use this level.
+    fn enter<K: Kernel>(kernel: K) -> K::Output;
 }
 
 /// The baseline of the target.
@@ -51,6 +56,11 @@ impl Sse2 {
 }
 
 impl Level for Sse2 {
+    #[inline(always)]
+    fn enter<K: Kernel>(kernel: K) -> K::Output {
+        enter_sse2(kernel)
+    }
+
     #[inline(always)]
     fn wrap(words: __m128i, modulus: __m128i) -> __m128i {
         // SAFETY: as in `add_to_negative`.
@@ -80,6 +90,12 @@ impl Level for Sse2 {
 pub(super) struct Sse41;
 
 impl Level for Sse41 {
+    #[inline(always)]
+    fn enter<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: as in `Sse::odd`: values of this level exist only where the feature does.
+        unsafe { enter_sse41(kernel) }
+    }
+
     #[inline(always)]
     fn wrap(words: __m128i, modulus: __m128i) -> __m128i {
         // SAFETY: vectors of this level exist only where the features do.
@@ -267,5 +283,10 @@ impl<L: Level> Vector for Sse<L> {
                 Self::new(_mm_shuffle_epi32::<0b11_11_11_11>(self.0)),
             ]
         }
+    }
+
+    #[inline(always)]
+    fn apart<K: Kernel>(kernel: K) -> K::Output {
+        L::enter(kernel)
     }
 }

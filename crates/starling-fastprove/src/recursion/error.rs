@@ -44,7 +44,7 @@ pub enum ProveError {
     Program(#[from] ProgramError),
     /// The proof was made and does not verify: a fault of this prover, or of the machine it runs on.
     #[error(
-        "the finished proof of {program} does not verify: {reason}; prove again, or with the stock prover"
+        "the finished proof of {program} does not verify: {reason}; prove again"
     )]
     Unverified {
         /// The program.

@@ -14,5 +14,5 @@ mod witness;
 
 pub use self::error::SegmentError;
 pub use self::proof::{prove, prove_with};
-pub use self::receipt::receipt;
+pub use self::receipt::{check_claim, receipt};
 pub use self::witness::{BIGINT_COLUMNS, Witness, WitnessError};

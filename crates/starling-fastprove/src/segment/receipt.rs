@@ -1,6 +1,8 @@
 //! The receipt around a segment's seal, and the judgement of the stock verifier on it.
 
-use risc0_circuit_rv32im::{CircuitImpl, HighLowU16, Rv32imV2Claim, TerminateState};
+use risc0_circuit_rv32im::{
+    CircuitImpl, HighLowU16, RV32IM_SEAL_VERSION, Rv32imV2Claim, TerminateState,
+};
 use risc0_zkp::adapter::CircuitInfo as _;
 use risc0_zkvm::sha::Digestible as _;
 use risc0_zkvm::{
@@ -10,6 +12,7 @@ use risc0_zkvm::{
 use risc0_zkvm_platform::syscall::halt;
 
 use super::error::SegmentError;
+use super::witness::WitnessError;
 
 /// The receipt of segment `index` around `seal`, which the stock verifier accepts. `output` opens the digest that the
 /// seal commits to, where the segment is the last.
@@ -39,6 +42,28 @@ pub fn receipt(
     let checked = receipt.verify_integrity_with_context(&context);
     checked.map_err(|error| unverified(error.to_string()))?;
     Ok(receipt)
+}
+
+/// Whether there can be a receipt with this `output` around a proof whose globals are `globals`, the 90 words of
+/// [`Witness::fill_data`](super::Witness::fill_data).
+///
+/// # Errors
+/// When the globals are those of another output, or say that the guest ended as none can.
+pub fn check_claim(globals: &[u32], output: Option<&Output>) -> Result<(), WitnessError> {
+    let contradiction = |reason: String| WitnessError { reason };
+    if globals.len() != CircuitImpl::OUTPUT_SIZE {
+        return Err(contradiction(format!("{} globals", globals.len())));
+    }
+    let seal = [&[RV32IM_SEAL_VERSION], globals].concat();
+    let shown = Rv32imV2Claim::decode(&seal);
+    let shown = shown.map_err(|error| contradiction(format!("{error:#}")))?;
+    exit_code(shown.terminate_state.as_ref()).map_err(contradiction)?;
+    let said = MaybePruned::from(output.cloned()).digest();
+    let shown = shown.output.unwrap_or_default();
+    if said != shown {
+        return Err(contradiction(format!("it says that its output is {said}, and has {shown}")));
+    }
+    Ok(())
 }
 
 /// What the seal's globals say, with the output opened.

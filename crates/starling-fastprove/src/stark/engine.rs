@@ -45,12 +45,6 @@ impl Engine {
         self
     }
 
-    /// How many of the [`INV_RATE`] cosets of evaluations a group keeps: see [`MemoryPlan::cosets_kept`].
-    pub fn keep_cosets(self, cosets_kept: usize) -> Self {
-        let plan = MemoryPlan { cosets_kept, ..self.plan };
-        self.with_plan(plan)
-    }
-
     /// What of a proof is in memory at a time.
     pub fn plan(&self) -> MemoryPlan {
         self.plan

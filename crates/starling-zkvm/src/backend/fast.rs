@@ -10,7 +10,7 @@ use risc0_zkp::{
     core::hash::poseidon2::Poseidon2HashSuite,
     field::baby_bear::{BabyBearElem, P},
 };
-use risc0_zkvm::{ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
+use risc0_zkvm::{Output, ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
 use starling_babybear::vector::Isa;
 use starling_fastprove::{
     keccak,
@@ -26,7 +26,7 @@ use super::{KeccakProof, Prove};
 use crate::{
     AssumptionId, WorkReceipt,
     leaf::{KeccakRequest, Segment},
-    machine::CircuitSegment,
+    panic,
     verify::assumption_context,
 };
 
@@ -87,12 +87,15 @@ fn recursion(profile: Profile) -> Prover {
 /// [`Unset`] than zero.
 fn segment_seal(
     engine: &Engine,
-    segment: &CircuitSegment,
+    segment: &Segment,
     rand_z: [u32; 4],
     unset: Unset,
 ) -> Result<Vec<u32>, SegmentError> {
-    let witness = SegmentWitness::new(segment, rand_z).map_err(no_witness)?;
-    segment::prove_with(engine, &mut Trace(witness), unset)
+    // What a stranger's segment runs through was written for segments of one's own: it panics on others.
+    let witness = panic::catch(|| SegmentWitness::new(&segment.circuit, rand_z));
+    let witness = witness.map_err(panicked)?.map_err(no_witness)?;
+    let output = segment.output.as_ref();
+    segment::prove_with(engine, &mut Trace { witness, output }, unset)
 }
 
 /// An element that nobody can know before the segment's memory is fixed.
@@ -102,20 +105,33 @@ fn random_element() -> [u32; 4] {
 }
 
 /// A witness as the prover wants it.
-struct Trace(SegmentWitness);
+struct Trace<'a> {
+    witness: SegmentWitness,
+    /// What the segment says that its output is.
+    output: Option<&'a Output>,
+}
 
-impl Witness for Trace {
+impl Witness for Trace<'_> {
     fn po2(&self) -> usize {
-        self.0.po2()
+        self.witness.po2()
     }
 
     fn fill_data(&mut self, data: &mut [u32]) -> Result<Vec<u32>, WitnessError> {
-        self.0.fill_data(data).map_err(no_witness)
+        let globals = panic::catch(|| self.witness.fill_data(data));
+        let globals = globals.map_err(panicked)?.map_err(no_witness)?;
+        // There will be no receipt around a proof of another output: better to know that before the proof is made.
+        segment::check_claim(&globals, self.output)?;
+        Ok(globals)
     }
 
     fn fill_bigint(&mut self, point: [u32; 4], accum: &mut [u32]) -> Result<(), WitnessError> {
-        self.0.fill_bigint(point, accum).map_err(no_witness)
+        let filled = panic::catch(|| self.witness.fill_bigint(point, accum));
+        filled.map_err(panicked)?.map_err(no_witness)
     }
+}
+
+fn panicked(message: String) -> WitnessError {
+    WitnessError { reason: message }
 }
 
 fn no_witness(error: starling_rv32im::WitnessError) -> WitnessError {
@@ -135,7 +151,7 @@ impl Prove for Fast {
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
         let seal = self.leaf(MemoryPlan::EVERYTHING, |engine| {
-            segment_seal(engine, &segment.circuit, random_element(), Unset::Zero)
+            segment_seal(engine, segment, random_element(), Unset::Zero)
         })?;
         Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
     }

@@ -40,7 +40,7 @@ impl TaskError {
         Self { class: FailureClass::Task, message: message.into() }
     }
 
-    fn internal(message: impl Into<String>) -> Self {
+    pub(super) fn internal(message: impl Into<String>) -> Self {
         Self { class: FailureClass::Internal, message: message.into() }
     }
 
@@ -101,7 +101,9 @@ pub(super) fn prove(
             }
             lift(provers, request, &receipt, &mut proved)?
         }
-        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, phases, asked, &mut proved)?,
+        (TaskId::Keccak(_), [asked]) => {
+            prove_keccak(provers, phases, request, asked, &mut proved)?
+        }
         (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
@@ -227,11 +229,13 @@ fn resolve(
 fn prove_keccak(
     provers: &Provers,
     phases: &Phases,
+    request: &Request,
     path: &Path,
     proved: &mut Proved,
 ) -> Result<Encoded, TaskError> {
+    let po2_max = request.po2_max.get() as usize;
     let request = input(path, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
-    let assumption = check_keccak(&request)?;
+    let assumption = check_keccak(&request, po2_max)?;
     let attempt = || {
         let proof =
             timed(&mut proved.prove_ms, || provers.twice(|| provers.prove_keccak(&request)))
@@ -269,14 +273,13 @@ impl KeccakFailure {
     }
 }
 
-/// What the receipt of `request` will prove, if there can be one.
-fn check_keccak(request: &KeccakRequest) -> Result<AssumptionId, TaskError> {
+/// What the receipt of `request` will prove, if there can be one that is no larger than what was leased.
+fn check_keccak(request: &KeccakRequest, po2_max: usize) -> Result<AssumptionId, TaskError> {
     let KeccakRequest { claim_digest, po2, control_root, input } = request;
-    if !KECCAK_PO2_RANGE.contains(po2) {
+    let (least, most) = (*KECCAK_PO2_RANGE.start(), po2_max.min(*KECCAK_PO2_RANGE.end()));
+    if *po2 < least || *po2 > most {
         return Err(TaskError::task(format!(
-            "the keccak request has po2 {po2}, there are proofs of {} to {}",
-            KECCAK_PO2_RANGE.start(),
-            KECCAK_PO2_RANGE.end()
+            "the keccak request has po2 {po2}, allowed is {least} to {most} here"
         )));
     }
     let (count, count_max) = (input.len(), max_keccak_inputs(*po2));

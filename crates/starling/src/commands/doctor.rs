@@ -6,7 +6,9 @@ use rand::Rng as _;
 use serde_json::json;
 use starling_plan::{CostModel, Costs};
 use starling_types::{Po2, TaskKind};
-use starling_zkvm::{Backend, ProverProcess, ZKVM_VERSION, groth16, selftest::self_test};
+use starling_zkvm::{
+    Backend, ProverProcess, ZKVM_VERSION, backend, groth16, selftest::self_test,
+};
 
 use crate::{
     args::{Common, DoctorArgs},
@@ -32,7 +34,8 @@ pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
     let mut fields: Fields = vec![
         ("version", json!(env!("CARGO_PKG_VERSION"))),
         ("zkvm", json!(format!("risc0-zkvm {ZKVM_VERSION}"))),
-        ("cpu", json!(format!("{} cores, {}", machine::cores(), cpu_features().join(" ")))),
+        ("cpu", json!(format!("{} cores, {}", machine::cores(), std::env::consts::ARCH))),
+        ("vectors", json!(backend::vectors().last())),
     ];
     memory(&mut fields, &mut problems);
     disk(&mut fields, &mut problems, &files::data_dir(common)?);
@@ -57,25 +60,6 @@ pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
         Code::Failed,
         format!("this machine can't take part: {}", problems.join("; ")),
     ))
-}
-
-/// The vector instructions that provers can make use of.
-fn cpu_features() -> Vec<&'static str> {
-    #[allow(unused_mut)]
-    let mut found = vec![std::env::consts::ARCH];
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("sse4.1") {
-            found.push("sse4.1");
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            found.push("avx2");
-        }
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            found.push("avx512f");
-        }
-    }
-    found
 }
 
 fn memory(fields: &mut Fields, problems: &mut Vec<String>) {
@@ -115,7 +99,7 @@ fn ports(fields: &mut Fields, problems: &mut Vec<String>) {
 }
 
 async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandResult {
-    eprintln!("proving a tiny guest: a minute or two...");
+    eprintln!("proving a tiny guest: some seconds, a minute on a slow machine...");
     let mut seed = [0; 32];
     rand::rng().fill_bytes(&mut seed);
     let po2 = Po2::try_from(SELF_TEST_PO2).map_err(Exit::usage)?;

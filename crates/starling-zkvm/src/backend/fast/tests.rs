@@ -69,7 +69,7 @@ fn segment((guest, input, at): (&str, &str, At), po2: u32) -> Segment {
 fn seal(isa: Isa, plan: MemoryPlan, segment: &Segment) -> Vec<u32> {
     let suite = Poseidon2HashSuite::new_suite();
     let engine = Engine::new(isa, suite, Pool::new(0)).with_plan(plan);
-    segment_seal(&engine, &segment.circuit, RAND_Z, Unset::Stock).unwrap()
+    segment_seal(&engine, segment, RAND_Z, Unset::Stock).unwrap()
 }
 
 /// A line of what is recorded.

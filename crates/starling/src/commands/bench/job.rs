@@ -76,7 +76,7 @@ async fn measured_costs(
     let po2s: BTreeSet<Po2> = leaves.copied().collect();
     let mut costs = CostModel::default();
     let cost = |work_ms| TaskCost { memory: Default::default(), work: Millis(work_ms) };
-    let setup = Setup { backend, profile: Profile::Usual, threads: 1 };
+    let setup = Setup { backend, profile: Profile::Usual, threads: 1, vectors: None };
     if let Some(smallest) = po2s.first() {
         let recursion = measure::recursion(*smallest, setup).await?;
         costs.lift_receipt = cost(recursion.lift.lift_ms);

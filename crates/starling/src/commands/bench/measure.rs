@@ -18,6 +18,8 @@ pub struct Setup {
     pub backend: Backend,
     pub profile: Profile,
     pub threads: u32,
+    /// Vectors of the fast prover, the widest when absent.
+    pub vectors: Option<&'static str>,
 }
 
 /// What recursion costs: it does not depend on the segments' size.
@@ -68,6 +70,13 @@ fn pinned(mut config: ProverConfig, threads: u32) -> ProverConfig {
         let cores = format!("0-{}", threads - 1);
         config.args.splice(0..0, ["--cpu-list".into(), cores, program.display().to_string()]);
     }
+    config
+}
+
+/// Has the prover compute with these vectors.
+fn with_vectors(mut config: ProverConfig, vectors: &str) -> ProverConfig {
+    let program = std::mem::replace(&mut config.program, "env".into());
+    config.args.splice(0..0, [format!("STARLING_ISA={vectors}"), program.display().to_string()]);
     config
 }
 
@@ -126,9 +135,12 @@ impl Bench {
     }
 
     async fn prove(&self, task: TaskId, inputs: Vec<PathBuf>) -> Result<WorkReport, Exit> {
-        let Setup { backend, profile, threads } = self.setup;
-        let mut prover =
-            ProverProcess::new(pinned(prover_config(Some(threads), backend)?, threads));
+        let Setup { backend, profile, threads, vectors } = self.setup;
+        let mut config = prover_config(Some(threads), backend)?;
+        if let Some(vectors) = vectors {
+            config = with_vectors(config, vectors);
+        }
+        let mut prover = ProverProcess::new(pinned(config, threads));
         let work = TaskWork {
             task,
             inputs,

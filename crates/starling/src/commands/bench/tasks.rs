@@ -29,7 +29,7 @@ pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
         table.head()?;
     }
     for profile in profiles(args, backend) {
-        measure_all(args, Setup { backend, profile, threads }, &mut table).await?;
+        measure_all(args, Setup { backend, profile, threads, vectors: None }, &mut table).await?;
     }
     if common.json {
         line(Value::Array(table.rows))?;
