@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A host program in another workspace that proves by `starling_client::NetworkProver` needs none of RISC Zero's kernels:
 # no crate that compiles them is among its dependencies.
-#   --build    also builds it
+#   --build    also builds it, in CARGO_TARGET_DIR if that is set
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 host=$(mktemp -d)
@@ -23,7 +23,10 @@ starling-client = { path = "$root/crates/starling-client" }
 starling-types = { path = "$root/crates/starling-types" }
 starling-zkvm = { path = "$root/crates/starling-zkvm" }
 hex = "0.4"
+
 TOML
+# The same profile, so that the dependencies of this workspace need not be compiled twice.
+sed -n '/^\[profile\.release/,$p' "$root/Cargo.toml" >>"$host/Cargo.toml"
 cp "$root/crates/starling/examples/host.rs" "$host/src/main.rs"
 cp "$root/Cargo.lock" "$host/Cargo.lock"
 

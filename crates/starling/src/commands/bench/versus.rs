@@ -41,10 +41,9 @@ pub async fn run(common: &Common, args: &BenchVersusArgs) -> CommandResult {
 /// What is compared: the first is what the others are measured against.
 fn setups(args: &BenchVersusArgs) -> Vec<Setup> {
     let threads = args.threads;
-    let mut vectors: Vec<_> = match &args.vectors[..] {
-        [] => backend::vectors().collect(),
-        chosen => chosen.to_vec(),
-    };
+    let is_chosen = |name: &&str| args.vectors.is_empty() || args.vectors.contains(name);
+    let mut vectors: Vec<_> = backend::vectors().filter(is_chosen).collect();
+    // The widest first.
     vectors.reverse();
     let fast = |profile, name| Setup {
         backend: Backend::Fast,
