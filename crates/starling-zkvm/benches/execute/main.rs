@@ -2,7 +2,7 @@
 //! that is waited for.
 //!
 //! ```text
-//! cargo bench -p starling-zkvm --bench execute [-- [--rounds N] [--po2 N] [GUEST...]]
+//! cargo bench -p starling-zkvm --features published --bench execute [-- [--rounds N] [--po2 N] [GUEST...]]
 //! ```
 //!
 //! prints a table of the medians. Guests are `evm-1` and `sha-chain-1000`, which compute, `touch-MIB`, which writes a
