@@ -31,7 +31,7 @@ struct Failure {
 
 [[noreturn]] void fail(const char* what);
 
-// What the preflight noted. Layouts as in src/raw.rs.
+// What the preflight noted. Layouts as in src/raw.rs and src/kernel.rs, which assert the same numbers.
 struct Cycle {
   uint32_t state;
   uint32_t pc;
@@ -65,6 +65,36 @@ struct Trace {
   uint32_t txnCount;
   uint32_t bigintByteCount;
 };
+
+#define LAID_OUT(type, field, at) static_assert(offsetof(type, field) == (at))
+static_assert(sizeof(Cycle) == 36);
+LAID_OUT(Cycle, state, 0);
+LAID_OUT(Cycle, pc, 4);
+LAID_OUT(Cycle, major, 8);
+LAID_OUT(Cycle, minor, 9);
+LAID_OUT(Cycle, machineMode, 10);
+LAID_OUT(Cycle, padding, 11);
+LAID_OUT(Cycle, userCycle, 12);
+LAID_OUT(Cycle, txnIdx, 16);
+LAID_OUT(Cycle, pagingIdx, 20);
+LAID_OUT(Cycle, bigintIdx, 24);
+LAID_OUT(Cycle, diffCount, 28);
+static_assert(sizeof(Transaction) == 20);
+LAID_OUT(Transaction, addr, 0);
+LAID_OUT(Transaction, cycle, 4);
+LAID_OUT(Transaction, word, 8);
+LAID_OUT(Transaction, prevCycle, 12);
+LAID_OUT(Transaction, prevWord, 16);
+static_assert(sizeof(void*) == 8 && sizeof(Trace) == 56);
+LAID_OUT(Trace, cycles, 0);
+LAID_OUT(Trace, txns, 8);
+LAID_OUT(Trace, bigintBytes, 16);
+LAID_OUT(Trace, lookups8, 24);
+LAID_OUT(Trace, lookups16, 32);
+LAID_OUT(Trace, cycleCount, 40);
+LAID_OUT(Trace, txnCount, 44);
+LAID_OUT(Trace, bigintByteCount, 48);
+#undef LAID_OUT
 
 // The row being filled.
 struct ExecContext {

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::{
     WitnessError,
-    raw::{RawMemoryTransaction, RawPreflightCycle},
+    raw::{RawMemoryTransaction, RawPreflightCycle, assert_layout},
     witgen::preflight::PreflightTrace,
     zirgen::circuit::{REGCOUNT_DATA, REGCOUNT_GLOBAL},
 };
@@ -38,6 +38,12 @@ struct RawTrace {
     txn_count: u32,
     bigint_byte_count: u32,
 }
+
+#[rustfmt::skip]
+assert_layout!(
+    RawTrace, 56, cycles at 0, txns at 8, bigint_bytes at 16, lookups8 at 24, lookups16 at 32, cycle_count at 40,
+    txn_count at 44, bigint_byte_count at 48
+);
 
 unsafe extern "C" {
     fn starling_rv32im_witness(

@@ -6,14 +6,20 @@
 //! are C++; what runs them ([`SegmentWitness`]) is ours. What makes a proof of the trace is elsewhere and knows nothing of
 //! this crate.
 
+#[cfg(test)]
+mod heap;
 mod kernel;
+mod program;
 mod raw;
 mod segment;
 mod witness;
 mod zirgen;
 
+pub use program::ProgramError;
 pub use segment::{SegmentError, SessionSegment, decode_segment, segment_from};
-pub use witness::{DATA_COLUMNS, PO2_MAX, PO2_MIN, SegmentWitness, WitnessError};
+pub use witness::{
+    DATA_COLUMNS, PO2_MAX, PO2_MIN, SegmentWitness, WitnessError, preflight_bytes_max,
+};
 
 // What the included source names as its crate's own.
 pub use risc0_circuit_rv32im::trace;
@@ -37,7 +43,15 @@ mod witgen {
     use risc0_binfmt::WordAddr;
     use risc0_zkp::core::digest::DIGEST_WORDS;
 
-    use crate::execute::MERKLE_TREE_END_ADDR;
+    use crate::execute::{MERKLE_TREE_END_ADDR, pager::PagedMemory};
+
+    impl PagedMemory {
+        /// A memory that has nothing but what it was made of.
+        fn of_segment(mut self) -> Self {
+            self.complete = false;
+            self
+        }
+    }
 
     // The nodes of the memory tree lie downwards from its end, a digest each.
 

@@ -1,4 +1,15 @@
-//! The trace of a preflight as the C++ reads it: three kinds of records in C's layout.
+//! The trace of a preflight as the C++ reads it: records in C's layout, as `cxx/runtime.h` has them too.
+
+/// Asserts the size of a record and where its fields are: the numbers that `cxx/runtime.h` asserts of its own.
+macro_rules! assert_layout {
+    ($record:ty, $size:literal, $($field:ident at $offset:literal),+) => {
+        const _: () = {
+            assert!(size_of::<$record>() == $size);
+            $(assert!(std::mem::offset_of!($record, $field) == $offset);)+
+        };
+    };
+}
+pub(crate) use assert_layout;
 
 /// One row of a trace that no table fills: what was done, and where its transactions and bytes begin.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,3 +54,13 @@ pub(crate) struct RawMemoryTransaction {
     /// The word before it.
     pub prev_word: u32,
 }
+
+#[rustfmt::skip]
+assert_layout!(
+    RawPreflightCycle, 36, state at 0, pc at 4, major at 8, minor at 9, machine_mode at 10, padding at 11,
+    user_cycle at 12, txn_idx at 16, paging_idx at 20, bigint_idx at 24, diff_count at 28
+);
+#[rustfmt::skip]
+assert_layout!(
+    RawMemoryTransaction, 20, addr at 0, cycle at 4, word at 8, prev_cycle at 12, prev_word at 16
+);

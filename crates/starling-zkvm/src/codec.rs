@@ -28,10 +28,20 @@ const HEADER_BYTES: usize = MAGIC.len() + 2;
 /// The most bytes that a host read moves in one cycle: four words of four bytes.
 const READ_BYTES_PER_CYCLE: u64 = 16;
 
-/// The most bytes of a segment before compression. What a segment carries most of is what it read from
-/// the host: `READ_BYTES_PER_CYCLE` in each cycle of the largest segment. Pages cost more than a third
-/// of a cycle for each byte, which is far below that; the factor two is for bookkeeping.
-pub const SEGMENT_BYTES_MAX: u64 = (2 * READ_BYTES_PER_CYCLE) << SEGMENT_PO2_MAX;
+/// The most bytes of a segment beside its memory and what it read: the opened list of
+/// [`ASSUMPTIONS_MAX`](crate::execute::ASSUMPTIONS_MAX) assumptions takes more than one MiB.
+const SEGMENT_OUTPUT_BYTES_MAX: u64 = 2 << 20;
+
+/// The most bytes of a segment of 2^po2 cycles before compression. What a segment carries most of is what it read from
+/// the host: `READ_BYTES_PER_CYCLE` in each cycle. Pages cost more than a third of a cycle for each byte, which is far
+/// below that; the factor two is for bookkeeping.
+pub const fn segment_bytes_max(po2: u32) -> u64 {
+    let po2 = if po2 < SEGMENT_PO2_MAX { po2 } else { SEGMENT_PO2_MAX };
+    SEGMENT_OUTPUT_BYTES_MAX + ((2 * READ_BYTES_PER_CYCLE) << po2)
+}
+
+/// The most bytes of any segment before compression.
+pub const SEGMENT_BYTES_MAX: u64 = segment_bytes_max(SEGMENT_PO2_MAX);
 
 /// The most bytes of a receipt before compression. A seal grows with the logarithm of the cycle count and
 /// stays under 1 MiB; journals are not part of it (see [`crate::execute()`]). A list of
@@ -100,8 +110,7 @@ impl BlobKind {
 
     /// The most bytes of such a blob as it travels: content that does not compress grows a little.
     pub fn blob_bytes_max(self) -> u64 {
-        let content = self.content_bytes_max();
-        HEADER_BYTES as u64 + content + content / 128 + 1024
+        blob_bytes_max(self.content_bytes_max())
     }
 
     /// The kind that a blob says it is.
@@ -199,6 +208,11 @@ pub enum CodecError {
     },
 }
 
+/// The most bytes of a blob as it travels, with so much content: what does not compress grows a little.
+pub(crate) fn blob_bytes_max(content_bytes_max: u64) -> u64 {
+    HEADER_BYTES as u64 + content_bytes_max + content_bytes_max / 128 + 1024
+}
+
 /// Encodes a segment.
 ///
 /// # Errors
@@ -207,12 +221,23 @@ pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
     encode(BlobKind::Segment, segment)
 }
 
-/// Decodes a segment. A decoded segment is well-formed, not well-meant: prove it in a child process.
+/// Decodes a segment of any size, from whom one trusts: see [`decode_segment_within`].
 ///
 /// # Errors
 /// [`CodecError`] when the blob is not a segment of this release.
 pub fn decode_segment(blob: &[u8]) -> Result<Segment, CodecError> {
     decode(BlobKind::Segment, blob)
+}
+
+/// Decodes a segment that should have at most 2^po2 cycles, in memory that such a segment may take: its content is bounded
+/// by [`segment_bytes_max`], and decoded it is four times larger at worst, where it consists of empty records of reads.
+///
+/// A decoded segment is well-formed, not well-meant: it may still say that it is larger. Prove it in a child process.
+///
+/// # Errors
+/// [`CodecError`] when the blob is not a segment of this release, or too large.
+pub fn decode_segment_within(po2: u32, blob: &[u8]) -> Result<Segment, CodecError> {
+    decode_within(BlobKind::Segment, segment_bytes_max(po2), blob)
 }
 
 /// Encodes the receipt of a segment.
@@ -317,11 +342,19 @@ pub(crate) fn encode(kind: BlobKind, content: &impl Serialize) -> Result<Vec<u8>
 }
 
 fn decode<T: DeserializeOwned>(expected: BlobKind, blob: &[u8]) -> Result<T, CodecError> {
+    decode_within(expected, expected.content_bytes_max(), blob)
+}
+
+fn decode_within<T: DeserializeOwned>(
+    expected: BlobKind,
+    limit_bytes: u64,
+    blob: &[u8],
+) -> Result<T, CodecError> {
     let kind = BlobKind::of(blob)?;
     if kind != expected {
         return Err(CodecError::WrongKind { expected, found: kind });
     }
-    let content = unfold(kind, &blob[HEADER_BYTES..])?;
+    let content = unfold(kind, limit_bytes, &blob[HEADER_BYTES..])?;
     let options = bincode::DefaultOptions::new()
         .with_fixint_encoding()
         .with_limit(content.len() as u64)
@@ -332,12 +365,11 @@ fn decode<T: DeserializeOwned>(expected: BlobKind, blob: &[u8]) -> Result<T, Cod
         .map_err(|error| CodecError::Malformed { kind, reason: error.to_string() })
 }
 
-fn unfold(kind: BlobKind, frame: &[u8]) -> Result<Vec<u8>, CodecError> {
+fn unfold(kind: BlobKind, limit_bytes: u64, frame: &[u8]) -> Result<Vec<u8>, CodecError> {
     let malformed = |reason: &str| CodecError::Malformed { kind, reason: reason.into() };
     let size_bytes = zstd::zstd_safe::get_frame_content_size(frame)
         .map_err(|_| malformed("no zstd frame"))?
         .ok_or_else(|| malformed("its zstd frame does not declare a content size"))?;
-    let limit_bytes = kind.content_bytes_max();
     if size_bytes > limit_bytes {
         return Err(CodecError::TooLarge { kind, size_bytes, limit_bytes });
     }

@@ -42,7 +42,10 @@ use self::{
 use crate::{
     AssumptionId, Guest, KECCAK_PO2, KECCAK_PO2_DEFAULT, OutputParts, PovwJob, SEGMENT_PO2_MAX,
     SEGMENT_PO2_MIN, SegmentClaim, Work,
-    machine::{CycleLimit, Executor, ExecutorResult, MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2},
+    machine::{
+        CycleLimit, Executor, ExecutorResult, MAX_INSN_CYCLES, MAX_INSN_CYCLES_LOWER_PO2,
+        ProgramError,
+    },
     panic,
 };
 
@@ -294,6 +297,9 @@ fn drive<F: FnMut(Emitted) -> Result<(), SinkError> + Send>(
         (Some(failure), _) => Err(failure),
         (None, Ok(Ok(result))) => Ok(result),
         (None, Ok(Err(error))) => {
+            if let Some(ProgramError::Rows { .. }) = error.downcast_ref() {
+                return Err(failure::too_small(segment_po2));
+            }
             let text = format!("{error:#}");
             Err(failure::classify(&text, host.take_refused(), journal, cycle_limit))
         }

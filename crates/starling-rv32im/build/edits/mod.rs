@@ -1,11 +1,14 @@
 //! Edits of the published source: each must match exactly as often as it says, or the build fails.
 //!
 //! A table for each concern, in a file of its own: [`execute`] is what the executor needs, [`preflight`] what the
-//! preflight does, and [`image`] what both have of memory.
+//! preflight does, [`memory`] what it may touch, [`image`] what both have of memory, and [`program`] what they compute with
+//! big integers.
 
 mod execute;
 mod image;
+mod memory;
 mod preflight;
+mod program;
 
 /// One edit of one file.
 pub struct Edit {
@@ -27,7 +30,8 @@ impl Edit {
 }
 
 /// All edits, in the order in which they are made.
-const TABLES: [&[Edit]; 3] = [execute::EDITS, image::EDITS, preflight::EDITS];
+const TABLES: [&[Edit]; 5] =
+    [execute::EDITS, image::EDITS, memory::EDITS, preflight::EDITS, program::EDITS];
 
 /// Makes the edits of one file in its text.
 ///

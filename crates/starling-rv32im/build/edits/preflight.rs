@@ -46,10 +46,4 @@ pub const EDITS: &[Edit] = &[
         );
         self.trace.cycles.push(cycle);\n",
     ),
-    // A table of 1,024 words, where the index has ten bits.
-    Edit::once(
-        "prove/witgen/paged_map.rs",
-        "            words: vec![None; ENTRY_COUNT],\n",
-        "            words: vec![None; PAGED_MAP_MASK as usize + 1],\n",
-    ),
 ];

@@ -7,15 +7,17 @@
 //!
 //! Segments come from strangers. One that cannot be proved is refused before anything is allocated for it where that can
 //! be seen, by the preflight (whose panics end here), or by the first of its rows that has no witness; one that passes and
-//! is wrong all the same gives a proof that does not verify. Time is bounded by rows, but for programs of big integers,
-//! which a segment brings along and which may compute as long and store as much as they like: provers have deadlines and
-//! limits of memory for such.
+//! is wrong all the same gives a proof that does not verify. Memory and time are bounded by rows: an image has the pages
+//! whose loading its rows prove, only these are touched, and the programs of big integers that a segment brings along
+//! pay in rows for what they compute. What bounds the first is in `limits.rs`, the last in `program.rs`.
 
 mod bigint;
 mod columns;
 mod globals;
 #[cfg(test)]
 mod guests;
+#[cfg(test)]
+mod hostile;
 mod limits;
 #[cfg(all(test, feature = "stock"))]
 mod stock;
@@ -37,7 +39,7 @@ use crate::{
 use bigint::BigIntRow;
 use columns::{Columns, UNSET};
 
-pub use limits::{PO2_MAX, PO2_MIN};
+pub use limits::{PO2_MAX, PO2_MIN, preflight_bytes_max};
 
 /// How many columns the data group has.
 pub const DATA_COLUMNS: usize = REGCOUNT_DATA;
@@ -63,13 +65,15 @@ pub enum WitnessError {
         /// The logarithm of its rows.
         po2: u32,
     },
-    /// The memory image has something where no memory is.
-    #[error("the segment's memory has {what} {index}, beyond the end")]
+    /// The memory image has something that no memory has, or that none of its pages needs.
+    #[error("the segment's memory has {what} {index}, {fault}")]
     Image {
         /// What it has.
         what: &'static str,
         /// Its number.
         index: u32,
+        /// What is wrong with it.
+        fault: &'static str,
     },
     /// The segment does not run as it says it did.
     #[error("the segment does not run: {0}")]
@@ -113,8 +117,8 @@ impl SegmentWitness {
     ///
     /// `rand_z` is the proof's only randomness: four words of an element of the extension, which must not be foreseeable.
     ///
-    /// Takes some 150 bytes a row (36 for the row, 20 for each of its accesses to memory, 164 for rows of accelerators and
-    /// paging), until the data columns are filled.
+    /// Takes some 150 bytes a row until the data columns are filled: 36 for the row, 20 for each of its accesses to memory,
+    /// 164 for rows of accelerators and paging. What the worst of segments takes is [`preflight_bytes_max`].
     ///
     /// # Errors
     ///

@@ -154,6 +154,23 @@ fn a_bomb_is_refused_by_its_declared_size() {
 }
 
 #[test]
+fn a_segment_unfolds_to_no_more_than_its_leased_size() {
+    // Were it read, its zeros could be four million reads of nothing.
+    let content = vec![0; segment_bytes_max(20) as usize];
+    let bomb = blob(BlobKind::Segment, &zstd::bulk::compress(&content, 1).unwrap());
+    assert!(bomb.len() < 10_000);
+    let limit_bytes = segment_bytes_max(19);
+    let error = decode_segment_within(19, &bomb).unwrap_err();
+    let size_bytes = content.len() as u64;
+    let kind = BlobKind::Segment;
+    assert_eq!(error, CodecError::TooLarge { kind, size_bytes, limit_bytes });
+    let error = decode_segment_within(20, &bomb).unwrap_err();
+    assert!(matches!(error, CodecError::Malformed { .. }), "{error}");
+    // No size is beyond that of the largest segment.
+    assert_eq!(segment_bytes_max(u32::MAX), BlobKind::Segment.content_bytes_max());
+}
+
+#[test]
 fn a_frame_that_hides_its_size_is_refused() {
     let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
     encoder.write_all(&[0; 5000]).unwrap();

@@ -136,11 +136,16 @@ pub(super) fn classify(
 
 /// Tells apart the panics of the executor.
 pub(super) fn classify_panic(message: String, po2: Po2) -> ExecuteError {
-    let po2 = po2.get();
-    let too_small = message.contains("segment limit (");
-    if !too_small {
-        return ExecuteError::ExecutorPanicked { message };
+    if message.contains("segment limit (") {
+        too_small(po2)
+    } else {
+        ExecuteError::ExecutorPanicked { message }
     }
+}
+
+/// One instruction that takes more rows than a segment has.
+pub(super) fn too_small(po2: Po2) -> ExecuteError {
+    let po2 = po2.get();
     let hint = if po2 < SEGMENT_PO2_MAX {
         format!("raise --segment-po2 to {} or more", (po2 + 1).max(ROOMY_PO2_MIN))
     } else {

@@ -145,12 +145,20 @@ fn prove_segment(
     index: u32,
     proved: &mut Proved,
 ) -> Result<SegmentReceipt, TaskError> {
-    let segment = input(path, BlobKind::Segment, "segment", codec::decode_segment)?;
+    let po2_max = request.po2_max.get().min(SEGMENT_PO2_MAX);
+    let blob = read_blob(path, BlobKind::Segment, codec::segment_bytes_max(po2_max))?;
+    let segment = codec::decode_segment_within(po2_max, &blob).map_err(|error| {
+        let message = format!("the segment input: {error}");
+        // One that is larger than it should be is no damaged one: it is as large for everybody.
+        let too_large = matches!(error, CodecError::TooLarge { .. });
+        if too_large { TaskError::task(message) } else { TaskError::input(message) }
+    })?;
+    drop(blob);
     if segment.index != index {
         let found = segment.index;
         return Err(TaskError::input(format!("the blob holds segment {found}, not {index}")));
     }
-    let (po2, po2_max) = (segment.po2(), request.po2_max.get().min(SEGMENT_PO2_MAX));
+    let po2 = segment.po2();
     if po2 > po2_max as usize || po2 < SEGMENT_PO2_MIN as usize {
         return Err(TaskError::task(format!(
             "the segment has po2 {po2}, allowed is {SEGMENT_PO2_MIN} to {po2_max} here"
@@ -324,14 +332,14 @@ fn input<T>(
     role: &str,
     decode: impl FnOnce(&[u8]) -> Result<T, CodecError>,
 ) -> Result<T, TaskError> {
-    decode(&read_blob(path, kind)?)
+    decode(&read_blob(path, kind, kind.content_bytes_max())?)
         .map_err(|error| TaskError::input(format!("the {role} input: {error}")))
 }
 
-fn read_blob(path: &Path, kind: BlobKind) -> Result<Vec<u8>, TaskError> {
+fn read_blob(path: &Path, kind: BlobKind, content_bytes_max: u64) -> Result<Vec<u8>, TaskError> {
     let unreadable = |error| TaskError::input(format!("cannot read {}: {error}", path.display()));
     let size_bytes = fs::metadata(path).map_err(unreadable)?.len();
-    let limit_bytes = kind.blob_bytes_max();
+    let limit_bytes = codec::blob_bytes_max(content_bytes_max);
     if size_bytes > limit_bytes {
         return Err(TaskError::input(format!(
             "{} has {size_bytes} bytes, a blob with a {kind} has at most {limit_bytes}",
