@@ -29,7 +29,7 @@ pub enum Profile {
 }
 
 /// All that a frugal proof holds at a time of buffers and trees.
-const FRUGAL_POOL_BYTES: usize = 172 << 20;
+const FRUGAL_POOL_BYTES: usize = 228 << 20;
 
 impl Options {
     /// Takes as much memory as `profile` says.

@@ -101,9 +101,7 @@ pub(super) fn prove(
             }
             lift(provers, request, &receipt, &mut proved)?
         }
-        (TaskId::Keccak(_), [asked]) => {
-            prove_keccak(provers, phases, request, asked, &mut proved)?
-        }
+        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, phases, request, asked, &mut proved)?,
         (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
@@ -393,7 +391,7 @@ mod tests {
     fn a_keccak_request_that_fits_names_what_its_receipt_will_prove() {
         for (po2, count) in [(14, 1), (14, 81), (18, 1310)] {
             let request = request(po2, count);
-            let id = check_keccak(&request).unwrap();
+            let id = check_keccak(&request, po2).unwrap();
             assert_eq!((id.claim, id.control_root), (request.claim_digest, KECCAK_CONTROL_ROOT));
         }
     }
@@ -403,8 +401,9 @@ mod tests {
         let good = request(14, 2);
         let other = Digest::from([1; 8]);
         let cases = [
-            (request(13, 1), "has po2 13, there are proofs of 14 to 18"),
-            (request(usize::MAX, 1), "there are proofs of 14 to 18"),
+            (request(13, 1), "has po2 13, allowed is 14 to 17 here"),
+            (request(18, 1), "has po2 18, allowed is 14 to 17 here"),
+            (request(usize::MAX, 1), "allowed is 14 to 17 here"),
             (request(14, 82), "has 82 permutations, a proof of po2 14 has 1 to 81"),
             (KeccakRequest { input: vec![], ..good.clone() }, "has 0 permutations"),
             (KeccakRequest { control_root: other, ..good.clone() }, "for programs under 01"),
@@ -412,7 +411,7 @@ mod tests {
             (KeccakRequest { input: vec![[8; 25]; 2], ..good }, "its permutations are"),
         ];
         for (request, expected) in cases {
-            let error = check_keccak(&request).unwrap_err();
+            let error = check_keccak(&request, 17).unwrap_err();
             assert_eq!(error.class, FailureClass::Task);
             assert!(error.message.contains(expected), "{}", error.message);
         }
