@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use starling_plan::Outcome;
-use starling_store::{BlobStore, ReferenceHasher, StoreError};
+use starling_store::{BlobStore, StoreError};
+use starling_swarm::ReferenceHasher;
 use starling_types::{BlobRef, JobId, ReceiptKind};
 use starling_zkvm::{
     Digest, Execution, Receipt, SuccinctReceipt, Unknown, codec,

@@ -10,7 +10,7 @@ use std::{
 use rand::RngExt as _;
 use starling_net::{Net, NetConfig};
 use starling_proto::{PeerAddr, Ticket};
-use starling_store::reference_of;
+use starling_swarm::reference_of;
 use starling_types::{BlobRef, JobId, Reference};
 use starling_zkvm::{ExecuteOptions, Guest, PovwJob, receipt::read_receipt, zkvm};
 use tokio::sync::{mpsc, watch};

@@ -44,7 +44,7 @@ pub use self::{
     receive::Incoming,
     write::BlobWriter,
 };
-use crate::swarm::{ReferenceHasher, reference_of};
+use starling_swarm::{ReferenceHasher, reference_of};
 
 /// How long what an interrupted receive left is kept: a day outlives a night with the lid closed, and a
 /// holder that was gone for longer seldom comes back.

@@ -1,10 +1,8 @@
 //! What a Starling process keeps on disk: blobs named by their Swarm reference, and the event log
 //! that a job's state is folded from.
 //!
-//! Four parts, each of use without the others:
+//! Three parts, each of use without the others:
 //!
-//! - [`ReferenceHasher`] and [`reference_of`] name bytes as Swarm does, so that one address serves the
-//!   local store, peers and a Swarm gateway.
 //! - [`BlobStore`] keeps immutable blobs as files, under a disk budget that refuses new blobs with a
 //!   clear error instead of filling the disk. Bytes are hashed again whenever they are read.
 //! - [`EventLog`] remembers what happened to each job, durably and in order; [`LogReader`] looks on.
@@ -45,11 +43,9 @@
 mod blobs;
 mod data_dir;
 mod log;
-mod swarm;
 
 pub use blobs::{
     BlobStore, BlobWriter, DiskBudget, Incoming, NoSpace, PARTIAL_AGE_MAX, ReceiveError, StoreError,
 };
 pub use data_dir::{DataDir, DataDirError, KEY_SIZE_BYTES};
 pub use log::{BODY_SIZE_BYTES_MAX, EventLog, LogError, LogReader, NewEvent, StoredEvent};
-pub use swarm::{CHUNK_SIZE_BYTES, ReferenceHasher, chunk_address, reference_of};

@@ -8,7 +8,8 @@ use std::{
 use iroh::endpoint::VarInt;
 use starling_net::{FetchError, PeerAddr, Source, SourceError};
 use starling_proto::{BLOB_ALPN, BlobHeader, BlobRequest, JOB_ALPN, Message};
-use starling_store::{StoreError, reference_of};
+use starling_store::StoreError;
+use starling_swarm::reference_of;
 use starling_types::{BlobRef, NodeId, Reference};
 use tokio::{task::JoinSet, time::sleep};
 

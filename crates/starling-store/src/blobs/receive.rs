@@ -16,7 +16,7 @@ use super::{
     ledger::Partial,
     write::{Reservation, Spool},
 };
-use crate::swarm::ReferenceHasher;
+use starling_swarm::ReferenceHasher;
 
 /// A blob being received. [`Self::finish`] checks and stores it; dropped before that, what has arrived
 /// stays on disk, and the next [`BlobStore::receive`] of the same blob goes on behind it.

@@ -15,7 +15,7 @@ use super::{
     error::{IoContext, StoreError},
     ledger::{Ask, Ledger},
 };
-use crate::swarm::ReferenceHasher;
+use starling_swarm::ReferenceHasher;
 
 /// Space promised to one blob; given back on drop, when the blob is stored or given up.
 #[derive(Debug)]

@@ -101,9 +101,7 @@ pub(super) fn prove(
             }
             lift(provers, request, &receipt, &mut proved)?
         }
-        (TaskId::Keccak(_), [asked]) => {
-            prove_keccak(provers, phases, request, asked, &mut proved)?
-        }
+        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, phases, request, asked, &mut proved)?,
         (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
