@@ -93,13 +93,7 @@ impl DataDir {
     pub fn open(path: &Path, purpose: &str) -> Result<Self, DataDirError> {
         create_private(path).map_err(io_error("create the data directory", path))?;
         let lock_path = path.join("lock");
-        let mut lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(io_error("open", &lock_path))?;
+        let mut lock = open_lock(&lock_path).map_err(io_error("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -127,11 +121,20 @@ impl DataDir {
         &self.path
     }
 
-    /// Opens its blobs. Open them once and clone the store.
+    /// Opens its blobs, of which those stay that the roots of `log` name, which is its own. Open them once and
+    /// clone the store.
     ///
     /// # Errors
     /// As [`BlobStore::open`].
-    pub fn blobs(&self, budget: DiskBudget) -> Result<BlobStore, StoreError> {
+    pub fn blobs_of(&self, log: &EventLog, budget: DiskBudget) -> Result<BlobStore, StoreError> {
+        BlobStore::open_rooted(&self.path.join("blobs"), budget, log.roots().clone())
+    }
+
+    /// Opens the blobs of a directory without a log: none of them outlives the process that pins it.
+    ///
+    /// # Errors
+    /// As [`BlobStore::open`].
+    pub fn unrooted_blobs(&self, budget: DiskBudget) -> Result<BlobStore, StoreError> {
         BlobStore::open(&self.path.join("blobs"), budget)
     }
 
@@ -225,6 +228,18 @@ fn read_key(file: File, path: &Path) -> Result<[u8; KEY_SIZE_BYTES], DataDirErro
         .map_err(|_| DataDirError::KeySize { path: path.to_owned(), size_bytes: metadata.len() })
 }
 
+/// Opens the lock file, for its owner's eyes only. A link is not followed: what it leads to would be truncated.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path)
+}
+
 fn write_owner(lock: &mut File, purpose: &str) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
@@ -284,6 +299,19 @@ mod tests {
         assert_eq!(error.to_string(), said);
         drop(owned);
         DataDir::open(&path, "starling node").unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_file_that_is_a_link_is_refused_and_what_it_leads_to_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, data) = (dir.path().join("target"), dir.path().join("data"));
+        fs::write(&target, "precious").unwrap();
+        fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink(&target, data.join("lock")).unwrap();
+        let error = DataDir::open(&data, "").unwrap_err();
+        assert!(matches!(error, DataDirError::Io { action: "open", .. }), "{error}");
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
     }
 
     #[test]
