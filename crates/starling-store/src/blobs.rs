@@ -32,10 +32,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use starling_files::sync_dir;
 use starling_swarm::reference_of;
 use starling_types::BlobRef;
 
-pub(crate) use self::layout::sync_dir;
 use self::{
     error::IoContext,
     layout::Layout,

@@ -17,9 +17,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use starling_files::{Existing, Readers, write_whole};
 use thiserror::Error;
 
-use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError, blobs::sync_dir};
+use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError};
 
 /// The size of the secret key.
 pub const KEY_SIZE_BYTES: usize = 32;
@@ -175,21 +176,15 @@ impl DataDir {
             Ok(file) => read_key(file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = generate();
-                self.create_key(&path, &key).map_err(io_error("create the key file", &path))?;
+                Self::create_key(&path, &key).map_err(io_error("create the key file", &path))?;
                 Ok(key)
             }
             Err(error) => Err(io_error("open the key file", &path)(error)),
         }
     }
 
-    fn create_key(&self, path: &Path, key: &[u8]) -> io::Result<()> {
-        // A temporary file is its owner's alone from the start (mode 0600), and the rename makes the
-        // key appear whole or not at all.
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-        file.write_all(key)?;
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path)?;
-        sync_dir(&self.path)
+    fn create_key(path: &Path, key: &[u8]) -> io::Result<()> {
+        write_whole(path, Readers::Owner, Existing::Keep, |file| file.write_all(key))
     }
 }
 

@@ -8,11 +8,11 @@
 //! A blob reaches its place by renaming a finished, synced file, so that a file there is whole.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
+use starling_files::sync_dir;
 use starling_types::{BlobRef, Reference};
 use tracing::{debug, warn};
 
@@ -99,11 +99,6 @@ fn files(dir: &Path) -> Result<Vec<(Option<Reference>, PathBuf, fs::Metadata)>, 
         }
     }
     Ok(files)
-}
-
-/// Makes renames in `dir` survive a power cut. Elsewhere than on Unix a directory cannot be synced.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 /// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.
