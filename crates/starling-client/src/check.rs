@@ -6,7 +6,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use starling_net::{FetchError, Net, Source};
-use starling_store::{BlobStore, StoreError};
+use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId, TaskId};
 use starling_zkvm::{Expected, verify_task};
 use tokio::{sync::Semaphore, time::timeout};
@@ -25,8 +25,8 @@ const VERIFIED_MAX: usize = 16;
 /// What a check found.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The result is what it must be, and it is in the store.
-    Accepted,
+    /// The result is what it must be, and it is in the store as long as this is kept.
+    Accepted(Pin),
     /// It is not, and its maker is at fault.
     Refused { reason: String },
     /// It could not be had, which proves no fault.
@@ -67,16 +67,16 @@ impl Checker {
                 return Verdict::Refused { reason };
             }
             let sources: Vec<Source> = source.into_iter().collect();
-            match timeout(FETCH_TIMEOUT, net.fetch(blob, &sources)).await {
-                Ok(Ok(_)) => {}
+            let pin = match timeout(FETCH_TIMEOUT, net.fetch(blob, &sources)).await {
+                Ok(Ok(fetched)) => fetched.pin,
                 Ok(Err(error)) => return unfetched(error, node),
                 Err(_) => {
                     let reason = format!("not fetched within {} s", FETCH_TIMEOUT.as_secs());
                     return Verdict::Unfetchable { reason };
                 }
-            }
+            };
             let _permit = permits.acquire_owned().await;
-            let judged = tokio::task::spawn_blocking(move || judge(&blobs, task, blob, &expected));
+            let judged = tokio::task::spawn_blocking(move || judge(&blobs, task, pin, &expected));
             judged.await.unwrap_or_else(|error| Verdict::Unfetchable { reason: error.to_string() })
         }
     }
@@ -92,20 +92,91 @@ fn unfetched(error: FetchError, node: NodeId) -> Verdict {
     }
 }
 
-fn judge(blobs: &BlobStore, task: TaskId, blob: BlobRef, expected: &Expected) -> Verdict {
-    let bytes = match blobs.get(blob.reference, RESULT_SIZE_BYTES_MAX) {
+/// Reads and verifies what was fetched. A refused result is not removed here: whoever reported it named a blob,
+/// and that may be somebody else's. It is garbage when nobody else holds it.
+fn judge(blobs: &BlobStore, task: TaskId, pin: Pin, expected: &Expected) -> Verdict {
+    let bytes = match blobs.get(pin.reference, RESULT_SIZE_BYTES_MAX) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Verdict::Unfetchable { reason: "it vanished from the store".into() },
+        Ok(None) => {
+            return Verdict::Unfetchable { reason: "it was damaged on this disk".into() };
+        }
         Err(error) => return Verdict::Unfetchable { reason: error.to_string() },
     };
     match verify_task(task, &bytes, expected) {
-        Ok(()) => Verdict::Accepted,
+        Ok(()) => Verdict::Accepted(pin),
         Err(refusal) => {
-            // What is false is not kept. A removal that fails costs space only.
-            if let Err(error) = blobs.remove(blob.reference) {
+            drop(pin);
+            // What can't be removed now costs space only.
+            if let Err(error) = blobs.collect() {
                 tracing::debug!(%error, "can't remove a refused result");
             }
             Verdict::Refused { reason: refusal.to_string() }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use starling_store::{DataDir, DiskBudget, Entry, EventLog};
+    use starling_types::JobId;
+    use starling_zkvm::{ExitCode, SegmentClaim};
+
+    use super::*;
+
+    fn open() -> (tempfile::TempDir, EventLog, BlobStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "a test").unwrap();
+        let log = data.log().unwrap();
+        let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
+        let blobs = data.blobs_of(&log, budget).unwrap();
+        (dir, log, blobs)
+    }
+
+    fn judged(blobs: &BlobStore, pin: Pin) -> Verdict {
+        judge(blobs, TaskId::Lift(0), pin, &Expected::Claim(claim()))
+    }
+
+    fn claim() -> SegmentClaim {
+        let digest = starling_zkvm::Digest::ZERO;
+        SegmentClaim {
+            pre: digest,
+            post: digest,
+            exit_code: ExitCode::Halted(0),
+            input: digest,
+            output: digest,
+        }
+    }
+
+    /// What any node may report as its result: it need not have made it, only to know its name.
+    #[test]
+    fn a_refused_result_that_another_job_needs_stays() {
+        let (_dir, log, blobs) = open();
+        let guest = blobs.put(b"another job's guest").unwrap();
+        let job = Entry::of_job(JobId([1; 16]), 0).event("created", &()).unwrap();
+        log.append_blocking(job.holding([guest.clone()])).unwrap();
+        let reference = guest.reference;
+        let verdict = judged(&blobs, guest);
+        assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
+        assert!(blobs.pin(reference).unwrap().is_some(), "another job's guest is gone");
+    }
+
+    #[test]
+    fn a_result_that_is_refused_for_one_task_stays_for_the_one_that_it_was_accepted_for() {
+        let (_dir, _log, blobs) = open();
+        // Accepted a moment ago, and not in the log yet.
+        let accepted = Verdict::Accepted(blobs.put(b"a receipt").unwrap());
+        let Verdict::Accepted(pin) = &accepted else { panic!("accepted") };
+        let verdict = judged(&blobs, pin.clone());
+        assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
+        assert!(blobs.pin(pin.reference).unwrap().is_some(), "an accepted receipt is gone");
+    }
+
+    #[test]
+    fn a_refused_result_that_nobody_needs_goes() {
+        let (_dir, _log, blobs) = open();
+        let verdict = judged(&blobs, blobs.put(b"no receipt").unwrap());
+        assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
+        assert_eq!(blobs.used_bytes(), 0);
     }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use rand::Rng as _;
-use starling_store::{BlobStore, DataDir, DiskBudget, EventLog, LogReader};
-use starling_types::{BlobRef, JobId, Po2, ReceiptKind, WorkLogId};
+use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogReader, Pin};
+use starling_types::{JobId, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
     receipt::{encode_receipt, given_assumption, receipt_info},
@@ -30,6 +30,14 @@ pub struct Client {
     pub(crate) scratch: PathBuf,
 }
 
+/// The receipt of something that guests may assume. It is kept in the store as long as this lives, and then by the
+/// jobs that it was given to.
+#[derive(Debug, Clone)]
+pub struct GivenReceipt {
+    given: Given,
+    pin: Pin,
+}
+
 /// What to ask for, besides guest and input.
 #[derive(Debug, Clone)]
 pub struct JobOptions {
@@ -38,7 +46,7 @@ pub struct JobOptions {
     /// The environment variables that the guest may ask for.
     pub env: BTreeMap<String, String>,
     /// Receipts of what the guest may assume: see [`Client::give`].
-    pub assumptions: Vec<Given>,
+    pub assumptions: Vec<GivenReceipt>,
     /// Segments have at most 2^po2 cycles.
     pub segment_po2: Po2,
     /// Keccak proofs have 2^po2 cycles.
@@ -81,7 +89,7 @@ impl Client {
     pub fn open(path: &Path, purpose: &str, disk_budget_bytes: u64) -> Result<Self, JobError> {
         let dir = DataDir::open(path, purpose)?;
         let log = Arc::new(dir.log()?);
-        let blobs = dir.blobs(DiskBudget::up_to(disk_budget_bytes))?;
+        let blobs = dir.blobs_of(&log, DiskBudget::up_to(disk_budget_bytes))?;
         let scratch = dir.scratch()?;
         Ok(Self { dir, log, blobs, scratch })
     }
@@ -96,23 +104,26 @@ impl Client {
         mut input: impl Read,
         options: JobOptions,
     ) -> Result<JobId, JobError> {
-        let guest_blob = self.blobs.put(guest.bytes())?;
-        let input_blob = match self.store_input(&mut input) {
-            Ok(blob) => blob,
+        let guest_pin = self.blobs.put(guest.bytes())?;
+        let input_pin = match self.store_input(&mut input) {
+            Ok(pin) => pin,
             Err(error) => {
                 // The guest alone makes no job.
-                self.collect_garbage()?;
+                drop(guest_pin);
+                self.blobs.collect()?;
                 return Err(error);
             }
         };
+        let (assumptions, mut pins): (Vec<Given>, Vec<Pin>) =
+            options.assumptions.into_iter().map(|GivenReceipt { given, pin }| (given, pin)).unzip();
         let request = JobRequest {
             zkvm: zkvm(),
             source: Source::Guest(GuestRun {
-                guest: guest_blob,
-                input: input_blob,
+                guest: guest_pin.blob(),
+                input: input_pin.blob(),
                 args: options.args,
                 env: options.env,
-                assumptions: options.assumptions,
+                assumptions,
                 segment_po2: options.segment_po2,
                 keccak_po2: options.keccak_po2,
                 cycle_limit: options.cycle_limit,
@@ -121,7 +132,8 @@ impl Client {
             }),
             receipt_kind: options.receipt_kind,
         };
-        self.create_job(request, guest.image_id(), options.fresh)
+        pins.extend([guest_pin, input_pin]);
+        self.create_job(request, pins, guest.image_id(), options.fresh)
     }
 
     /// The job that makes a composite receipt succinct, or more: the one that is there already, or a new one.
@@ -133,24 +145,28 @@ impl Client {
     ) -> Result<JobId, JobError> {
         let mut writer = self.blobs.writer()?;
         encode_receipt(receipt, &mut writer).map_err(crate::error::unwrap_io)?;
-        let source = Source::Receipt { receipt: writer.finish()? };
+        let pin = writer.finish()?;
+        let source = Source::Receipt { receipt: pin.blob() };
         let request = JobRequest { zkvm: zkvm(), source, receipt_kind: kind };
         let image_id = receipt_info(receipt)?.image_id.unwrap_or(Digest::ZERO);
-        self.create_job(request, image_id, false)
+        self.create_job(request, vec![pin], image_id, false)
     }
 
     /// Takes in the receipt of something that guests may assume, for [`JobOptions::assumptions`].
     ///
     /// # Errors
     /// When it proves nothing, or is not succinct: [`Client::compress`] makes it so.
-    pub fn give(&self, receipt: &Receipt) -> Result<Given, JobError> {
+    pub fn give(&self, receipt: &Receipt) -> Result<GivenReceipt, JobError> {
         let given = given_assumption(receipt)?;
-        Ok(Given { id: given.id, blob: self.blobs.put(&given.bytes)? })
+        let pin = self.blobs.put(&given.bytes)?;
+        Ok(GivenReceipt { given: Given { id: given.id, blob: pin.blob() }, pin })
     }
 
+    /// The job of `request`, whose blobs `pins` are.
     pub(crate) fn create_job(
         &self,
         request: JobRequest,
+        pins: Vec<Pin>,
         image_id: Digest,
         fresh: bool,
     ) -> Result<JobId, JobError> {
@@ -162,7 +178,6 @@ impl Client {
                 return Ok(id);
             }
         }
-        self.log.forget(id)?;
         let mut seed = [0; 32];
         rand::rng().fill_bytes(&mut seed);
         let created = JobEvent::Created {
@@ -170,11 +185,12 @@ impl Client {
             image_id: hex::encode(image_id.as_bytes()),
             seed: hex::encode(seed),
         };
-        self.log.append(id, created.kind(), &created, unix_ms())?;
+        let entry = Entry::of_job(id, unix_ms()).event(created.kind(), &created)?;
+        self.log.append_blocking(entry.anew().holding(pins))?;
         Ok(id)
     }
 
-    fn store_input(&self, input: &mut impl Read) -> Result<BlobRef, JobError> {
+    fn store_input(&self, input: &mut impl Read) -> Result<Pin, JobError> {
         let mut writer = self.blobs.writer()?;
         io::copy(input, &mut writer).map_err(crate::error::unwrap_io)?;
         Ok(writer.finish()?)
@@ -195,32 +211,16 @@ impl Client {
     pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
         match JobJournal::open(self.log.clone(), id) {
             Ok(mut journal) if journal.state().phase != JobPhase::Cancelled => {
-                journal.record(JobEvent::Cancelled)?;
+                journal.record(JobEvent::Cancelled, [])?;
             }
             Ok(_) => {}
-            // What can't be read can't be resumed either, and would keep all garbage for ever.
+            // What can't be read can't be resumed either.
             Err(JobError::State(StateError::Unreadable { .. })) => {
-                self.log.forget(id)?;
+                self.log.append_blocking(Entry::of_job(id, unix_ms()).anew())?;
             }
             Err(error) => return Err(error),
         }
-        self.collect_garbage()
-    }
-
-    /// Removes every blob that no job needs; the bytes freed.
-    pub(crate) fn collect_garbage(&self) -> Result<u64, JobError> {
-        let mut kept = std::collections::BTreeSet::new();
-        for id in self.log.jobs()? {
-            match JobState::load(&self.log.read(id)?, id) {
-                Ok(state) => kept.extend(state.blobs().map(|blob| blob.reference)),
-                // Whatever a log that can't be read names stays: nothing is freed on a guess.
-                Err(error) => {
-                    tracing::warn!(%error, "no garbage is collected");
-                    return Ok(0);
-                }
-            }
-        }
-        Ok(self.blobs.retain(|reference| kept.contains(&reference))?)
+        Ok(self.blobs.collect()?)
     }
 }
 

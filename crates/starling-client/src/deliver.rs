@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use starling_plan::Outcome;
-use starling_store::{BlobStore, ReferenceHasher, StoreError};
+use starling_store::{BlobStore, Pin, StoreError};
+use starling_swarm::ReferenceHasher;
 use starling_types::{BlobRef, JobId, ReceiptKind};
 use starling_zkvm::{
     Digest, Execution, Receipt, SuccinctReceipt, Unknown, codec,
@@ -153,8 +154,8 @@ pub(crate) fn stored(
     work_receipt: Option<BlobRef>,
 ) -> Result<Assembled, JobError> {
     let missing = |what: &str| missing(state.id, what.into());
-    let path = blobs.path_of(receipt.reference).ok_or_else(|| missing("the receipt"))?;
-    let receipt = read_receipt(&path)?;
+    let file = blobs.open_blob(receipt.reference)?.ok_or_else(|| missing("the receipt"))?;
+    let receipt = read_receipt(file.path())?;
     let mut image_id = [0; 32];
     hex::decode_to_slice(&state.image_id, &mut image_id).map_err(|_| missing("the image id"))?;
     let summary = state.execution.as_ref().ok_or_else(|| missing("the end of the execution"))?;
@@ -169,11 +170,19 @@ pub(crate) fn stored(
     Ok(Assembled { receipt, work_receipt })
 }
 
+/// A delivered file.
+pub(crate) struct Kept {
+    /// What it is named by.
+    pub(crate) blob: BlobRef,
+    /// Its blob; none where there was no room for it.
+    pub(crate) pin: Option<Pin>,
+}
+
 /// Keeps a file as a blob, so that asking for the job again delivers it again. Blocks.
 ///
 /// A disk or a budget that is full is no reason to call a job failed whose receipt is written: the
 /// receipt is only named then, and asking again says that it is not here.
-pub(crate) fn keep(blobs: &BlobStore, path: &Path) -> Result<BlobRef, JobError> {
+pub(crate) fn keep(blobs: &BlobStore, path: &Path) -> Result<Kept, JobError> {
     match blobs.put_file(path) {
         Err(StoreError::NoSpace(error)) => {
             tracing::warn!(%error, "the receipt is written, but not kept in the data directory");
@@ -181,9 +190,12 @@ pub(crate) fn keep(blobs: &BlobStore, path: &Path) -> Result<BlobRef, JobError> 
             std::fs::File::open(path)
                 .and_then(|mut file| std::io::copy(&mut file, &mut hasher))
                 .map_err(JobError::Input)?;
-            Ok(hasher.finish())
+            Ok(Kept { blob: hasher.finish(), pin: None })
         }
-        kept => Ok(kept?),
+        kept => {
+            let pin = kept?;
+            Ok(Kept { blob: pin.blob(), pin: Some(pin) })
+        }
     }
 }
 

@@ -10,12 +10,12 @@ use std::{
     },
 };
 
-use starling_store::BlobStore;
-use starling_types::{BlobRef, Po2};
+use starling_store::{BlobStore, Pin};
+use starling_types::Po2;
 use starling_zkvm::{
     AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, SegmentClaim,
     Work, codec, execute,
-    receipt::{CompositeParts, ReceiptError, open_composite},
+    receipt::{CompositeParts, GivenAssumption, ReceiptError, open_composite},
 };
 use tokio::sync::mpsc;
 
@@ -31,9 +31,9 @@ const OUTPUT_TAIL_BYTES: usize = 2 << 10;
 #[derive(Debug)]
 pub(crate) enum ExecutionEvent {
     /// A segment, or a receipt of one, is in the store.
-    Segment { index: u32, po2: Po2, blob: BlobRef, claim: SegmentClaim, work: Option<Work> },
+    Segment { index: u32, po2: Po2, blob: Pin, claim: SegmentClaim, work: Option<Work> },
     /// A keccak request is in the store.
-    Keccak { index: u32, po2: Po2, blob: BlobRef, assumption: AssumptionId },
+    Keccak { index: u32, po2: Po2, blob: Pin, assumption: AssumptionId },
     /// The execution is over.
     Ended(Result<Ended, JobError>),
 }
@@ -45,6 +45,8 @@ pub(crate) struct Ended {
     pub(crate) keccak_count: u32,
     /// The receipts that there are of what the guest may have assumed.
     pub(crate) given: Vec<Given>,
+    /// Those of them that came with the execution, and that the job's root does not hold yet.
+    pub(crate) pins: Vec<Pin>,
 }
 
 /// A running execution; dropping it stops it at the next segment.
@@ -74,7 +76,7 @@ impl ExecutionThread {
                 Ok(pieces.blocking_send(stored(emitted, &blobs)?)?)
             };
             let execution = execute(&guest, options, on_emitted, cancel)?;
-            Ok(Ended { execution, keccak_count, given })
+            Ok(Ended { execution, keccak_count, given, pins: Vec::new() })
         })
     }
 
@@ -83,11 +85,7 @@ impl ExecutionThread {
         Self::spawn(OutputTail::default(), move |pieces, _cancel| {
             let parts = open_composite(&receipt)?;
             let execution = execution_of(&parts, receipt.journal.bytes)?;
-            let given = parts
-                .assumptions
-                .iter()
-                .map(|proved| Ok(Given { id: proved.id, blob: blobs.put(&proved.bytes)? }))
-                .collect::<Result<Vec<_>, JobError>>()?;
+            let (given, pins) = stored_given(&parts.assumptions, &blobs)?;
             for (index, segment) in (0..).zip(parts.segments) {
                 let bytes = codec::encode_segment_receipt(&segment.receipt)
                     .map_err(|error| malformed(&error.to_string()))?;
@@ -98,7 +96,7 @@ impl ExecutionThread {
                     return Err(ExecuteError::Cancelled.into());
                 }
             }
-            Ok(Ended { execution, keccak_count: 0, given })
+            Ok(Ended { execution, keccak_count: 0, given, pins })
         })
     }
 
@@ -187,6 +185,21 @@ pub(crate) fn stored(
         },
     })
 }
+
+/// Puts the receipts of what may be assumed into the store.
+pub(crate) fn stored_given(
+    proved: &[GivenAssumption],
+    blobs: &BlobStore,
+) -> Result<(Vec<Given>, Vec<Pin>), JobError> {
+    let mut stored = (Vec::new(), Vec::new());
+    for GivenAssumption { id, bytes } in proved {
+        let pin = blobs.put(bytes)?;
+        stored.0.push(Given { id: *id, blob: pin.blob() });
+        stored.1.push(pin);
+    }
+    Ok(stored)
+}
+
 /// The last of what the guest printed.
 #[derive(Clone, Default)]
 pub(crate) struct OutputTail(Arc<Mutex<VecDeque<u8>>>);

@@ -27,8 +27,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Client, Delivery, Given, HostRun, JobError, JobRequest, Progress, RunOptions, Source,
-    execution::{Ended, ExecutionEvent, ExecutionThread, stored},
+    Client, Delivery, HostRun, JobRequest, Progress, RunOptions, Source,
+    execution::{Ended, ExecutionEvent, ExecutionThread, stored, stored_given},
 };
 
 /// The one hash function that receipts are proved with.
@@ -92,12 +92,9 @@ impl NetworkProver {
                 execute_hosted(&env, &guest, rand::random(), &self.client.scratch, on_emitted);
             let (ended, stats) = match executed {
                 Ok(HostedExecution { execution, keccak_count, given, stats }) => {
-                    let given = given.into_iter().map(|given| {
-                        let blob = self.client.blobs.put(&given.bytes)?;
-                        Ok(Given { id: given.id, blob })
-                    });
-                    let ended = given.collect::<Result<_, JobError>>();
-                    (ended.map(|given| Ended { execution, keccak_count, given }), Some(stats))
+                    let ended = stored_given(&given, &self.client.blobs)
+                        .map(|(given, pins)| Ended { execution, keccak_count, given, pins });
+                    (ended, Some(stats))
                 }
                 Err(error) => (Err(error.into()), None),
             };
@@ -131,8 +128,9 @@ impl NetworkProver {
                 break (*po2, work.is_some());
             }
         };
+        let guest_pin = self.client.blobs.put(guest.bytes())?;
         let run = HostRun {
-            guest: self.client.blobs.put(guest.bytes())?,
+            guest: guest_pin.blob(),
             nonce: hex::encode(rand::random::<[u8; 16]>()),
             segment_po2,
             prove_guest_errors: opts.prove_guest_errors,
@@ -140,7 +138,7 @@ impl NetworkProver {
         };
         let request =
             JobRequest { zkvm: zkvm(), source: Source::Host(run), receipt_kind: kind_of(opts)? };
-        let job = self.client.create_job(request, guest.image_id(), false)?;
+        let job = self.client.create_job(request, vec![guest_pin], guest.image_id(), false)?;
         let execution = ExecutionThread::elsewhere(first, events);
         let path = self.client.scratch.join("job.receipt");
         let options = RunOptions { receipt: path.clone(), ..self.options.clone() };

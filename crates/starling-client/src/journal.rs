@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use starling_store::EventLog;
+use starling_store::{Entry, EventLog, LogError, Pin};
 use starling_types::JobId;
 
 use crate::{JobError, JobEvent, JobState, StateError};
@@ -26,19 +26,114 @@ impl JobJournal {
         &self.state
     }
 
-    /// Makes `event` durable and applies it.
+    /// Makes `event` durable, with the blobs that it names, and applies it. `pins` are of those blobs: from now on the
+    /// job's root keeps them.
     ///
     /// # Errors
     /// When it can't be written; it has then not happened.
-    pub(crate) fn record(&mut self, event: JobEvent) -> Result<(), JobError> {
+    pub(crate) fn record(
+        &mut self,
+        event: JobEvent,
+        pins: impl IntoIterator<Item = Pin>,
+    ) -> Result<(), JobError> {
         let job = self.state.id;
-        let seq = self.log.append(job, event.kind(), &event, unix_ms())?;
+        let seq = self.log.append_blocking(entry(&self.state, &event)?.holding(pins))?;
         self.state.apply(event).map_err(|detail| StateError::Unreadable { job, seq, detail })?;
         Ok(())
     }
 }
 
+/// What is appended for `event`, and what of the blobs of the job so far it leaves in the job's root.
+fn entry(state: &JobState, event: &JobEvent) -> Result<Entry, LogError> {
+    let entry = Entry::of_job(state.id, unix_ms()).event(event.kind(), event)?;
+    Ok(match event {
+        // A finished job needs its receipts only, so that asking again delivers them again.
+        JobEvent::Done { .. } | JobEvent::Cancelled => entry.holding_only([]),
+        JobEvent::Restarted { .. } => {
+            entry.holding_only(state.request.blobs().into_iter().map(|blob| blob.reference))
+        }
+        _ => entry,
+    })
+}
+
 /// The time of day in Unix milliseconds; zero on a clock set before 1970.
 pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use starling_store::{BlobStore, DataDir, DiskBudget};
+    use starling_types::{Po2, ReceiptKind, Reference};
+    use starling_zkvm::{Digest, ExitCode, SegmentClaim};
+
+    use super::*;
+    use crate::{JobRequest, Source, request};
+
+    fn segment_stored(index: u32, pin: &Pin) -> JobEvent {
+        let claim = SegmentClaim {
+            pre: Digest::ZERO,
+            post: Digest::ZERO,
+            exit_code: ExitCode::SystemSplit,
+            input: Digest::ZERO,
+            output: Digest::ZERO,
+        };
+        let po2 = Po2::try_from(16).unwrap();
+        JobEvent::SegmentStored { index, po2, blob: pin.blob(), claim, work: None }
+    }
+
+    /// A job that was just asked for, and the blobs of its guest and input.
+    fn created(log: &Arc<EventLog>, blobs: &BlobStore) -> (JobJournal, [Reference; 2]) {
+        let (guest, input) = (blobs.put(b"guest").unwrap(), blobs.put(b"input").unwrap());
+        let mut run = request::tests::run();
+        (run.guest, run.input) = (guest.blob(), input.blob());
+        let request = JobRequest {
+            zkvm: "risc0-zkvm 0.0.0".into(),
+            source: Source::Guest(run),
+            receipt_kind: ReceiptKind::Succinct,
+        };
+        let job = request.job_id();
+        let of_request = [guest.reference, input.reference];
+        let created = JobEvent::Created { request, image_id: "aa".into(), seed: "bb".into() };
+        let entry = Entry::of_job(job, 0).event(created.kind(), &created).unwrap();
+        log.append_blocking(entry.holding([guest, input])).unwrap();
+        (JobJournal::open(log.clone(), job).unwrap(), of_request)
+    }
+
+    #[test]
+    fn a_job_keeps_the_blobs_that_its_phase_needs() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "a test").unwrap();
+        let log = Arc::new(data.log().unwrap());
+        let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
+        let blobs = data.blobs_of(&log, budget).unwrap();
+        let (mut journal, of_request) = created(&log, &blobs);
+        let root = log.root(journal.state().id.into());
+        let names = |references: &[Reference]| {
+            assert_eq!(root.references(), references.iter().copied().collect::<BTreeSet<_>>());
+            blobs.collect().unwrap();
+            assert!(references.iter().all(|name| blobs.pin(*name).unwrap().is_some()));
+        };
+        names(&of_request);
+        let segment = blobs.put(b"segment 0").unwrap();
+        let reference = segment.reference;
+        journal.record(segment_stored(0, &segment), [segment]).unwrap();
+        names(&[&of_request[..], &[reference]].concat());
+        journal.record(JobEvent::Failed { message: "no".into() }, []).unwrap();
+        names(&[&of_request[..], &[reference]].concat());
+        journal.record(JobEvent::Restarted { reason: "differs".into() }, []).unwrap();
+        names(&of_request);
+        assert!(blobs.pin(reference).unwrap().is_none());
+        let receipt = blobs.put(b"receipt").unwrap();
+        let reference = receipt.reference;
+        let done = JobEvent::Done { receipt: receipt.blob(), work_receipt: None, seconds: 1.0 };
+        journal.record(done, [receipt]).unwrap();
+        names(&[reference]);
+        journal.record(JobEvent::Cancelled, []).unwrap();
+        names(&[]);
+        assert_eq!(blobs.used_bytes(), 0);
+    }
 }

@@ -32,7 +32,7 @@ mod run;
 mod runner;
 mod state;
 
-pub use client::{Client, JobOptions, list_jobs};
+pub use client::{Client, GivenReceipt, JobOptions, list_jobs};
 pub use deliver::{Delivery, JOURNAL_PRINTED_BYTES_MAX};
 pub use error::JobError;
 pub use event::{AssumedFrom, ExecutionSummary, JobEvent};

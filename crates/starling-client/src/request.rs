@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use starling_store::reference_of;
+use starling_swarm::reference_of;
 use starling_types::{BlobRef, JobId, Po2, ReceiptKind, Reference, WorkLogId};
 use starling_zkvm::AssumptionId;
 

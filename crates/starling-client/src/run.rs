@@ -10,7 +10,7 @@ use std::{
 use rand::RngExt as _;
 use starling_net::{Net, NetConfig};
 use starling_proto::{PeerAddr, Ticket};
-use starling_store::reference_of;
+use starling_swarm::reference_of;
 use starling_types::{BlobRef, JobId, Reference};
 use starling_zkvm::{ExecuteOptions, Guest, PovwJob, receipt::read_receipt, zkvm};
 use tokio::sync::{mpsc, watch};
@@ -118,7 +118,7 @@ impl Client {
                 tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
                 let stored = deliver::stored(journal.state(), &self.blobs, receipt, work_receipt)?;
                 // Guest and input were stored once more to find the job.
-                self.collect_garbage()?;
+                self.blobs.collect()?;
                 return deliver::write(journal.state(), &stored, &options.receipt, seconds);
             }
             JobPhase::Open | JobPhase::Failed { .. } => {}
@@ -128,13 +128,14 @@ impl Client {
             return Err(JobError::OtherRelease { job: id, theirs: theirs.clone(), ours: zkvm() });
         }
         let incarnation = journal.state().incarnation + 1;
-        journal.record(JobEvent::ClientStarted { incarnation })?;
+        journal.record(JobEvent::ClientStarted { incarnation }, [])?;
         let result = self.run_open(&mut journal, options, begin, progress, stop).await;
         if let Err(error) = &result
             && error.is_final()
         {
             // A full disk must not hide why the job failed.
-            if let Err(error) = journal.record(JobEvent::Failed { message: error.to_string() }) {
+            if let Err(error) = journal.record(JobEvent::Failed { message: error.to_string() }, [])
+            {
                 tracing::warn!(%error, "the failure could not be logged");
             }
         }
@@ -211,7 +212,7 @@ impl Client {
         let mut divergences = 0;
         let result = loop {
             let execution = self
-                .needs_execution(journal.state())
+                .needs_execution(journal.state())?
                 .then(|| self.begin(journal.state(), &mut begin))
                 .transpose()?;
             let parts = Parts {
@@ -239,10 +240,10 @@ impl Client {
                         reason,
                         "the guest did not execute the same way again; the job starts over"
                     );
-                    journal.record(JobEvent::Restarted { reason })?;
+                    journal.record(JobEvent::Restarted { reason }, [])?;
                     // The new run of the scheduler must not give out the lease numbers of the old one.
                     let incarnation = journal.state().incarnation + 1;
-                    journal.record(JobEvent::ClientStarted { incarnation })?;
+                    journal.record(JobEvent::ClientStarted { incarnation }, [])?;
                 }
                 Ok(End::Diverged { reason }) => break Err(JobError::Diverged { reason }),
                 Err(error) => break Err(error),
@@ -253,16 +254,16 @@ impl Client {
     }
 
     /// Whether the guest has to run: it has not ended yet, or something of what it left is lost.
-    fn needs_execution(&self, state: &JobState) -> bool {
-        let is_here = |blob: &BlobRef| self.blobs.blob(blob.reference).is_some();
-        match &state.execution {
-            None => true,
-            Some(summary) => {
-                !is_here(&summary.journal)
-                    || !state.segments.iter().all(|segment| is_here(&segment.blob))
-                    || !state.keccaks.iter().all(|keccak| is_here(&keccak.blob))
+    fn needs_execution(&self, state: &JobState) -> Result<bool, JobError> {
+        let Some(summary) = &state.execution else { return Ok(true) };
+        let segments = state.segments.iter().map(|segment| segment.blob);
+        let keccaks = state.keccaks.iter().map(|keccak| keccak.blob);
+        for blob in [summary.journal].into_iter().chain(segments).chain(keccaks) {
+            if self.blobs.pin(blob.reference)?.is_none() {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// Starts what the job's tasks come from.
@@ -294,9 +295,10 @@ impl Client {
     ) -> Result<ExecutionThread, JobError> {
         let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: state.id };
         let guest = self.blobs.get(run.guest.reference, run.guest.size_bytes)?;
-        let guest = Guest::parse(guest.ok_or_else(|| missing("the guest"))?)?;
-        let input = self.blobs.open_read(run.input.reference)?;
-        let (_, input) = input.ok_or_else(|| missing("the input"))?;
+        let guest = guest.ok_or_else(|| missing("the guest"))?;
+        let input = self.blobs.open_blob(run.input.reference)?;
+        let input = input.ok_or_else(|| missing("the input"))?;
+        let guest = Guest::parse(guest)?;
         let mut seed = [0; 32];
         hex::decode_to_slice(&state.seed, &mut seed).map_err(|error| StateError::Unreadable {
             job: state.id,
@@ -319,11 +321,12 @@ impl Client {
     }
 
     fn take_apart(&self, state: &JobState, receipt: BlobRef) -> Result<ExecutionThread, JobError> {
-        let path = self.blobs.path_of(receipt.reference).ok_or_else(|| JobError::BlobMissing {
+        let file = self.blobs.open_blob(receipt.reference)?;
+        let file = file.ok_or_else(|| JobError::BlobMissing {
             what: "the receipt to compress".into(),
             job: state.id,
         })?;
-        Ok(ExecutionThread::open(read_receipt(&path)?, self.blobs.clone()))
+        Ok(ExecutionThread::open(read_receipt(file.path())?, self.blobs.clone()))
     }
 
     fn deliver(
@@ -339,11 +342,19 @@ impl Client {
         let work_path = delivery.work_receipt.as_deref();
         let receipt = deliver::keep(&self.blobs, path)?;
         let work_receipt = work_path.map(|path| deliver::keep(&self.blobs, path)).transpose()?;
-        journal.record(JobEvent::Done { receipt, work_receipt, seconds })?;
-        self.collect_garbage()?;
+        let done = JobEvent::Done {
+            receipt: receipt.blob,
+            work_receipt: work_receipt.as_ref().map(|kept| kept.blob),
+            seconds,
+        };
+        let is_kept = receipt.pin.is_some();
+        journal
+            .record(done, receipt.pin.into_iter().chain(work_receipt.and_then(|kept| kept.pin)))?;
+        self.blobs.collect()?;
         // There was no room for it before, and there may be now.
-        if self.blobs.blob(receipt.reference).is_none() {
-            deliver::keep(&self.blobs, path)?;
+        if !is_kept {
+            let pin = deliver::keep(&self.blobs, path)?.pin;
+            self.log.root(journal.state().id.into()).add(pin)?;
         }
         Ok(delivery)
     }
@@ -369,3 +380,6 @@ fn povw_job_number(seed: &[u8; 32]) -> u64 {
     number.copy_from_slice(&digest[..8]);
     u64::from_le_bytes(number)
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,18 +211,22 @@ impl<'a> Runner<'a> {
                 // Segments of an execution that was cut short come again, byte for byte, since the
                 // guest's randomness is seeded. It is checked, not assumed.
                 if let Some(known) = self.journal.state().segments.get(index as usize) {
-                    let same = known.blob == blob && known.claim == claim;
-                    return Ok((!same).then(|| differs("segment", index, known.blob, blob)));
+                    let same = known.blob == *blob && known.claim == claim;
+                    return Ok((!same).then(|| differs("segment", index, known.blob, *blob)));
                 }
-                self.journal.record(JobEvent::SegmentStored { index, po2, blob, claim, work })?;
+                let (blob, pin) = (blob.blob(), blob);
+                let stored = JobEvent::SegmentStored { index, po2, blob, claim, work };
+                self.journal.record(stored, [pin])?;
                 self.tell(Event::SegmentStored { index, po2, blob });
             }
             ExecutionEvent::Keccak { index, po2, blob, assumption } => {
                 if let Some(known) = self.journal.state().keccaks.get(index as usize) {
-                    let same = known.blob == blob && known.assumption == assumption;
-                    return Ok((!same).then(|| differs("keccak", index, known.blob, blob)));
+                    let same = known.blob == *blob && known.assumption == assumption;
+                    return Ok((!same).then(|| differs("keccak", index, known.blob, *blob)));
                 }
-                self.journal.record(JobEvent::KeccakStored { index, po2, blob, assumption })?;
+                let (blob, pin) = (blob.blob(), blob);
+                let stored = JobEvent::KeccakStored { index, po2, blob, assumption };
+                self.journal.record(stored, [pin])?;
                 self.tell(Event::KeccakStored { index, po2, blob });
             }
             ExecutionEvent::Ended(ended) => {
@@ -262,7 +266,7 @@ impl<'a> Runner<'a> {
 
     /// Returns why the execution diverged from the log, if it did.
     fn end_execution(&mut self, ended: Ended) -> Result<Option<String>, JobError> {
-        let Ended { execution, keccak_count, given } = ended;
+        let Ended { execution, keccak_count, given, mut pins } = ended;
         let state = self.journal.state();
         let counts = [
             ("segments", state.segments.len(), execution.segment_count),
@@ -280,16 +284,18 @@ impl<'a> Runner<'a> {
         }
         let assumed = assumed_from(state, execution.assumptions(), &given)?;
         let journal = self.blobs.put(&execution.journal)?;
-        self.journal.record(JobEvent::ExecutionEnded(ExecutionSummary {
+        let summary = ExecutionSummary {
             exit_code: execution.exit_code,
             segment_count: execution.segment_count,
             keccak_count,
-            journal,
+            journal: journal.blob(),
             output: execution.output,
             assumed: assumed.clone(),
             user_cycles: execution.user_cycles,
             total_cycles: execution.total_cycles,
-        }))?;
+        };
+        pins.push(journal);
+        self.journal.record(JobEvent::ExecutionEnded(summary), pins)?;
         tracing::info!(
             segments = execution.segment_count,
             keccaks = keccak_count,
@@ -353,14 +359,6 @@ impl<'a> Runner<'a> {
     }
 
     fn check(&mut self, node: NodeId, epoch: Epoch, task: TaskId, blob: BlobRef) {
-        // A result is new bytes. What the job holds already is no result of this task, and must not be
-        // removed for being refused.
-        if self.journal.state().names(blob.reference) {
-            let reason = format!("blob {:#} is something else of this job", blob.reference);
-            let refused = Verdict::Refused { reason };
-            self.checks.spawn(async move { (epoch, node, task, blob, refused) });
-            return;
-        }
         let expected = self
             .journal
             .state()
@@ -376,10 +374,10 @@ impl<'a> Runner<'a> {
         (epoch, node, task, blob, verdict): (Epoch, NodeId, TaskId, BlobRef, Verdict),
     ) -> Result<(), JobError> {
         match verdict {
-            Verdict::Accepted => {
+            Verdict::Accepted(pin) => {
                 // Two copies of one task may finish at the same time: the log keeps the first.
                 if !self.journal.state().accepted.contains(&(task, blob)) {
-                    self.journal.record(JobEvent::accepted(task, blob, node))?;
+                    self.journal.record(JobEvent::accepted(task, blob, node), [pin])?;
                 }
                 self.peers.holds(node, blob);
                 self.peers.verdict(node, epoch, Ok(()));
@@ -465,7 +463,7 @@ fn differs(what: &str, index: u32, known: BlobRef, now: BlobRef) -> String {
 }
 
 /// The plan of a job, as far as its log tells and its blobs are there.
-fn replay(state: &JobState, blobs: &BlobStore) -> Result<Plan, JobError> {
+pub(crate) fn replay(state: &JobState, blobs: &BlobStore) -> Result<Plan, JobError> {
     let mut plan = Plan::new(plan_shape(&state.request));
     if state.request.counts_work() {
         plan = plan.counting_work();
@@ -482,7 +480,7 @@ fn replay(state: &JobState, blobs: &BlobStore) -> Result<Plan, JobError> {
     }
     for (task, blob) in &state.accepted {
         // A receipt that was lost or damaged on the disk is made again, and with it those above it.
-        if blobs.blob(blob.reference).is_none() {
+        if blobs.pin(blob.reference)?.is_none() {
             tracing::warn!(%task, "an accepted receipt is no longer in the store and is made again");
         } else if let Err(error) = plan.restore(*task, *blob) {
             tracing::warn!(%task, %error, "an accepted receipt is made again");

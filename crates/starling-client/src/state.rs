@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use starling_store::StoredEvent;
-use starling_types::{BlobRef, IndexRange, JobId, Po2, Reference, TaskId};
+use starling_types::{BlobRef, IndexRange, JobId, Po2, TaskId};
 use starling_zkvm::{AssumptionId, Expected, OutputParts, SegmentClaim, Work};
 use thiserror::Error;
 
-use crate::{AssumedFrom, ExecutionSummary, JobEvent, JobRequest};
+use crate::{ExecutionSummary, JobEvent, JobRequest};
 
 /// A segment that the execution emitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -310,39 +310,6 @@ impl JobState {
         let mut works = segments.iter().map(|segment| segment.work);
         let first = works.next()??;
         works.try_fold(first, |sum, next| sum.join(&next?))
-    }
-
-    /// Whether `reference` is a blob that the job's log names.
-    pub fn names(&self, reference: Reference) -> bool {
-        self.blobs().any(|blob| blob.reference == reference)
-    }
-
-    /// Every blob that the job still needs.
-    pub fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
-        let (receipts, open) = match &self.phase {
-            // A finished job needs its receipts only, so that asking again delivers them again.
-            JobPhase::Done { receipt, work_receipt, .. } => {
-                ([Some(*receipt), *work_receipt], false)
-            }
-            JobPhase::Cancelled => ([None, None], false),
-            JobPhase::Open | JobPhase::Failed { .. } => ([None, None], true),
-        };
-        let given = self.execution.iter().flat_map(|summary| &summary.assumed);
-        let given = given.filter_map(|from| match from {
-            AssumedFrom::Given(blob) => Some(*blob),
-            AssumedFrom::Keccak => None,
-        });
-        let working = open.then(|| {
-            self.request
-                .blobs()
-                .into_iter()
-                .chain(self.segments.iter().map(|segment| segment.blob))
-                .chain(self.keccaks.iter().map(|keccak| keccak.blob))
-                .chain(self.execution.iter().map(|summary| summary.journal))
-                .chain(given)
-                .chain(self.accepted.iter().map(|(_, blob)| *blob))
-        });
-        receipts.into_iter().flatten().chain(working.into_iter().flatten())
     }
 }
 

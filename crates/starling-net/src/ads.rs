@@ -114,7 +114,7 @@ impl Ads {
 }
 
 fn topic() -> TopicId {
-    TopicId::from_bytes(starling_store::reference_of(TOPIC).0)
+    TopicId::from_bytes(starling_swarm::reference_of(TOPIC).0)
 }
 
 async fn subscribe(

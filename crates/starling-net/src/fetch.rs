@@ -1,17 +1,16 @@
-//! Getting a blob from whoever has it: source after source, each going on where the one before stopped.
+//! Getting a blob from whoever has it: source after source, until one has sent all of it.
 //!
 //! Nobody is believed. The size is agreed on before the first byte, and the whole is hashed before it is
-//! stored. Who sent wrong bytes all by itself is named; after a start of somebody else's that cannot
-//! be said, so the same source gets a second try from the first byte.
+//! stored. All of it comes from one source, so who sent wrong bytes is certain, and is named.
 
 mod attempt;
 mod flight;
 
 use starling_proto::{PeerAddr, limits::BLOB_SIZE_BYTES_MAX};
-use starling_store::{BlobStore, StoreError};
+use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 pub use self::attempt::SourceError;
 use self::{attempt::Attempt, flight::Flights};
@@ -45,11 +44,11 @@ impl Source {
 /// How a blob came to be in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchReport {
-    /// Who delivered the last byte; `None` when the blob was here already.
+    /// Keeps the blob in the store.
+    pub pin: Pin,
+    /// Who delivered it; `None` when it was here already.
     pub from: Option<NodeId>,
-    /// How many bytes came over the network from that source.
-    pub received_bytes: u64,
-    /// Sources that sent wrong bytes before: theirs alone, and certain.
+    /// Sources that sent wrong bytes before.
     pub liars: Vec<NodeId>,
 }
 
@@ -65,7 +64,7 @@ pub enum FetchError {
         /// The blob.
         blob: BlobRef,
     },
-    /// No source delivered it, and this one sent bytes that are not the blob, by itself.
+    /// No source delivered it, and this one sent bytes that are not the blob.
     #[error("peer {peer:#} sent bytes that are not blob {:#}", .blob.reference)]
     WrongBytes {
         /// The liar; the first, if there were several.
@@ -123,27 +122,23 @@ impl Fetcher {
         if blob.size_bytes > BLOB_SIZE_BYTES_MAX {
             return Err(FetchError::TooLarge { blob });
         }
-        if self.blobs.blob(blob.reference) == Some(blob) {
-            return Ok(already_here());
+        if let Some(pin) = self.find(blob).await? {
+            return Ok(already_here(pin));
         }
         // Whoever comes second waits here, and then finds the blob stored.
-        let flight = self.flights.board(blob.reference).await;
-        if self.blobs.blob(blob.reference) == Some(blob) {
-            return Ok(already_here());
+        let _flight = self.flights.board(blob.reference).await;
+        if let Some(pin) = self.find(blob).await? {
+            return Ok(already_here(pin));
         }
         let _permit = self.running.acquire().await.expect("the semaphore is never closed");
         let mut failures = Vec::new();
         for source in sources.iter().take(SOURCE_COUNT_MAX) {
             let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source };
-            let mut outcome = attempt.run(flight.clone()).await;
-            if matches!(outcome, Err(SourceError::MixedBytes)) {
-                outcome = attempt.run(flight.clone()).await;
-            }
             let peer = source.peer.node_id;
-            match outcome {
-                Ok(received_bytes) => {
+            match attempt.run().await {
+                Ok(pin) => {
                     let liars = liars(&failures);
-                    return Ok(FetchReport { from: Some(peer), received_bytes, liars });
+                    return Ok(FetchReport { pin, from: Some(peer), liars });
                 }
                 // No other source helps against a full disk.
                 Err(SourceError::Store(error)) => return Err(error.into()),
@@ -158,10 +153,18 @@ impl Fetcher {
             None => Err(FetchError::Unavailable { blob, failures }),
         }
     }
+
+    /// The blob, if it is here and sound, which takes reading it.
+    async fn find(&self, blob: BlobRef) -> Result<Option<Pin>, StoreError> {
+        let blobs = self.blobs.clone();
+        let found = spawn_blocking(move || blobs.pin(blob.reference)).await;
+        // A look that died found nothing.
+        Ok(found.unwrap_or(Ok(None))?.filter(|pin| pin.blob() == blob))
+    }
 }
 
-fn already_here() -> FetchReport {
-    FetchReport { from: None, received_bytes: 0, liars: Vec::new() }
+fn already_here(pin: Pin) -> FetchReport {
+    FetchReport { pin, from: None, liars: Vec::new() }
 }
 
 fn liars(failures: &[SourceFailure]) -> Vec<NodeId> {

@@ -38,7 +38,7 @@
 //! // It fetches a blob over the same connection.
 //! let blob = blobs.put(b"a segment")?;
 //! let source = Source::via(client.addr(), at_node.handle());
-//! let report = node.fetch(blob, &[source]).await?;
+//! let report = node.fetch(blob.blob(), &[source]).await?;
 //! assert_eq!(report.from, Some(client.id()));
 //!
 //! node.close().await;

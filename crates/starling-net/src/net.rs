@@ -183,7 +183,7 @@ impl Net {
     }
 
     /// Makes sure that `blob` is in the store: fetches it from the first of `sources` that delivers it,
-    /// in their order, going on where an earlier attempt stopped. Bytes are checked before they count.
+    /// in their order. Bytes are checked before they count. The report's pin keeps the blob.
     /// Fetching the same blob twice at once costs one transfer.
     ///
     /// # Errors

@@ -1,11 +1,7 @@
 //! Handing out blobs: one request a stream, answered from the store, slowly if the peer is slow, but
 //! never for ever.
 
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    sync::Arc,
-};
+use std::{io::Read, sync::Arc};
 
 use bytes::Bytes;
 use iroh::{
@@ -13,7 +9,7 @@ use iroh::{
     protocol::{AcceptError, ProtocolHandler},
 };
 use starling_proto::{BlobHeader, BlobRequest, limits::BLOB_SIZE_BYTES_MAX};
-use starling_store::{BlobStore, StoreError};
+use starling_store::{BlobFile, BlobStore, StoreError};
 use thiserror::Error;
 use tokio::{
     sync::Semaphore,
@@ -114,20 +110,20 @@ impl BlobServer {
         }
     }
 
-    /// What to answer, and the file at the offset asked for.
+    /// What to answer, and the blob, which is sound: a damaged one is absent.
     async fn look_up(
         &self,
         request: BlobRequest,
-    ) -> Result<(BlobHeader, Option<File>), ServeError> {
+    ) -> Result<(BlobHeader, Option<BlobFile>), ServeError> {
         let blobs = self.blobs.clone();
         let look_up = move || {
-            let Some((size_bytes, mut file)) = blobs.open_read(request.reference)? else {
+            let Some(file) = blobs.open_blob(request.reference)? else {
                 return Ok((BlobHeader::Absent, None));
             };
-            if size_bytes > BLOB_SIZE_BYTES_MAX || request.offset_bytes > size_bytes {
+            let size_bytes = file.pin().size_bytes;
+            if size_bytes > BLOB_SIZE_BYTES_MAX {
                 return Ok((BlobHeader::Refused, None));
             }
-            file.seek(SeekFrom::Start(request.offset_bytes))?;
             Ok((BlobHeader::Found { size_bytes }, Some(file)))
         };
         spawn_blocking(look_up)
@@ -136,8 +132,8 @@ impl BlobServer {
     }
 }
 
-/// Sends the rest of `file`.
-async fn copy(mut file: File, send: &mut SendStream) -> Result<(), ServeError> {
+/// Sends what `file` holds.
+async fn copy(mut file: BlobFile, send: &mut SendStream) -> Result<(), ServeError> {
     loop {
         let read = move || {
             let mut chunk = Vec::with_capacity(BLOB_CHUNK_SIZE_BYTES);

@@ -4,67 +4,55 @@
 //! fetch it from here; after that nobody has a use for it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use starling_store::BlobStore;
+use starling_store::{BlobStore, Pin};
 use starling_types::Reference;
 
-/// The blobs of a node, counted by the sessions that need them.
+/// The blobs of a node.
 #[derive(Clone)]
 pub(crate) struct Holdings {
     blobs: BlobStore,
-    counts: Arc<Mutex<BTreeMap<Reference, usize>>>,
 }
 
 /// One session's blobs. Dropping it lets them go.
 pub(crate) struct Holding {
-    all: Holdings,
-    mine: Mutex<BTreeSet<Reference>>,
+    blobs: BlobStore,
+    pins: Mutex<BTreeMap<Reference, Pin>>,
 }
 
 impl Holdings {
     pub(crate) fn new(blobs: BlobStore) -> Self {
-        Self { blobs, counts: Arc::default() }
+        Self { blobs }
     }
 
     /// The holding of a new session: empty.
     pub(crate) fn session(&self) -> Arc<Holding> {
-        Arc::new(Holding { all: self.clone(), mine: Mutex::default() })
+        Arc::new(Holding { blobs: self.blobs.clone(), pins: Mutex::default() })
     }
 }
 
 impl Holding {
-    /// Keeps the blob, which is or will be in the store, as long as this holding lives.
-    pub(crate) fn hold(&self, reference: Reference) {
-        if lock(&self.mine).insert(reference) {
-            *lock(&self.all.counts).entry(reference).or_default() += 1;
-        }
+    /// Keeps the blob as long as this holding lives.
+    pub(crate) fn hold(&self, pin: Pin) {
+        lock(&self.pins).insert(pin.reference, pin);
     }
 }
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        let mine = std::mem::take(&mut *lock(&self.mine));
-        let mut counts = lock(&self.all.counts);
-        for reference in mine {
-            if let Some(count) = counts.get_mut(&reference) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(&reference);
-                    // A blob that can't be removed now goes when the node starts anew.
-                    if let Err(error) = self.all.blobs.remove(reference) {
-                        tracing::debug!(%error, "a blob stays");
-                    }
-                }
-            }
+        lock(&self.pins).clear();
+        // What can't be removed now goes with the next session, or when the node starts anew.
+        if let Err(error) = self.blobs.collect() {
+            tracing::debug!(%error, "blobs stay");
         }
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Counts stay right when a thread panics: each change is a single step.
+    // The pins stay right when a thread panics: each change is a single step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -80,15 +68,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let budget = DiskBudget { max_bytes: 1 << 20, min_free_bytes: 0 };
         let blobs = BlobStore::open(dir.path(), budget).unwrap();
-        let blob = blobs.put(b"a segment").unwrap();
+        let pin = blobs.put(b"a segment").unwrap();
         let holdings = Holdings::new(blobs.clone());
         let (first, second) = (holdings.session(), holdings.session());
-        first.hold(blob.reference);
-        first.hold(blob.reference);
-        second.hold(blob.reference);
+        first.hold(pin.clone());
+        first.hold(pin.clone());
+        second.hold(pin);
         drop(first);
-        assert!(blobs.blob(blob.reference).is_some());
+        assert_eq!(blobs.used_bytes(), 9);
         drop(second);
-        assert!(blobs.blob(blob.reference).is_none());
+        assert_eq!(blobs.used_bytes(), 0);
     }
 }

@@ -103,7 +103,8 @@ impl Workshop {
         let Lease { grant, profile, client, client_addr, done_permille } = lease;
         // Inputs go with the lease: others fetch results from here, never inputs.
         let inputs = self.holdings.session();
-        let mut input_paths = Vec::with_capacity(grant.inputs.len());
+        // Open, so that each is what was hashed last, and stays.
+        let mut files = Vec::with_capacity(grant.inputs.len());
         for input in &grant.inputs {
             // The other holders first: the client has every blob, and every node asks it.
             let mut sources: Vec<Source> = input
@@ -113,21 +114,24 @@ impl Workshop {
                 .map(|holder| Source::peer(holder.clone()))
                 .collect();
             sources.push(Source::via(client_addr.clone(), client.clone()));
-            inputs.hold(input.blob.reference);
-            self.net.fetch(input.blob, &sources).await.map_err(|error| match error {
-                FetchError::Store(error) => Failed::node(error),
-                error => Failed::input(error),
-            })?;
-            let path = self.blobs.path_of(input.blob.reference).ok_or_else(|| {
-                Failed::node(format!("input {:#} vanished from the store", input.blob.reference))
-            })?;
-            input_paths.push(path);
+            let fetched =
+                self.net.fetch(input.blob, &sources).await.map_err(|error| match error {
+                    FetchError::Store(error) => Failed::node(error),
+                    error => Failed::input(error),
+                })?;
+            inputs.hold(fetched.pin);
+            let (blobs, reference) = (self.blobs.clone(), input.blob.reference);
+            let opened = tokio::task::spawn_blocking(move || blobs.open_blob(reference)).await;
+            let file = opened.map_err(Failed::node)?.map_err(Failed::node)?;
+            files.push(file.ok_or_else(|| {
+                Failed::node(format!("input {reference:#} was damaged on this node's disk"))
+            })?);
         }
 
         let output = Scratch(self.scratch.join(format!("{}-{}", client_addr.node_id, grant.epoch)));
         let work = TaskWork {
             task: grant.task,
-            inputs: input_paths,
+            inputs: files.iter().map(|file| file.path().to_owned()).collect(),
             output: output.0.clone(),
             po2_max: grant.po2,
             work_claims: grant.work_claims,
@@ -160,9 +164,13 @@ impl Workshop {
             .await
             .map_err(Failed::node)?
             .map_err(Failed::node)?;
-        holding.hold(result.reference);
+        holding.hold(result.clone());
         drop(output);
-        Ok(Proved { result, elapsed, peak_memory: report.peak_memory.unwrap_or_default() })
+        Ok(Proved {
+            result: result.blob(),
+            elapsed,
+            peak_memory: report.peak_memory.unwrap_or_default(),
+        })
     }
 }
 

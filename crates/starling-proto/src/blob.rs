@@ -11,26 +11,24 @@ use crate::{
     wire,
 };
 
-/// A request for the bytes of a blob from an offset to its end.
+/// A request for the bytes of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobRequest {
     /// The blob.
     pub reference: Reference,
-    /// Where to begin: how much of the blob the asker has.
-    pub offset_bytes: u64,
 }
 
 /// What precedes the bytes of a blob, or stands in their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlobHeader {
-    /// The bytes from the offset asked for follow.
+    /// The bytes follow.
     Found {
-        /// The size of the whole blob.
+        /// How many there are.
         size_bytes: u64,
     },
     /// The peer does not have the blob.
     Absent,
-    /// The peer does not serve the blob, or not now, or not from that offset.
+    /// The peer does not serve the blob, or not now.
     Refused,
 }
 
@@ -40,15 +38,12 @@ impl Message for BlobRequest {
 
     fn encode(&self) -> Vec<u8> {
         let reference = self.reference.0.into();
-        wire::BlobRequest { reference, offset_bytes: self.offset_bytes }.encode_to_vec()
+        wire::BlobRequest { reference }.encode_to_vec()
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode_as(bytes, |wire: wire::BlobRequest| {
-            let reference = field::reference("reference", &wire.reference)?;
-            let offset_bytes =
-                field::in_range("offset_bytes", wire.offset_bytes, 0, BLOB_SIZE_BYTES_MAX)?;
-            Ok(Self { reference, offset_bytes })
+            Ok(Self { reference: field::reference("reference", &wire.reference)? })
         })
     }
 }

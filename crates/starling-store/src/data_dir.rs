@@ -17,9 +17,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use starling_files::{Existing, Readers, write_whole};
 use thiserror::Error;
 
-use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError, blobs::sync_dir};
+use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError};
 
 /// The size of the secret key.
 pub const KEY_SIZE_BYTES: usize = 32;
@@ -93,13 +94,7 @@ impl DataDir {
     pub fn open(path: &Path, purpose: &str) -> Result<Self, DataDirError> {
         create_private(path).map_err(io_error("create the data directory", path))?;
         let lock_path = path.join("lock");
-        let mut lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(io_error("open", &lock_path))?;
+        let mut lock = open_lock(&lock_path).map_err(io_error("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -127,11 +122,20 @@ impl DataDir {
         &self.path
     }
 
-    /// Opens its blobs. Open them once and clone the store.
+    /// Opens its blobs, of which those stay that the roots of `log` name, which is its own. Open them once and
+    /// clone the store.
     ///
     /// # Errors
     /// As [`BlobStore::open`].
-    pub fn blobs(&self, budget: DiskBudget) -> Result<BlobStore, StoreError> {
+    pub fn blobs_of(&self, log: &EventLog, budget: DiskBudget) -> Result<BlobStore, StoreError> {
+        BlobStore::open_rooted(&self.path.join("blobs"), budget, log.roots().clone())
+    }
+
+    /// Opens the blobs of a directory without a log: none of them outlives the process that pins it.
+    ///
+    /// # Errors
+    /// As [`BlobStore::open`].
+    pub fn unrooted_blobs(&self, budget: DiskBudget) -> Result<BlobStore, StoreError> {
         BlobStore::open(&self.path.join("blobs"), budget)
     }
 
@@ -172,21 +176,15 @@ impl DataDir {
             Ok(file) => read_key(file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = generate();
-                self.create_key(&path, &key).map_err(io_error("create the key file", &path))?;
+                Self::create_key(&path, &key).map_err(io_error("create the key file", &path))?;
                 Ok(key)
             }
             Err(error) => Err(io_error("open the key file", &path)(error)),
         }
     }
 
-    fn create_key(&self, path: &Path, key: &[u8]) -> io::Result<()> {
-        // A temporary file is its owner's alone from the start (mode 0600), and the rename makes the
-        // key appear whole or not at all.
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-        file.write_all(key)?;
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path)?;
-        sync_dir(&self.path)
+    fn create_key(path: &Path, key: &[u8]) -> io::Result<()> {
+        write_whole(path, Readers::Owner, Existing::Keep, |file| file.write_all(key))
     }
 }
 
@@ -223,6 +221,18 @@ fn read_key(file: File, path: &Path) -> Result<[u8; KEY_SIZE_BYTES], DataDirErro
     bytes
         .try_into()
         .map_err(|_| DataDirError::KeySize { path: path.to_owned(), size_bytes: metadata.len() })
+}
+
+/// Opens the lock file, for its owner's eyes only. A link is not followed: what it leads to would be truncated.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path)
 }
 
 fn write_owner(lock: &mut File, purpose: &str) -> io::Result<()> {
@@ -284,6 +294,19 @@ mod tests {
         assert_eq!(error.to_string(), said);
         drop(owned);
         DataDir::open(&path, "starling node").unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_file_that_is_a_link_is_refused_and_what_it_leads_to_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, data) = (dir.path().join("target"), dir.path().join("data"));
+        fs::write(&target, "precious").unwrap();
+        fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink(&target, data.join("lock")).unwrap();
+        let error = DataDir::open(&data, "").unwrap_err();
+        assert!(matches!(error, DataDirError::Io { action: "open", .. }), "{error}");
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
     }
 
     #[test]

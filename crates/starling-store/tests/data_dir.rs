@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use starling_store::{DataDir, DataDirError};
+use starling_store::{DataDir, DataDirError, Entry};
 use starling_types::JobId;
 
 /// Tells the test below that it is the child, and which directory to hold.
@@ -22,9 +22,13 @@ const JOB: JobId = JobId([1; 16]);
 fn hold_when_told_to() {
     let Some(path) = env::var_os(HOLD_VARIABLE) else { return };
     let data = DataDir::open(Path::new(&path), "holding").unwrap();
-    data.log().unwrap().append(JOB, "held", &(), 1).unwrap();
+    data.log().unwrap().append_blocking(held()).unwrap();
     eprintln!("!");
     std::thread::sleep(std::time::Duration::from_secs(600));
+}
+
+fn held() -> Entry {
+    Entry::of_job(JOB, 1).event("held", &()).unwrap()
 }
 
 fn start_holder(path: &Path) -> Child {
@@ -56,7 +60,7 @@ fn a_directory_held_by_another_process_can_be_read_and_is_free_once_that_is_kill
     // What was appended before the kill is there, for the onlooker and for the next owner.
     assert_eq!(peek(), 1);
     let data = DataDir::open(dir.path(), "next").unwrap();
-    assert_eq!(data.log().unwrap().append(JOB, "held", &(), 2).unwrap(), 2);
+    assert_eq!(data.log().unwrap().append_blocking(held()).unwrap(), 2);
 }
 
 #[test]

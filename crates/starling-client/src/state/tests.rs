@@ -4,7 +4,7 @@ use starling_types::{NodeId, ReceiptKind, Reference, WorkLogId};
 use starling_zkvm::{Digest, ExitCode};
 
 use super::*;
-use crate::{GuestRun, Source, request};
+use crate::{AssumedFrom, GuestRun, Source, request};
 
 fn blob(byte: u8) -> BlobRef {
     BlobRef { reference: Reference([byte; 32]), size_bytes: 1 }
@@ -214,19 +214,4 @@ fn a_restarted_job_keeps_nothing_of_the_execution_that_did_not_repeat() {
         replay(&[created(), segment(0), accepted("lift/0"), restarted, segment(0)]).unwrap();
     assert_eq!(state.segments.len(), 1);
     assert_eq!(state.accepted, []);
-}
-
-#[test]
-fn a_job_keeps_the_blobs_that_its_phase_needs() {
-    let open = [created(), segment(0), ended(1), accepted("lift/0")];
-    let references = |events: &[JobEvent]| -> Vec<u8> {
-        replay(events).unwrap().blobs().map(|blob| blob.reference.0[0]).collect()
-    };
-    assert_eq!(references(&open), [1, 2, 10, 3, 20]);
-    let assumed = [(assumption(7), AssumedFrom::Given(blob(50)))];
-    let more = [created(), segment(0), keccak(0), ended_assuming(1, 1, &assumed)];
-    assert_eq!(references(&more), [1, 2, 10, 40, 3, 50]);
-    let done = JobEvent::Done { receipt: blob(30), work_receipt: Some(blob(31)), seconds: 1.0 };
-    assert_eq!(references(&[&open[..], &[done]].concat()), [30, 31]);
-    assert_eq!(references(&[&open[..], &[JobEvent::Cancelled]].concat()), Vec::<u8>::new());
 }

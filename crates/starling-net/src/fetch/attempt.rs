@@ -5,16 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use iroh::endpoint::{Connection, RecvStream, VarInt};
 use starling_proto::{BlobHeader, BlobRequest};
-use starling_store::{BlobStore, ReceiveError, StoreError};
+use starling_store::{BlobStore, Pin, ReceiveError, StoreError};
 use starling_types::BlobRef;
 use thiserror::Error;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::{JoinHandle, spawn_blocking},
     time::timeout,
 };
 
-use super::{Source, flight::Flight};
+use super::Source;
 use crate::{
     close,
     frame::{self, FrameError, FrameReader, ProtocolError},
@@ -48,21 +48,18 @@ pub enum SourceError {
     /// It answered with something that is no answer.
     #[error("broke the protocol: {0}")]
     Protocol(ProtocolError),
-    /// The connection broke before the end. What came is kept.
+    /// The connection broke before the end.
     #[error("broke off: {reason}")]
     Broken {
         /// What the transport says.
         reason: String,
     },
-    /// It was too slow. What came is kept.
+    /// It was too slow.
     #[error("stalled")]
     Stalled,
-    /// It sent, by itself, bytes that are not the blob.
+    /// It sent bytes that are not the blob.
     #[error("sent bytes that are not the blob")]
     WrongBytes,
-    /// Its bytes, behind those that an earlier attempt left, are not the blob.
-    #[error("ended in bytes that are not the blob, begun by another source")]
-    MixedBytes,
     /// This machine could not store the blob.
     #[error(transparent)]
     Store(StoreError),
@@ -83,53 +80,32 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// How many bytes the source delivered to complete the blob.
-    pub async fn run(&self, flight: Flight) -> Result<u64, SourceError> {
-        let (started, offset) = oneshot::channel();
+    /// Fetches the blob from this source, from its first byte to its last.
+    pub async fn run(&self) -> Result<Pin, SourceError> {
         let (pieces, received) = mpsc::channel(BLOB_CHUNK_QUEUE_COUNT_MAX);
         let (blobs, blob) = (self.blobs.clone(), self.blob);
-        let writer = spawn_blocking(move || {
-            let stored = store(&blobs, blob, started, received);
-            drop(flight);
-            stored
-        });
-        let transferred = match offset.await {
-            Ok(offset_bytes) => self.transfer(offset_bytes, &pieces).await,
-            // The writer has failed, and says why below.
-            Err(_) => Ok(0),
-        };
+        let writer = spawn_blocking(move || store(&blobs, blob, received));
+        let transferred = self.transfer(&pieces).await;
         drop(pieces);
         // The writer's word comes first: when it stops, the transfer only notices that.
-        finish(writer).await?;
-        transferred
+        let stored = finish(writer).await?;
+        transferred?;
+        stored.ok_or_else(|| broken("given up"))
     }
 
-    async fn transfer(
-        &self,
-        offset_bytes: u64,
-        pieces: &mpsc::Sender<Piece>,
-    ) -> Result<u64, SourceError> {
-        let missing_bytes = self.blob.size_bytes - offset_bytes;
-        // With nothing missing, whatever was left only has to be checked.
-        if missing_bytes > 0 || self.blob.size_bytes == 0 {
-            let allowed = Duration::from_secs(missing_bytes / BLOB_BYTES_PER_SECOND_MIN);
-            let receive = self.receive(offset_bytes, pieces);
-            timeout(BLOB_IDLE_TIMEOUT * 2 + allowed, receive)
-                .await
-                .map_err(|_| SourceError::Stalled)??;
-        }
+    async fn transfer(&self, pieces: &mpsc::Sender<Piece>) -> Result<(), SourceError> {
+        let allowed = Duration::from_secs(self.blob.size_bytes / BLOB_BYTES_PER_SECOND_MIN);
+        timeout(BLOB_IDLE_TIMEOUT * 2 + allowed, self.receive(pieces))
+            .await
+            .map_err(|_| SourceError::Stalled)??;
         // The writer is gone only when it has failed.
         let _ = pieces.send(Piece::End).await;
-        Ok(missing_bytes)
+        Ok(())
     }
 
-    async fn receive(
-        &self,
-        offset_bytes: u64,
-        pieces: &mpsc::Sender<Piece>,
-    ) -> Result<(), SourceError> {
+    async fn receive(&self, pieces: &mpsc::Sender<Piece>) -> Result<(), SourceError> {
         let connection = self.connect().await?;
-        let request = BlobRequest { reference: self.blob.reference, offset_bytes };
+        let request = BlobRequest { reference: self.blob.reference };
         let asked = timeout(BLOB_MESSAGE_TIMEOUT, ask(&connection, request)).await;
         let (header, mut stream, mut chunk) = asked.map_err(|_| SourceError::Stalled)??;
         self.check(header)?;
@@ -193,33 +169,29 @@ fn broken(error: impl ToString) -> SourceError {
     SourceError::Broken { reason: error.to_string() }
 }
 
-/// Writes what is received; blocks. Says how much is there already before it begins.
+/// Writes what is received; blocks. `None` when the transfer was given up.
 fn store(
     blobs: &BlobStore,
     blob: BlobRef,
-    started: oneshot::Sender<u64>,
     mut received: mpsc::Receiver<Piece>,
-) -> Result<(), ReceiveError> {
+) -> Result<Option<Pin>, ReceiveError> {
     let mut incoming = blobs.receive(blob)?;
-    if started.send(incoming.offset_bytes()).is_err() {
-        return Ok(());
-    }
     while let Some(piece) = received.blocking_recv() {
         match piece {
             Piece::Bytes(bytes) => incoming.write(&bytes)?,
-            Piece::End => return incoming.finish().map(drop),
+            Piece::End => return incoming.finish().map(Some),
         }
     }
-    // Given up: the store keeps what has come.
-    Ok(())
+    Ok(None)
 }
 
-async fn finish(writer: JoinHandle<Result<(), ReceiveError>>) -> Result<(), SourceError> {
+async fn finish(
+    writer: JoinHandle<Result<Option<Pin>, ReceiveError>>,
+) -> Result<Option<Pin>, SourceError> {
     let stored = writer.await.map_err(|error| broken(format!("storing it failed: {error}")))?;
     stored.map_err(|error| match error {
-        error if error.is_senders_fault() => SourceError::WrongBytes,
         ReceiveError::Store(error) => SourceError::Store(error),
-        ReceiveError::WrongBytes { .. } | ReceiveError::TooLong { .. } => SourceError::MixedBytes,
+        ReceiveError::WrongBytes { .. } | ReceiveError::TooLong { .. } => SourceError::WrongBytes,
         ReceiveError::Incomplete { .. } => broken("the stream ended early"),
     })
 }

@@ -14,9 +14,8 @@ pub(super) struct Flights {
     flights: Mutex<HashMap<Reference, Weak<AsyncMutex<()>>>>,
 }
 
-/// The right to fetch a blob. Cloned into whatever touches its partial file, so that a fetch that is
-/// given up does not make room for the next before its file is closed.
-pub(super) type Flight = Arc<OwnedMutexGuard<()>>;
+/// The right to fetch a blob.
+pub(super) type Flight = OwnedMutexGuard<()>;
 
 impl Flights {
     /// Waits until nobody else fetches `reference`.
@@ -34,6 +33,6 @@ impl Flights {
                 }
             }
         };
-        Arc::new(lock.lock_owned().await)
+        lock.lock_owned().await
     }
 }

@@ -8,7 +8,8 @@ use std::{
 use iroh::endpoint::VarInt;
 use starling_net::{FetchError, PeerAddr, Source, SourceError};
 use starling_proto::{BLOB_ALPN, BlobHeader, BlobRequest, JOB_ALPN, Message};
-use starling_store::{StoreError, reference_of};
+use starling_store::StoreError;
+use starling_swarm::reference_of;
 use starling_types::{BlobRef, NodeId, Reference};
 use tokio::{task::JoinSet, time::sleep};
 
@@ -59,7 +60,8 @@ async fn source_that_answers(answer: Answer) -> (iroh::Endpoint, PeerAddr) {
                 while let Ok((mut send, mut recv)) = connection.accept_bi().await {
                     let request = recv.read_to_end(1000).await.unwrap();
                     let request = BlobRequest::decode(&request[4..]).unwrap();
-                    let (header, body) = head_and_body(answer, request);
+                    assert_eq!(request, BlobRequest { reference: blob().reference });
+                    let (header, body) = head_and_body(answer);
                     if send.write_all(&header).await.is_err()
                         || send.write_all(&body).await.is_err()
                     {
@@ -78,14 +80,13 @@ async fn source_that_answers(answer: Answer) -> (iroh::Endpoint, PeerAddr) {
     (endpoint, addr)
 }
 
-fn head_and_body(answer: Answer, request: BlobRequest) -> (Vec<u8>, Vec<u8>) {
+fn head_and_body(answer: Answer) -> (Vec<u8>, Vec<u8>) {
     let found = framed(&BlobHeader::Found { size_bytes: SIZE_BYTES as u64 });
-    let offset = request.offset_bytes as usize;
     let right = bytes();
     match answer {
-        Answer::WrongBytes => (found, vec![1; SIZE_BYTES - offset]),
-        Answer::TooMany => (found, [&right[offset..], &[0]].concat()),
-        Answer::HalfThenGone => (found, right[offset..SIZE_BYTES / 2].to_vec()),
+        Answer::WrongBytes => (found, vec![1; SIZE_BYTES]),
+        Answer::TooMany => (found, [&right[..], &[0]].concat()),
+        Answer::HalfThenGone => (found, right[..SIZE_BYTES / 2].to_vec()),
         Answer::WrongHalf => (found, vec![1; SIZE_BYTES / 2]),
         Answer::WrongSize => (framed(&BlobHeader::Found { size_bytes: 5 }), vec![1; 5]),
         Answer::Garbage => (b"\x02\0\0\0\xff\xff".to_vec(), Vec::new()),
@@ -99,25 +100,56 @@ async fn holder(key: u8) -> Peer {
     peer
 }
 
+/// The file that a peer keeps the blob in.
+fn file_of(peer: &Peer) -> std::path::PathBuf {
+    peer.blobs.open_blob(blob().reference).unwrap().unwrap().path().to_owned()
+}
+
 #[tokio::test]
 async fn a_blob_comes_from_a_peer_that_is_dialed_and_then_is_here() {
     let (holder, asker) = (holder(1).await, Peer::new(2).await);
     let sources = [Source::peer(holder.addr())];
     let report = soon(asker.net.fetch(blob(), &sources)).await.unwrap();
-    assert_eq!((report.from, report.received_bytes), (Some(holder.id()), blob().size_bytes));
+    assert_eq!((report.from, report.pin.blob()), (Some(holder.id()), blob()));
     assert_stored(&asker);
     soon(holder.net.close()).await;
-    let report = soon(asker.net.fetch(blob(), &sources)).await.unwrap();
-    assert_eq!((report.from, report.received_bytes), (None, 0));
+    let second = soon(asker.net.fetch(blob(), &sources)).await.unwrap();
+    assert_eq!((second.from, second.pin.blob()), (None, blob()));
+    // Each report keeps it here, and nothing else does.
+    drop(report);
+    assert_eq!(asker.blobs.collect().unwrap(), 0);
+    drop(second);
+    assert_eq!(asker.blobs.collect().unwrap(), blob().size_bytes);
+}
+
+#[tokio::test]
+async fn a_damaged_blob_is_not_served_and_is_fetched_anew_by_its_holder() {
+    let (holder, other, asker) = (holder(1).await, holder(2).await, Peer::new(3).await);
+    let flip = |peer: &Peer| {
+        let mut damaged = bytes();
+        damaged[SIZE_BYTES / 2] ^= 1;
+        std::fs::write(file_of(peer), damaged).unwrap();
+    };
+    flip(&holder);
+    let error = soon(asker.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap_err();
+    let FetchError::Unavailable { failures, .. } = &error else { panic!("{error}") };
+    assert!(matches!(failures[0].error, SourceError::Absent), "{error}");
+    // What is damaged is not here: it is no reason not to fetch it.
+    flip(&other);
+    soon(asker.net.fetch(blob(), &[Source::peer(other.addr())])).await.unwrap_err();
+    holder.blobs.put(&bytes()).unwrap();
+    let report = soon(other.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap();
+    assert_eq!(report.from, Some(holder.id()));
+    assert_stored(&other);
 }
 
 #[tokio::test]
 async fn an_empty_blob_is_fetched_like_any_other() {
     let (holder, asker) = (Peer::new(1).await, Peer::new(2).await);
-    let empty = holder.blobs.put(b"").unwrap();
+    let empty = holder.blobs.put(b"").unwrap().blob();
     let report = soon(asker.net.fetch(empty, &[Source::peer(holder.addr())])).await.unwrap();
     assert_eq!(report.from, Some(holder.id()));
-    assert_eq!(asker.blobs.blob(empty.reference), Some(empty));
+    assert_eq!(asker.blobs.pin(empty.reference).unwrap().unwrap().blob(), empty);
 }
 
 #[tokio::test]
@@ -130,7 +162,7 @@ async fn blobs_come_over_a_job_connection_in_both_directions() {
     assert_eq!(report.from, Some(client.id()));
     assert_stored(&node);
 
-    let result = node.blobs.put(b"a receipt").unwrap();
+    let result = node.blobs.put(b"a receipt").unwrap().blob();
     let of_node = Source::via(PeerAddr::new(node.id()), at_client.handle());
     soon(client.net.fetch(result, &[of_node])).await.unwrap();
     assert_eq!(client.blobs.get(result.reference, 100).unwrap().unwrap(), b"a receipt");
@@ -149,15 +181,18 @@ async fn a_closed_job_connection_does_not_keep_a_peer_from_being_dialed() {
 }
 
 #[tokio::test]
-async fn a_transfer_that_was_cut_goes_on_at_another_source() {
+async fn a_transfer_that_was_cut_begins_anew_at_another_source() {
     let (holder, asker) = (holder(1).await, Peer::new(2).await);
     let (_cut, cut_addr) = source_that_answers(Answer::HalfThenGone).await;
-    let error = soon(asker.net.fetch(blob(), &[Source::peer(cut_addr)])).await.unwrap_err();
+    let cut = [Source::peer(cut_addr.clone())];
+    let error = soon(asker.net.fetch(blob(), &cut)).await.unwrap_err();
     let FetchError::Unavailable { failures, .. } = error else { panic!("{error}") };
     assert!(matches!(failures[0].error, SourceError::Broken { .. }), "{}", failures[0].error);
 
-    let report = soon(asker.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap();
-    assert_eq!(report.received_bytes, (SIZE_BYTES - SIZE_BYTES / 2) as u64);
+    assert_eq!(asker.blobs.used_bytes(), 0, "half a blob stayed");
+    let both = [cut_addr, holder.addr()].map(Source::peer);
+    let report = soon(asker.net.fetch(blob(), &both)).await.unwrap();
+    assert_eq!((report.from, report.liars), (Some(holder.id()), vec![]));
     assert_stored(&asker);
 }
 
@@ -196,7 +231,7 @@ async fn assert_liar(answer: Answer) {
     let error =
         soon(asker.net.fetch(blob(), &[Source::peer(liar_addr.clone())])).await.unwrap_err();
     assert!(matches!(error, FetchError::WrongBytes { peer, .. } if peer == liar), "{error}");
-    assert_eq!(asker.blobs.blob(blob().reference), None);
+    assert_eq!(asker.blobs.pin(blob().reference).unwrap(), None);
 
     let both = [liar_addr, holder.addr()].map(Source::peer);
     let report = soon(asker.net.fetch(blob(), &both)).await.unwrap();
@@ -225,7 +260,7 @@ async fn assert_passed_over(answer: Answer) {
 }
 
 #[tokio::test]
-async fn an_honest_source_is_not_blamed_for_the_start_that_a_liar_left() {
+async fn an_honest_source_is_not_blamed_for_what_came_before_it() {
     assert_passed_over(Answer::WrongHalf).await;
 }
 
@@ -260,7 +295,7 @@ async fn many_blobs_come_at_once_over_one_connection() {
     let (_at_client, at_node) = job_connection(&client, &node).await;
     let mut fetches = JoinSet::new();
     for index in 0..COUNT {
-        let blob = client.blobs.put(&index.to_le_bytes()).unwrap();
+        let blob = client.blobs.put(&index.to_le_bytes()).unwrap().blob();
         let source = Source::via(client.addr(), at_node.handle());
         let net = node.net.clone();
         fetches.spawn(async move { net.fetch(blob, &[source]).await.unwrap().from.is_some() });

@@ -84,11 +84,8 @@ fn a_grant_of_a_job_that_counts_work_has_its_bytes() {
 
 #[test]
 fn blob_messages_have_their_bytes() {
-    let request = BlobRequest { reference: Reference([0xab; 32]), offset_bytes: 4096 };
-    check(
-        &[request],
-        &["0a20abababababababababababababababababababababababababababababababab108020"],
-    );
+    let request = BlobRequest { reference: Reference([0xab; 32]) };
+    check(&[request], &["0a20abababababababababababababababababababababababababababababababab"]);
     check(
         &[BlobHeader::Found { size_bytes: 6_400_000 }, BlobHeader::Absent, BlobHeader::Refused],
         &["08011080d08603", "0802", "0803"],

@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn blob_messages_come_back(blob in blob()) {
         let BlobRef { reference, size_bytes } = blob;
-        let request = BlobRequest { reference, offset_bytes: size_bytes };
+        let request = BlobRequest { reference };
         prop_assert_eq!(BlobRequest::decode(&request.encode()), Ok(request));
         for header in [BlobHeader::Found { size_bytes }, BlobHeader::Absent, BlobHeader::Refused] {
             prop_assert_eq!(BlobHeader::decode(&header.encode()), Ok(header));

@@ -55,12 +55,6 @@ pub enum StoreError {
     /// There is no room for the blob.
     #[error(transparent)]
     NoSpace(#[from] NoSpace),
-    /// The blob is being received by somebody else in this process.
-    #[error("blob {reference} is being received already; wait for it")]
-    Busy {
-        /// The blob.
-        reference: Reference,
-    },
     /// The stored blob is larger than the reader accepts.
     #[error("blob {reference} has {size_bytes} bytes where at most {size_bytes_max} are expected")]
     TooLarge {
@@ -92,25 +86,21 @@ pub enum ReceiveError {
         /// What was announced.
         expected: BlobRef,
     },
-    /// The bytes ended early. What arrived is kept: another receive goes on from there.
-    #[error("blob {reference} ended after {received_bytes} of {size_bytes} bytes; receive the rest", reference = .expected.reference, size_bytes = .expected.size_bytes)]
+    /// The bytes ended early.
+    #[error("blob {reference} ended after {received_bytes} of {size_bytes} bytes", reference = .expected.reference, size_bytes = .expected.size_bytes)]
     Incomplete {
         /// What was announced.
         expected: BlobRef,
-        /// What has arrived, earlier attempts included.
+        /// What has arrived.
         received_bytes: u64,
     },
-    /// The bytes are not the blob; they were deleted.
-    #[error(
-        "expected blob {expected}, received {actual} ({resumed_bytes} of its bytes came in an earlier attempt)"
-    )]
+    /// The bytes are not the blob.
+    #[error("expected blob {expected}, received {actual}")]
     WrongBytes {
         /// The reference asked for.
         expected: Reference,
         /// The reference of the bytes that came.
         actual: Reference,
-        /// How many of the bytes an earlier attempt had left, perhaps from another sender.
-        resumed_bytes: u64,
     },
     /// The store failed.
     #[error(transparent)]
@@ -118,15 +108,9 @@ pub enum ReceiveError {
 }
 
 impl ReceiveError {
-    /// Whether the sender of this attempt, and nobody else, is to blame.
-    ///
-    /// Wrong bytes after a resumed start accuse nobody: the start may be another sender's.
+    /// Whether the sender is to blame: all bytes are its own.
     pub fn is_senders_fault(&self) -> bool {
-        match self {
-            Self::TooLong { .. } => true,
-            Self::WrongBytes { resumed_bytes, .. } => *resumed_bytes == 0,
-            Self::Incomplete { .. } | Self::Store(_) => false,
-        }
+        matches!(self, Self::TooLong { .. } | Self::WrongBytes { .. })
     }
 }
 

@@ -3,23 +3,22 @@
 //! | path | holds |
 //! |---|---|
 //! | `<dir>/92/92672a47…` | a whole blob: first two hex digits, then all 64 |
-//! | `<dir>/partial/92672a47…` | what an interrupted receive left, to go on from |
 //! | `<dir>/temp/…` | bytes being written; worthless after a crash |
 //!
 //! A blob reaches its place by renaming a finished, synced file, so that a file there is whole.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use starling_types::Reference;
+use starling_files::sync_dir;
+use starling_types::{BlobRef, Reference};
 use tracing::{debug, warn};
 
 use super::{
     error::{IoContext, StoreError},
-    ledger::{DiskBudget, Ledger, Partial},
+    ledger::{DiskBudget, Ledger},
 };
 
 #[derive(Debug)]
@@ -31,9 +30,8 @@ impl Layout {
     /// Makes the directories below `dir`, and `dir`.
     pub fn create(dir: &Path) -> Result<Self, StoreError> {
         let layout = Self { dir: dir.to_owned() };
-        for dir in [layout.partial_dir(), layout.temp_dir()] {
-            fs::create_dir_all(&dir).context("create the directory", &dir)?;
-        }
+        let temp = layout.temp_dir();
+        fs::create_dir_all(&temp).context("create the directory", &temp)?;
         Ok(layout)
     }
 
@@ -44,14 +42,6 @@ impl Layout {
     pub fn blob_path(&self, reference: Reference) -> PathBuf {
         let name = reference.to_string();
         self.dir.join(&name[..2]).join(name)
-    }
-
-    pub fn partial_path(&self, reference: Reference) -> PathBuf {
-        self.partial_dir().join(reference.to_string())
-    }
-
-    fn partial_dir(&self) -> PathBuf {
-        self.dir.join("partial")
     }
 
     pub fn temp_dir(&self) -> PathBuf {
@@ -76,11 +66,6 @@ impl Layout {
             fs::remove_file(&path).context("remove", &path)?;
         }
         let mut ledger = Ledger::new(budget);
-        for (reference, path, metadata) in files(&self.partial_dir())? {
-            let Some(reference) = reference else { continue };
-            let touched = metadata.modified().context("read the time of", &path)?;
-            ledger.insert_partial(reference, Partial { size_bytes: metadata.len(), touched });
-        }
         for entry in fs::read_dir(&self.dir).context("list", &self.dir)? {
             let entry = entry.context("list", &self.dir)?;
             let shard = entry.path();
@@ -90,7 +75,9 @@ impl Layout {
             }
             for (reference, path, metadata) in files(&shard)? {
                 match reference.filter(|reference| self.blob_path(*reference) == path) {
-                    Some(reference) => ledger.insert_blob(reference, metadata.len()),
+                    Some(reference) => {
+                        ledger.insert_blob(BlobRef { reference, size_bytes: metadata.len() });
+                    }
                     None => debug!(path = %path.display(), "leaving a file that is no blob alone"),
                 }
             }
@@ -112,11 +99,6 @@ fn files(dir: &Path) -> Result<Vec<(Option<Reference>, PathBuf, fs::Metadata)>, 
         }
     }
     Ok(files)
-}
-
-/// Makes renames in `dir` survive a power cut. Elsewhere than on Unix a directory cannot be synced.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 /// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.

@@ -1,13 +1,10 @@
-//! The books of a blob store: what is stored, what is promised, and whether more fits. Pure.
+//! The books of a blob store: what is stored, what is pinned, what is promised, and whether more fits. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::collections::{BTreeMap, btree_map::Entry};
 
-use starling_types::Reference;
+use starling_types::{BlobRef, Reference};
 
-use super::error::NoSpace;
+use super::{error::NoSpace, read::Stamp};
 
 /// How much disk blobs may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,22 +25,22 @@ impl DiskBudget {
     }
 }
 
-/// The part of a blob that an interrupted receive left, and that nobody is receiving now.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Partial {
-    pub size_bytes: u64,
-    pub touched: SystemTime,
+/// A blob that is stored.
+#[derive(Debug)]
+struct Stored {
+    size_bytes: u64,
+    /// What its file looked like when it was last found sound.
+    checked: Option<Stamp>,
 }
 
-/// What a store holds. Every byte on disk is counted once: as stored, as partial, or as reserved.
+/// What a store holds. Every byte on disk is counted once: as stored, or as reserved.
 #[derive(Debug)]
 pub(super) struct Ledger {
     budget: DiskBudget,
-    blobs: BTreeMap<Reference, u64>,
+    blobs: BTreeMap<Reference, Stored>,
+    /// How many pins there are of each blob, whether it is stored or only on its way.
+    pins: BTreeMap<Reference, usize>,
     stored_bytes: u64,
-    partials: BTreeMap<Reference, Partial>,
-    partial_bytes: u64,
-    receiving: BTreeSet<Reference>,
     /// Promised to blobs on their way, whether written yet or not.
     reserved_bytes: u64,
     /// The share of `reserved_bytes` that is not written yet, so that the disk still counts it as free.
@@ -55,85 +52,66 @@ impl Ledger {
         Self {
             budget,
             blobs: BTreeMap::new(),
+            pins: BTreeMap::new(),
             stored_bytes: 0,
-            partials: BTreeMap::new(),
-            partial_bytes: 0,
-            receiving: BTreeSet::new(),
             reserved_bytes: 0,
             pending_bytes: 0,
         }
     }
 
     pub fn used_bytes(&self) -> u64 {
-        self.stored_bytes + self.partial_bytes + self.reserved_bytes
+        self.stored_bytes + self.reserved_bytes
     }
 
     pub fn size_of(&self, reference: Reference) -> Option<u64> {
-        self.blobs.get(&reference).copied()
+        self.blobs.get(&reference).map(|stored| stored.size_bytes)
     }
 
-    pub fn insert_blob(&mut self, reference: Reference, size_bytes: u64) {
-        self.remove_blob(reference);
-        self.blobs.insert(reference, size_bytes);
-        self.stored_bytes += size_bytes;
+    pub fn insert_blob(&mut self, blob: BlobRef) {
+        self.remove_blob(blob.reference);
+        self.blobs.insert(blob.reference, Stored { size_bytes: blob.size_bytes, checked: None });
+        self.stored_bytes += blob.size_bytes;
     }
 
     /// The size of the blob that was removed.
     pub fn remove_blob(&mut self, reference: Reference) -> Option<u64> {
-        let size_bytes = self.blobs.remove(&reference)?;
+        let Stored { size_bytes, .. } = self.blobs.remove(&reference)?;
         self.stored_bytes -= size_bytes;
         Some(size_bytes)
     }
 
-    pub fn blobs(&self) -> impl Iterator<Item = Reference> + '_ {
-        self.blobs.keys().copied()
+    /// What the file of a blob looked like when it was last found sound.
+    pub fn checked(&self, reference: Reference) -> Option<Stamp> {
+        self.blobs.get(&reference)?.checked
     }
 
-    pub fn insert_partial(&mut self, reference: Reference, partial: Partial) {
-        self.remove_partial(reference);
-        self.partials.insert(reference, partial);
-        self.partial_bytes += partial.size_bytes;
-    }
-
-    /// The size of the partial that was removed.
-    pub fn remove_partial(&mut self, reference: Reference) -> Option<u64> {
-        let partial = self.partials.remove(&reference)?;
-        self.partial_bytes -= partial.size_bytes;
-        Some(partial.size_bytes)
-    }
-
-    /// The partials that were last touched before `before`.
-    pub fn partials_before(&self, before: SystemTime) -> Vec<Reference> {
-        let old = self.partials.iter().filter(|(_, partial)| partial.touched < before);
-        old.map(|(reference, _)| *reference).collect()
-    }
-
-    pub fn oldest_partial(&self) -> Option<Reference> {
-        let oldest = self.partials.iter().min_by_key(|(_, partial)| partial.touched)?;
-        Some(*oldest.0)
-    }
-
-    /// Moves the partial, if there is one, into what is reserved, and returns its size; `None` when the
-    /// blob is being received already.
-    pub fn begin_receive(&mut self, reference: Reference) -> Option<u64> {
-        if !self.receiving.insert(reference) {
-            return None;
+    pub fn set_checked(&mut self, reference: Reference, stamp: Stamp) {
+        if let Some(stored) = self.blobs.get_mut(&reference) {
+            stored.checked = Some(stamp);
         }
-        let partial_bytes = self.remove_partial(reference).unwrap_or(0);
-        self.reserved_bytes += partial_bytes;
-        Some(partial_bytes)
     }
 
-    pub fn end_receive(&mut self, reference: Reference) {
-        self.receiving.remove(&reference);
+    pub fn pin(&mut self, reference: Reference) {
+        *self.pins.entry(reference).or_default() += 1;
+    }
+
+    pub fn unpin(&mut self, reference: Reference) {
+        if let Entry::Occupied(mut count) = self.pins.entry(reference) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// The blobs that no pin holds.
+    pub fn unpinned(&self) -> impl Iterator<Item = Reference> + '_ {
+        self.blobs.keys().copied().filter(|reference| !self.pins.contains_key(reference))
     }
 
     /// Why `extra_bytes` more, for a blob of `needed_bytes`, do not fit on a disk with `free_bytes`.
-    ///
-    /// With `evicting`, the answer is for a store that has given up all its partials.
-    pub fn refusal(&self, ask: Ask, free_bytes: u64, evicting: bool) -> Option<NoSpace> {
-        let evictable = if evicting { self.partial_bytes } else { 0 };
-        let used_bytes = self.used_bytes() - evictable;
+    pub fn refusal(&self, ask: Ask, free_bytes: u64) -> Option<NoSpace> {
+        let used_bytes = self.used_bytes();
         if used_bytes.checked_add(ask.extra_bytes).is_none_or(|sum| sum > self.budget.max_bytes) {
             return Some(NoSpace::Budget {
                 needed_bytes: ask.needed_bytes,
@@ -142,7 +120,7 @@ impl Ledger {
                 max_bytes: self.budget.max_bytes,
             });
         }
-        let free_bytes = free_bytes.saturating_add(evictable).saturating_sub(self.pending_bytes);
+        let free_bytes = free_bytes.saturating_sub(self.pending_bytes);
         if free_bytes.saturating_sub(self.budget.min_free_bytes) < ask.extra_bytes {
             return Some(NoSpace::MinFree {
                 needed_bytes: ask.needed_bytes,
@@ -193,15 +171,15 @@ mod tests {
     #[test]
     fn promised_bytes_count_against_the_budget_and_the_disk_until_released() {
         let mut ledger = Ledger::new(BUDGET);
-        assert_eq!(ledger.refusal(ask(100), 110, false), None);
+        assert_eq!(ledger.refusal(ask(100), 110), None);
         ledger.reserve(60);
         let budget = NoSpace::Budget { needed_bytes: 41, used_bytes: 60, max_bytes: 100 };
-        assert_eq!(ledger.refusal(ask(41), 1000, false), Some(budget));
+        assert_eq!(ledger.refusal(ask(41), 1000), Some(budget));
         let disk = NoSpace::MinFree { needed_bytes: 40, free_bytes: 49, min_free_bytes: 10 };
-        assert_eq!(ledger.refusal(ask(40), 109, false), Some(disk));
+        assert_eq!(ledger.refusal(ask(40), 109), Some(disk));
         // Once written, the disk's own count covers the bytes.
         ledger.written(60);
-        assert_eq!(ledger.refusal(ask(40), 50, false), None);
+        assert_eq!(ledger.refusal(ask(40), 50), None);
         ledger.release(60, 0);
         assert_eq!(ledger.used_bytes(), 0);
     }
@@ -209,16 +187,21 @@ mod tests {
     #[test]
     fn a_size_that_overflows_is_refused() {
         let mut ledger = Ledger::new(DiskBudget { max_bytes: u64::MAX, min_free_bytes: 0 });
-        ledger.insert_blob(Reference([1; 32]), 1);
-        assert!(ledger.refusal(ask(u64::MAX), u64::MAX, false).is_some());
+        ledger.insert_blob(BlobRef { reference: Reference([1; 32]), size_bytes: 1 });
+        assert!(ledger.refusal(ask(u64::MAX), u64::MAX).is_some());
     }
 
     #[test]
-    fn partials_count_as_used_but_can_be_given_up() {
+    fn a_blob_is_unpinned_when_the_last_of_its_pins_is_gone() {
         let mut ledger = Ledger::new(BUDGET);
-        let partial = Partial { size_bytes: 70, touched: SystemTime::UNIX_EPOCH };
-        ledger.insert_partial(Reference([1; 32]), partial);
-        assert!(ledger.refusal(ask(50), 1000, false).is_some());
-        assert_eq!(ledger.refusal(ask(50), 1000, true), None);
+        let reference = Reference([1; 32]);
+        // Pinned before it is there.
+        ledger.pin(reference);
+        ledger.insert_blob(BlobRef { reference, size_bytes: 1 });
+        ledger.pin(reference);
+        ledger.unpin(reference);
+        assert_eq!(ledger.unpinned().count(), 0);
+        ledger.unpin(reference);
+        assert_eq!(ledger.unpinned().collect::<Vec<_>>(), [reference]);
     }
 }

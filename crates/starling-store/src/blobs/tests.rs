@@ -4,6 +4,8 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use starling_types::Reference;
+
 use super::*;
 
 const ROOMY: DiskBudget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
@@ -31,6 +33,11 @@ fn blob_of(bytes: &[u8]) -> BlobRef {
     BlobRef { reference: reference_of(bytes), size_bytes: bytes.len() as u64 }
 }
 
+fn path_of(dir: &TempDir, reference: Reference) -> std::path::PathBuf {
+    let name = reference.to_string();
+    dir.path().join("blobs").join(&name[..2]).join(name)
+}
+
 /// All plain files of the store.
 fn file_count(dir: &Path) -> usize {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -42,10 +49,10 @@ fn a_blob_comes_back_by_its_name_also_after_reopening() {
     let (dir, store) = open(ROOMY);
     for size_bytes in [0, 1, 4096, 100_000] {
         let content = bytes(1, size_bytes);
-        let blob = store.put(&content).unwrap();
+        let blob = store.put(&content).unwrap().blob();
         assert_eq!(blob, blob_of(&content));
         for store in [&store, &reopen(&dir, ROOMY)] {
-            assert_eq!(store.blob(blob.reference), Some(blob));
+            assert_eq!(store.pin(blob.reference).unwrap().unwrap().blob(), blob);
             assert_eq!(store.get(blob.reference, 100_000).unwrap(), Some(content.clone()));
         }
     }
@@ -58,15 +65,19 @@ fn a_blob_lies_under_the_first_two_digits_of_its_name() {
     let (dir, store) = open(ROOMY);
     let reference = store.put(b"hello world").unwrap().reference;
     let path = dir.path().join("blobs").join("92").join(reference.to_string());
-    assert_eq!(store.path_of(reference), Some(path.clone()));
-    assert_eq!(fs::read(path).unwrap(), b"hello world");
+    assert_eq!(store.open_blob(reference).unwrap().unwrap().path(), path);
+    assert_eq!(fs::read(&path).unwrap(), b"hello world");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }
 
 #[test]
 fn a_blob_that_is_there_is_not_written_again() {
-    let (_dir, store) = open(budget(11));
-    let reference = store.put(b"hello world").unwrap().reference;
-    let path = store.path_of(reference).unwrap();
+    let (dir, store) = open(budget(11));
+    let path = path_of(&dir, store.put(b"hello world").unwrap().reference);
     let written = fs::metadata(&path).unwrap().modified().unwrap();
     store.put(b"hello world").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), written);
@@ -75,14 +86,14 @@ fn a_blob_that_is_there_is_not_written_again() {
 
 #[test]
 fn a_blob_whose_file_was_taken_away_is_absent_and_can_be_put_again() {
-    let (_dir, store) = open(ROOMY);
+    let (dir, store) = open(ROOMY);
     let reference = store.put(b"hello world").unwrap().reference;
-    fs::remove_file(store.path_of(reference).unwrap()).unwrap();
+    fs::remove_file(path_of(&dir, reference)).unwrap();
     store.put(b"hello world").unwrap();
-    assert!(store.open_read(reference).unwrap().is_some());
-    fs::remove_file(store.path_of(reference).unwrap()).unwrap();
+    assert!(store.open_blob(reference).unwrap().is_some());
+    fs::remove_file(path_of(&dir, reference)).unwrap();
     assert_eq!(store.get(reference, 11).unwrap(), None);
-    assert_eq!((store.blob(reference), store.used_bytes()), (None, 0));
+    assert_eq!((store.pin(reference).unwrap(), store.used_bytes()), (None, 0));
 }
 
 #[test]
@@ -91,7 +102,7 @@ fn a_file_is_stored_like_its_bytes() {
     let content = bytes(3, COPY_SIZE_BYTES + 4097);
     let path = dir.path().join("input");
     fs::write(&path, &content).unwrap();
-    assert_eq!(store.put_file(&path).unwrap(), blob_of(&content));
+    assert_eq!(store.put_file(&path).unwrap().blob(), blob_of(&content));
     let error = store.put_file(&dir.path().join("missing")).unwrap_err().to_string();
     assert!(error.starts_with("cannot open "), "{error}");
 }
@@ -107,7 +118,7 @@ fn a_writer_stores_what_was_written_and_a_dropped_one_nothing() {
     assert_eq!((store.used_bytes(), file_count(dir.path())), (0, 0));
     let mut writer = store.writer().unwrap();
     io::copy(&mut &content[..], &mut writer).unwrap();
-    assert_eq!(writer.finish().unwrap(), blob_of(&content));
+    assert_eq!(writer.finish().unwrap().blob(), blob_of(&content));
     assert_eq!((store.used_bytes(), file_count(dir.path())), (10_000, 1));
 }
 
@@ -120,25 +131,83 @@ fn a_reader_states_the_largest_blob_it_accepts() {
     assert_eq!(store.get(reference, 5000).unwrap().unwrap().len(), 5000);
 }
 
+/// What asks for a blob, and whether it got it.
+type Ask = fn(&BlobStore, Reference) -> bool;
+
+const ASKS: [(&str, Ask); 3] = [
+    ("get", |store, reference| store.get(reference, 9000).unwrap().is_some()),
+    ("get, too large", |store, reference| !matches!(store.get(reference, 5), Ok(None))),
+    ("open", |store, reference| store.open_blob(reference).unwrap().is_some()),
+];
+
 #[test]
-fn a_corrupt_file_is_never_returned_and_is_removed() {
+fn a_damaged_file_is_given_to_nobody_and_is_dropped() {
     let content = bytes(7, 9000);
     let flipped = [&content[..8999], &[content[8999] ^ 1]].concat();
     let longer = [&content[..], &[0]].concat();
     for damaged in [&flipped[..], &content[..8999], &longer, b""] {
-        let (dir, store) = open(ROOMY);
-        let reference = store.put(&content).unwrap().reference;
-        let path = store.path_of(reference).unwrap();
-        fs::write(&path, damaged).unwrap();
-        // Whoever finds it: the store that wrote it, or the next one.
-        for store in [store, reopen(&dir, ROOMY)] {
-            fs::write(&path, damaged).unwrap();
-            assert_eq!(store.get(reference, 9000).unwrap(), None, "{} bytes", damaged.len());
-            assert_eq!((path.exists(), store.used_bytes()), (false, 0));
-            assert_eq!(store.put(&content).unwrap().reference, reference);
-            assert_eq!(store.get(reference, 9000).unwrap().as_ref(), Some(&content));
+        for (what, ask) in ASKS {
+            let (dir, store) = open(ROOMY);
+            let reference = store.put(&content).unwrap().reference;
+            assert!(ask(&store, reference), "{what}");
+            let path = path_of(&dir, reference);
+            // Found by the store that wrote it, and by the next one.
+            for reopened in [false, true] {
+                fs::write(&path, damaged).unwrap();
+                let store = if reopened { reopen(&dir, ROOMY) } else { store.clone() };
+                assert!(!ask(&store, reference), "{what}, {} bytes", damaged.len());
+                assert_eq!((path.exists(), store.used_bytes()), (false, 0), "{what}");
+                // It is missing now, and can be put again.
+                assert_eq!(store.put(&content).unwrap().reference, reference);
+                assert_eq!(store.get(reference, 9000).unwrap().as_ref(), Some(&content));
+            }
         }
     }
+}
+
+#[test]
+fn a_damaged_file_is_written_anew_by_whoever_has_the_bytes() {
+    let content = bytes(7, 9000);
+    let puts: [fn(&BlobStore, &[u8]); 3] = [
+        |store, content| drop(store.put(content).unwrap()),
+        |store, content| {
+            let mut writer = store.writer().unwrap();
+            writer.append(content).unwrap();
+            writer.finish().unwrap();
+        },
+        |store, content| {
+            let mut incoming = store.receive(blob_of(content)).unwrap();
+            incoming.write(content).unwrap();
+            incoming.finish().unwrap();
+        },
+    ];
+    for put in puts {
+        let (dir, store) = open(ROOMY);
+        let path = path_of(&dir, store.put(&content).unwrap().reference);
+        fs::write(&path, [&content[..8999], &[!content[8999]]].concat()).unwrap();
+        put(&store, &content);
+        assert_eq!(fs::read(path).unwrap(), content);
+        assert_eq!(store.used_bytes(), 9000);
+    }
+}
+
+#[test]
+fn a_file_is_hashed_once_and_again_only_when_it_has_changed() {
+    let (dir, store) = open(ROOMY);
+    let content = bytes(7, 9000);
+    let reference = store.put(&content).unwrap().reference;
+    let path = path_of(&dir, reference);
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    let age = || File::options().write(true).open(&path).unwrap().set_modified(hour_ago).unwrap();
+    let is_remembered = || store.shared.ledger().checked(reference).is_some();
+    // Fresh from the writer: a change in the same instant would not show.
+    assert!(store.open_blob(reference).unwrap().is_some() && !is_remembered());
+    age();
+    assert!(store.open_blob(reference).unwrap().is_some() && is_remembered());
+    // A change shows, also one that sets the time of the change back.
+    fs::write(&path, bytes(8, 9000)).unwrap();
+    age();
+    assert!(store.open_blob(reference).unwrap().is_none());
 }
 
 #[test]
@@ -162,7 +231,6 @@ fn a_blob_over_the_budget_is_refused_and_leaves_nothing_behind() {
     let error = io::Write::write(&mut writer, &[0]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     drop(writer);
-    assert!(store.receive(blob_of(&bytes(2, 4001))).is_err());
     assert_eq!((store.used_bytes(), file_count(dir.path())), (6000, 1));
     // What fits exactly is taken.
     store.put(&bytes(3, 4000)).unwrap();
@@ -182,8 +250,8 @@ fn a_full_disk_is_told_from_other_failures_and_the_file_takes_no_more() {
     let (_dir, store) = open(ROOMY);
     let path = Path::new("/dev/full");
     let file = File::options().write(true).open(path).unwrap();
-    let mut spool = write::Spool::new(file, path, 0);
-    let mut space = write::Reservation::over_written(&store.shared, 0);
+    let mut spool = write::Spool::new(file, path);
+    let mut space = write::Reservation::new(&store.shared);
     for _ in 0..2 {
         let error = spool.append(b"hello", &mut space).unwrap_err();
         assert!(matches!(error, StoreError::NoSpace(NoSpace::DiskFull { .. })), "{error}");
@@ -194,69 +262,60 @@ fn a_full_disk_is_told_from_other_failures_and_the_file_takes_no_more() {
 }
 
 #[test]
-fn opening_removes_unfinished_files_and_keeps_partial_and_strange_ones() {
+fn opening_removes_unfinished_files_and_keeps_strange_ones() {
     let (dir, store) = open(ROOMY);
     store.put(b"hello world").unwrap();
     let blobs = dir.path().join("blobs");
-    let partial = blobs.join("partial").join(reference_of(b"partial").to_string());
     fs::write(blobs.join("temp/left"), b"left").unwrap();
-    fs::write(&partial, b"par").unwrap();
     fs::write(blobs.join("92/strange"), b"strange").unwrap();
     // The right name in the wrong place.
     fs::write(blobs.join("92").join(reference_of(b"x").to_string()), b"x").unwrap();
     let store = reopen(&dir, ROOMY);
-    assert_eq!(store.used_bytes(), 11 + 3);
+    assert_eq!(store.used_bytes(), 11);
     assert_eq!(file_count(&blobs.join("temp")), 0);
-    assert!(partial.exists() && blobs.join("92/strange").exists());
-    assert_eq!(store.blob(reference_of(b"x")), None);
+    assert!(blobs.join("92/strange").exists());
+    assert_eq!(store.pin(reference_of(b"x")).unwrap(), None);
 }
 
 #[test]
-fn an_interrupted_receive_is_resumed_also_by_the_next_process() {
+fn a_receive_that_ends_early_leaves_nothing_behind() {
     let (dir, store) = open(ROOMY);
     let content = bytes(9, 20_000);
-    let blob = blob_of(&content);
-    let mut incoming = store.receive(blob).unwrap();
-    assert_eq!((incoming.offset_bytes(), store.used_bytes()), (0, 20_000));
+    let mut incoming = store.receive(blob_of(&content)).unwrap();
+    incoming.write(&content[..7000]).unwrap();
+    let error = incoming.finish().unwrap_err();
+    assert!(matches!(error, ReceiveError::Incomplete { received_bytes: 7000, .. }), "{error}");
+    assert!(!error.is_senders_fault());
+    let mut incoming = store.receive(blob_of(&content)).unwrap();
     incoming.write(&content[..7000]).unwrap();
     drop(incoming);
-    assert_eq!((store.blob(blob.reference), store.used_bytes()), (None, 7000));
-
-    let mut incoming = store.receive(blob).unwrap();
-    assert_eq!((incoming.offset_bytes(), store.used_bytes()), (7000, 20_000));
-    incoming.write(&content[7000..12_000]).unwrap();
-    let error = incoming.finish().unwrap_err();
-    assert!(matches!(error, ReceiveError::Incomplete { received_bytes: 12_000, .. }), "{error}");
-
-    let store = reopen(&dir, ROOMY);
-    let mut incoming = store.receive(blob).unwrap();
-    assert_eq!(incoming.offset_bytes(), 12_000);
-    incoming.write(&content[12_000..]).unwrap();
-    assert_eq!(incoming.finish().unwrap(), blob);
-    assert_eq!(store.get(blob.reference, 20_000).unwrap(), Some(content));
-    assert_eq!((store.used_bytes(), file_count(dir.path())), (20_000, 1));
+    assert_eq!((store.used_bytes(), file_count(dir.path())), (0, 0));
 }
 
 #[test]
-fn wrong_bytes_are_deleted_and_blamed_on_the_sender_of_all_of_them() {
+fn space_is_taken_for_what_arrives_not_for_what_is_announced() {
+    let (_dir, store) = open(budget(10_000));
+    let announced = BlobRef { reference: reference_of(b"x"), size_bytes: u64::MAX };
+    let mut incoming = store.receive(announced).unwrap();
+    assert_eq!(store.used_bytes(), 0);
+    incoming.write(&[0; 6000]).unwrap();
+    assert_eq!(store.used_bytes(), 6000);
+    store.put(&bytes(1, 4000)).unwrap();
+    let error = incoming.write(&[0; 1]).unwrap_err();
+    assert!(matches!(error, ReceiveError::Store(StoreError::NoSpace(_))), "{error}");
+    assert!(!error.is_senders_fault());
+}
+
+#[test]
+fn wrong_bytes_are_deleted_and_blamed_on_their_sender() {
     let (dir, store) = open(ROOMY);
     let content = bytes(5, 6000);
-    let blob = blob_of(&content);
-    let mut incoming = store.receive(blob).unwrap();
-    incoming.write(&bytes(6, 6000)).unwrap();
+    let mut incoming = store.receive(blob_of(&content)).unwrap();
+    incoming.write(&content[..5999]).unwrap();
+    incoming.write(&[!content[5999]]).unwrap();
     let error = incoming.finish().unwrap_err();
-    assert!(matches!(&error, ReceiveError::WrongBytes { resumed_bytes: 0, .. }), "{error}");
+    assert!(matches!(&error, ReceiveError::WrongBytes { .. }), "{error}");
     assert!(error.is_senders_fault());
-    assert_eq!((store.used_bytes(), file_count(dir.path())), (0, 0));
-
-    let mut incoming = store.receive(blob).unwrap();
-    incoming.write(&bytes(6, 1000)).unwrap();
-    drop(incoming);
-    let mut incoming = store.receive(blob).unwrap();
-    incoming.write(&content[1000..]).unwrap();
-    let error = incoming.finish().unwrap_err();
-    assert!(matches!(&error, ReceiveError::WrongBytes { resumed_bytes: 1000, .. }), "{error}");
-    assert!(!error.is_senders_fault());
     assert_eq!((store.used_bytes(), file_count(dir.path())), (0, 0));
 }
 
@@ -268,7 +327,6 @@ fn a_sender_that_goes_on_after_the_announced_size_is_stopped() {
     incoming.write(&content[..5999]).unwrap();
     let error = incoming.write(&[content[5999], 0]).unwrap_err();
     assert!(matches!(error, ReceiveError::TooLong { .. }) && error.is_senders_fault());
-    assert_eq!(incoming.offset_bytes(), 5999);
     // The right last byte still makes the blob whole.
     incoming.write(&content[5999..]).unwrap();
     incoming.finish().unwrap();
@@ -281,93 +339,71 @@ fn a_wrongly_announced_size_never_passes() {
     for size_bytes in [5999, 0] {
         let reference = reference_of(&content);
         let mut incoming = store.receive(BlobRef { reference, size_bytes }).unwrap();
-        // A partial that the first attempt left would be too long for the second.
         incoming.write(&content[..size_bytes as usize]).unwrap();
         assert!(matches!(incoming.finish(), Err(ReceiveError::WrongBytes { .. })));
     }
-    let size_bytes = u64::MAX;
-    assert!(store.receive(BlobRef { reference: reference_of(b"x"), size_bytes }).is_err());
     assert_eq!(store.used_bytes(), 0);
 }
 
 #[test]
-fn a_partial_longer_than_the_blob_is_started_over() {
+fn collecting_removes_what_no_pin_holds_and_nothing_else() {
     let (dir, store) = open(ROOMY);
-    let reference = reference_of(b"hello");
-    drop(store);
-    let path = dir.path().join("blobs/partial").join(reference.to_string());
-    fs::write(path, b"hello world").unwrap();
-    let store = reopen(&dir, ROOMY);
-    let mut incoming = store.receive(BlobRef { reference, size_bytes: 5 }).unwrap();
-    assert_eq!(incoming.offset_bytes(), 0);
-    incoming.write(b"hello").unwrap();
-    incoming.finish().unwrap();
-    assert_eq!((store.used_bytes(), file_count(dir.path())), (5, 1));
-}
-
-#[test]
-fn a_blob_is_received_by_one_at_a_time() {
-    let (_dir, store) = open(ROOMY);
-    let blob = blob_of(&bytes(5, 100));
-    let first = store.receive(blob).unwrap();
-    assert!(matches!(store.clone().receive(blob), Err(StoreError::Busy { .. })));
-    // Somebody else may put it meanwhile.
-    store.put(&bytes(5, 100)).unwrap();
-    drop(first);
-    let mut again = store.receive(blob).unwrap();
-    again.write(&bytes(5, 100)).unwrap();
-    again.finish().unwrap();
-    assert_eq!(store.used_bytes(), 100);
-}
-
-#[test]
-fn a_new_blob_displaces_partial_ones_oldest_first_but_only_if_that_helps() {
-    let (dir, store) = open(budget(10_000));
-    for seed in [1, 2] {
-        let content = bytes(seed, 4000);
-        let mut incoming = store.receive(blob_of(&content)).unwrap();
-        incoming.write(&content[..3000]).unwrap();
-    }
-    assert_eq!(store.used_bytes(), 6000);
-    assert!(store.put(&bytes(3, 10_001)).is_err());
-    assert_eq!(store.used_bytes(), 6000);
-    store.put(&bytes(3, 7000)).unwrap();
-    assert_eq!((store.used_bytes(), file_count(dir.path())), (10_000, 2));
-    // The younger one survived, and survives that there is no room to go on with it.
-    assert!(store.receive(blob_of(&bytes(2, 4000))).is_err());
-    assert_eq!((store.used_bytes(), file_count(dir.path())), (10_000, 2));
-    store.remove(reference_of(&bytes(3, 7000))).unwrap();
-    assert_eq!(store.receive(blob_of(&bytes(2, 4000))).unwrap().offset_bytes(), 3000);
-}
-
-#[test]
-fn retain_removes_unwanted_blobs_and_old_partials_only() {
-    let (dir, store) = open(ROOMY);
-    let kept = store.put(&bytes(1, 100)).unwrap().reference;
+    let kept = store.put(&bytes(1, 100)).unwrap();
     let dropped = store.put(&bytes(2, 200)).unwrap().reference;
-    let partials = dir.path().join("blobs/partial");
-    for (name, age) in
-        [(b"old", PARTIAL_AGE_MAX + Duration::from_secs(60)), (b"new", Duration::ZERO)]
-    {
-        let path = partials.join(reference_of(name).to_string());
-        fs::write(&path, b"xy").unwrap();
-        let file = File::options().write(true).open(path).unwrap();
-        file.set_modified(SystemTime::now() - age).unwrap();
-    }
-    let store = reopen(&dir, ROOMY);
-    assert_eq!(store.retain(|reference| reference == kept).unwrap(), 202);
-    assert_eq!((store.blob(dropped), store.used_bytes()), (None, 102));
-    assert!(store.get(kept, 100).unwrap().is_some());
-    assert_eq!(file_count(dir.path()), 2);
+    assert_eq!(store.collect().unwrap(), 200);
+    assert_eq!((store.pin(dropped).unwrap(), store.used_bytes()), (None, 100));
+    assert!(store.get(kept.reference, 100).unwrap().is_some());
+    // Each pin counts, and so does a reader.
+    let clone = kept.clone();
+    drop(kept);
+    assert_eq!(store.collect().unwrap(), 0);
+    let reader = store.open_blob(clone.reference).unwrap().unwrap();
+    drop(clone);
+    assert_eq!(store.collect().unwrap(), 0);
+    drop(reader);
+    assert_eq!(store.collect().unwrap(), 100);
+    assert_eq!((store.collect().unwrap(), file_count(dir.path())), (0, 0));
 }
 
 #[test]
-fn remove_frees_the_space_of_a_blob_once() {
-    let (dir, store) = open(ROOMY);
-    let reference = store.put(&bytes(1, 100)).unwrap().reference;
-    assert_eq!(store.remove(reference).unwrap(), 100);
-    assert_eq!(store.remove(reference).unwrap(), 0);
-    assert_eq!((store.used_bytes(), file_count(dir.path())), (0, 0));
+fn what_a_writer_or_a_sender_has_not_finished_is_not_collected() {
+    let (_dir, store) = open(ROOMY);
+    let content = bytes(1, 9000);
+    let mut writer = store.writer().unwrap();
+    let mut incoming = store.receive(blob_of(&content)).unwrap();
+    for half in content.chunks(4500) {
+        writer.append(half).unwrap();
+        incoming.write(half).unwrap();
+        assert_eq!(store.collect().unwrap(), 0);
+    }
+    let (written, received) = (writer.finish().unwrap(), incoming.finish().unwrap());
+    assert_eq!(store.collect().unwrap(), 0);
+    assert_eq!(written, received);
+    assert_eq!(store.get(written.reference, 9000).unwrap(), Some(content));
+}
+
+#[test]
+fn threads_that_collect_take_nothing_from_those_that_put() {
+    let (_dir, store) = open(ROOMY);
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let store = store.clone();
+            scope.spawn(move || {
+                for round in 0..100_u32 {
+                    // The same few blobs in all threads: each pins what another lets go.
+                    let content = bytes(round as u8 % 3, 500);
+                    let pin = store.put(&content).unwrap();
+                    if round % 4 == u32::from(thread) {
+                        store.collect().unwrap();
+                    }
+                    let read = store.get(pin.reference, 500).unwrap();
+                    assert_eq!(read, Some(content), "a pinned blob is gone");
+                }
+            });
+        }
+    });
+    store.collect().unwrap();
+    assert_eq!(store.used_bytes(), 0);
 }
 
 #[test]

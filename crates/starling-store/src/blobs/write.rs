@@ -7,15 +7,16 @@ use std::{
     sync::Arc,
 };
 
+use starling_swarm::ReferenceHasher;
 use starling_types::BlobRef;
 use tempfile::TempPath;
 
 use super::{
-    BlobStore, Shared,
+    Shared,
     error::{IoContext, StoreError},
     ledger::{Ask, Ledger},
+    pin::Pin,
 };
-use crate::swarm::ReferenceHasher;
 
 /// Space promised to one blob; given back on drop, when the blob is stored or given up.
 #[derive(Debug)]
@@ -26,9 +27,9 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// A reservation over bytes that the ledger counts as reserved, and the disk as used, already.
-    pub fn over_written(shared: &Arc<Shared>, written_bytes: u64) -> Self {
-        Self { shared: shared.clone(), reserved_bytes: written_bytes, pending_bytes: 0 }
+    /// A reservation of nothing yet.
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: shared.clone(), reserved_bytes: 0, pending_bytes: 0 }
     }
 
     /// Makes sure that `needed_bytes` are reserved in all.
@@ -77,17 +78,9 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// Goes on behind the `size_bytes` that `file` holds; its cursor is at its end.
-    pub fn new(file: File, path: &Path, size_bytes: u64) -> Self {
-        Self { file, path: path.to_owned(), size_bytes, failed: None }
-    }
-
-    pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    pub fn has_failed(&self) -> bool {
-        self.failed.is_some()
+    /// Fills an empty file.
+    pub fn new(file: File, path: &Path) -> Self {
+        Self { file, path: path.to_owned(), size_bytes: 0, failed: None }
     }
 
     pub fn append(&mut self, bytes: &[u8], space: &mut Reservation) -> Result<(), StoreError> {
@@ -121,15 +114,23 @@ impl Spool {
 /// Memory use does not depend on the blob's size. Dropped before that, it leaves nothing behind.
 #[derive(Debug)]
 pub struct BlobWriter {
-    store: BlobStore,
     hasher: ReferenceHasher,
     temp: Temp,
 }
 
 impl BlobWriter {
-    pub(super) fn new(store: &BlobStore) -> Result<Self, StoreError> {
-        let temp = Temp::new(&store.shared)?;
-        Ok(Self { store: store.clone(), hasher: ReferenceHasher::new(), temp })
+    pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        Ok(Self { hasher: ReferenceHasher::new(), temp: Temp::new(shared)? })
+    }
+
+    /// How many bytes it has taken.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.temp.spool.size_bytes
+    }
+
+    /// What was written, named, and the file that it is in.
+    pub(super) fn into_parts(self) -> (BlobRef, Temp) {
+        (self.hasher.finish(), self.temp)
     }
 
     /// Makes sure that a blob of `size_bytes` fits, before the work of writing it.
@@ -154,12 +155,9 @@ impl BlobWriter {
     ///
     /// # Errors
     /// When the disk fails or is full; then nothing of the blob stays.
-    pub fn finish(self) -> Result<BlobRef, StoreError> {
-        let blob = self.hasher.finish();
-        if !self.store.shared.holds(blob)? {
-            self.temp.store_as(&self.store.shared, blob)?;
-        }
-        Ok(blob)
+    pub fn finish(self) -> Result<Pin, StoreError> {
+        let (blob, temp) = self.into_parts();
+        temp.store_as(blob)
     }
 }
 
@@ -189,23 +187,27 @@ pub(super) struct Temp {
 impl Temp {
     pub fn new(shared: &Arc<Shared>) -> Result<Self, StoreError> {
         let dir = shared.layout.temp_dir();
-        // Not `tempfile_in`: its files are private to the user for ever, blobs have the usual mode.
-        let (file, path) = tempfile::Builder::new()
-            .make_in(&dir, |path| File::create_new(path))
-            .context("create a file in", &dir)?
-            .into_parts();
-        let spool = Spool::new(file, &path, 0);
-        Ok(Self { spool, path, space: Reservation::over_written(shared, 0) })
+        // Its owner's alone (mode 0600), and so is the blob: inputs and segments are secret.
+        let file = tempfile::NamedTempFile::new_in(&dir).context("create a file in", &dir)?;
+        let (file, path) = file.into_parts();
+        let spool = Spool::new(file, &path);
+        Ok(Self { spool, path, space: Reservation::new(shared) })
     }
 
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.spool.append(bytes, &mut self.space)
     }
 
-    /// Makes the file the blob `blob`, whose bytes it must hold.
-    pub fn store_as(mut self, shared: &Shared, blob: BlobRef) -> Result<(), StoreError> {
-        self.spool.sync()?;
-        let rename = |target: &Path| self.path.persist(target).map_err(|error| error.error);
-        shared.settle(blob, &mut self.space, rename)
+    /// Makes the file the blob `blob`, whose bytes it must hold, unless that is here and sound already.
+    pub fn store_as(mut self, blob: BlobRef) -> Result<Pin, StoreError> {
+        let shared = self.space.shared.clone();
+        // Before it is there: nobody may collect it in between.
+        let pin = Pin::of(&shared, blob);
+        if shared.open_sound(blob.reference)?.is_none() {
+            self.spool.sync()?;
+            let rename = |target: &Path| self.path.persist(target).map_err(|error| error.error);
+            shared.settle(blob, &mut self.space, rename)?;
+        }
+        Ok(pin)
     }
 }

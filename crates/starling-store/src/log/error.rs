@@ -7,6 +7,7 @@ use starling_types::JobId;
 use thiserror::Error;
 
 use super::BODY_SIZE_BYTES_MAX;
+use crate::roots::RootName;
 
 /// A failed operation on an [`EventLog`](super::EventLog) or a [`LogReader`](super::LogReader).
 #[derive(Debug, Error)]
@@ -25,18 +26,41 @@ pub enum LogError {
         /// What SQLite said.
         cause: rusqlite::Error,
     },
-    /// A later version of Starling has written the log.
+    /// The file of the log could not be made.
+    #[error("cannot create the job log {}: {cause}; check the path and its permissions", path.display())]
+    Create {
+        /// The log.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
+    /// An earlier append under the same name failed, and this one was handed over before that was known. Nothing
+    /// of it was appended.
+    #[error("not appended to the job log {}: what came before it for {name} could not be written", path.display())]
+    AfterFailure {
+        /// The log.
+        path: PathBuf,
+        /// The job or the root.
+        name: RootName,
+    },
+    /// The thread that writes the log is gone: a defect of ours. Whether this was appended is not known.
+    #[error("the thread that writes the job log {} has died", path.display())]
+    Stopped {
+        /// The log.
+        path: PathBuf,
+    },
+    /// Another version of Starling has written the log.
     #[error(
-        "job log {} has schema {found}, this version of starling knows up to {supported}; use the newer \
-         starling, or another --data-dir",
+        "job log {} has schema {found}, this version of starling knows {supported}; use the starling that \
+         wrote it, or another --data-dir",
         path.display()
     )]
-    NewerSchema {
+    OtherSchema {
         /// The log.
         path: PathBuf,
         /// Its schema.
         found: i64,
-        /// The latest schema known here.
+        /// The schema known here.
         supported: i64,
     },
     /// An event is missing: something other than Starling has changed the log.

@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -12,6 +13,7 @@ use std::{
 use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, max_keccak_inputs};
 use risc0_zkvm::SegmentReceipt;
 use starling_fastprove::recursion::ProveError;
+use starling_files::{Existing, Readers, write_whole};
 use starling_types::TaskId;
 
 use super::{peak_memory, phases::Phases};
@@ -347,12 +349,9 @@ fn read_blob(path: &Path, kind: BlobKind, content_bytes_max: u64) -> Result<Vec<
     fs::read(path).map_err(unreadable)
 }
 
-/// Writes beside the target and renames, so that a reader never sees half a blob.
+/// Writes a blob whole: a reader never sees half of one.
 fn write_blob(path: &Path, blob: &[u8]) -> Result<(), TaskError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    fs::write(&partial, blob)
-        .and_then(|()| fs::rename(&partial, path))
+    write_whole(path, Readers::Owner, Existing::Replace, |file| file.write_all(blob))
         .map_err(|error| TaskError::internal(format!("cannot write {}: {error}", path.display())))
 }
 

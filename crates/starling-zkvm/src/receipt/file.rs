@@ -11,6 +11,7 @@ use std::{
 
 use bincode::Options as _;
 use risc0_zkvm::{InnerAssumptionReceipt, InnerReceipt, Receipt};
+use starling_files::{Existing, Readers, write_whole};
 
 use super::ReceiptError;
 use crate::panic;
@@ -133,25 +134,7 @@ fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut io::BufWriter<&File>) -> io::Result<()>,
 ) -> Result<(), ReceiptError> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let whole = || {
-        let file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut buffered = io::BufWriter::new(file.as_file());
-        write(&mut buffered)?;
-        buffered.flush()?;
-        drop(buffered);
-        // A receipt is for others to read, unlike a temporary file.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    whole().map_err(|source| ReceiptError::Write { path: path.into(), source })
+    // A receipt is for others to read.
+    write_whole(path, Readers::Anyone, Existing::Replace, write)
+        .map_err(|source| ReceiptError::Write { path: path.into(), source })
 }

@@ -126,8 +126,8 @@ async fn open_dir(path: &Path, supervised: bool) -> Result<DataDir, Exit> {
 
 /// The node's blobs. None outlives the process: a node that starts anew has no leases.
 fn open_blobs(dir: &DataDir, args: &NodeArgs) -> Result<BlobStore, Exit> {
-    let blobs = dir.blobs(DiskBudget::up_to(args.endpoint.disk_budget))?;
-    blobs.retain(|_| false)?;
+    let blobs = dir.unrooted_blobs(DiskBudget::up_to(args.endpoint.disk_budget))?;
+    blobs.collect()?;
     Ok(blobs)
 }
 

@@ -6,7 +6,16 @@
 //! payload of a chunk one level up, and so on to the root chunk, whose address names the blob. A lone
 //! address at the end of a level is not wrapped in a chunk of its own: it moves up as it is.
 //!
-//! This module computes addresses and nothing else: it stores no chunks and splits no files.
+//! This crate computes addresses and nothing else: it stores no chunks, splits no files, and builds wherever Rust
+//! does. The one published crate for these trees is under the AGPL, so the hundred lines are our own.
+//!
+//! ```
+//! let reference = starling_swarm::reference_of(b"hello world");
+//! assert_eq!(
+//!     reference.to_string(),
+//!     "92672a471f4419b255d7cb0cf313474a6f5856fb347c5ece85fb706d644b630f",
+//! );
+//! ```
 
 use std::{io, sync::LazyLock};
 

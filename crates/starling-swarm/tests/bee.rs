@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use starling_store::{ReferenceHasher, reference_of};
+use starling_swarm::{ReferenceHasher, reference_of};
 use starling_types::{BlobRef, Reference};
 
 fn vectors() -> Value {

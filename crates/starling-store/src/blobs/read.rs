@@ -1,0 +1,209 @@
+//! Reading blobs back: a file counts once its bytes were hashed and are those of its name.
+//!
+//! A file is hashed in whole before it is handed out, and again only when it may have changed since: its
+//! [`Stamp`] is remembered. A damaged one is dropped here, and nowhere else; to all that ask it is missing.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use starling_swarm::{ReferenceHasher, reference_of};
+use starling_types::{BlobRef, Reference};
+use tracing::warn;
+
+use super::{
+    BlobStore, Shared,
+    error::{IoContext, StoreError},
+    pin::Pin,
+    remove_if_there,
+};
+
+/// How old the last change of a file must be for its times to tell of the next: clocks of file systems step by
+/// up to two seconds, and a change within the same step shows in no time stamp.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// What tells that a file was changed or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    size_bytes: u64,
+    modified: Option<SystemTime>,
+    /// The file's number, and when its bytes or its metadata were last changed: no program can set that back.
+    #[cfg(unix)]
+    inode_and_change: (u64, i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt as _;
+        Self {
+            size_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+            #[cfg(unix)]
+            inode_and_change: (metadata.ino(), metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&path.metadata()?))
+    }
+
+    /// Whether any later change would show.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        self.modified
+            .and_then(|modified| now.duration_since(modified).ok())
+            .is_some_and(|age| age >= SETTLED_AFTER)
+    }
+}
+
+/// A blob to be read, from its start: its bytes were those of its name when it was opened, and it stays in the
+/// store until this is dropped.
+#[derive(Debug)]
+pub struct BlobFile {
+    file: File,
+    path: PathBuf,
+    pin: Pin,
+}
+
+impl BlobFile {
+    /// What is read.
+    pub fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
+    /// Where it lies, for another process to open while this is kept.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Read for BlobFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Seek for BlobFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
+}
+
+impl BlobStore {
+    /// Holds a blob that is here and sound; `None` when it is not.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn pin(&self, reference: Reference) -> Result<Option<Pin>, StoreError> {
+        Ok(self.open_blob(reference)?.map(|file| file.pin))
+    }
+
+    /// Opens a blob that is here and sound; `None` when it is not.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open_blob(&self, reference: Reference) -> Result<Option<BlobFile>, StoreError> {
+        // Pinned before it is looked for: what is found does not go away.
+        let Some(pin) = self.pin_unchecked(reference) else { return Ok(None) };
+        let Some((file, size_bytes)) = self.shared.open_sound(reference)? else { return Ok(None) };
+        debug_assert_eq!(size_bytes, pin.size_bytes, "the ledger has the sizes of sound files");
+        Ok(Some(BlobFile { file, path: self.shared.layout.blob_path(reference), pin }))
+    }
+
+    /// The bytes of a blob that is here and sound; `None` when it is not. What is returned is what was hashed.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] when the blob exceeds `size_bytes_max`, and when the file cannot be read.
+    pub fn get(
+        &self,
+        reference: Reference,
+        size_bytes_max: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(pin) = self.pin_unchecked(reference) else { return Ok(None) };
+        if pin.size_bytes > size_bytes_max {
+            // A damaged file may be too long as well: then it is not the blob that is too large.
+            let Some((_, size_bytes)) = self.shared.open_sound(reference)? else { return Ok(None) };
+            return Err(StoreError::TooLarge { reference, size_bytes, size_bytes_max });
+        }
+        let path = self.shared.layout.blob_path(reference);
+        let Some(file) = self.shared.open_file(reference)? else { return Ok(None) };
+        let stamp = Stamp::of(&file.metadata().context("look at", &path)?);
+        let mut bytes = Vec::with_capacity(usize::try_from(pin.size_bytes).unwrap_or(0));
+        // One byte more than a sound file has, to tell one that is longer.
+        file.take(pin.size_bytes + 1).read_to_end(&mut bytes).context("read", &path)?;
+        if reference_of(&bytes) != reference {
+            self.shared.drop_damaged(reference, stamp)?;
+            return Ok(None);
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Holds a blob that the ledger knows of, whatever its file holds.
+    fn pin_unchecked(&self, reference: Reference) -> Option<Pin> {
+        let size_bytes = self.shared.ledger().size_of(reference)?;
+        Some(Pin::of(&self.shared, BlobRef { reference, size_bytes }))
+    }
+}
+
+impl Shared {
+    /// The file of a blob, at its start, and its size, once every byte of it is known to be right.
+    pub(super) fn open_sound(
+        &self,
+        reference: Reference,
+    ) -> Result<Option<(File, u64)>, StoreError> {
+        let path = self.layout.blob_path(reference);
+        let Some(mut file) = self.open_file(reference)? else { return Ok(None) };
+        let stamp = Stamp::of(&file.metadata().context("look at", &path)?);
+        if self.ledger().checked(reference) == Some(stamp) {
+            return Ok(Some((file, stamp.size_bytes)));
+        }
+        let mut hasher = ReferenceHasher::new();
+        io::copy(&mut file, &mut hasher).context("read", &path)?;
+        let found = hasher.finish();
+        if found.reference != reference {
+            self.drop_damaged(reference, stamp)?;
+            return Ok(None);
+        }
+        let unchanged = Stamp::of(&file.metadata().context("look at", &path)?) == stamp;
+        if unchanged && stamp.is_settled(SystemTime::now()) {
+            self.ledger().set_checked(reference, stamp);
+        }
+        file.rewind().context("read", &path)?;
+        Ok(Some((file, found.size_bytes)))
+    }
+
+    /// The file of a blob that the ledger knows of.
+    fn open_file(&self, reference: Reference) -> Result<Option<File>, StoreError> {
+        let path = self.layout.blob_path(reference);
+        if self.ledger().size_of(reference).is_none() {
+            return Ok(None);
+        }
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut ledger = self.ledger();
+                // Looked at again under the lock: it may have been put anew.
+                if !path.exists() && ledger.remove_blob(reference).is_some() {
+                    warn!(%reference, "a blob's file has disappeared");
+                }
+                Ok(None)
+            }
+            opened => opened.map(Some).context("open", &path),
+        }
+    }
+
+    /// Removes a file that was found damaged when it had `stamp`, unless it has been replaced since.
+    fn drop_damaged(&self, reference: Reference, stamp: Stamp) -> Result<(), StoreError> {
+        let path = self.layout.blob_path(reference);
+        let mut ledger = self.ledger();
+        if Stamp::at(&path).is_ok_and(|now| now != stamp) {
+            return Ok(());
+        }
+        warn!(%reference, path = %path.display(), "a blob is damaged on the disk: dropped, and missing now");
+        remove_if_there(&path).context("remove", &path)?;
+        ledger.remove_blob(reference);
+        Ok(())
+    }
+}

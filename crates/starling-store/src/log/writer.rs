@@ -1,0 +1,211 @@
+//! The thread that writes the log: what waits for it goes into one transaction, and so costs one sync.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    entry::Entry,
+    error::{LogError, SqliteContext},
+    schema,
+};
+use crate::roots::{RootName, RootSets};
+
+/// The most entries in one transaction. The sync is the cost of a small one; a thousand entries share it well
+/// enough, and keep what an appender waits for in the milliseconds.
+const GROUP_COUNT_MAX: usize = 1024;
+
+/// The most entries of asynchronous appenders that wait for the thread: two transactions' worth, so that the next is
+/// full when one is done. Appenders that block wait one for each thread.
+const WAITING_COUNT_MAX: usize = 2 * GROUP_COUNT_MAX;
+
+type Answer = Result<u64, LogError>;
+
+/// The handle of the thread. It ends, with all written, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// None once it is being dropped.
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+    waiting: Semaphore,
+    failure_count: Arc<AtomicU64>,
+    path: PathBuf,
+}
+
+/// An entry on its way.
+struct Request {
+    entry: Entry,
+    /// How many failures its appender could know of.
+    failures_known: u64,
+    answer: Answering,
+}
+
+/// Where an answer goes.
+enum Answering {
+    Task(oneshot::Sender<Answer>),
+    Thread(mpsc::SyncSender<Answer>),
+}
+
+impl Request {
+    /// Answers, once the pins of the entry are gone: what follows may rely on that.
+    fn answer(self, answer: Answer) {
+        let Self { entry, answer: answering, .. } = self;
+        drop(entry);
+        // An appender that is gone has no use for the answer.
+        match answering {
+            Answering::Task(sender) => drop(sender.send(answer)),
+            Answering::Thread(sender) => drop(sender.send(answer)),
+        }
+    }
+}
+
+impl Writer {
+    pub fn start(connection: Connection, path: &Path, roots: Arc<RootSets>) -> Self {
+        let (requests, received) = mpsc::channel();
+        let failure_count = Arc::<AtomicU64>::default();
+        let mut worker = Worker {
+            connection,
+            path: path.to_owned(),
+            roots,
+            failure_count: failure_count.clone(),
+            failures: BTreeMap::new(),
+        };
+        let thread = thread::spawn(move || worker.run(&received));
+        Self {
+            requests: Some(requests),
+            thread: Some(thread),
+            waiting: Semaphore::new(WAITING_COUNT_MAX),
+            failure_count,
+            path: path.to_owned(),
+        }
+    }
+
+    pub async fn append(&self, entry: Entry) -> Answer {
+        let _place = self.waiting.acquire().await.expect("the semaphore is never closed");
+        let (answer, answered) = oneshot::channel();
+        self.submit(entry, Answering::Task(answer));
+        answered.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    pub fn append_blocking(&self, entry: Entry) -> Answer {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.submit(entry, Answering::Thread(answer));
+        answered.recv().unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    fn submit(&self, entry: Entry, answer: Answering) {
+        let failures_known = self.failure_count.load(Ordering::SeqCst);
+        if let Some(requests) = &self.requests {
+            // Where the thread is gone the request is dropped, and the appender sees its answer's sender go.
+            let _ = requests.send(Request { entry, failures_known, answer });
+        }
+    }
+
+    fn stopped(&self) -> LogError {
+        LogError::Stopped { path: self.path.clone() }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has told its appenders.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+struct Worker {
+    connection: Connection,
+    path: PathBuf,
+    roots: Arc<RootSets>,
+    failure_count: Arc<AtomicU64>,
+    /// The number of the last failure under each name. There are as many as jobs that met a failing disk.
+    failures: BTreeMap<RootName, u64>,
+}
+
+impl Worker {
+    fn run(&mut self, received: &mpsc::Receiver<Request>) {
+        while let Ok(first) = received.recv() {
+            let mut group = vec![first];
+            group.extend(received.try_iter().take(GROUP_COUNT_MAX - 1));
+            self.write_group(group);
+        }
+    }
+
+    fn write_group(&mut self, group: Vec<Request>) {
+        let (group, late): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|request| self.may_write(request));
+        for request in late {
+            self.refuse(request);
+        }
+        match self.commit(group.iter().map(|request| &request.entry)) {
+            Ok(seqs) => {
+                for (request, seq) in group.into_iter().zip(seqs) {
+                    self.finish(request, seq);
+                }
+            }
+            // One of them may be too much for the disk, and the others not: each gets its own answer.
+            Err(_) => group.into_iter().for_each(|request| self.write_alone(request)),
+        }
+    }
+
+    fn write_alone(&mut self, request: Request) {
+        if !self.may_write(&request) {
+            return self.refuse(request);
+        }
+        match self.commit(std::iter::once(&request.entry)) {
+            Ok(seqs) => self.finish(request, seqs.first().copied().unwrap_or(0)),
+            Err(error) => {
+                let number = self.failure_count.fetch_add(1, Ordering::SeqCst) + 1;
+                self.failures.insert(request.entry.root.clone(), number);
+                request.answer(Err(error));
+            }
+        }
+    }
+
+    /// Writes entries in one transaction.
+    fn commit<'a>(
+        &mut self,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Result<Vec<u64>, LogError> {
+        let write = || {
+            let transaction = schema::begin(&mut self.connection)?;
+            let seqs = entries
+                .map(|entry| schema::write(&transaction, entry))
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            transaction.commit()?;
+            Ok(seqs)
+        };
+        write().context("append to", &self.path)
+    }
+
+    /// Whether the appender knew of the last failure under this name when it handed the entry over.
+    fn may_write(&self, request: &Request) -> bool {
+        let failed = self.failures.get(&request.entry.root);
+        failed.is_none_or(|number| *number <= request.failures_known)
+    }
+
+    fn refuse(&self, request: Request) {
+        let (path, name) = (self.path.clone(), request.entry.root.clone());
+        request.answer(Err(LogError::AfterFailure { path, name }));
+    }
+
+    fn finish(&self, request: Request, seq: u64) {
+        // Named in memory before the pins go with the entry.
+        self.roots.apply(&request.entry.root, &request.entry.change);
+        request.answer(Ok(seq));
+    }
+}

@@ -1,0 +1,145 @@
+//! Roots: named sets of blobs that must stay, as they are in memory. The table on the disk is the log's
+//! (`log/schema.rs`); what is here follows each of its commits, and nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Display},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use starling_types::{JobId, Reference};
+
+use crate::Pin;
+
+/// The name of a root: what needs the blobs, and which of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RootName(String);
+
+impl RootName {
+    /// The root of an upload.
+    pub fn of_upload(id: impl Display) -> Self {
+        Self(format!("upload/{id}"))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A name as it was stored.
+    pub(crate) fn stored(name: String) -> Self {
+        Self(name)
+    }
+}
+
+impl From<JobId> for RootName {
+    fn from(job: JobId) -> Self {
+        Self(format!("job/{job}"))
+    }
+}
+
+impl Display for RootName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What becomes of a root: of what it names, it keeps `keep`, or all, and it names `add` besides.
+#[derive(Debug, Default)]
+pub(crate) struct RootChange {
+    pub keep: Option<BTreeSet<Reference>>,
+    /// Pinned until the change is on the disk and in [`RootSets`].
+    pub add: Vec<Pin>,
+}
+
+/// What all roots name.
+#[derive(Debug, Default)]
+pub(crate) struct RootSets {
+    sets: Mutex<Sets>,
+}
+
+#[derive(Debug, Default)]
+struct Sets {
+    names: BTreeMap<RootName, BTreeSet<Reference>>,
+    /// How many roots name a blob.
+    counts: BTreeMap<Reference, usize>,
+}
+
+impl RootSets {
+    /// What `name` names.
+    pub fn get(&self, name: &RootName) -> BTreeSet<Reference> {
+        self.lock().names.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Those of `references` that no root names.
+    pub fn unnamed(&self, references: impl Iterator<Item = Reference>) -> Vec<Reference> {
+        let sets = self.lock();
+        references.filter(|reference| !sets.counts.contains_key(reference)).collect()
+    }
+
+    /// Names a blob that the disk says is named.
+    pub fn load(&self, name: RootName, reference: Reference) {
+        self.lock().add(name, reference);
+    }
+
+    /// Applies a change that is on the disk.
+    pub fn apply(&self, name: &RootName, change: &RootChange) {
+        let mut sets = self.lock();
+        if let Some(keep) = &change.keep {
+            sets.keep(name, keep);
+        }
+        for pin in &change.add {
+            sets.add(name.clone(), pin.reference);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sets> {
+        // Nothing under the lock panics half-way through a change.
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sets {
+    fn add(&mut self, name: RootName, reference: Reference) {
+        if self.names.entry(name).or_default().insert(reference) {
+            *self.counts.entry(reference).or_default() += 1;
+        }
+    }
+
+    fn keep(&mut self, name: &RootName, keep: &BTreeSet<Reference>) {
+        let Some(named) = self.names.get_mut(name) else { return };
+        for dropped in named.extract_if(.., |reference| !keep.contains(reference)) {
+            if let Some(count) = self.counts.get_mut(&dropped) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(&dropped);
+                }
+            }
+        }
+        if named.is_empty() {
+            self.names.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_is_unnamed_when_the_last_root_that_names_it_lets_go() {
+        let (first, second) = (RootName::of_upload(1), RootName::from(JobId([2; 16])));
+        let [a, b] = [1, 2].map(|byte| Reference([byte; 32]));
+        let sets = RootSets::default();
+        for (name, reference) in [(&first, a), (&first, a), (&second, a), (&second, b)] {
+            sets.load(name.clone(), reference);
+        }
+        let nothing = RootChange { keep: Some(BTreeSet::new()), add: Vec::new() };
+        sets.apply(&first, &nothing);
+        assert_eq!(sets.unnamed([a, b].into_iter()), []);
+        let only_a = RootChange { keep: Some([a].into()), add: Vec::new() };
+        sets.apply(&second, &only_a);
+        assert_eq!(sets.unnamed([a, b].into_iter()), [b]);
+        sets.apply(&second, &nothing);
+        assert_eq!(sets.unnamed([a, b].into_iter()), [a, b]);
+    }
+}
