@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
+use rand::RngExt as _;
 use starling_net::{ClientSession, JobHandle, Net, Source};
-use starling_proto::{ClientMessage, Grant, Hello, Input, NodeMessage, PeerAddr, Welcome};
+use starling_proto::{
+    ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr, Welcome,
+};
 use starling_sched::{Capability, Lease, RevokeReason};
 use starling_types::{BlobRef, Epoch, JobId, NodeId, Po2, Reference};
 use tokio::sync::mpsc;
@@ -34,6 +37,8 @@ pub(crate) struct Joined {
     /// Which of the node's connections this is: the newest counts.
     pub(crate) generation: u64,
     pub(crate) capability: Capability,
+    job: JobId,
+    system: String,
     outbox: mpsc::Sender<ClientMessage>,
     handle: JobHandle,
     addr: PeerAddr,
@@ -47,6 +52,9 @@ pub(crate) struct Peers {
 
 struct Peer {
     generation: u64,
+    /// The job that it works for, and the system of all its tasks.
+    job: JobId,
+    system: String,
     outbox: mpsc::Sender<ClientMessage>,
     handle: JobHandle,
     addr: PeerAddr,
@@ -57,8 +65,9 @@ struct Peer {
 impl Peers {
     /// Takes a node in; an older connection of it is dropped, which closes it. Says whether there was one.
     pub(crate) fn insert(&mut self, joined: Joined) -> bool {
-        let Joined { node, generation, outbox, handle, addr, .. } = joined;
-        let peer = Peer { generation, outbox, handle, addr, held: BTreeSet::new() };
+        let Joined { node, generation, job, system, outbox, handle, addr, .. } = joined;
+        let held = BTreeSet::new();
+        let peer = Peer { generation, job, system, outbox, handle, addr, held };
         self.peers.insert(node, peer).is_some()
     }
 
@@ -91,6 +100,8 @@ impl Peers {
 
     /// Sends a lease; `po2` is the largest segment that it concerns, `work_claims` whether the job counts work.
     pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, po2: Po2, work_claims: bool) {
+        let Some(peer) = self.peers.get(&node) else { return };
+        let (job, system) = (peer.job, peer.system.clone());
         let inputs = lease
             .inputs
             .iter()
@@ -106,7 +117,19 @@ impl Peers {
             })
             .collect();
         let Lease { epoch, task, renew_within, deadline, memory, .. } = lease;
-        let grant = Grant { epoch, task, po2, inputs, renew_within, deadline, memory, work_claims };
+        let grant = Grant {
+            lease: LeaseId { job, epoch },
+            system,
+            task,
+            po2,
+            inputs,
+            renew_within,
+            deadline,
+            memory,
+            work_claims,
+            // A node is given no more than it asked for, and it asks for free slots.
+            ahead: false,
+        };
         self.send(node, ClientMessage::Grant(grant));
     }
 
@@ -119,7 +142,9 @@ impl Peers {
             RevokeReason::Dismissed => "a result of this node was refused",
             RevokeReason::JobOver => "the job is over",
         };
-        self.send(node, ClientMessage::Revoke { epoch, reason: reason.into() });
+        if let Some(lease) = self.lease(node, epoch) {
+            self.send(node, ClientMessage::Revoke { lease, reason: reason.into() });
+        }
     }
 
     /// Tells the node what became of its result.
@@ -128,23 +153,39 @@ impl Peers {
             Ok(()) => (true, String::new()),
             Err(reason) => (false, reason.to_owned()),
         };
-        self.send(node, ClientMessage::Verdict { epoch, accepted, reason });
+        if let Some(lease) = self.lease(node, epoch) {
+            self.send(node, ClientMessage::Verdict { lease, accepted, reason });
+        }
     }
 
     /// Breaks with the node.
-    pub(crate) fn dismiss(&mut self, node: NodeId, reason: &str) {
-        self.send(node, ClientMessage::Goodbye { reason: reason.to_owned() });
+    pub(crate) fn dismiss(&mut self, node: NodeId, message: &str) {
+        self.send_goodbye(node, GoodbyeReason::Dismissed, message);
         // Without its outbox the session ends, whether or not the node takes the hint.
         self.peers.remove(&node);
     }
 
-    /// Says goodbye to every node.
-    pub(crate) fn say_goodbye(&mut self, reason: &str) {
-        for node in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.send(node, ClientMessage::Goodbye { reason: reason.to_owned() });
+    /// Says goodbye to every node: for good, or because the job starts over, so that they come back.
+    pub(crate) fn say_goodbye(&mut self, starts_over: bool, message: &str) {
+        for (node, job) in
+            self.peers.iter().map(|(node, peer)| (*node, peer.job)).collect::<Vec<_>>()
+        {
+            let reason = match starts_over {
+                true => GoodbyeReason::JobOver { job },
+                false => GoodbyeReason::ShuttingDown,
+            };
+            self.send_goodbye(node, reason, message);
         }
         // The sessions end once their outboxes are closed and empty.
         self.peers.clear();
+    }
+
+    fn lease(&self, node: NodeId, epoch: Epoch) -> Option<LeaseId> {
+        self.peers.get(&node).map(|peer| LeaseId { job: peer.job, epoch })
+    }
+
+    fn send_goodbye(&mut self, node: NodeId, reason: GoodbyeReason, message: &str) {
+        self.send(node, ClientMessage::Goodbye { reason, message: message.to_owned() });
     }
 
     fn send(&mut self, node: NodeId, message: ClientMessage) {
@@ -160,17 +201,26 @@ impl Peers {
 /// Takes in nodes until the endpoint is closed.
 pub(crate) async fn accept(net: Net, job: JobId, zkvm: String, events: mpsc::Sender<PeerEvent>) {
     let generations = AtomicU64::new(0);
+    let client = Client { job, system: zkvm, run: rand::rng().random() };
     while let Some(connection) = net.accept_job().await {
         let generation = generations.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(session(connection, generation, job, zkvm.clone(), events.clone()));
+        tokio::spawn(session(connection, generation, client.clone(), events.clone()));
     }
+}
+
+/// What a session tells its node of this client.
+#[derive(Clone)]
+struct Client {
+    job: JobId,
+    system: String,
+    /// Which run of the client this is.
+    run: u64,
 }
 
 async fn session(
     mut connection: ClientSession,
     generation: u64,
-    job: JobId,
-    zkvm: String,
+    Client { job, system, run }: Client,
     events: mpsc::Sender<PeerEvent>,
 ) {
     let node = connection.peer();
@@ -181,14 +231,16 @@ async fn session(
             return;
         }
     };
-    let (node_zkvm, capability) = introduced(hello);
-    if node_zkvm != zkvm {
-        let reason = format!("this job is proved with {zkvm}, the node proves with {node_zkvm}");
-        tracing::warn!(node = %format_args!("{node:#}"), reason, "turned a node away");
-        let _ = connection.send(&ClientMessage::Goodbye { reason }).await;
+    let Some(capability) = introduced(&hello, &system) else {
+        let theirs: Vec<_> = hello.systems.iter().map(|system| system.name.as_str()).collect();
+        let theirs = theirs.join(", ");
+        let message = format!("this job is proved with {system}, the node proves with {theirs}");
+        tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
+        let reason = GoodbyeReason::WrongSystem;
+        let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
         return;
-    }
-    let welcome = Welcome { job, agent: agent(), zkvm };
+    };
+    let welcome = Welcome { agent: agent(), run };
     if connection.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }
@@ -197,6 +249,8 @@ async fn session(
         node,
         generation,
         capability,
+        job,
+        system,
         outbox,
         handle: connection.handle(),
         addr: connection.peer_addr(),
@@ -208,8 +262,7 @@ async fn session(
         tokio::select! {
             received = connection.recv() => match received {
                 Ok(Some(message)) => {
-                    let said = PeerEvent::Said { node, generation, message };
-                    if events.send(said).await.is_err() {
+                    if !pass_on(node, generation, job, message, &events).await {
                         break "the job is over".to_owned();
                     }
                 }
@@ -235,7 +288,45 @@ fn agent() -> String {
     concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned()
 }
 
-fn introduced(hello: Hello) -> (String, Capability) {
-    let Hello { zkvm, memory, kinds, po2_max, slots, speed_permille, .. } = hello;
-    (zkvm, Capability { memory, kinds, po2_max, slots, speed_permille })
+/// Passes on what a node said of this job; says whether anybody listens.
+async fn pass_on(
+    node: NodeId,
+    generation: u64,
+    job: JobId,
+    message: NodeMessage,
+    events: &mpsc::Sender<PeerEvent>,
+) -> bool {
+    let messages = match message {
+        // What a node still holds after its connection broke counts as renewed.
+        NodeMessage::Holding { leases } => {
+            leases.into_iter().map(|lease| NodeMessage::Renew { lease, done_permille: 0 }).collect()
+        }
+        message => vec![message],
+    };
+    for message in messages.into_iter().filter(|message| concerns(message, job)) {
+        if events.send(PeerEvent::Said { node, generation, message }).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a message is about `job`, or about none.
+fn concerns(message: &NodeMessage, job: JobId) -> bool {
+    match message {
+        NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease } => lease.job == job,
+        NodeMessage::Done(done) => done.lease.job == job,
+        NodeMessage::Failed(failure) => failure.lease.job == job,
+        NodeMessage::Hello(_)
+        | NodeMessage::WorkRequested
+        | NodeMessage::Leaving { .. }
+        | NodeMessage::Holding { .. } => true,
+    }
+}
+
+/// What a node can do of `system`; `None` when it does not offer it.
+fn introduced(hello: &Hello, system: &str) -> Option<Capability> {
+    let offered = hello.systems.iter().find(|offered| offered.name == system)?;
+    let &Hello { memory, po2_max, slots, speed_permille, .. } = hello;
+    Some(Capability { memory, kinds: offered.kinds.clone(), po2_max, slots, speed_permille })
 }

@@ -227,11 +227,16 @@ impl Client {
             };
             let mut runner = Runner::new(parts)?;
             let end = runner.run(stop).await;
-            runner.finish(match &end {
-                Ok(End::Proved(_)) => "the job is proved",
-                Ok(End::Diverged { .. }) => "the job starts over",
-                Err(_) => "the job is stopped",
-            });
+            let starts_over =
+                matches!(end, Ok(End::Diverged { .. })) && divergences < DIVERGENCES_MAX;
+            runner.finish(
+                starts_over,
+                match &end {
+                    Ok(End::Proved(_)) => "the job is proved",
+                    Ok(End::Diverged { .. }) => "the guest does not execute the same way again",
+                    Err(_) => "the job is stopped",
+                },
+            );
             match end {
                 Ok(End::Proved(outcome)) => break Ok(outcome),
                 Ok(End::Diverged { reason }) if divergences < DIVERGENCES_MAX => {

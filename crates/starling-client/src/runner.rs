@@ -152,9 +152,9 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Takes leave of the nodes.
-    pub(crate) fn finish(mut self, reason: &str) {
-        self.peers.say_goodbye(reason);
+    /// Takes leave of the nodes: for good, or because the job starts over.
+    pub(crate) fn finish(mut self, starts_over: bool, message: &str) {
+        self.peers.say_goodbye(starts_over, message);
     }
 
     fn now(&self) -> Millis {
@@ -338,22 +338,24 @@ impl<'a> Runner<'a> {
     fn on_message(&mut self, node: NodeId, message: NodeMessage) {
         let event = match message {
             NodeMessage::WorkRequested => Event::WorkRequested { node },
-            NodeMessage::Renew { epoch, done_permille } => {
-                Event::LeaseRenewed { node, epoch, done_permille }
+            NodeMessage::Renew { lease, done_permille } => {
+                Event::LeaseRenewed { node, epoch: lease.epoch, done_permille }
             }
-            NodeMessage::Decline { epoch } => Event::LeaseDeclined { node, epoch },
+            NodeMessage::Decline { lease } => Event::LeaseDeclined { node, epoch: lease.epoch },
             NodeMessage::Done(done) => {
-                tracing::debug!(node = %format_args!("{node:#}"), epoch = %done.epoch, prove_ms = done.prove_ms, peak = %done.peak_memory, "a result was reported");
-                Event::ResultReported { node, epoch: done.epoch, blob: done.result }
+                tracing::debug!(node = %format_args!("{node:#}"), epoch = %done.lease.epoch, prove_ms = done.prove_ms, peak = %done.peak_memory, "a result was reported");
+                Event::ResultReported { node, epoch: done.lease.epoch, blob: done.result }
             }
             NodeMessage::Failed(failure) => {
-                tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.epoch, message = failure.message, "a node failed at a task");
+                tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.lease.epoch, message = failure.message, "a node failed at a task");
                 let failure_of =
                     Failure { class: class_of(failure.class), message: failure.message };
-                Event::TaskFailed { node, epoch: failure.epoch, failure: failure_of }
+                Event::TaskFailed { node, epoch: failure.lease.epoch, failure: failure_of }
             }
-            // The connection closes next, and that is what counts.
-            NodeMessage::Leaving { .. } | NodeMessage::Hello(_) => return,
+            // The connection closes next, and that is what counts. What a node holds came as renewals.
+            NodeMessage::Leaving { .. } | NodeMessage::Hello(_) | NodeMessage::Holding { .. } => {
+                return;
+            }
         };
         self.tell(event);
     }

@@ -1,19 +1,20 @@
-//! A node: hears of jobs, pulls leases from their clients, proves them, and hands the results out.
+//! A node: hears of clients, pulls leases from them, proves them, and hands the results out.
 //!
-//! The node believes nothing either: inputs are fetched by reference and re-hashed, proofs are made
-//! in a supervised process, and a client gets no more than the slots that are free. It holds no
-//! state worth saving: a node that dies costs its clients the leases it held.
+//! The node believes nothing either: inputs are fetched by reference and re-hashed, proofs are made in a supervised
+//! process, and a client gets no more than the slots that are free. It holds no state worth saving: a node that dies
+//! costs its clients the leases it held.
 //!
-//! [`Node`] is the front door: it listens for ads and serves each client it hears of in a session of
-//! its own (`session.rs`), all of them sharing the slots (`slots.rs`).
+//! Everything is decided in `starling-node-core`, which is pure. Here is what does it: [`Node`] (`node.rs`) passes
+//! events in and carries actions out, with connections (`sessions.rs`), tasks of fetching, proving and storing
+//! (`work.rs`), and a thread for small work on the disk (`disk.rs`).
 
-mod holdings;
+mod disk;
+mod kept;
+mod log;
+mod needs;
 mod node;
-mod renewals;
-mod session;
-mod slots;
-mod speed;
+mod sessions;
 mod work;
 
-pub use node::{Node, NodeConfig, costs_of};
-pub use session::SessionEnd;
+pub use needs::costs_of;
+pub use node::{Node, NodeConfig, NodeError};

@@ -1,38 +1,38 @@
-//! The node itself: one endpoint, its slots, and a session with every client that it hears of.
+//! The node itself: passes what happens to the core, and does what the core decides.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-use starling_net::{Ads, Net};
-use starling_plan::Costs;
-use starling_proto::{Hello, JobAd, PeerAddr};
-use starling_store::{BlobStore, DataDir, DataDirError};
-use starling_types::{MemoryBytes, NodeId, Po2, TaskKind};
-use starling_zkvm::{Backend, ProverConfig};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
-use crate::{
-    holdings::Holdings,
-    session::{self, SessionEnd},
-    slots::Slots,
-    speed::Speed,
-    work::Workshop,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
 };
 
-/// Clients served at the same time. Each holds a connection, and work is taken from all of them.
-const CLIENTS_MAX: usize = 64;
+use n0_future::time::Instant;
+use starling_net::{Ads, Net, Source};
+use starling_node_core::{Action, ClientEnd, Config, Core, Event, SessionId, Speed, WorkId};
+use starling_plan::Costs;
+use starling_proto::{PeerAddr, System};
+use starling_store::{BlobStore, DataDir, DataDirError};
+use starling_types::{MemoryBytes, Millis, Po2, TaskKind};
+use starling_zkvm::{ProverConfig, ProverProcess};
+use thiserror::Error;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long a client that ended its session is left alone, so that its last ads call nobody back.
-const REST_AFTER_SESSION: Duration = Duration::from_secs(10);
+use crate::{
+    disk::Disk,
+    kept::Kept,
+    log,
+    needs::{needs_of, speed_guess},
+    sessions::Sessions,
+    work::{Bench, SlotProver},
+};
 
-/// The speed of a thread that has proved nothing yet with Starling's own prover, in thousandths of the reference core's.
-const SPEED_GUESS_PERMILLE: u64 = 500;
+/// Events that may wait for the loop; whoever would exceed it waits in turn.
+const EVENTS_MAX: usize = 1024;
 
-/// How often a client named by its ticket is dialled again while it can't be reached.
-const REDIAL_PERIOD: Duration = Duration::from_secs(2);
-
-/// How many times it is dialled before the node gives up.
-const REDIALS_MAX: u32 = 15;
+/// How long last words and the ends of provers may take.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a node is and may use.
 #[derive(Debug, Clone)]
@@ -47,143 +47,266 @@ pub struct NodeConfig {
     pub prover: ProverConfig,
     /// The proof system and version that receipts are of.
     pub zkvm: String,
+    /// The kinds of tasks to take.
+    pub kinds: BTreeSet<TaskKind>,
+    /// What results that are kept for others may take on the disk, in bytes.
+    pub results_bytes_max: u64,
+}
+
+/// Why a node has nothing to do any more, though its client's job may not be over.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NodeError {
+    /// The client can't be reached, or not any more.
+    #[error("can't reach the client: {reason}")]
+    Unreachable {
+        /// What the last attempt ended in.
+        reason: String,
+    },
+    /// The client wants no more of this node.
+    #[error("the client dismissed this node: {message}")]
+    Dismissed {
+        /// The client's words.
+        message: String,
+    },
+    /// There is no proof system in common.
+    #[error("the client turned this node away: {message}")]
+    WrongSystem {
+        /// The client's words.
+        message: String,
+    },
 }
 
 /// A node that is bound to its endpoint and ready to serve.
 pub struct Node {
-    workshop: Arc<Workshop>,
-    slots: Slots,
-    config: NodeConfig,
+    core: Core,
+    started: Instant,
+    bench: Bench,
+    sessions: Sessions,
+    provers: Vec<SlotProver>,
+    /// What runs for leases, to be called off.
+    running: BTreeMap<WorkId, CancellationToken>,
+    tasks: TaskTracker,
+    events: mpsc::Sender<Event>,
+    happened: mpsc::Receiver<Event>,
+    speed_path: PathBuf,
+    /// How it ended with the client that the user named.
+    end: Option<ClientEnd>,
 }
 
 impl Node {
     /// A node that keeps its files in `dir`.
     ///
     /// # Errors
-    /// When the folder for results can't be made.
+    /// When the folder for results can't be made, or the system has no thread left.
     pub fn new(
         net: Net,
         blobs: BlobStore,
         dir: &DataDir,
-        mut config: NodeConfig,
+        config: NodeConfig,
     ) -> Result<Self, DataDirError> {
-        let slot_count = config.slots.max(1);
-        config.prover.memory_limit = Some(config.memory);
-        let slots = Slots::new(slot_count, config.memory, &config.prover);
-        let speed = Speed::load(&dir.path().join(format!("speed-{}", Costs::REVISION)));
-        let workshop = Arc::new(Workshop {
-            holdings: Holdings::new(blobs.clone()),
-            net,
-            blobs,
+        let NodeConfig { memory, slots, po2_max, mut prover, zkvm, kinds, results_bytes_max } =
+            config;
+        prover.memory_limit = Some(memory);
+        let scratch = dir.scratch()?;
+        let kept = Kept::default();
+        let disk = Disk::start(blobs.clone(), kept.clone()).map_err(|cause| DataDirError::Io {
+            action: "start a thread for",
+            path: dir.path().to_owned(),
+            cause,
+        })?;
+        // One file for each revision of the costs that speed is counted in.
+        let speed_path = dir.path().join(format!("speed-{}", Costs::REVISION));
+        let speed: Speed = std::fs::read_to_string(&speed_path)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default();
+        let mut seed = [0; 8];
+        seed.copy_from_slice(&net.id().0[..8]);
+        let core = Core::new(
+            Config {
+                agent: concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned(),
+                systems: vec![System { name: zkvm, kinds }],
+                memory,
+                slots,
+                po2_max,
+                needs: needs_of(prover.backend),
+                speed_guess_permille: speed_guess(prover.threads.unwrap_or(1), prover.backend),
+                results_bytes_max,
+                seed: u64::from_le_bytes(seed),
+            },
             speed,
-            costs: Costs::FAST,
-            memory_each: MemoryBytes(config.memory.0 / u64::from(slot_count)),
-            scratch: dir.scratch()?,
-        });
-        Ok(Self { workshop, slots, config })
+        );
+        let new_prover = |_| Arc::new(Mutex::new(ProverProcess::new(prover.clone())));
+        let (events, happened) = mpsc::channel(EVENTS_MAX);
+        let tasks = TaskTracker::new();
+        Ok(Self {
+            core,
+            started: Instant::now(),
+            sessions: Sessions::new(net.clone(), events.clone(), tasks.clone()),
+            bench: Bench { net, blobs, disk, kept, scratch },
+            provers: (0..slots.max(1)).map(new_prover).collect(),
+            running: BTreeMap::new(),
+            tasks,
+            events,
+            happened,
+            speed_path,
+            end: None,
+        })
     }
 
-    /// Proves for the client at `client` until its job is over, it is gone, or `stop`.
-    pub async fn serve_client(&self, client: PeerAddr, stop: CancellationToken) -> SessionEnd {
-        let mut redials = 0;
-        loop {
-            let end = self.serve(client.clone(), stop.clone()).await;
-            match end {
-                // The connection broke: the client may be back soon, and has work for this node.
-                SessionEnd::Unreachable(_) | SessionEnd::Broken(_) | SessionEnd::NoWelcome
-                    if redials < REDIALS_MAX && !stop.is_cancelled() =>
-                {
-                    redials = if matches!(end, SessionEnd::Broken(_)) { 1 } else { redials + 1 };
-                    tracing::info!(%end, "dialling again");
-                    tokio::select! {
-                        () = stop.cancelled() => return SessionEnd::Stopped,
-                        () = tokio::time::sleep(REDIAL_PERIOD) => {}
-                    }
-                }
-                end => return end,
+    /// Proves for the client at `client` until it ends, which it says, or `stop`.
+    ///
+    /// # Errors
+    /// When the client can't be reached, or wants nothing of this node.
+    pub async fn serve_client(
+        mut self,
+        client: PeerAddr,
+        stop: CancellationToken,
+    ) -> Result<(), NodeError> {
+        self.handle(Event::Named { client });
+        match self.run(None, stop).await {
+            None => Ok(()),
+            Some(ClientEnd::ShutDown { message }) => {
+                tracing::info!(message, "the client has no more work");
+                Ok(())
             }
+            Some(ClientEnd::Dismissed { message }) => Err(NodeError::Dismissed { message }),
+            Some(ClientEnd::WrongSystem { message }) => Err(NodeError::WrongSystem { message }),
+            Some(ClientEnd::Unreachable { reason }) => Err(NodeError::Unreachable { reason }),
         }
     }
 
     /// Proves for every client that an ad tells of, until `stop` or the ads end.
-    pub async fn serve_ads(&self, mut ads: Ads, stop: CancellationToken) {
-        let mut sessions = JoinSet::new();
-        let mut clients: BTreeMap<NodeId, Serving> = BTreeMap::new();
+    pub async fn serve_ads(self, ads: Ads, stop: CancellationToken) {
+        self.run(Some(ads), stop).await;
+    }
+
+    async fn run(mut self, mut ads: Option<Ads>, stop: CancellationToken) -> Option<ClientEnd> {
         loop {
-            clients.retain(|_, serving| match serving {
-                Serving::Now => true,
-                Serving::Until(ended) => ended.elapsed() < REST_AFTER_SESSION,
-            });
-            tokio::select! {
+            let wakeup = self.core.next_wakeup();
+            let event = tokio::select! {
                 () = stop.cancelled() => break,
-                ad = ads.recv() => {
-                    let Some(ad) = ad else { break };
-                    let client = ad.client.node_id;
-                    if !clients.contains_key(&client) && self.is_for_us(&ad) && sessions.len() < CLIENTS_MAX {
-                        clients.insert(client, Serving::Now);
-                        let serving = self.serve(ad.client, stop.clone());
-                        sessions.spawn(async move { (client, serving.await) });
-                    }
-                }
-                Some(ended) = sessions.join_next() => {
-                    // A session that panicked is over like any other; its client stays in the table and is
-                    // not served again by this process.
-                    if let Ok((client, end)) = ended {
-                        tracing::info!(client = %format_args!("{client:#}"), %end, "a session ended");
-                        clients.insert(client, Serving::Until(tokio::time::Instant::now()));
-                    }
-                }
+                Some(event) = self.happened.recv() => event,
+                ad = next_ad(&mut ads) => match ad {
+                    Some(ad) => Event::AdHeard { ad },
+                    None => break,
+                },
+                () = sleep_until(self.started, wakeup) => Event::Tick,
+            };
+            self.handle(event);
+            if self.end.is_some() {
+                break;
             }
         }
-        // Each session hears of `stop` itself and takes its leave.
-        while sessions.join_next().await.is_some() {}
+        let end = self.end.take();
+        self.handle(Event::Stop);
+        // What runs ends by itself once nobody listens to it.
+        let Self { tasks, happened, sessions, .. } = self;
+        drop((happened, sessions));
+        tasks.close();
+        let _ = n0_future::time::timeout(END_TIMEOUT, tasks.wait()).await;
+        end
     }
 
-    fn serve(
-        &self,
-        client: PeerAddr,
-        stop: CancellationToken,
-    ) -> impl Future<Output = SessionEnd> + Send + 'static {
-        session::serve(self.workshop.clone(), self.slots.clone(), self.hello(), client, stop)
-    }
-
-    fn hello(&self) -> Hello {
-        Hello {
-            agent: concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned(),
-            zkvm: self.config.zkvm.clone(),
-            memory: self.config.memory,
-            kinds: TaskKind::ALL.into_iter().collect(),
-            po2_max: self.config.po2_max,
-            slots: self.config.slots,
-            speed_permille: match self.workshop.speed.permille() {
-                0 => {
-                    speed_guess(self.config.prover.threads.unwrap_or(1), self.config.prover.backend)
-                }
-                measured => measured,
-            },
+    fn handle(&mut self, event: Event) {
+        let mut lost = Vec::new();
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let now = Millis(self.started.elapsed().as_millis() as u64);
+            for action in self.core.handle(now, event) {
+                self.act(action, &mut lost);
+            }
+            let reason = "it does not read what it is sent";
+            events.extend(
+                lost.drain(..).map(|session| Event::Closed { session, reason: reason.into() }),
+            );
         }
     }
 
-    fn is_for_us(&self, ad: &JobAd) -> bool {
-        ad.zkvm == self.config.zkvm && ad.memory <= self.config.memory
+    /// Does what the core decided; notes in `lost` which connections are of no more use.
+    fn act(&mut self, action: Action, lost: &mut Vec<SessionId>) {
+        let bench = self.bench.clone();
+        match action {
+            Action::Dial { session, client } => self.sessions.dial(session, client),
+            Action::Send { session, message } => {
+                if !self.sessions.send(session, message) {
+                    self.sessions.close(session);
+                    lost.push(session);
+                }
+            }
+            Action::Close { session } => self.sessions.close(session),
+            Action::Fetch { work, blob, holders, client, session } => {
+                let others = holders.into_iter().filter(|holder| holder.node_id != bench.net.id());
+                let mut sources: Vec<Source> = others.map(Source::peer).collect();
+                let handle = session.and_then(|session| self.sessions.handle(session));
+                sources.push(match handle {
+                    Some(handle) => Source::via(client, handle),
+                    None => Source::peer(client),
+                });
+                self.spawn(work, bench.fetch(work, blob, sources));
+            }
+            Action::Prove { work, slot, order } => {
+                let (prover, events) = (self.provers[slot].clone(), self.events.clone());
+                self.spawn(work, bench.prove(work, prover, order, events));
+            }
+            Action::Publish { work } => self.spawn(work, bench.publish(work)),
+            Action::Cancel { work } => {
+                if let Some(running) = self.running.get(&work) {
+                    running.cancel();
+                }
+            }
+            Action::Over { work } => {
+                self.running.remove(&work);
+                bench.disk.remove_file(bench.output(work));
+            }
+            Action::Forget { blob } => bench.disk.forget(blob),
+            Action::LookAtDisk { room_bytes } => {
+                let events = self.events.clone();
+                n0_future::task::spawn(self.tasks.track_future(async move {
+                    let has_room = bench.disk.has_room(room_bytes).await;
+                    let _ = events.send(Event::DiskSeen { has_room }).await;
+                }));
+            }
+            Action::KeepSpeed { speed } => bench.disk.write(self.speed_path.clone(), speed),
+            Action::Say(note) => log::write(&note),
+            Action::ClientOver { end, .. } => self.end = Some(end),
+        }
+    }
+
+    /// Does something for a lease, until it is done or cancelled, and says which once nothing of it runs any more.
+    fn spawn(&mut self, work: WorkId, doing: impl Future<Output = Event> + Send + 'static) {
+        let cancel = CancellationToken::new();
+        self.running.insert(work, cancel.clone());
+        let events = self.events.clone();
+        n0_future::task::spawn(self.tasks.track_future(async move {
+            // In a task of its own, so that a panic costs this lease alone.
+            let mut doing = n0_future::task::spawn(doing);
+            let ended = tokio::select! {
+                ended = &mut doing => ended.ok(),
+                () = cancel.cancelled() => {
+                    doing.abort();
+                    // It may have ended just before.
+                    doing.await.ok()
+                }
+            };
+            let _ = events.send(ended.unwrap_or(Event::Stopped { work })).await;
+        }));
     }
 }
 
-/// What tasks need of this prover.
-pub fn costs_of(backend: Backend) -> Costs {
-    // Not by `match`: builds differ in the provers that they have besides this one.
-    if backend == Backend::Fast { Costs::FAST } else { Costs::STOCK }
+/// The next ad, `None` when there will be none; never, when nobody listens for them.
+async fn next_ad(ads: &mut Option<Ads>) -> Option<starling_proto::JobAd> {
+    match ads {
+        Some(ads) => ads.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
-/// The speed of a slot that has proved nothing yet, in thousandths of the reference core's.
-fn speed_guess(threads: u32, backend: Backend) -> u32 {
-    let join_ms = |costs: Costs| costs.usual.work_ms(TaskKind::Join, None).0;
-    let (ours, its) = (join_ms(Costs::FAST), join_ms(costs_of(backend)));
-    let permille = u64::from(threads) * SPEED_GUESS_PERMILLE * ours / its.max(1);
-    u32::try_from(permille.max(1)).unwrap_or(u32::MAX)
-}
-
-enum Serving {
-    Now,
-    Until(tokio::time::Instant),
+async fn sleep_until(started: Instant, wakeup: Option<Millis>) {
+    match wakeup {
+        Some(Millis(at)) => {
+            n0_future::time::sleep_until(started + Duration::from_millis(at)).await;
+        }
+        None => std::future::pending().await,
+    }
 }

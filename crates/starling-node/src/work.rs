@@ -1,198 +1,148 @@
-//! One lease: fetch its inputs, prove, keep the result where the client can fetch it.
+//! What is done for a lease: fetch an input, prove, store the result. Each ends in one event.
 
 use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
-use starling_net::{FetchError, JobHandle, Net, Source};
-use starling_plan::{CostModel, Costs};
-use starling_proto::{FailureClass, Grant, PeerAddr};
-use starling_store::BlobStore;
-use starling_types::{BlobRef, MemoryBytes, Po2, Profile, TaskKind};
-use starling_zkvm::{ProveFailure, TaskWork};
-
-use crate::{
-    holdings::{Holding, Holdings},
-    slots::{Slot, Slots},
-    speed::Speed,
+use n0_future::time::Instant;
+use starling_net::{FetchError, Net, Source};
+use starling_node_core::{
+    Event, InputFailure, Order, ProofFailure, ProofReport, StoreFailure, WorkId,
 };
+use starling_store::{BlobFile, BlobStore, Pin, StoreError};
+use starling_types::{BlobRef, Millis};
+use starling_zkvm::{FailureClass, ProveFailure, ProverProcess, TaskWork};
+use tokio::sync::{Mutex, mpsc};
 
-/// A slot is given to one lease for no longer than this, whatever the client says.
-const DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
+use crate::{disk::Disk, kept::Kept};
 
-/// What the work on a lease needs of the node.
-pub(crate) struct Workshop {
+/// The prover of one slot: held by whoever proves in it.
+pub(crate) type SlotProver = Arc<Mutex<ProverProcess>>;
+
+/// What all work needs.
+#[derive(Clone)]
+pub(crate) struct Bench {
     pub(crate) net: Net,
     pub(crate) blobs: BlobStore,
-    pub(crate) holdings: Holdings,
-    pub(crate) speed: Speed,
-    pub(crate) costs: Costs,
-    /// A slot's share of the memory: what fits into it is proved with everything kept.
-    pub(crate) memory_each: MemoryBytes,
+    pub(crate) disk: Disk,
+    pub(crate) kept: Kept,
     /// Where results lie between the prover process and the blob store.
     pub(crate) scratch: PathBuf,
 }
 
-/// A lease that a slot was taken for.
-pub(crate) struct Lease {
-    pub(crate) grant: Grant,
-    pub(crate) profile: Profile,
-    pub(crate) client: JobHandle,
-    pub(crate) client_addr: PeerAddr,
-    /// How far the task is, in thousandths: to be kept up to date.
-    pub(crate) done_permille: Arc<AtomicU32>,
-}
-
-/// A result to report.
-pub(crate) struct Proved {
-    pub(crate) result: BlobRef,
-    pub(crate) elapsed: Duration,
-    pub(crate) peak_memory: MemoryBytes,
-}
-
-/// A failure to report.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) class: FailureClass,
-    pub(crate) message: String,
-}
-
-impl Failed {
-    fn node(error: impl std::fmt::Display) -> Self {
-        Self { class: FailureClass::Node, message: error.to_string() }
+impl Bench {
+    /// Where the proof for a lease lies.
+    pub(crate) fn output(&self, work: WorkId) -> PathBuf {
+        self.scratch.join(work.0.to_string())
     }
 
-    fn input(error: impl std::fmt::Display) -> Self {
-        Self { class: FailureClass::Input, message: error.to_string() }
+    /// Brings a blob into the store.
+    pub(crate) async fn fetch(self, work: WorkId, blob: BlobRef, sources: Vec<Source>) -> Event {
+        self.disk.settled().await;
+        let cause = match self.net.fetch(blob, &sources).await {
+            Ok(report) => {
+                for liar in report.liars {
+                    tracing::warn!(peer = %format_args!("{liar:#}"), "a holder sent wrong bytes");
+                }
+                self.kept.keep(report.pin);
+                return Event::Fetched { work };
+            }
+            Err(FetchError::Store(StoreError::NoSpace(_))) => InputFailure::NoRoom,
+            Err(FetchError::Store(error)) => InputFailure::Storage(error.to_string()),
+            Err(error) => InputFailure::Unavailable(error.to_string()),
+        };
+        Event::NotFetched { work, cause }
     }
 
-    /// The work on a lease died: a defect of ours, and no fault of the task.
-    pub(crate) fn panicked(error: &tokio::task::JoinError) -> Self {
-        Self::node(error)
-    }
-}
-
-impl Workshop {
-    /// A slot for a task, with the memory that it takes, and how it is to be proved: with everything kept if that fits a
-    /// slot's share and is free, with the least memory otherwise.
-    pub(crate) fn slot_for(
-        &self,
-        slots: &Slots,
-        kind: TaskKind,
-        po2: Po2,
-    ) -> Option<(Slot, Profile)> {
-        let preferred = self.costs.profile_for(self.memory_each, kind, Some(po2));
-        [preferred, Profile::Frugal].into_iter().find_map(|profile| {
-            let memory = self.costs.in_profile(profile).memory(kind, Some(po2));
-            Some((slots.try_take(memory)?, profile))
-        })
-    }
-
-    /// Works on a lease. Dropping the future stops the work.
+    /// Proves. Dropping the future ends the prover.
     pub(crate) async fn prove(
-        self: Arc<Self>,
-        mut slot: Slot,
-        lease: Lease,
-        holding: Arc<Holding>,
-    ) -> Result<Proved, Failed> {
-        let Lease { grant, profile, client, client_addr, done_permille } = lease;
-        // Inputs go with the lease: others fetch results from here, never inputs.
-        let inputs = self.holdings.session();
-        // Open, so that each is what was hashed last, and stays.
-        let mut files = Vec::with_capacity(grant.inputs.len());
-        for input in &grant.inputs {
-            // The other holders first: the client has every blob, and every node asks it.
-            let mut sources: Vec<Source> = input
-                .holders
-                .iter()
-                .filter(|holder| holder.node_id != self.net.id())
-                .map(|holder| Source::peer(holder.clone()))
-                .collect();
-            sources.push(Source::via(client_addr.clone(), client.clone()));
-            let fetched =
-                self.net.fetch(input.blob, &sources).await.map_err(|error| match error {
-                    FetchError::Store(error) => Failed::node(error),
-                    error => Failed::input(error),
-                })?;
-            inputs.hold(fetched.pin);
-            let (blobs, reference) = (self.blobs.clone(), input.blob.reference);
-            let opened = tokio::task::spawn_blocking(move || blobs.open_blob(reference)).await;
-            let file = opened.map_err(Failed::node)?.map_err(Failed::node)?;
-            files.push(file.ok_or_else(|| {
-                Failed::node(format!("input {reference:#} was damaged on this node's disk"))
-            })?);
-        }
-
-        let output = Scratch(self.scratch.join(format!("{}-{}", client_addr.node_id, grant.epoch)));
-        let work = TaskWork {
-            task: grant.task,
+        self,
+        work: WorkId,
+        prover: SlotProver,
+        order: Order,
+        events: mpsc::Sender<Event>,
+    ) -> Event {
+        // Open until the proof is made, so that each input is what was hashed last, and stays.
+        let (blobs, inputs) = (self.blobs.clone(), order.inputs);
+        let opened = tokio::task::spawn_blocking(move || open(&blobs, &inputs)).await;
+        let files = match opened.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(files) => files,
+            Err(message) => {
+                return Event::NotProved { work, cause: ProofFailure::Node(message) };
+            }
+        };
+        let task = TaskWork {
+            task: order.task,
             inputs: files.iter().map(|file| file.path().to_owned()).collect(),
-            output: output.0.clone(),
-            po2_max: grant.po2,
-            work_claims: grant.work_claims,
-            profile,
+            output: self.output(work),
+            po2_max: order.po2,
+            work_claims: order.work_claims,
+            profile: order.profile,
+        };
+        let tell = |done_permille| {
+            // The next is as good when nobody has read the last.
+            let _ = events.try_send(Event::GotOn { work, done_permille });
         };
         let started = Instant::now();
-        let report = slot
-            .prover()
-            .run_watched(
-                &work,
-                Duration::from_millis(grant.deadline.0).min(DEADLINE_MAX),
-                |permille| done_permille.store(permille, Ordering::Relaxed),
-            )
-            .await
-            .map_err(|failure| Failed {
-                class: class_of(&failure),
-                message: failure.to_string(),
-            })?;
-        let elapsed = started.elapsed();
-        // In what clients count, whatever prover and profile it was done with.
-        let work = CostModel::ADMISSION.work_ms(grant.task.kind(), Some(grant.po2));
-        self.speed.observe(work, elapsed);
-        if report.reproved > 0 {
-            tracing::warn!(task = %grant.task, times = report.reproved, "a proof did not verify and was made once more");
+        let time_left = Duration::from_millis(order.time_left.0);
+        let proved = prover.lock().await.run_watched(&task, time_left, tell).await;
+        match proved {
+            Ok(report) => {
+                let report = ProofReport {
+                    elapsed: Millis(started.elapsed().as_millis() as u64),
+                    peak_memory: report.peak_memory.unwrap_or_default(),
+                    reproved: report.reproved,
+                };
+                Event::Proved { work, report }
+            }
+            Err(failure) => Event::NotProved { work, cause: cause_of(&failure) },
         }
+    }
 
+    /// Stores a proof. Not to be cancelled: the name of what is stored must be known.
+    pub(crate) async fn publish(self, work: WorkId) -> Event {
+        let path = self.output(work);
         let blobs = self.blobs.clone();
-        let path = output.0.clone();
-        let result = tokio::task::spawn_blocking(move || blobs.put_file(&path))
-            .await
-            .map_err(Failed::node)?
-            .map_err(Failed::node)?;
-        holding.hold(result.clone());
-        drop(output);
-        Ok(Proved {
-            result: result.blob(),
-            elapsed,
-            peak_memory: report.peak_memory.unwrap_or_default(),
-        })
+        let stored = tokio::task::spawn_blocking(move || put(&blobs, &path)).await;
+        match stored {
+            Ok(Ok(pin)) => {
+                let result = pin.blob();
+                self.kept.keep(pin);
+                Event::Published { work, result }
+            }
+            Ok(Err(cause)) => Event::NotPublished { work, cause },
+            Err(error) => {
+                Event::NotPublished { work, cause: StoreFailure::Storage(error.to_string()) }
+            }
+        }
     }
 }
 
-fn class_of(failure: &ProveFailure) -> FailureClass {
+/// The inputs, each hashed again if its file may have changed since.
+fn open(blobs: &BlobStore, inputs: &[BlobRef]) -> Result<Vec<BlobFile>, String> {
+    let open = |input: &BlobRef| {
+        let file = blobs.open_blob(input.reference).map_err(|error| error.to_string())?;
+        file.ok_or_else(|| format!("input {:#} was damaged on this node's disk", input.reference))
+    };
+    inputs.iter().map(open).collect()
+}
+
+fn put(blobs: &BlobStore, path: &Path) -> Result<Pin, StoreFailure> {
+    blobs.put_file(path).map_err(|error| match error {
+        StoreError::NoSpace(_) => StoreFailure::NoRoom,
+        error => StoreFailure::Storage(error.to_string()),
+    })
+}
+
+fn cause_of(failure: &ProveFailure) -> ProofFailure {
+    let message = failure.to_string();
     match failure {
-        ProveFailure::OutOfMemory { .. } => FailureClass::Memory,
-        ProveFailure::Refused { class: starling_zkvm::FailureClass::Input, .. } => {
-            FailureClass::Input
-        }
-        ProveFailure::Refused { class: starling_zkvm::FailureClass::Task, .. } => {
-            FailureClass::Task
-        }
-        _ => FailureClass::Node,
-    }
-}
-
-/// A file that is removed when it is no longer needed, however the work ends.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Nothing is there when the prover failed before it wrote.
-        let _ = std::fs::remove_file(&self.0);
+        ProveFailure::Killed { .. } => ProofFailure::Killed(message),
+        ProveFailure::OutOfMemory { .. } => ProofFailure::OutOfMemory(message),
+        ProveFailure::Refused { class: FailureClass::Input, .. } => ProofFailure::Input(message),
+        ProveFailure::Refused { class: FailureClass::Task, .. } => ProofFailure::Task(message),
+        _ => ProofFailure::Node(message),
     }
 }

@@ -1,13 +1,16 @@
 //! What a client says to a node.
 
 use prost::Message as _;
-use starling_types::{BlobRef, Epoch, JobId, MemoryBytes, Millis, Po2, TaskId};
+use starling_types::{BlobRef, MemoryBytes, Millis, Po2, TaskId};
 
 use crate::{
-    PeerAddr,
+    GoodbyeReason, LeaseId, PeerAddr,
     error::{DecodeError, FieldError},
     field,
-    limits::{CONTROL_MESSAGE_SIZE_BYTES_MAX, HOLDER_COUNT_MAX, INPUT_COUNT_MAX},
+    limits::{
+        CONTROL_MESSAGE_SIZE_BYTES_MAX, HOLDER_COUNT_MAX, INPUT_COUNT_MAX,
+        SYSTEM_NAME_SIZE_BYTES_MAX,
+    },
     message::{Message, decode_as},
     wire::{self, client_to_node::Message as Wire},
 };
@@ -15,49 +18,51 @@ use crate::{
 /// What a client says to a node, beginning with [`Welcome`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
-    /// Which job the node works for; the answer to its hello.
+    /// Who the client is; the answer to a hello.
     Welcome(Welcome),
     /// A lease.
     Grant(Grant),
     /// The lease is over; what the node did for it is not needed.
     Revoke {
         /// The lease.
-        epoch: Epoch,
+        lease: LeaseId,
         /// Why, in words.
         reason: String,
     },
     /// What became of a result.
     Verdict {
         /// The lease.
-        epoch: Epoch,
+        lease: LeaseId,
         /// Whether the result counts.
         accepted: bool,
         /// Why not, in words; empty when accepted.
         reason: String,
     },
-    /// The client has no work for this node and is about to close the connection.
+    /// The client takes leave of the node, and may close the connection.
     Goodbye {
+        /// Why.
+        reason: GoodbyeReason,
         /// Why, in words.
-        reason: String,
+        message: String,
     },
 }
 
 /// A client's introduction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
-    /// The job that all leases of this connection belong to.
-    pub job: JobId,
     /// The client's program and version.
     pub agent: String,
-    /// The proof system and version that receipts must be of.
-    pub zkvm: String,
+    /// A number that each process draws anew: leases of another run mean nothing to this one.
+    pub run: u64,
 }
 
 /// A task granted to a node for a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// The name of the lease.
-    pub epoch: Epoch,
+    pub lease: LeaseId,
+    /// The proof system that the task belongs to.
+    pub system: String,
     /// What to do.
     pub task: TaskId,
     /// The size of the segment or of the keccak proof; for other tasks that of the job's segments.
@@ -73,6 +78,8 @@ pub struct Grant {
     pub memory: MemoryBytes,
     /// Whether the job counts work: its lifted receipts claim how much they were, until the unwrap.
     pub work_claims: bool,
+    /// Whether the node may fetch the inputs while its slots are busy, and begin when one is free.
+    pub ahead: bool,
 }
 
 /// An input of a task.
@@ -92,16 +99,19 @@ impl Message for ClientMessage {
         let message = match self {
             Self::Welcome(welcome) => Wire::Welcome(welcome.to_wire()),
             Self::Grant(grant) => Wire::Grant(grant.to_wire()),
-            Self::Revoke { epoch, reason } => {
-                Wire::Revoke(wire::Revoke { epoch: epoch.0, reason: field::outgoing_text(reason) })
-            }
-            Self::Verdict { epoch, accepted, reason } => Wire::Verdict(wire::Verdict {
-                epoch: epoch.0,
+            Self::Revoke { lease, reason } => Wire::Revoke(wire::Revoke {
+                lease: Some(lease.to_wire()),
+                reason: field::outgoing_text(reason),
+            }),
+            Self::Verdict { lease, accepted, reason } => Wire::Verdict(wire::Verdict {
+                lease: Some(lease.to_wire()),
                 accepted: *accepted,
                 reason: field::outgoing_text(reason),
             }),
-            Self::Goodbye { reason } => {
-                Wire::Goodbye(wire::Goodbye { reason: field::outgoing_text(reason) })
+            Self::Goodbye { reason, message } => {
+                let (reason, job_id) = reason.to_wire();
+                let message = field::outgoing_text(message);
+                Wire::Goodbye(wire::Goodbye { reason: reason.into(), job_id, message })
             }
         };
         wire::ClientToNode { message: Some(message) }.encode_to_vec()
@@ -112,6 +122,9 @@ impl Message for ClientMessage {
             let reason_of = |outer, reason: &str| {
                 field::text("reason", reason).map_err(|e: FieldError| e.within(outer))
             };
+            let lease_of = |outer, lease: Option<&wire::LeaseId>| {
+                field::lease("lease", lease).map_err(|e: FieldError| e.within(outer))
+            };
             Ok(match field::present("message", wire.message)? {
                 Wire::Welcome(welcome) => {
                     Self::Welcome(Welcome::from_wire(&welcome).map_err(|e| e.within("welcome"))?)
@@ -120,17 +133,19 @@ impl Message for ClientMessage {
                     Self::Grant(Grant::from_wire(&grant).map_err(|e| e.within("grant"))?)
                 }
                 Wire::Revoke(revoke) => Self::Revoke {
-                    epoch: Epoch(revoke.epoch),
+                    lease: lease_of("revoke", revoke.lease.as_ref())?,
                     reason: reason_of("revoke", &revoke.reason)?,
                 },
                 Wire::Verdict(verdict) => Self::Verdict {
-                    epoch: Epoch(verdict.epoch),
+                    lease: lease_of("verdict", verdict.lease.as_ref())?,
                     accepted: verdict.accepted,
                     reason: reason_of("verdict", &verdict.reason)?,
                 },
-                Wire::Goodbye(goodbye) => {
-                    Self::Goodbye { reason: reason_of("goodbye", &goodbye.reason)? }
-                }
+                Wire::Goodbye(goodbye) => Self::Goodbye {
+                    reason: GoodbyeReason::from_wire(&goodbye).map_err(|e| e.within("goodbye"))?,
+                    message: field::text("message", &goodbye.message)
+                        .map_err(|e| e.within("goodbye"))?,
+                },
             })
         })
     }
@@ -138,26 +153,19 @@ impl Message for ClientMessage {
 
 impl Welcome {
     fn to_wire(&self) -> wire::Welcome {
-        wire::Welcome {
-            job_id: self.job.0.into(),
-            agent: field::outgoing_text(&self.agent),
-            zkvm: field::outgoing_text(&self.zkvm),
-        }
+        wire::Welcome { agent: field::outgoing_text(&self.agent), run: self.run }
     }
 
     fn from_wire(welcome: &wire::Welcome) -> Result<Self, FieldError> {
-        Ok(Self {
-            job: field::job_id("job_id", &welcome.job_id)?,
-            agent: field::text("agent", &welcome.agent)?,
-            zkvm: field::text("zkvm", &welcome.zkvm)?,
-        })
+        Ok(Self { agent: field::text("agent", &welcome.agent)?, run: welcome.run })
     }
 }
 
 impl Grant {
     fn to_wire(&self) -> wire::Grant {
         wire::Grant {
-            epoch: self.epoch.0,
+            lease: Some(self.lease.to_wire()),
+            system: field::outgoing_text(&self.system),
             task: Some(field::task_to_wire(self.task)),
             po2: self.po2.get(),
             inputs: self.inputs.iter().map(Input::to_wire).collect(),
@@ -165,13 +173,16 @@ impl Grant {
             deadline_ms: self.deadline.0,
             memory_bytes: self.memory.0,
             work_claims: self.work_claims,
+            ahead: self.ahead,
         }
     }
 
     fn from_wire(grant: &wire::Grant) -> Result<Self, FieldError> {
         let inputs = field::at_most("inputs", &grant.inputs, INPUT_COUNT_MAX)?;
+        let system = field::bounded("system", &grant.system, SYSTEM_NAME_SIZE_BYTES_MAX)?;
         Ok(Self {
-            epoch: Epoch(grant.epoch),
+            lease: field::lease("lease", grant.lease.as_ref())?,
+            system: field::clean(system),
             task: field::task("task", grant.task.as_ref())?,
             po2: field::po2("po2", grant.po2)?,
             inputs: field::each("inputs", inputs, Input::from_wire)?,
@@ -179,6 +190,7 @@ impl Grant {
             deadline: field::duration("deadline_ms", grant.deadline_ms)?,
             memory: MemoryBytes(grant.memory_bytes),
             work_claims: grant.work_claims,
+            ahead: grant.ahead,
         })
     }
 }

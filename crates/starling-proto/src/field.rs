@@ -7,6 +7,7 @@ use starling_types::{
 };
 
 use crate::{
+    LeaseId,
     error::{FieldError, FieldProblem},
     limits::{BLOB_SIZE_BYTES_MAX, DURATION_MS_MAX, TASK_KIND_COUNT_MAX, TEXT_SIZE_BYTES_MAX},
     wire,
@@ -105,6 +106,10 @@ pub(crate) fn reference(field: &'static str, bytes: &[u8]) -> Checked<Reference>
 
 pub(crate) fn job_id(field: &'static str, bytes: &[u8]) -> Checked<JobId> {
     array(field, bytes).map(JobId)
+}
+
+pub(crate) fn lease(field: &'static str, lease: Option<&wire::LeaseId>) -> Checked<LeaseId> {
+    LeaseId::from_wire(present(field, lease)?).map_err(|error| error.within(field))
 }
 
 pub(crate) fn node_id(field: &'static str, bytes: &[u8]) -> Checked<NodeId> {

@@ -11,12 +11,13 @@
 //! - [`Ticket`] is a [`PeerAddr`] that people can copy and paste.
 //!
 //! ```
-//! use starling_proto::{Message, NodeMessage};
-//! use starling_types::Epoch;
+//! use starling_proto::{LeaseId, Message, NodeMessage};
+//! use starling_types::{Epoch, JobId};
 //!
-//! let message = NodeMessage::Renew { epoch: Epoch(7), done_permille: 0 };
+//! let lease = LeaseId { job: JobId([1; 16]), epoch: Epoch(7) };
+//! let message = NodeMessage::Decline { lease };
 //! let bytes = message.encode();
-//! assert_eq!(bytes, [0x1a, 2, 8, 7]);
+//! assert_eq!(bytes[..4], [0x22, 22, 10, 20]);
 //! assert_eq!(NodeMessage::decode(&bytes), Ok(message));
 //! assert!(NodeMessage::decode(b"not a message").is_err());
 //! ```
@@ -27,6 +28,8 @@ mod blob;
 mod client;
 mod error;
 mod field;
+mod goodbye;
+mod lease;
 pub mod limits;
 mod message;
 mod node;
@@ -40,9 +43,11 @@ pub use addr::PeerAddr;
 pub use blob::{BlobHeader, BlobRequest};
 pub use client::{ClientMessage, Grant, Input, Welcome};
 pub use error::{DecodeError, FieldProblem};
+pub use goodbye::GoodbyeReason;
 pub use iroh_base::RelayUrl;
+pub use lease::LeaseId;
 pub use message::Message;
-pub use node::{Done, Failure, FailureClass, Hello, NodeMessage};
+pub use node::{Done, Failure, FailureClass, Hello, NodeMessage, System};
 pub use ticket::{ParseTicketError, Ticket};
 
 /// The protocol between a client and a node that works for it.

@@ -35,6 +35,15 @@ pub const HOLDER_COUNT_MAX: usize = 4;
 /// Task kinds listed by one message; each is listed once, and newer peers may list some that are unknown here.
 pub const TASK_KIND_COUNT_MAX: usize = 16;
 
+/// Proof systems that one node offers: releases of a few stand beside each other while a network moves on.
+pub const SYSTEM_COUNT_MAX: usize = 8;
+
+/// The name of a proof system.
+pub const SYSTEM_NAME_SIZE_BYTES_MAX: usize = 128;
+
+/// Leases that a node names as still held in one message: one for each slot at most, in 40 bytes each.
+pub const HELD_LEASE_COUNT_MAX: usize = SLOT_COUNT_MAX as usize;
+
 /// Tasks that one node works on at once: far beyond the cores of any machine.
 pub const SLOT_COUNT_MAX: u32 = 1024;
 

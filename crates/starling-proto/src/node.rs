@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use prost::Message as _;
-use starling_types::{BlobRef, Epoch, MemoryBytes, Po2, TaskKind};
+use starling_types::{BlobRef, MemoryBytes, Po2, TaskKind};
 
 use crate::{
+    LeaseId,
     error::{DecodeError, FieldError, FieldProblem},
     field,
-    limits::{CONTROL_MESSAGE_SIZE_BYTES_MAX, DONE_PERMILLE_MAX, SLOT_COUNT_MAX},
+    limits::{
+        CONTROL_MESSAGE_SIZE_BYTES_MAX, DONE_PERMILLE_MAX, HELD_LEASE_COUNT_MAX, SLOT_COUNT_MAX,
+        SYSTEM_COUNT_MAX, SYSTEM_NAME_SIZE_BYTES_MAX,
+    },
     message::{Message, decode_as},
     wire::{self, node_to_client::Message as Wire},
 };
@@ -23,19 +27,24 @@ pub enum NodeMessage {
     /// The node still works on the lease.
     Renew {
         /// The lease.
-        epoch: Epoch,
+        lease: LeaseId,
         /// How far it is with the task, by its own word: at most [`DONE_PERMILLE_MAX`], 0 where it does not know.
         done_permille: u32,
     },
     /// The node does not take the lease up.
     Decline {
         /// The lease.
-        epoch: Epoch,
+        lease: LeaseId,
     },
     /// The result is ready to be fetched.
     Done(Done),
     /// There will be no result.
     Failed(Failure),
+    /// After a connection broke, the leases that the node still works on; each counts as renewed.
+    Holding {
+        /// The leases. Of more than [`HELD_LEASE_COUNT_MAX`] the rest is not sent.
+        leases: Vec<LeaseId>,
+    },
     /// The node is about to close the connection.
     Leaving {
         /// Why, in words.
@@ -48,12 +57,10 @@ pub enum NodeMessage {
 pub struct Hello {
     /// The node's program and version.
     pub agent: String,
-    /// The proof system and version that its receipts are of, such as `risc0-zkvm 3.1.0-rc.1`.
-    pub zkvm: String,
+    /// The proof systems that it proves for; at least one.
+    pub systems: Vec<System>,
     /// How much memory its prover may use.
     pub memory: MemoryBytes,
-    /// What it can do; at least one kind. Kinds that are unknown here are left out when it is decoded.
-    pub kinds: BTreeSet<TaskKind>,
     /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
     pub po2_max: Po2,
     /// How many leases it works on at once; at least one.
@@ -62,11 +69,20 @@ pub struct Hello {
     pub speed_permille: u32,
 }
 
+/// A proof system, and what of it a node does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct System {
+    /// The name by which systems are compared, such as `risc0-zkvm 3.1.0-rc.1`.
+    pub name: String,
+    /// What the node can do; at least one kind. Kinds that are unknown here are left out when it is decoded.
+    pub kinds: BTreeSet<TaskKind>,
+}
+
 /// A result that lies ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
     /// The lease.
-    pub epoch: Epoch,
+    pub lease: LeaseId,
     /// The receipt, to be fetched from the node.
     pub result: BlobRef,
     /// How long the proving took, in milliseconds.
@@ -79,7 +95,7 @@ pub struct Done {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The lease.
-    pub epoch: Epoch,
+    pub lease: LeaseId,
     /// Where the node thinks the fault lies.
     pub class: FailureClass,
     /// What happened, in words.
@@ -107,11 +123,19 @@ impl Message for NodeMessage {
         let message = match self {
             Self::Hello(hello) => Wire::Hello(hello.to_wire()),
             Self::WorkRequested => Wire::WorkRequested(wire::WorkRequested {}),
-            Self::Renew { epoch, done_permille } => {
+            Self::Renew { lease, done_permille } => {
                 let done_permille = (*done_permille).min(DONE_PERMILLE_MAX);
-                Wire::Renew(wire::Renew { epoch: epoch.0, done_permille })
+                Wire::Renew(wire::Renew { lease: Some(lease.to_wire()), done_permille })
             }
-            Self::Decline { epoch } => Wire::Decline(wire::Decline { epoch: epoch.0 }),
+            Self::Decline { lease } => {
+                Wire::Decline(wire::Decline { lease: Some(lease.to_wire()) })
+            }
+            Self::Holding { leases } => {
+                let leases = leases.iter().take(HELD_LEASE_COUNT_MAX);
+                Wire::Holding(wire::Holding {
+                    leases: leases.map(|lease| lease.to_wire()).collect(),
+                })
+            }
             Self::Done(done) => Wire::Done(done.to_wire()),
             Self::Failed(failure) => Wire::Failed(failure.to_wire()),
             Self::Leaving { reason } => {
@@ -129,7 +153,13 @@ impl Message for NodeMessage {
                 }
                 Wire::WorkRequested(_) => Self::WorkRequested,
                 Wire::Renew(renew) => Self::renewal(&renew).map_err(|e| e.within("renew"))?,
-                Wire::Decline(decline) => Self::Decline { epoch: Epoch(decline.epoch) },
+                Wire::Decline(decline) => {
+                    let lease = field::lease("lease", decline.lease.as_ref());
+                    Self::Decline { lease: lease.map_err(|e| e.within("decline"))? }
+                }
+                Wire::Holding(holding) => {
+                    Self::holding(&holding).map_err(|e| e.within("holding"))?
+                }
                 Wire::Done(done) => {
                     Self::Done(Done::from_wire(&done).map_err(|e| e.within("done"))?)
                 }
@@ -149,7 +179,12 @@ impl NodeMessage {
     fn renewal(renew: &wire::Renew) -> Result<Self, FieldError> {
         let done_permille = renew.done_permille;
         field::in_range("done_permille", done_permille.into(), 0, DONE_PERMILLE_MAX.into())?;
-        Ok(Self::Renew { epoch: Epoch(renew.epoch), done_permille })
+        Ok(Self::Renew { lease: field::lease("lease", renew.lease.as_ref())?, done_permille })
+    }
+
+    fn holding(holding: &wire::Holding) -> Result<Self, FieldError> {
+        let leases = field::at_most("leases", &holding.leases, HELD_LEASE_COUNT_MAX)?;
+        Ok(Self::Holding { leases: field::each("leases", leases, LeaseId::from_wire)? })
     }
 }
 
@@ -157,9 +192,8 @@ impl Hello {
     fn to_wire(&self) -> wire::Hello {
         wire::Hello {
             agent: field::outgoing_text(&self.agent),
-            zkvm: field::outgoing_text(&self.zkvm),
+            systems: self.systems.iter().map(System::to_wire).collect(),
             memory_bytes: self.memory.0,
-            kinds: field::kinds_to_wire(&self.kinds),
             po2_max: self.po2_max.get(),
             slots: self.slots,
             speed_permille: self.speed_permille,
@@ -168,11 +202,14 @@ impl Hello {
 
     fn from_wire(hello: &wire::Hello) -> Result<Self, FieldError> {
         field::in_range("slots", hello.slots.into(), 1, SLOT_COUNT_MAX.into())?;
+        let systems = field::at_most("systems", &hello.systems, SYSTEM_COUNT_MAX)?;
+        if systems.is_empty() {
+            return Err(FieldError::new("systems", FieldProblem::Empty));
+        }
         Ok(Self {
             agent: field::text("agent", &hello.agent)?,
-            zkvm: field::text("zkvm", &hello.zkvm)?,
+            systems: field::each("systems", systems, System::from_wire)?,
             memory: MemoryBytes(hello.memory_bytes),
-            kinds: field::kinds("kinds", &hello.kinds)?,
             po2_max: field::po2("po2_max", hello.po2_max)?,
             slots: hello.slots,
             speed_permille: hello.speed_permille,
@@ -180,10 +217,24 @@ impl Hello {
     }
 }
 
+impl System {
+    fn to_wire(&self) -> wire::System {
+        wire::System {
+            name: field::outgoing_text(&self.name),
+            kinds: field::kinds_to_wire(&self.kinds),
+        }
+    }
+
+    fn from_wire(system: &wire::System) -> Result<Self, FieldError> {
+        let name = field::bounded("name", &system.name, SYSTEM_NAME_SIZE_BYTES_MAX)?;
+        Ok(Self { name: field::clean(name), kinds: field::kinds("kinds", &system.kinds)? })
+    }
+}
+
 impl Done {
     fn to_wire(&self) -> wire::Done {
         wire::Done {
-            epoch: self.epoch.0,
+            lease: Some(self.lease.to_wire()),
             result: Some(field::blob_to_wire(self.result)),
             prove_ms: self.prove_ms,
             peak_memory_bytes: self.peak_memory.0,
@@ -192,7 +243,7 @@ impl Done {
 
     fn from_wire(done: &wire::Done) -> Result<Self, FieldError> {
         Ok(Self {
-            epoch: Epoch(done.epoch),
+            lease: field::lease("lease", done.lease.as_ref())?,
             result: field::blob("result", done.result.as_ref())?,
             prove_ms: field::duration("prove_ms", done.prove_ms)?.0,
             peak_memory: MemoryBytes(done.peak_memory_bytes),
@@ -209,7 +260,7 @@ impl Failure {
             FailureClass::Task => wire::FailureClass::Task,
         };
         let message = field::outgoing_text(&self.message);
-        wire::Failure { epoch: self.epoch.0, class: class.into(), message }
+        wire::Failure { lease: Some(self.lease.to_wire()), class: class.into(), message }
     }
 
     fn from_wire(failure: &wire::Failure) -> Result<Self, FieldError> {
@@ -224,6 +275,6 @@ impl Failure {
             }
         };
         let message = field::text("message", &failure.message)?;
-        Ok(Self { epoch: Epoch(failure.epoch), class, message })
+        Ok(Self { lease: field::lease("lease", failure.lease.as_ref())?, class, message })
     }
 }

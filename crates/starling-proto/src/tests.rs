@@ -11,8 +11,8 @@ use starling_types::{
 };
 
 use crate::{
-    ClientMessage, Done, Failure, FailureClass, Grant, Hello, Input, JobAd, NodeMessage, PeerAddr,
-    Welcome,
+    ClientMessage, Done, Failure, FailureClass, GoodbyeReason, Grant, Hello, Input, JobAd, LeaseId,
+    NodeMessage, PeerAddr, System, Welcome,
 };
 
 /// The public key of the secret of 32 sevens: a node id has to be a key.
@@ -36,12 +36,15 @@ fn blob() -> BlobRef {
     BlobRef { reference: Reference([0xab; 32]), size_bytes: 6_400_000 }
 }
 
+fn lease() -> LeaseId {
+    LeaseId { job: JobId([5; 16]), epoch: Epoch(300) }
+}
+
 fn hello() -> Hello {
     Hello {
         agent: "starling 0.1.0".into(),
-        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
+        systems: vec![System { name: "risc0-zkvm 3.1.0-rc.1".into(), kinds: TaskKind::ALL.into() }],
         memory: MemoryBytes::from_mib(4096),
-        kinds: TaskKind::ALL.into(),
         po2_max: 20.try_into().unwrap(),
         slots: 2,
         speed_permille: 1100,
@@ -50,7 +53,8 @@ fn hello() -> Hello {
 
 fn grant() -> Grant {
     Grant {
-        epoch: Epoch(300),
+        lease: lease(),
+        system: "risc0-zkvm 3.1.0-rc.1".into(),
         task: "join/12..14".parse::<TaskId>().unwrap(),
         po2: 18.try_into().unwrap(),
         inputs: vec![
@@ -61,6 +65,7 @@ fn grant() -> Grant {
         deadline: Millis(600_000),
         memory: MemoryBytes::from_mib(900),
         work_claims: false,
+        ahead: false,
     }
 }
 
@@ -79,35 +84,37 @@ fn ad() -> JobAd {
 
 fn node_messages() -> Vec<NodeMessage> {
     let done = Done {
-        epoch: Epoch(300),
+        lease: lease(),
         result: blob(),
         prove_ms: 12_345,
         peak_memory: MemoryBytes::from_mib(800),
     };
     let failure =
-        Failure { epoch: Epoch(300), class: FailureClass::Node, message: "out of memory".into() };
+        Failure { lease: lease(), class: FailureClass::Node, message: "out of memory".into() };
     vec![
         NodeMessage::Hello(hello()),
         NodeMessage::WorkRequested,
-        NodeMessage::Renew { epoch: Epoch(300), done_permille: 420 },
-        NodeMessage::Decline { epoch: Epoch(300) },
+        NodeMessage::Renew { lease: lease(), done_permille: 420 },
+        NodeMessage::Decline { lease: lease() },
         NodeMessage::Done(done),
         NodeMessage::Failed(failure),
         NodeMessage::Leaving { reason: "stopped".into() },
+        NodeMessage::Holding { leases: vec![lease()] },
     ]
 }
 
 fn client_messages() -> Vec<ClientMessage> {
-    let welcome = Welcome {
-        job: JobId([5; 16]),
-        agent: "starling 0.1.0".into(),
-        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
-    };
+    let welcome = Welcome { agent: "starling 0.1.0".into(), run: 0x0123_4567_89ab_cdef };
+    let job_over = GoodbyeReason::JobOver { job: lease().job };
     vec![
         ClientMessage::Welcome(welcome),
         ClientMessage::Grant(grant()),
-        ClientMessage::Revoke { epoch: Epoch(300), reason: "done elsewhere".into() },
-        ClientMessage::Verdict { epoch: Epoch(300), accepted: true, reason: String::new() },
-        ClientMessage::Goodbye { reason: "job done".into() },
+        ClientMessage::Revoke { lease: lease(), reason: "done elsewhere".into() },
+        ClientMessage::Verdict { lease: lease(), accepted: true, reason: String::new() },
+        ClientMessage::Goodbye {
+            reason: GoodbyeReason::ShuttingDown,
+            message: "the job is proved".into(),
+        },
+        ClientMessage::Goodbye { reason: job_over, message: String::new() },
     ]
 }

@@ -142,6 +142,15 @@ pub enum ProveFailure {
         /// How it shows.
         detail: String,
     },
+    /// Somebody ended the child: the system, where memory is short, or a person. It says nothing of the task until it
+    /// happens again.
+    #[error(
+        "the prover was killed from outside (signal 9), as it happens when the system's memory is short: {stderr_tail}"
+    )]
+    Killed {
+        /// The end of what it printed.
+        stderr_tail: String,
+    },
     /// The child died.
     #[error("the prover died ({status}): {stderr_tail}")]
     Crashed {
@@ -397,8 +406,7 @@ impl Running {
             return ProveFailure::OutOfMemory { limit, detail };
         }
         if status == SIGKILL {
-            let detail = "it was killed by the system, as it happens when memory is short".into();
-            return ProveFailure::OutOfMemory { limit, detail };
+            return ProveFailure::Killed { stderr_tail };
         }
         ProveFailure::Crashed { status, stderr_tail }
     }

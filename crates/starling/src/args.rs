@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use starling_proto::{RelayUrl, Ticket};
-use starling_types::{JobId, Po2, Profile, ReceiptKind, WorkLogId};
+use starling_types::{JobId, Po2, Profile, ReceiptKind, TaskKind, WorkLogId};
 use starling_zkvm::{
     Backend, KECCAK_PO2, KECCAK_PO2_DEFAULT, SEGMENT_PO2_DEFAULT, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
 };
@@ -210,6 +210,9 @@ pub struct NodeArgs {
     /// Take no segment above 2^N cycles.
     #[arg(long, value_name = "N", default_value = "22", value_parser = parse_segment_po2)]
     pub po2_max: Po2,
+    /// The kinds of tasks to take: prove, lift, join, keccak, union, resolve, unwrap, lift-receipt [default: all].
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',', value_parser = parse_task_kind)]
+    pub kinds: Vec<TaskKind>,
     #[command(flatten)]
     pub prover: ProverArgs,
     /// Stay on the loopback interface.
@@ -432,6 +435,14 @@ fn parse_vectors(text: &str) -> Result<&'static str, String> {
     starling_zkvm::backend::vectors().find(|name| *name == text).ok_or_else(|| {
         let names: Vec<_> = starling_zkvm::backend::vectors().collect();
         format!("this machine has {}", names.join(", "))
+    })
+}
+
+/// The name of a kind of task.
+fn parse_task_kind(text: &str) -> Result<TaskKind, String> {
+    TaskKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+        let names = TaskKind::ALL.map(TaskKind::name).join(", ");
+        format!("the kinds are {names}")
     })
 }
 

@@ -243,8 +243,8 @@ fn a_job_is_heard_of_by_nodes_that_only_another_node_knows() {
         dir.path(),
         "client",
     );
-    known.wait_for("serving a job");
-    unknown.wait_for("serving a job");
+    known.wait_for("serving a client");
+    unknown.wait_for("serving a client");
 }
 
 /// Waits for a process that must succeed, and returns the JSON object on its stdout.

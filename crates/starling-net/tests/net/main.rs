@@ -11,9 +11,9 @@ use std::{net::SocketAddr, time::Duration};
 
 use iroh::{Endpoint, endpoint::presets};
 use starling_net::{ClientSession, Net, NetConfig, NodeSession, PeerAddr};
-use starling_proto::{Message, NodeMessage};
+use starling_proto::{LeaseId, Message, NodeMessage};
 use starling_store::{BlobStore, DiskBudget};
-use starling_types::{Epoch, NodeId};
+use starling_types::{Epoch, JobId, NodeId};
 use tokio::time::{sleep, timeout};
 
 /// No step of a test takes so long, unless something hangs.
@@ -80,8 +80,12 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(HANGS_AFTER, future).await.expect("hangs")
 }
 
+fn lease(epoch: u64) -> LeaseId {
+    LeaseId { job: JobId([1; 16]), epoch: Epoch(epoch) }
+}
+
 fn renew(epoch: u64) -> NodeMessage {
-    NodeMessage::Renew { epoch: Epoch(epoch), done_permille: 0 }
+    NodeMessage::Renew { lease: lease(epoch), done_permille: 0 }
 }
 
 /// An endpoint that speaks for itself, to misbehave with.

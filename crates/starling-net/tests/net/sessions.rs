@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use iroh::endpoint::{ConnectionError, SendStream, VarInt};
 use starling_net::{ClientSession, ProtocolError, SessionError};
-use starling_proto::{ClientMessage, DecodeError, JOB_ALPN, NodeMessage};
-use starling_types::Epoch;
+use starling_proto::{ClientMessage, DecodeError, GoodbyeReason, JOB_ALPN, NodeMessage};
 use tokio::time::{sleep, timeout};
 
-use crate::{Peer, dialable, framed, job_connection, raw_endpoint, renew, soon};
+use crate::{Peer, dialable, framed, job_connection, lease, raw_endpoint, renew, soon};
 
 #[tokio::test]
 async fn messages_arrive_in_order_in_both_directions() {
@@ -27,7 +26,7 @@ async fn messages_arrive_in_order_in_both_directions() {
     });
     for epoch in 0..COUNT {
         assert_eq!(soon(at_client.recv()).await, Ok(Some(renew(epoch))));
-        let revoke = ClientMessage::Revoke { epoch: Epoch(epoch), reason: "over".into() };
+        let revoke = ClientMessage::Revoke { lease: lease(epoch), reason: "over".into() };
         at_client.send(&revoke).await.unwrap();
         assert_eq!(soon(from_client.recv()).await, Ok(Some(revoke)));
     }
@@ -52,7 +51,7 @@ async fn last_words_are_heard_before_the_end() {
     }
     assert_eq!(soon(at_client.recv()).await, Ok(None));
     soon(at_client.handle().closed()).await;
-    let goodbye = ClientMessage::Goodbye { reason: "over".into() };
+    let goodbye = goodbye();
     let ended = SessionError::Ended { peer: node.id() };
     // The task that writes may need a moment to notice.
     let error = soon(async {
@@ -71,7 +70,7 @@ async fn words_before_the_closing_of_the_process_are_heard() {
     let client = Peer::new(1).await;
     let node = Peer::new(2).await;
     let (at_client, mut at_node) = job_connection(&client, &node).await;
-    let goodbye = ClientMessage::Goodbye { reason: "job done".into() };
+    let goodbye = goodbye();
     at_client.send(&goodbye).await.unwrap();
     soon(client.net.close()).await;
     assert_eq!(soon(at_node.recv()).await, Ok(Some(goodbye)));
@@ -84,6 +83,10 @@ async fn the_address_of_a_peer_is_where_its_packets_come_from() {
     let node = Peer::new(2).await;
     let (at_client, _at_node) = job_connection(&client, &node).await;
     assert_eq!(at_client.peer_addr(), node.addr());
+}
+
+fn goodbye() -> ClientMessage {
+    ClientMessage::Goodbye { reason: GoodbyeReason::ShuttingDown, message: "over".into() }
 }
 
 /// A session at a client whose node is the test.

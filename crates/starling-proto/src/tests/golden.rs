@@ -2,9 +2,9 @@
 //! read something else, and a new ALPN is due.
 
 use prost::Message as _;
-use starling_types::{Epoch, Reference};
+use starling_types::Reference;
 
-use super::{ad, addr, client_messages, grant, key, node_messages};
+use super::{ad, addr, client_messages, grant, key, lease, node_messages};
 use crate::{BlobHeader, BlobRequest, ClientMessage, Grant, Message, NodeMessage, Ticket, field};
 
 fn check(messages: &[impl Message], golden: &[&str]) {
@@ -17,22 +17,26 @@ fn node_messages_have_their_bytes() {
     check(
         &node_messages(),
         &[
-            "0a3e0a0e737461726c696e6720302e312e30121572697363302d7a6b766d20332e312e302d72632e3118\
-             8080808010220801020405060307082814300238cc08",
+            "0a400a0e737461726c696e6720302e312e3012210a1572697363302d7a6b766d20332e312e302d72632e\
+             31120801020405060307081880808080102014280230cc08",
             "1200",
-            "1a0608ac0210a403",
-            "220308ac02",
-            "2a3508ac0212270a20abababababababababababababababababababababababababababababababab10\
-             80d0860318b960208080809003",
-            "321408ac0210011a0d6f7574206f66206d656d6f7279",
+            "1a1a0a150a100505050505050505050505050505050510ac0210a403",
+            "22170a150a100505050505050505050505050505050510ac02",
+            "2a490a150a100505050505050505050505050505050510ac0212270a20ababababababababababababab\
+             ababababababababababababababababababab1080d0860318b960208080809003",
+            "32280a150a100505050505050505050505050505050510ac0210011a0d6f7574206f66206d656d6f7279",
             "3a090a0773746f70706564",
+            "42170a150a100505050505050505050505050505050510ac02",
         ],
     );
 }
 
 #[test]
-fn a_renewal_that_tells_of_no_progress_has_the_bytes_that_older_peers_send() {
-    check(&[NodeMessage::Renew { epoch: Epoch(300), done_permille: 0 }], &["1a0308ac02"]);
+fn a_renewal_that_tells_of_no_progress_says_nothing_of_it() {
+    check(
+        &[NodeMessage::Renew { lease: lease(), done_permille: 0 }],
+        &["1a170a150a100505050505050505050505050505050510ac02"],
+    );
 }
 
 #[test]
@@ -40,16 +44,18 @@ fn client_messages_have_their_bytes() {
     check(
         &client_messages(),
         &[
-            "0a390a1005050505050505050505050505050505120e737461726c696e6720302e312e301a1572697363\
-             302d7a6b766d20332e312e302d72632e31",
-            "12cf0108ac0212060803100c180e18122287010a270a20ababababababababababababababababababab\
-             ababababababababababababab1080d08603125c0a20ea4a6c63e29c520abef5507b132ec5f9954776ae\
-             bebe7b92421eea691446d22c12103139322e3136382e312e353a37303030120a5b3a3a315d3a37303030\
-             1a1a68747470733a2f2f72656c61792e6578616d706c652e6f72672f22290a270a20abababababababab\
-             abababababababababababababababababababababababab1080d0860328904e30c0cf2438808080c203",
-            "1a1308ac02120e646f6e6520656c73657768657265",
-            "220508ac021001",
-            "2a0a0a086a6f6220646f6e65",
+            "0a190a0e737461726c696e6720302e312e3011efcdab8967452301",
+            "12fa010a150a100505050505050505050505050505050510ac02121572697363302d7a6b766d20332e31\
+             2e302d72632e311a060803100c180e20122a87010a270a20abababababababababababababababababab\
+             abababababababababababababab1080d08603125c0a20ea4a6c63e29c520abef5507b132ec5f9954776\
+             aebebe7b92421eea691446d22c12103139322e3136382e312e353a37303030120a5b3a3a315d3a373030\
+             301a1a68747470733a2f2f72656c61792e6578616d706c652e6f72672f2a290a270a20ababababababab\
+             ababababababababababababababababababababababababab1080d0860330904e38c0cf2440808080c2\
+             03",
+            "1a270a150a100505050505050505050505050505050510ac02120e646f6e6520656c73657768657265",
+            "22190a150a100505050505050505050505050505050510ac021001",
+            "2a1508041a11746865206a6f622069732070726f766564",
+            "2a140801121005050505050505050505050505050505",
         ],
     );
 }
@@ -73,12 +79,13 @@ fn every_task_has_its_bytes() {
 }
 
 #[test]
-fn a_grant_of_a_job_that_counts_work_has_its_bytes() {
+fn a_grant_ahead_in_a_job_that_counts_work_has_its_bytes() {
     let task = "unwrap".parse().unwrap();
-    let grant = Grant { task, inputs: vec![], work_claims: true, ..grant() };
+    let grant = Grant { task, inputs: vec![], work_claims: true, ahead: true, ..grant() };
     check(
         &[ClientMessage::Grant(grant)],
-        &["121a08ac02120408081801181228904e30c0cf2438808080c2034001"],
+        &["12470a150a100505050505050505050505050505050510ac02121572697363302d7a6b766d20332e312e\
+             302d72632e311a0408081801201230904e38c0cf2440808080c20348015001"],
     );
 }
 

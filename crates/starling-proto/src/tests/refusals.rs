@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 use starling_types::TaskKind;
 
-use super::{ad, addr, client_messages, grant, hello, key, node_messages};
+use super::{ad, addr, client_messages, grant, hello, key, lease, node_messages};
 use crate::{
     AdError, BlobHeader, BlobRequest, ClientMessage, DecodeError, JobAd, Message, NodeMessage,
     ParseTicketError, Ticket,
@@ -42,15 +42,20 @@ fn ad_error(change: impl FnOnce(&mut wire::JobAd)) -> String {
 
 #[test]
 fn a_hello_with_a_wrong_field_is_refused_by_its_name() {
-    let cases: [Case<wire::Hello>; 7] = [
-        (|h| h.kinds.clear(), "NodeToClient.hello.kinds is empty"),
+    let cases: [Case<wire::Hello>; 9] = [
+        (|h| h.systems.clear(), "NodeToClient.hello.systems is empty"),
         (
-            |h| h.kinds = vec![0, 99],
-            "NodeToClient.hello.kinds is missing or of a kind that this version does not know",
+            |h| h.systems = vec![h.systems[0].clone(); 9],
+            "NodeToClient.hello.systems has 9 entries, at most 8 are allowed",
+        ),
+        (|h| h.systems[0].kinds.clear(), "NodeToClient.hello.systems[0].kinds is empty"),
+        (
+            |h| h.systems[0].kinds = vec![0, 99],
+            "NodeToClient.hello.systems[0].kinds is missing or of a kind that this version does not know",
         ),
         (
-            |h| h.kinds = vec![1; 17],
-            "NodeToClient.hello.kinds has 17 entries, at most 16 are allowed",
+            |h| h.systems[0].kinds = vec![1; 17],
+            "NodeToClient.hello.systems[0].kinds has 17 entries, at most 16 are allowed",
         ),
         (|h| h.po2_max = 25, "NodeToClient.hello.po2_max is 25, expected 13 to 24"),
         (|h| h.slots = 0, "NodeToClient.hello.slots is 0, expected 1 to 1024"),
@@ -59,8 +64,8 @@ fn a_hello_with_a_wrong_field_is_refused_by_its_name() {
             "NodeToClient.hello.agent has 1025 bytes, at most 1024 are allowed",
         ),
         (
-            |h| h.zkvm = "x".repeat(TEXT_SIZE_BYTES_MAX + 1),
-            "NodeToClient.hello.zkvm has 1025 bytes, at most 1024 are allowed",
+            |h| h.systems[0].name = "x".repeat(129),
+            "NodeToClient.hello.systems[0].name has 129 bytes, at most 128 are allowed",
         ),
     ];
     for (change, expected) in cases {
@@ -70,7 +75,13 @@ fn a_hello_with_a_wrong_field_is_refused_by_its_name() {
 
 #[test]
 fn a_grant_with_a_wrong_field_is_refused_by_its_path() {
-    let cases: [Case<wire::Grant>; 23] = [
+    let cases: [Case<wire::Grant>; 26] = [
+        (|g| g.lease = None, "grant.lease is missing"),
+        (
+            |g| g.lease.as_mut().unwrap().job_id.truncate(15),
+            "grant.lease.job_id has 15 bytes where 16 are expected",
+        ),
+        (|g| g.system = "x".repeat(129), "grant.system has 129 bytes, at most 128 are allowed"),
         (|g| g.task = None, "grant.task is missing"),
         (|g| task(g).kind = 0, "grant.task.kind is 0, which this version does not know"),
         (|g| task(g).kind = 9, "grant.task.kind is 9, which this version does not know"),
@@ -141,14 +152,14 @@ fn holder(grant: &mut wire::Grant) -> &mut wire::PeerAddr {
 fn kinds_that_only_a_newer_peer_knows_are_passed_over() {
     let wire = wire::NodeToClient::decode(&*NodeMessage::Hello(hello()).encode()).unwrap();
     let Some(node_to_client::Message::Hello(mut newer)) = wire.message else { unreachable!() };
-    newer.kinds = vec![99, 2, 3, 2];
+    newer.systems[0].kinds = vec![99, 2, 3, 2];
     let message = Some(node_to_client::Message::Hello(newer));
     let Ok(NodeMessage::Hello(hello)) =
         NodeMessage::decode(&wire::NodeToClient { message }.encode_to_vec())
     else {
         panic!("a hello came back as something else");
     };
-    assert_eq!(hello.kinds, [TaskKind::Lift, TaskKind::Join].into());
+    assert_eq!(hello.systems[0].kinds, [TaskKind::Lift, TaskKind::Join].into());
 
     let mut newer = wire::JobAd::decode(&*ad().encode()).unwrap();
     newer.kinds.push(99);
@@ -190,7 +201,8 @@ fn messages_of_an_unknown_kind_are_refused() {
         BlobHeader::decode(&status).unwrap_err().to_string(),
         "BlobHeader.status is 7, which this version does not know"
     );
-    let failure = wire::Failure { epoch: 1, class: 0, message: String::new() };
+    let failure =
+        wire::Failure { lease: Some(lease().to_wire()), class: 0, message: String::new() };
     let message = Some(node_to_client::Message::Failed(failure));
     let error = NodeMessage::decode(&wire::NodeToClient { message }.encode_to_vec()).unwrap_err();
     assert_eq!(
@@ -200,9 +212,29 @@ fn messages_of_an_unknown_kind_are_refused() {
 }
 
 #[test]
+fn a_goodbye_says_why_and_names_the_job_that_is_over() {
+    let goodbye = |reason: i32, job_id: Vec<u8>| {
+        let goodbye = wire::Goodbye { reason, job_id, message: String::new() };
+        let message = Some(client_to_node::Message::Goodbye(goodbye));
+        ClientMessage::decode(&wire::ClientToNode { message }.encode_to_vec())
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        goodbye(0, vec![]),
+        "ClientToNode.goodbye.reason is 0, which this version does not know"
+    );
+    assert_eq!(
+        goodbye(6, vec![]),
+        "ClientToNode.goodbye.reason is 6, which this version does not know"
+    );
+    assert_eq!(goodbye(1, vec![]), "ClientToNode.goodbye.job_id has 0 bytes where 16 are expected");
+}
+
+#[test]
 fn a_task_that_is_more_than_done_is_refused() {
-    let message =
-        Some(node_to_client::Message::Renew(wire::Renew { epoch: 1, done_permille: 1001 }));
+    let renew = wire::Renew { lease: Some(lease().to_wire()), done_permille: 1001 };
+    let message = Some(node_to_client::Message::Renew(renew));
     let error = NodeMessage::decode(&wire::NodeToClient { message }.encode_to_vec()).unwrap_err();
     assert_eq!(error.to_string(), "NodeToClient.renew.done_permille is 1001, expected 0 to 1000");
 }
@@ -236,9 +268,9 @@ fn the_words_of_a_peer_cannot_drive_a_terminal() {
 #[test]
 fn our_own_words_are_cut_rather_than_refused() {
     let reason = "ä".repeat(TEXT_SIZE_BYTES_MAX);
-    let sent = ClientMessage::Goodbye { reason }.encode();
-    let Ok(ClientMessage::Goodbye { reason }) = ClientMessage::decode(&sent) else {
-        panic!("a goodbye came back as something else");
+    let sent = ClientMessage::Revoke { lease: lease(), reason }.encode();
+    let Ok(ClientMessage::Revoke { reason, .. }) = ClientMessage::decode(&sent) else {
+        panic!("a revocation came back as something else");
     };
     assert_eq!(reason, "ä".repeat(TEXT_SIZE_BYTES_MAX / 2));
 }
@@ -324,7 +356,7 @@ proptest! {
 
     #[test]
     fn a_message_with_some_bytes_changed_never_panics(
-        message in 0..12_usize,
+        message in 0..14_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let nodes = node_messages();

@@ -9,12 +9,13 @@ use starling_types::{
 };
 
 use crate::{
-    BlobHeader, BlobRequest, ClientMessage, Done, Failure, FailureClass, Grant, Hello, Input,
-    JobAd, Message, NodeMessage, PeerAddr, Ticket, Welcome,
+    BlobHeader, BlobRequest, ClientMessage, Done, Failure, FailureClass, GoodbyeReason, Grant,
+    Hello, Input, JobAd, LeaseId, Message, NodeMessage, PeerAddr, System, Ticket, Welcome,
     limits::{
         AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, BLOB_SIZE_BYTES_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX,
-        DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX, HOLDER_COUNT_MAX,
-        INPUT_COUNT_MAX, RELAY_URL_SIZE_BYTES_MAX, SLOT_COUNT_MAX, TEXT_SIZE_BYTES_MAX,
+        DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX, HELD_LEASE_COUNT_MAX,
+        HOLDER_COUNT_MAX, INPUT_COUNT_MAX, RELAY_URL_SIZE_BYTES_MAX, SLOT_COUNT_MAX,
+        SYSTEM_COUNT_MAX, TEXT_SIZE_BYTES_MAX,
     },
 };
 
@@ -69,8 +70,24 @@ fn kinds() -> impl Strategy<Value = std::collections::BTreeSet<TaskKind>> {
     prop::collection::btree_set(prop::sample::select(&TaskKind::ALL[..]), 1..=TaskKind::ALL.len())
 }
 
-fn epoch() -> impl Strategy<Value = Epoch> {
-    any::<u64>().prop_map(Epoch)
+fn lease() -> impl Strategy<Value = LeaseId> {
+    (any::<[u8; 16]>(), any::<u64>())
+        .prop_map(|(job, epoch)| LeaseId { job: JobId(job), epoch: Epoch(epoch) })
+}
+
+fn system_name() -> impl Strategy<Value = String> {
+    "[ -~]{0,128}"
+}
+
+fn goodbye_reason() -> impl Strategy<Value = GoodbyeReason> {
+    let job_over = any::<[u8; 16]>().prop_map(|job| GoodbyeReason::JobOver { job: JobId(job) });
+    prop_oneof![
+        job_over,
+        Just(GoodbyeReason::Dismissed),
+        Just(GoodbyeReason::WrongSystem),
+        Just(GoodbyeReason::ShuttingDown),
+        Just(GoodbyeReason::Busy),
+    ]
 }
 
 fn memory() -> impl Strategy<Value = MemoryBytes> {
@@ -78,25 +95,29 @@ fn memory() -> impl Strategy<Value = MemoryBytes> {
 }
 
 fn node_message() -> impl Strategy<Value = NodeMessage> {
-    let hello = (text(), text(), memory(), kinds(), po2(), 1..=SLOT_COUNT_MAX, any::<u32>())
-        .prop_map(|(agent, zkvm, memory, kinds, po2_max, slots, speed_permille)| {
-            NodeMessage::Hello(Hello { agent, zkvm, memory, kinds, po2_max, slots, speed_permille })
-        });
-    let done = (epoch(), blob(), 0..=DURATION_MS_MAX, memory()).prop_map(
-        |(epoch, result, prove_ms, peak_memory)| {
-            NodeMessage::Done(Done { epoch, result, prove_ms, peak_memory })
+    let system = (system_name(), kinds()).prop_map(|(name, kinds)| System { name, kinds });
+    let systems = vec(system, 1..=SYSTEM_COUNT_MAX);
+    let hello = (text(), systems, memory(), po2(), 1..=SLOT_COUNT_MAX, any::<u32>()).prop_map(
+        |(agent, systems, memory, po2_max, slots, speed_permille)| {
+            NodeMessage::Hello(Hello { agent, systems, memory, po2_max, slots, speed_permille })
+        },
+    );
+    let done = (lease(), blob(), 0..=DURATION_MS_MAX, memory()).prop_map(
+        |(lease, result, prove_ms, peak_memory)| {
+            NodeMessage::Done(Done { lease, result, prove_ms, peak_memory })
         },
     );
     let classes =
         [FailureClass::Memory, FailureClass::Node, FailureClass::Input, FailureClass::Task];
-    let failed = (epoch(), prop::sample::select(classes.to_vec()), text())
-        .prop_map(|(epoch, class, message)| NodeMessage::Failed(Failure { epoch, class, message }));
+    let failed = (lease(), prop::sample::select(classes.to_vec()), text())
+        .prop_map(|(lease, class, message)| NodeMessage::Failed(Failure { lease, class, message }));
     prop_oneof![
         hello,
         Just(NodeMessage::WorkRequested),
-        (epoch(), 0..=DONE_PERMILLE_MAX)
-            .prop_map(|(epoch, done_permille)| NodeMessage::Renew { epoch, done_permille }),
-        epoch().prop_map(|epoch| NodeMessage::Decline { epoch }),
+        (lease(), 0..=DONE_PERMILLE_MAX)
+            .prop_map(|(lease, done_permille)| NodeMessage::Renew { lease, done_permille }),
+        lease().prop_map(|lease| NodeMessage::Decline { lease }),
+        vec(lease(), 0..5).prop_map(|leases| NodeMessage::Holding { leases }),
         done,
         failed,
         text().prop_map(|reason| NodeMessage::Leaving { reason }),
@@ -104,18 +125,21 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
 }
 
 fn client_message() -> impl Strategy<Value = ClientMessage> {
-    let welcome = (any::<[u8; 16]>(), text(), text()).prop_map(|(job, agent, zkvm)| {
-        ClientMessage::Welcome(Welcome { job: JobId(job), agent, zkvm })
-    });
+    let welcome = (text(), any::<u64>())
+        .prop_map(|(agent, run)| ClientMessage::Welcome(Welcome { agent, run }));
     let input = (blob(), vec(addr(), 0..=HOLDER_COUNT_MAX))
         .prop_map(|(blob, holders)| Input { blob, holders });
     let inputs = vec(input, 0..=INPUT_COUNT_MAX);
     let times = (0..=DURATION_MS_MAX, 0..=DURATION_MS_MAX);
-    let grant = (epoch(), task(), po2(), inputs, times, memory(), any::<bool>()).prop_map(
-        |(epoch, task, po2, inputs, (renew_within, deadline), memory, work_claims)| {
+    let name = (lease(), system_name());
+    let flags = any::<(bool, bool)>();
+    let grant = (name, task(), po2(), inputs, times, memory(), flags).prop_map(
+        |((lease, system), task, po2, inputs, times, memory, (work_claims, ahead))| {
+            let (renew_within, deadline) = times;
             let (renew_within, deadline) = (Millis(renew_within), Millis(deadline));
             ClientMessage::Grant(Grant {
-                epoch,
+                lease,
+                system,
                 task,
                 po2,
                 inputs,
@@ -123,17 +147,19 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
                 deadline,
                 memory,
                 work_claims,
+                ahead,
             })
         },
     );
     prop_oneof![
         welcome,
         grant,
-        (epoch(), text()).prop_map(|(epoch, reason)| ClientMessage::Revoke { epoch, reason }),
-        (epoch(), any::<bool>(), text()).prop_map(|(epoch, accepted, reason)| {
-            ClientMessage::Verdict { epoch, accepted, reason }
+        (lease(), text()).prop_map(|(lease, reason)| ClientMessage::Revoke { lease, reason }),
+        (lease(), any::<bool>(), text()).prop_map(|(lease, accepted, reason)| {
+            ClientMessage::Verdict { lease, accepted, reason }
         }),
-        text().prop_map(|reason| ClientMessage::Goodbye { reason }),
+        (goodbye_reason(), text())
+            .prop_map(|(reason, message)| ClientMessage::Goodbye { reason, message }),
     ]
 }
 
@@ -217,6 +243,17 @@ fn the_largest_messages_stay_within_their_limits() {
     let bytes = ClientMessage::Grant(grant).encode();
     assert!(bytes.len() <= CONTROL_MESSAGE_SIZE_BYTES_MAX, "{} bytes", bytes.len());
     assert!(ClientMessage::decode(&bytes).is_ok());
+}
+
+#[test]
+fn all_leases_that_a_node_can_hold_fit_into_one_message() {
+    let lease = LeaseId { job: JobId([9; 16]), epoch: Epoch(u64::MAX) };
+    let bytes = NodeMessage::Holding { leases: vec![lease; HELD_LEASE_COUNT_MAX + 1] }.encode();
+    assert!(bytes.len() <= CONTROL_MESSAGE_SIZE_BYTES_MAX, "{} bytes", bytes.len());
+    let Ok(NodeMessage::Holding { leases }) = NodeMessage::decode(&bytes) else {
+        panic!("what a node holds came back as something else");
+    };
+    assert_eq!(leases.len(), HELD_LEASE_COUNT_MAX);
 }
 
 #[test]

@@ -112,7 +112,7 @@ async fn a_signal_is_told_apart_from_lack_of_memory() {
     let failure = child("kill -SEGV $$").run(&work(), PATIENCE).await.unwrap_err();
     assert!(failure.to_string().contains("signal 11"), "{failure}");
     let failure = child("kill -KILL $$").run(&work(), PATIENCE).await.unwrap_err();
-    assert!(matches!(failure, ProveFailure::OutOfMemory { .. }), "{failure}");
+    assert!(matches!(failure, ProveFailure::Killed { .. }), "{failure}");
     let script = "echo memory allocation of 268435456 bytes failed >&2; kill -ABRT $$";
     let mut prover = child(script);
     prover.config.memory_limit = Some(MemoryBytes::from_mib(512));

@@ -9,9 +9,9 @@ use anyhow::Context;
 use rand::Rng as _;
 use serde_json::json;
 use starling_net::{Net, NetConfig};
-use starling_node::{Node, NodeConfig, SessionEnd};
+use starling_node::{Node, NodeConfig};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
-use starling_types::MemoryBytes;
+use starling_types::{MemoryBytes, TaskKind};
 use starling_zkvm::{Backend, ProverConfig, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,9 @@ use crate::{
     output::print,
     signals,
 };
+
+/// Results that are kept for others take up to one part in this many of the disk budget: inputs need the rest.
+const RESULTS_SHARE: u64 = 2;
 
 pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
     let dir = node_dir(common, args)?;
@@ -46,7 +49,7 @@ pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
     let node = Node::new(net.clone(), blobs, &dir, config(args)?)?;
 
     let stop = if args.supervised { stdin_end() } else { signals::stop_token("the node") };
-    let result = serve(common, args, &node, &net, stop).await;
+    let result = serve(common, args, node, &net, stop).await;
     net.close().await;
     result
 }
@@ -54,19 +57,12 @@ pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
 async fn serve(
     common: &Common,
     args: &NodeArgs,
-    node: &Node,
+    node: Node,
     net: &Net,
     stop: CancellationToken,
 ) -> CommandResult {
     if let Some(client) = &args.client {
-        return match node.serve_client(client.0.clone(), stop).await {
-            SessionEnd::Goodbye { reason } => {
-                tracing::info!(reason, "the client has no more work");
-                Ok(())
-            }
-            SessionEnd::Closed | SessionEnd::Stopped => Ok(()),
-            end => Err(Exit::from(end)),
-        };
+        return Ok(node.serve_client(client.0.clone(), stop).await?);
     }
     print(
         common,
@@ -89,6 +85,11 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
         po2_max: args.po2_max,
         prover: prover_config(Some(threads), args.prover.backend())?,
         zkvm: zkvm(),
+        kinds: match args.kinds.is_empty() {
+            true => TaskKind::ALL.into(),
+            false => args.kinds.iter().copied().collect(),
+        },
+        results_bytes_max: args.endpoint.disk_budget / RESULTS_SHARE,
     })
 }
 

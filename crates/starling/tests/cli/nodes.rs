@@ -31,12 +31,24 @@ fn a_node_with_too_little_memory_is_told_by_the_numbers() {
     let (client, ticket) = waiting_client(&home, &["--node-wait", "8"]);
     let mut node =
         elsewhere.start(&["node", "--client", &ticket, "--memory", "100MiB", "--loopback"]);
-    node.wait_for("serving a job");
+    node.wait_for("serving a client");
     let po2 = Some("18".parse().unwrap());
     let needs = format!("needs {}", CostModel::ADMISSION.memory(TaskKind::Lift, po2));
     client.wait().fails(4, &["enough memory", &needs, "has 100 MiB"]);
     // The client takes its leave, and the node, started for it alone, ends too.
     node.wait().succeeds();
+}
+
+#[test]
+fn a_node_that_takes_only_joins_gets_no_segment() {
+    let home = Home::new();
+    let elsewhere = Home::new();
+    let (client, ticket) = waiting_client(&home, &["--node-wait", "8"]);
+    let mut node = elsewhere.start(&["node", "--client", &ticket, "--kinds", "join", "--loopback"]);
+    node.wait_for("serving a client");
+    client.wait().fails(4, &["no connected node", "lift"]);
+    node.wait().succeeds();
+    home.run(&["node", "--client", &ticket, "--kinds", "fold"]).fails(2, &["fold", "lift-receipt"]);
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! One client, as the node knows it.
+
+use std::{collections::VecDeque, net::IpAddr};
+
+use starling_proto::PeerAddr;
+use starling_types::Millis;
+
+use crate::{
+    event::SessionId,
+    limits::{ASK_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN},
+    slots::Unused,
+};
+
+/// A client.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) addr: PeerAddr,
+    /// Whether the user named it.
+    pub(crate) named: bool,
+    /// When its last ad came.
+    pub(crate) heard_at: Millis,
+    pub(crate) link: Link,
+    /// The number of its process, as of its last welcome.
+    pub(crate) run: Option<u64>,
+    /// How often in a row it could not be reached.
+    pub(crate) failures: u32,
+    /// Since when there has been no connection; while there is one, since when that stands.
+    pub(crate) since: Millis,
+    /// When it granted something last, or welcomed this node.
+    pub(crate) granted_at: Millis,
+    /// The requests for work that it has not answered, oldest first.
+    pub(crate) asked: VecDeque<Millis>,
+    /// The number of the last request among all: who was asked longest ago is asked next.
+    pub(crate) asked_turn: u64,
+    /// What was free when a lease of it was declined, and until when it is not asked again for that.
+    pub(crate) declined: Option<(Unused, Millis)>,
+}
+
+/// How a client is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Not: it is dialled at this time, if there is a place.
+    Idle { dial_at: Millis },
+    /// It is being dialled, or has not welcomed this node yet.
+    Greeting { session: SessionId, until: Millis },
+    /// It welcomed this node.
+    Serving { session: SessionId },
+}
+
+impl Client {
+    pub(crate) fn new(addr: PeerAddr, named: bool, now: Millis) -> Self {
+        Self {
+            addr,
+            named,
+            heard_at: now,
+            link: Link::Idle { dial_at: now },
+            run: None,
+            failures: 0,
+            since: now,
+            granted_at: now,
+            asked: VecDeque::new(),
+            asked_turn: 0,
+            declined: None,
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match self.link {
+            Link::Idle { .. } => None,
+            Link::Greeting { session, .. } | Link::Serving { session } => Some(session),
+        }
+    }
+
+    /// The connection, if the client welcomed this node on it.
+    pub(crate) fn serving(&self) -> Option<SessionId> {
+        match self.link {
+            Link::Serving { session } => Some(session),
+            Link::Idle { .. } | Link::Greeting { .. } => None,
+        }
+    }
+
+    /// The connection is gone: the next attempt, later with every failure, and a little later by `spread`.
+    pub(crate) fn lose_link(&mut self, now: Millis, spread: u64) {
+        let pause = REDIAL_TIME_MIN.0.saturating_mul(1 << self.failures.min(16));
+        let pause = pause.min(REDIAL_TIME_MAX.0);
+        if self.serving().is_some() {
+            self.since = now;
+        }
+        self.link = Link::Idle { dial_at: now + Millis(pause + spread % (pause / 4 + 1)) };
+        self.failures = self.failures.saturating_add(1);
+        self.asked.clear();
+    }
+
+    /// The requests that still stand alone.
+    pub(crate) fn fresh_requests(&self, now: Millis) -> usize {
+        self.asked.iter().filter(|at| **at + ASK_PATIENCE > now).count()
+    }
+
+    /// Whether asking again would be answered with what was just declined.
+    pub(crate) fn would_offer_the_same(&self, free: Unused, now: Millis) -> bool {
+        self.declined.is_some_and(|(then, until)| then == free && now < until)
+    }
+
+    /// What its addresses begin with, if that says anything of whose they are.
+    pub(crate) fn prefix(&self) -> Option<[u8; 6]> {
+        let mut prefix = [0; 6];
+        match self.addr.direct.first().map(std::net::SocketAddr::ip) {
+            Some(ip) if ip.is_loopback() => return None,
+            Some(IpAddr::V4(ip)) => prefix[..3].copy_from_slice(&ip.octets()[..3]),
+            Some(IpAddr::V6(ip)) => prefix.copy_from_slice(&ip.octets()[..6]),
+            // By relay alone: all of these together.
+            None => {}
+        }
+        Some(prefix)
+    }
+}

@@ -1,0 +1,320 @@
+//! Clients: how they are heard of, dialled, greeted, lost and left.
+//!
+//! A broken connection costs no lease. It is dialled again, later with every failure, and when the client
+//! welcomes the node in the same run of its process, the node says which leases it still holds and reports what was
+//! finished meanwhile. Leases of an earlier run mean nothing to a client, and are dropped.
+
+use starling_proto::{
+    ClientMessage, GoodbyeReason, JobAd, LeaseId, NodeMessage, PeerAddr, Welcome,
+};
+use starling_types::{JobId, Millis, NodeId};
+
+use crate::{
+    client::{Client, Link},
+    core::Core,
+    event::{Action, ClientEnd, Note, SessionId},
+    limits::{
+        AD_MEMORY, AWAY_TIME_MAX, CLIENT_COUNT_MAX, DISMISSED_TIME, GREETING_TIME, LINK_COUNT_MAX,
+        LINK_COUNT_PER_PREFIX_MAX, NAMED_PATIENCE, REST_TIME, RESTING_COUNT_MAX, SILENT_TIME_MAX,
+    },
+    work::Ending,
+};
+
+impl Core {
+    pub(crate) fn named(&mut self, client: PeerAddr) {
+        let now = self.now;
+        let id = client.node_id;
+        self.clients.entry(id).or_insert_with(|| Client::new(client, true, now)).named = true;
+    }
+
+    pub(crate) fn ad_heard(&mut self, ad: JobAd) {
+        self.resting.retain(|_, until| *until > self.now);
+        let id = ad.client.node_id;
+        let offers = |kind| {
+            self.config.systems.iter().any(|ours| ours.name == ad.zkvm && ours.kinds.contains(kind))
+        };
+        if ad.memory > self.config.memory || !ad.kinds.iter().any(offers) {
+            return;
+        }
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.heard_at = self.now;
+            if matches!(client.link, Link::Idle { .. }) {
+                client.addr = ad.client;
+            }
+            return;
+        }
+        if self.resting.contains_key(&id) || self.clients.len() >= CLIENT_COUNT_MAX {
+            return;
+        }
+        self.clients.insert(id, Client::new(ad.client, false, self.now));
+    }
+
+    /// Dials who is due, as long as there are places; makes a place by leaving who has nothing for this node.
+    pub(crate) fn dial(&mut self) {
+        loop {
+            let linked = self.clients.values().filter(|client| client.session().is_some()).count();
+            let Some(next) = self.next_to_dial() else { return };
+            if linked >= LINK_COUNT_MAX {
+                let Some(silent) = self.longest_silent() else { return };
+                self.rest(silent, REST_TIME);
+                let reason = "it had no work while others waited";
+                self.say(Note::Left { client: silent, reason: reason.into() });
+                self.part(silent, Some(reason));
+                continue;
+            }
+            self.session_count += 1;
+            let session = SessionId(self.session_count);
+            let Some(client) = self.clients.get_mut(&next) else { return };
+            client.link = Link::Greeting { session, until: self.now + GREETING_TIME };
+            let addr = client.addr.clone();
+            self.sessions.insert(session, next);
+            self.act(Action::Dial { session, client: addr });
+        }
+    }
+
+    /// Whom to dial: the named first, then who has waited longest.
+    fn next_to_dial(&self) -> Option<NodeId> {
+        let due = self.clients.iter().filter_map(|(id, client)| match client.link {
+            Link::Idle { dial_at } if dial_at <= self.now && self.has_place_by_prefix(client) => {
+                Some((!client.named, dial_at, *id))
+            }
+            _ => None,
+        });
+        due.min().map(|(_, _, id)| id)
+    }
+
+    fn has_place_by_prefix(&self, client: &Client) -> bool {
+        let Some(prefix) = client.prefix().filter(|_| !client.named) else { return true };
+        let alike = |other: &&Client| {
+            !other.named && other.session().is_some() && other.prefix() == Some(prefix)
+        };
+        self.clients.values().filter(alike).count() < LINK_COUNT_PER_PREFIX_MAX
+    }
+
+    /// The client that has granted nothing for longest, and for too long.
+    fn longest_silent(&self) -> Option<NodeId> {
+        let silent = self.clients.iter().filter(|(id, client)| {
+            client.serving().is_some()
+                && !client.named
+                && client.granted_at + SILENT_TIME_MAX <= self.now
+                && self.works.live_of(**id).next().is_none()
+        });
+        silent.min_by_key(|(_, client)| client.granted_at).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn connected(&mut self, session: SessionId) {
+        if self.sessions.contains_key(&session) {
+            let message = NodeMessage::Hello(self.hello());
+            self.act(Action::Send { session, message });
+        }
+    }
+
+    pub(crate) fn said(&mut self, session: SessionId, message: ClientMessage) {
+        let Some(&id) = self.sessions.get(&session) else { return };
+        let is_welcomed = self.clients.get(&id).is_some_and(|c| c.serving().is_some());
+        match message {
+            ClientMessage::Goodbye { reason, message } => self.goodbye(id, reason, message),
+            ClientMessage::Welcome(welcome) if !is_welcomed => self.welcomed(id, session, welcome),
+            // The greeting comes first; what comes before it is of nobody that this node works for.
+            _ if !is_welcomed => {}
+            ClientMessage::Welcome(_) => {}
+            ClientMessage::Grant(grant) => self.granted(id, grant),
+            ClientMessage::Revoke { lease, reason } => self.revoked(id, lease, reason),
+            ClientMessage::Verdict { lease, accepted: true, .. } => self.results.accept(id, lease),
+            ClientMessage::Verdict { lease, reason, .. } => self.refused(id, lease, reason),
+        }
+    }
+
+    fn welcomed(&mut self, id: NodeId, session: SessionId, welcome: Welcome) {
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let is_same = client.run == Some(welcome.run);
+        client.link = Link::Serving { session };
+        client.run = Some(welcome.run);
+        client.failures = 0;
+        client.since = now;
+        client.granted_at = now;
+        client.declined = None;
+        if !is_same {
+            self.drop_all(id, None);
+            return self.say(Note::Serving { client: id });
+        }
+        let works: Vec<_> = self.works.live_of(id).map(|(work, _)| work).collect();
+        let leases: Vec<LeaseId> =
+            self.works.live_of(id).map(|(_, work)| work.grant.lease).collect();
+        self.say(Note::Resumed { client: id, leases: leases.len() });
+        if !leases.is_empty() {
+            self.act(Action::Send { session, message: NodeMessage::Holding { leases } });
+        }
+        let unjudged: Vec<_> = self.results.unjudged(id).cloned().collect();
+        for done in unjudged {
+            self.act(Action::Send { session, message: NodeMessage::Done(done) });
+        }
+        for work in works {
+            self.client_is_back(work);
+        }
+    }
+
+    fn goodbye(&mut self, id: NodeId, reason: GoodbyeReason, message: String) {
+        let (rest, end) = match reason {
+            GoodbyeReason::JobOver { job } => return self.drop_all(id, Some(job)),
+            // It closes next, and is dialled again.
+            GoodbyeReason::Busy => return,
+            GoodbyeReason::ShuttingDown => (REST_TIME, ClientEnd::ShutDown { message }),
+            GoodbyeReason::Dismissed => (DISMISSED_TIME, ClientEnd::Dismissed { message }),
+            GoodbyeReason::WrongSystem => (DISMISSED_TIME, ClientEnd::WrongSystem { message }),
+        };
+        self.end_client(id, rest, end);
+    }
+
+    pub(crate) fn closed(&mut self, session: SessionId, reason: String) {
+        let Some(id) = self.sessions.remove(&session) else { return };
+        let spread = spread(self.config.seed, session);
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.lose_link(now, spread);
+        let is_patient = now < client.since + self.patience(id);
+        if is_patient {
+            self.say(Note::Away { client: id, reason });
+        } else {
+            self.end_client(id, REST_TIME, ClientEnd::Unreachable { reason });
+        }
+    }
+
+    /// How long a client may be away.
+    fn patience(&self, id: NodeId) -> Millis {
+        let holds =
+            self.works.live_of(id).next().is_some() || self.results.unjudged(id).next().is_some();
+        match self.clients.get(&id) {
+            _ if holds => AWAY_TIME_MAX,
+            Some(client) if client.named => NAMED_PATIENCE,
+            _ => AD_MEMORY,
+        }
+    }
+
+    /// Ends greetings that take too long.
+    pub(crate) fn end_greetings(&mut self) {
+        let late: Vec<_> = self
+            .clients
+            .values()
+            .filter_map(|client| match client.link {
+                Link::Greeting { session, until } if until <= self.now => Some(session),
+                _ => None,
+            })
+            .collect();
+        for session in late {
+            self.act(Action::Close { session });
+            self.closed(session, "it did not answer the greeting".into());
+        }
+    }
+
+    /// Forgets clients that advertise no more and that nothing is held for, and those that were away for too long.
+    pub(crate) fn forget_the_departed(&mut self) {
+        let departed: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(id, client)| {
+                let away_at = client.since + self.patience(**id);
+                let heard_at = client.heard_at + AD_MEMORY;
+                // One that the user named is ended by a failed dial, which says why.
+                let is_idle = matches!(client.link, Link::Idle { .. });
+                is_idle && !client.named && away_at <= self.now && heard_at <= self.now
+                    || client.serving().is_none() && client.since + AWAY_TIME_MAX <= self.now
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in departed {
+            let reason = "it was away for too long".to_owned();
+            self.end_client(id, Millis(0), ClientEnd::Unreachable { reason });
+        }
+    }
+
+    /// It is over with a client.
+    fn end_client(&mut self, id: NodeId, rest: Millis, end: ClientEnd) {
+        let (ClientEnd::ShutDown { message: reason }
+        | ClientEnd::Dismissed { message: reason }
+        | ClientEnd::WrongSystem { message: reason }
+        | ClientEnd::Unreachable { reason }) = &end;
+        self.say(Note::Left { client: id, reason: reason.clone() });
+        let is_named = self.clients.get(&id).is_some_and(|client| client.named);
+        self.rest(id, rest);
+        self.part(id, None);
+        if is_named {
+            self.act(Action::ClientOver { client: id, end });
+        }
+    }
+
+    fn rest(&mut self, id: NodeId, time: Millis) {
+        if self.resting.len() >= RESTING_COUNT_MAX {
+            let first = self.resting.iter().min_by_key(|(_, until)| **until).map(|(id, _)| *id);
+            first.map(|first| self.resting.remove(&first));
+        }
+        self.resting.insert(id, self.now + time);
+    }
+
+    /// Ends everything with a client, with or without a word.
+    pub(crate) fn part(&mut self, id: NodeId, reason: Option<&str>) {
+        if let Some(reason) = reason {
+            self.tell(id, NodeMessage::Leaving { reason: reason.to_owned() });
+        }
+        self.drop_all(id, None);
+        let Some(client) = self.clients.remove(&id) else { return };
+        if let Some(session) = client.session() {
+            self.sessions.remove(&session);
+            self.act(Action::Close { session });
+        }
+    }
+
+    /// Drops what is held for a client, or for one of its jobs.
+    fn drop_all(&mut self, id: NodeId, job: Option<JobId>) {
+        let is_meant = |lease: LeaseId| job.is_none_or(|job| lease.job == job);
+        let works: Vec<_> = self
+            .works
+            .live_of(id)
+            .filter(|(_, work)| is_meant(work.grant.lease))
+            .map(|(work, _)| work)
+            .collect();
+        for work in works {
+            self.end(work, Ending::Dropped);
+        }
+        for blob in self.results.remove_where(|kept| kept.client == id && is_meant(kept.done.lease))
+        {
+            self.release(blob.reference);
+        }
+    }
+
+    /// Asks for one lease for each free slot: who was asked longest ago first, and another client as well when no
+    /// answer comes for a while.
+    pub(crate) fn ask(&mut self) {
+        let free = self.slots.free();
+        if self.full_disk.is_some() || self.works.ahead().next().is_some() {
+            return;
+        }
+        let mut fresh: usize =
+            self.clients.values().map(|client| client.fresh_requests(self.now)).sum();
+        while fresh < free.slots {
+            let next = self.clients.iter().filter_map(|(id, client)| {
+                let may_be_asked =
+                    client.asked.len() < free.slots && !client.would_offer_the_same(free, self.now);
+                let session = client.serving().filter(|_| may_be_asked)?;
+                Some((client.asked_turn, *id, session))
+            });
+            let Some((_, id, session)) = next.min() else { return };
+            self.turn += 1;
+            let Some(client) = self.clients.get_mut(&id) else { return };
+            client.asked.push_back(self.now);
+            client.asked_turn = self.turn;
+            self.act(Action::Send { session, message: NodeMessage::WorkRequested });
+            fresh += 1;
+        }
+    }
+}
+
+/// A number that differs between nodes and between attempts.
+fn spread(seed: u64, session: SessionId) -> u64 {
+    // SplitMix64's finalizer.
+    let mut z = seed.wrapping_add(session.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,398 @@
+//! Leases: taken, fetched for, proved, stored, reported; or failed, given back, dropped.
+//!
+//! Whatever becomes of a lease, it becomes once (`Core::end`). Its slot, memory and inputs are given back when
+//! nothing of it runs any more.
+
+use starling_proto::{Done, Failure, FailureClass, Grant, LeaseId, NodeMessage};
+use starling_types::{BlobRef, MemoryBytes, NodeId, Profile, TaskKind};
+
+use crate::{
+    client::Client,
+    config::Need,
+    core::Core,
+    event::{Action, InputFailure, Note, Order, ProofFailure, ProofReport, StoreFailure, WorkId},
+    limits::{DEADLINE_MAX, DECLINE_PAUSE, KILLS_FORGIVEN},
+    renewals::Renewals,
+    work::{Ending, Phase, Place, Work},
+};
+
+impl Core {
+    pub(crate) fn granted(&mut self, id: NodeId, grant: Grant) {
+        let lease = grant.lease;
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.asked.pop_front();
+            client.granted_at = self.now;
+        }
+        // Said twice.
+        if self.works.named(id, lease).is_some() || self.results.contains(id, lease) {
+            return;
+        }
+        let work = self.works.mint();
+        let Some(place) = self.admit(work, &grant) else {
+            self.counts.refused += 1;
+            return self.give_back(id, lease);
+        };
+        self.counts.accepted += 1;
+        for input in &grant.inputs {
+            self.blobs.hold(input.blob.reference);
+        }
+        let deadline_at = self.now + grant.deadline.min(DEADLINE_MAX);
+        let renewals = Renewals::new(grant.renew_within, self.now);
+        let phase = Phase::Waiting { index: 0 };
+        let (done_permille, kills) = (0, 0);
+        let accepted =
+            Work { client: id, grant, place, deadline_at, renewals, done_permille, kills, phase };
+        self.works.insert(work, accepted);
+        self.fetch(work, 0);
+    }
+
+    /// A place for a lease, or none where it may be taken ahead; `None` when it is not taken.
+    fn admit(&mut self, work: WorkId, grant: &Grant) -> Option<Option<Place>> {
+        let kind = grant.task.kind();
+        let is_ours = self
+            .config
+            .systems
+            .iter()
+            .any(|ours| ours.name == grant.system && ours.kinds.contains(&kind));
+        // The limit is on segments to prove; joins of larger ones are welcome.
+        let proves_segment = matches!(kind, TaskKind::Prove | TaskKind::Lift);
+        let is_too_large = proves_segment && grant.po2 > self.config.po2_max;
+        let need = self.config.needs.of(kind, grant.po2)?;
+        if !is_ours || is_too_large || self.full_disk.is_some() {
+            return None;
+        }
+        if let Some(place) = self.place(work, need) {
+            return Some(Some(place));
+        }
+        let may_wait = grant.ahead
+            && need.frugal <= self.slots.memory()
+            && self.works.ahead().count() < self.slots.count();
+        may_wait.then_some(None)
+    }
+
+    /// A slot, with the memory that the task takes: with everything kept if that fits a slot's share and is free.
+    fn place(&mut self, work: WorkId, need: Need) -> Option<Place> {
+        let profiles: Vec<(Profile, MemoryBytes)> = need.profiles(self.slots.share());
+        profiles.into_iter().find_map(|(profile, memory)| {
+            Some(Place { slot: self.slots.take(work, memory)?, profile })
+        })
+    }
+
+    /// Tells a client that its lease is not worked on, and does not ask it for the same again.
+    fn give_back(&mut self, id: NodeId, lease: LeaseId) {
+        let (free, until) = (self.slots.free(), self.now + DECLINE_PAUSE);
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.declined = Some((free, until));
+        }
+        self.tell(id, NodeMessage::Decline { lease });
+    }
+
+    /// Fetches the input of this index, or goes on when there is none.
+    fn fetch(&mut self, id: WorkId, index: usize) {
+        let Some(work) = self.works.get_mut(id) else { return };
+        let Some(client) = self.clients.get(&work.client) else { return };
+        let Some(input) = work.grant.inputs.get(index) else {
+            work.phase = Phase::Ready;
+            return self.prove(id);
+        };
+        let session = client.serving();
+        work.phase = Phase::Fetching { index, session };
+        let (blob, holders) = (input.blob, input.holders.clone());
+        let client = client.addr.clone();
+        self.act(Action::Fetch { work: id, blob, holders, client, session });
+    }
+
+    /// Proves, if the lease has a slot.
+    fn prove(&mut self, id: WorkId) {
+        let now = self.now;
+        let Some(work) = self.works.get_mut(id) else { return };
+        let Some(Place { slot, profile }) = work.place else { return };
+        work.phase = Phase::Proving;
+        let Grant { lease, task, po2, work_claims, .. } = work.grant;
+        let inputs: Vec<BlobRef> = work.grant.inputs.iter().map(|input| input.blob).collect();
+        let system = work.grant.system.clone();
+        let time_left = work.deadline_at.since(now);
+        let order = Order { system, task, po2, inputs, work_claims, profile, time_left };
+        self.say(Note::Proving { lease, task, profile });
+        self.act(Action::Prove { work: id, slot, order });
+    }
+
+    /// Gives free slots to the leases that were taken ahead, in their order. Their time begins anew: until now
+    /// they were in nobody's way.
+    pub(crate) fn start_ahead(&mut self) {
+        let ahead: Vec<_> = self.works.ahead().map(|(id, _)| id).collect();
+        for id in ahead {
+            let Some(work) = self.works.get(id) else { continue };
+            let grant = &work.grant;
+            let Some(need) = self.config.needs.of(grant.task.kind(), grant.po2) else { continue };
+            let Some(place) = self.place(id, need) else { return };
+            let now = self.now;
+            let Some(work) = self.works.get_mut(id) else { continue };
+            work.place = Some(place);
+            work.deadline_at = now + work.grant.deadline.min(DEADLINE_MAX);
+            if work.phase == Phase::Ready {
+                self.prove(id);
+            }
+        }
+    }
+
+    pub(crate) fn fetched(&mut self, id: WorkId) {
+        match self.works.get(id).map(|work| work.phase) {
+            Some(Phase::Fetching { index, .. }) => self.fetch(id, index + 1),
+            Some(Phase::Stopping) => self.clear(id),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn not_fetched(&mut self, id: WorkId, cause: InputFailure) {
+        let Some(work) = self.works.get(id) else { return };
+        let Phase::Fetching { index, session } = work.phase else { return self.clear_stopped(id) };
+        let current = self.clients.get(&work.client).and_then(Client::serving);
+        self.set_phase(id, Phase::Waiting { index });
+        match cause {
+            InputFailure::NoRoom => {
+                self.end(id, Ending::Declined);
+                self.disk_is_full();
+            }
+            InputFailure::Storage(message) => self.end(id, Ending::Failed(Self::OURS, message)),
+            // Over a connection that is gone by now, or there was none: that says nothing of the input.
+            InputFailure::Unavailable(_) if session != current || session.is_none() => {
+                if current.is_some() {
+                    self.fetch(id, index);
+                }
+            }
+            InputFailure::Unavailable(message) => {
+                self.end(id, Ending::Failed(FailureClass::Input, message));
+            }
+        }
+    }
+
+    /// What waited for the client goes on.
+    pub(crate) fn client_is_back(&mut self, id: WorkId) {
+        let now = self.now;
+        let Some(work) = self.works.get_mut(id) else { return };
+        // It was just named as held.
+        work.renewals.sent(now, 0);
+        if let Phase::Waiting { index } = work.phase {
+            self.fetch(id, index);
+        }
+    }
+
+    pub(crate) fn got_on(&mut self, id: WorkId, done_permille: u32) {
+        if let Some(work) = self.works.get_mut(id) {
+            work.done_permille = done_permille.min(1000);
+        }
+    }
+
+    pub(crate) fn proved(&mut self, id: WorkId, report: ProofReport) {
+        let Some(work) = self.works.get_mut(id) else { return };
+        if work.phase != Phase::Proving {
+            return self.clear_stopped(id);
+        }
+        work.phase = Phase::Publishing(report);
+        let (task, po2) = (work.grant.task, work.grant.po2);
+        self.act(Action::Publish { work: id });
+        if let Some(need) = self.config.needs.of(task.kind(), po2) {
+            self.speed.observe(task.kind(), need.work, report.elapsed);
+            self.act(Action::KeepSpeed { speed: self.speed.to_string() });
+        }
+        if report.reproved > 0 {
+            self.counts.reproved += u64::from(report.reproved);
+            self.say(Note::Reproved { task, count: report.reproved });
+        }
+    }
+
+    pub(crate) fn not_proved(&mut self, id: WorkId, cause: ProofFailure) {
+        let Some(work) = self.works.get_mut(id) else { return };
+        if work.phase != Phase::Proving {
+            return self.clear_stopped(id);
+        }
+        work.phase = Phase::Ready;
+        let (class, message) = match cause {
+            ProofFailure::Killed(detail) => {
+                self.counts.killed += 1;
+                work.kills += 1;
+                if work.kills <= KILLS_FORGIVEN {
+                    work.done_permille = 0;
+                    let task = work.grant.task;
+                    self.say(Note::Killed { task, detail });
+                    return self.prove(id);
+                }
+                (FailureClass::Memory, detail)
+            }
+            ProofFailure::OutOfMemory(message) => (FailureClass::Memory, message),
+            ProofFailure::Node(message) => (Self::OURS, message),
+            ProofFailure::Input(message) => (FailureClass::Input, message),
+            ProofFailure::Task(message) => (FailureClass::Task, message),
+        };
+        self.end(id, Ending::Failed(class, message));
+    }
+
+    pub(crate) fn published(&mut self, id: WorkId, result: BlobRef) {
+        self.blobs.hold(result.reference);
+        let publishing = self.works.get(id).map(|work| (work.phase, work.client, work.grant.lease));
+        let Some((Phase::Publishing(report), client, lease)) = publishing else {
+            self.release(result.reference);
+            return self.clear_stopped(id);
+        };
+        let task = self.works.get(id).map(|work| work.grant.task);
+        self.set_phase(id, Phase::Ready);
+        let ProofReport { elapsed, peak_memory, .. } = report;
+        let done = Done { lease, result, prove_ms: elapsed.0, peak_memory };
+        self.tell(client, NodeMessage::Done(done.clone()));
+        for gone in self.results.insert(client, done) {
+            self.release(gone.reference);
+        }
+        if let Some(task) = task {
+            self.say(Note::Proved { lease, task, elapsed });
+        }
+        self.end(id, Ending::Done);
+    }
+
+    pub(crate) fn not_published(&mut self, id: WorkId, cause: StoreFailure) {
+        let Some(Phase::Publishing(report)) = self.works.get(id).map(|work| work.phase) else {
+            return self.clear_stopped(id);
+        };
+        self.set_phase(id, Phase::Unpublished(report));
+        match cause {
+            StoreFailure::NoRoom => self.disk_is_full(),
+            StoreFailure::Storage(message) => self.end(id, Ending::Failed(Self::OURS, message)),
+        }
+    }
+
+    pub(crate) fn publish_again(&mut self, id: WorkId) {
+        if let Some(Phase::Unpublished(report)) = self.works.get(id).map(|work| work.phase) {
+            self.set_phase(id, Phase::Publishing(report));
+            self.act(Action::Publish { work: id });
+        }
+    }
+
+    pub(crate) fn work_stopped(&mut self, id: WorkId) {
+        let Some(work) = self.works.get(id) else { return };
+        // Only what was cancelled stops; anything else that does is a defect of the shell, and no fault of the task.
+        if work.phase.is_running() && !work.is_over() {
+            self.set_phase(id, Phase::Ready);
+            return self.end(id, Ending::Failed(Self::OURS, "the work on it broke off".into()));
+        }
+        self.clear_stopped(id);
+    }
+
+    pub(crate) fn revoked(&mut self, client: NodeId, lease: LeaseId, reason: String) {
+        match self.works.named(client, lease) {
+            Some(id) if self.works.get(id).is_some_and(|work| !work.is_over()) => {
+                self.say(Note::Revoked { lease, reason });
+                self.end(id, Ending::Dropped);
+            }
+            _ => self.drop_result(client, lease),
+        }
+    }
+
+    pub(crate) fn refused(&mut self, client: NodeId, lease: LeaseId, reason: String) {
+        if self.results.contains(client, lease) {
+            self.say(Note::Refused { lease, reason });
+            self.drop_result(client, lease);
+        }
+    }
+
+    fn drop_result(&mut self, client: NodeId, lease: LeaseId) {
+        if let Some(blob) = self.results.remove(client, lease) {
+            self.release(blob.reference);
+        }
+    }
+
+    /// Ends the leases whose time is over, whatever they are at.
+    pub(crate) fn end_overdue(&mut self) {
+        let overdue: Vec<_> = self
+            .works
+            .live()
+            .filter(|(_, work)| work.deadline_at <= self.now)
+            .map(|(id, work)| (id, work.phase))
+            .collect();
+        for (id, phase) in overdue {
+            let (class, doing) = match phase {
+                Phase::Fetching { .. } | Phase::Waiting { .. } => {
+                    (FailureClass::Input, "its inputs had not come")
+                }
+                // The proof is good, and there is nowhere to put it.
+                Phase::Unpublished(_) => {
+                    self.end(id, Ending::Declined);
+                    continue;
+                }
+                _ => (Self::OURS, "it was not proved"),
+            };
+            let message = format!("the task's deadline has passed, and {doing}");
+            self.end(id, Ending::Failed(class, message));
+        }
+    }
+
+    /// Renews the leases that are due.
+    pub(crate) fn renew(&mut self) {
+        let due: Vec<_> = self
+            .works
+            .live()
+            .filter(|(_, work)| work.renewals.due_at(work.done_permille) <= self.now)
+            .filter(|(_, work)| {
+                self.clients.get(&work.client).is_some_and(|c| c.serving().is_some())
+            })
+            .map(|(id, work)| (id, work.client, work.grant.lease, work.done_permille))
+            .collect();
+        for (id, client, lease, done_permille) in due {
+            let now = self.now;
+            if let Some(work) = self.works.get_mut(id) {
+                work.renewals.sent(now, done_permille);
+            }
+            self.tell(client, NodeMessage::Renew { lease, done_permille });
+        }
+    }
+
+    /// Ends a lease, once, whatever it is at. What runs for it is stopped, and holds its slot until it has.
+    pub(crate) fn end(&mut self, id: WorkId, ending: Ending) {
+        let Some(work) = self.works.get(id).filter(|work| !work.is_over()) else { return };
+        let (client, lease, task, phase) =
+            (work.client, work.grant.lease, work.grant.task, work.phase);
+        match ending {
+            Ending::Done => self.counts.done += 1,
+            Ending::Dropped => self.counts.dropped += 1,
+            Ending::Declined => {
+                self.counts.returned += 1;
+                self.give_back(client, lease);
+            }
+            Ending::Failed(class, message) => {
+                self.counts.failed += 1;
+                self.say(Note::Failed { lease, task, class, message: message.clone() });
+                self.tell(client, NodeMessage::Failed(Failure { lease, class, message }));
+            }
+        }
+        self.set_phase(id, Phase::Stopping);
+        match phase {
+            // A copy that is being made ends soon by itself, and its name has to be known to forget it.
+            Phase::Publishing(_) => {}
+            _ if phase.is_running() => self.act(Action::Cancel { work: id }),
+            _ => self.clear(id),
+        }
+    }
+
+    fn set_phase(&mut self, id: WorkId, phase: Phase) {
+        if let Some(work) = self.works.get_mut(id) {
+            work.phase = phase;
+        }
+    }
+
+    fn clear_stopped(&mut self, id: WorkId) {
+        if self.works.get(id).is_some_and(Work::is_over) {
+            self.clear(id);
+        }
+    }
+
+    /// Nothing of the lease runs any more: gives back all that it held.
+    fn clear(&mut self, id: WorkId) {
+        let Some(work) = self.works.remove(id) else { return };
+        if let Some(place) = work.place {
+            self.slots.give_back(place.slot);
+        }
+        for input in &work.grant.inputs {
+            self.release(input.blob.reference);
+        }
+        self.act(Action::Over { work: id });
+    }
+}

@@ -1,0 +1,142 @@
+//! The leases that were accepted and are not over.
+
+use std::collections::BTreeMap;
+
+use starling_proto::{FailureClass, Grant, LeaseId};
+use starling_types::{Millis, NodeId, Profile};
+
+use crate::{
+    event::{ProofReport, SessionId, WorkId},
+    renewals::Renewals,
+};
+
+/// An accepted lease.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub(crate) client: NodeId,
+    pub(crate) grant: Grant,
+    /// Its slot, and how it is proved there. One that was taken ahead has none yet.
+    pub(crate) place: Option<Place>,
+    pub(crate) deadline_at: Millis,
+    pub(crate) renewals: Renewals,
+    pub(crate) done_permille: u32,
+    pub(crate) kills: u32,
+    pub(crate) phase: Phase,
+}
+
+/// Where a lease is worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) slot: usize,
+    pub(crate) profile: Profile,
+}
+
+/// How far a lease is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// This input is being fetched, begun over this connection.
+    Fetching {
+        index: usize,
+        session: Option<SessionId>,
+    },
+    /// This input could not be had while the client is away; it is tried again when the client is back.
+    Waiting {
+        index: usize,
+    },
+    /// The inputs are here, no slot is free.
+    Ready,
+    Proving,
+    /// The proof is being stored.
+    Publishing(ProofReport),
+    /// The proof waits for room on the disk.
+    Unpublished(ProofReport),
+    /// It is over, but what ran for it has not stopped yet.
+    Stopping,
+}
+
+impl Phase {
+    /// Whether an event about it is to come.
+    pub(crate) fn is_running(self) -> bool {
+        !matches!(self, Self::Waiting { .. } | Self::Ready | Self::Unpublished(_))
+    }
+}
+
+impl Work {
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase == Phase::Stopping
+    }
+}
+
+/// All accepted leases.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Works {
+    works: BTreeMap<WorkId, Work>,
+    names: BTreeMap<(NodeId, LeaseId), WorkId>,
+    next: u64,
+}
+
+impl Works {
+    /// The name of the next lease that is accepted.
+    pub(crate) fn mint(&mut self) -> WorkId {
+        self.next += 1;
+        WorkId(self.next)
+    }
+
+    pub(crate) fn insert(&mut self, id: WorkId, work: Work) {
+        self.names.insert((work.client, work.grant.lease), id);
+        self.works.insert(id, work);
+    }
+
+    pub(crate) fn remove(&mut self, id: WorkId) -> Option<Work> {
+        let work = self.works.remove(&id)?;
+        self.names.remove(&(work.client, work.grant.lease));
+        Some(work)
+    }
+
+    pub(crate) fn get(&self, id: WorkId) -> Option<&Work> {
+        self.works.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: WorkId) -> Option<&mut Work> {
+        self.works.get_mut(&id)
+    }
+
+    pub(crate) fn named(&self, client: NodeId, lease: LeaseId) -> Option<WorkId> {
+        self.names.get(&(client, lease)).copied()
+    }
+
+    /// Those that are not over.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (WorkId, &Work)> {
+        self.all().filter(|(_, work)| !work.is_over())
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (WorkId, &Work)> {
+        self.works.iter().map(|(id, work)| (*id, work))
+    }
+
+    pub(crate) fn live_of(&self, client: NodeId) -> impl Iterator<Item = (WorkId, &Work)> {
+        self.live().filter(move |(_, work)| work.client == client)
+    }
+
+    /// Those that were taken ahead and still have no slot, the oldest first.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = (WorkId, &Work)> {
+        self.live().filter(|(_, work)| work.place.is_none())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.works.len()
+    }
+}
+
+/// How an accepted lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With a result, which is stored.
+    Done,
+    /// Without one, and the client is told why.
+    Failed(FailureClass, String),
+    /// Given back, by nobody's fault.
+    Declined,
+    /// The client does not want it any more.
+    Dropped,
+}

@@ -1,0 +1,272 @@
+//! A node in virtual time, and short ways to say what happens to it.
+#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used)]
+
+use starling_node_core::{
+    Action, Config, Core, Event, Need, Order, ProofReport, SessionId, Speed, WorkId,
+};
+use starling_proto::{
+    ClientMessage, Done, GoodbyeReason, Grant, Input, JobAd, LeaseId, NodeMessage, PeerAddr,
+    System, Welcome,
+};
+use starling_types::{
+    BlobRef, Epoch, JobId, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+};
+
+pub const SYSTEM: &str = "fake/1";
+
+/// What a lift takes at least, in MiB; with everything kept it takes half as much again. A join takes a quarter.
+pub const LIFT_MIB: u64 = 400;
+
+pub fn po2(value: u32) -> Po2 {
+    value.try_into().unwrap()
+}
+
+pub fn mib(mib: u64) -> MemoryBytes {
+    MemoryBytes::from_mib(mib)
+}
+
+pub fn config(slots: u32, memory_mib: u64) -> Config {
+    let need = |frugal: u64| Need {
+        usual: mib(frugal * 3 / 2),
+        frugal: mib(frugal),
+        work: Millis(frugal * 100),
+    };
+    let sizes = (Po2::MIN..=Po2::MAX).map(po2);
+    let needs = sizes.flat_map(|po2| {
+        let lift = ((TaskKind::Lift, po2), need(LIFT_MIB));
+        [lift, ((TaskKind::Join, po2), need(LIFT_MIB / 4))]
+    });
+    Config {
+        agent: "test".into(),
+        systems: vec![System {
+            name: SYSTEM.into(),
+            kinds: [TaskKind::Lift, TaskKind::Join].into(),
+        }],
+        memory: mib(memory_mib),
+        slots,
+        po2_max: po2(18),
+        needs: needs.collect(),
+        speed_guess_permille: 500,
+        results_bytes_max: 1 << 20,
+        seed: 0,
+    }
+}
+
+/// The client of this number, in a network of its own.
+pub fn client(number: u16) -> PeerAddr {
+    let [high, low] = number.to_be_bytes();
+    PeerAddr { direct: vec![format!("10.{high}.{low}.1:7000").parse().unwrap()], ..nowhere(number) }
+}
+
+/// The same, without an address.
+pub fn nowhere(number: u16) -> PeerAddr {
+    let mut id = [0; 32];
+    id[..2].copy_from_slice(&number.to_be_bytes());
+    PeerAddr::new(NodeId(id))
+}
+
+pub fn job(number: u8) -> JobId {
+    JobId([number; 16])
+}
+
+pub fn lease(epoch: u64) -> LeaseId {
+    LeaseId { job: job(1), epoch: Epoch(epoch) }
+}
+
+pub fn blob(number: u64) -> BlobRef {
+    let mut reference = [0; 32];
+    reference[..8].copy_from_slice(&number.to_be_bytes());
+    BlobRef { reference: Reference(reference), size_bytes: 1000 }
+}
+
+/// A lift with one input, `blob(epoch)`.
+pub fn grant(epoch: u64) -> Grant {
+    Grant {
+        lease: lease(epoch),
+        system: SYSTEM.into(),
+        task: TaskId::Lift(epoch as u32),
+        po2: po2(18),
+        inputs: vec![Input { blob: blob(epoch), holders: vec![] }],
+        renew_within: Millis(20_000),
+        deadline: Millis(300_000),
+        memory: mib(LIFT_MIB),
+        work_claims: false,
+        ahead: false,
+    }
+}
+
+pub fn ad(client: PeerAddr) -> JobAd {
+    JobAd {
+        job: job(1),
+        client,
+        zkvm: SYSTEM.into(),
+        kinds: TaskKind::ALL.into(),
+        po2_max: po2(18),
+        memory: mib(100),
+        issued_at_unix_ms: 0,
+        ttl_ms: 30_000,
+    }
+}
+
+pub fn welcome(run: u64) -> ClientMessage {
+    ClientMessage::Welcome(Welcome { agent: "test".into(), run })
+}
+
+pub fn goodbye(reason: GoodbyeReason) -> ClientMessage {
+    ClientMessage::Goodbye { reason, message: "bye".into() }
+}
+
+pub fn report() -> ProofReport {
+    ProofReport { elapsed: Millis(40_000), peak_memory: mib(300), reproved: 0 }
+}
+
+/// A node and the time.
+pub struct Node {
+    pub core: Core,
+    pub now: Millis,
+}
+
+impl Node {
+    pub fn new(slots: u32, memory_mib: u64) -> Self {
+        Self { core: Core::new(config(slots, memory_mib), Speed::default()), now: Millis(0) }
+    }
+
+    /// One that serves client 1.
+    pub fn serving(slots: u32, memory_mib: u64) -> (Self, SessionId) {
+        let mut node = Self::new(slots, memory_mib);
+        let session = node.serve(1);
+        (node, session)
+    }
+
+    pub fn tell(&mut self, event: Event) -> Vec<Action> {
+        let actions = self.core.handle(self.now, event);
+        if let Some(wakeup) = self.core.next_wakeup() {
+            assert!(wakeup > self.now, "a wake-up that is due would come for ever");
+        }
+        actions
+    }
+
+    pub fn say(&mut self, session: SessionId, message: ClientMessage) -> Vec<Action> {
+        self.tell(Event::Said { session, message })
+    }
+
+    pub fn grant(&mut self, session: SessionId, grant: Grant) -> Vec<Action> {
+        self.say(session, ClientMessage::Grant(grant))
+    }
+
+    pub fn close(&mut self, session: SessionId) -> Vec<Action> {
+        self.tell(Event::Closed { session, reason: "lost".into() })
+    }
+
+    /// Lets time pass, waking the node whenever it wants to be woken.
+    pub fn wait(&mut self, ms: u64) -> Vec<Action> {
+        let end = Millis(self.now.0 + ms);
+        let mut actions = Vec::new();
+        while let Some(wakeup) = self.core.next_wakeup().filter(|wakeup| *wakeup <= end) {
+            self.now = wakeup;
+            actions.extend(self.tell(Event::Tick));
+        }
+        self.now = end;
+        actions.extend(self.tell(Event::Tick));
+        actions
+    }
+
+    /// Names a client and brings it to welcome the node.
+    pub fn serve(&mut self, number: u16) -> SessionId {
+        let actions = self.tell(Event::Named { client: client(number) });
+        let session = dialled(&actions)[0];
+        self.greet(session, 7);
+        session
+    }
+
+    /// Lets a client that is being dialled welcome the node.
+    pub fn greet(&mut self, session: SessionId, run: u64) -> Vec<Action> {
+        let hello = self.tell(Event::Connected { session });
+        assert!(matches!(&sent(&hello)[..], [NodeMessage::Hello(_)]), "{hello:?}");
+        self.say(session, welcome(run))
+    }
+
+    /// Has a lease granted and its input fetched: it is being proved then.
+    pub fn begin(&mut self, session: SessionId, grant: Grant) -> WorkId {
+        let work = fetching(&self.grant(session, grant)).expect("taken");
+        let (begun, _) = proving(&self.tell(Event::Fetched { work })).expect("begun");
+        assert_eq!(begun, work);
+        work
+    }
+
+    /// Has a lease's proof made and stored as `blob(1000 + epoch)`.
+    pub fn finish(&mut self, work: WorkId, epoch: u64) -> Vec<Action> {
+        let proved = self.tell(Event::Proved { work, report: report() });
+        assert!(proved.contains(&Action::Publish { work }), "{proved:?}");
+        self.tell(Event::Published { work, result: blob(1000 + epoch) })
+    }
+}
+
+/// What is said in `actions`.
+pub fn sent(actions: &[Action]) -> Vec<NodeMessage> {
+    let messages = actions.iter().filter_map(|action| match action {
+        Action::Send { message, .. } => Some(message.clone()),
+        _ => None,
+    });
+    messages.collect()
+}
+
+/// How often work is asked for.
+pub fn asked(actions: &[Action]) -> usize {
+    sent(actions).into_iter().filter(|message| *message == NodeMessage::WorkRequested).count()
+}
+
+pub fn dialled(actions: &[Action]) -> Vec<SessionId> {
+    let dials = actions.iter().filter_map(|action| match action {
+        Action::Dial { session, .. } => Some(*session),
+        _ => None,
+    });
+    dials.collect()
+}
+
+/// The lease that an input is to be fetched for.
+pub fn fetching(actions: &[Action]) -> Option<WorkId> {
+    actions.iter().find_map(|action| match action {
+        Action::Fetch { work, .. } => Some(*work),
+        _ => None,
+    })
+}
+
+pub fn proving(actions: &[Action]) -> Option<(WorkId, Order)> {
+    actions.iter().find_map(|action| match action {
+        Action::Prove { work, order, .. } => Some((*work, order.clone())),
+        _ => None,
+    })
+}
+
+pub fn declined(actions: &[Action], epoch: u64) -> bool {
+    sent(actions).contains(&NodeMessage::Decline { lease: lease(epoch) })
+}
+
+pub fn renewed(actions: &[Action], epoch: u64) -> Vec<u32> {
+    let renewals = sent(actions).into_iter().filter_map(|message| match message {
+        NodeMessage::Renew { lease: of, done_permille } if of == lease(epoch) => {
+            Some(done_permille)
+        }
+        _ => None,
+    });
+    renewals.collect()
+}
+
+pub fn done(epoch: u64) -> NodeMessage {
+    NodeMessage::Done(Done {
+        lease: lease(epoch),
+        result: blob(1000 + epoch),
+        prove_ms: 40_000,
+        peak_memory: mib(300),
+    })
+}
+
+/// The class of the failure that is reported.
+pub fn failed(actions: &[Action]) -> Option<starling_proto::FailureClass> {
+    sent(actions).into_iter().find_map(|message| match message {
+        NodeMessage::Failed(failure) => Some(failure.class),
+        _ => None,
+    })
+}

@@ -1,0 +1,401 @@
+//! What becomes of leases.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use starling_node_core::{
+    Action, Event, InputFailure, Note, ProofFailure, ProofReport, StoreFailure,
+};
+use starling_proto::{ClientMessage, FailureClass, Grant, Input, NodeMessage};
+use starling_types::{Millis, Profile, TaskId, TaskKind};
+
+#[test]
+fn a_node_asks_once_for_each_free_slot() {
+    let mut node = Node::new(3, 2000);
+    let session = dialled(&node.tell(Event::Named { client: client(1) }))[0];
+    assert_eq!(asked(&node.greet(session, 7)), 3);
+    assert_eq!(asked(&node.wait(60_000)), 0, "its requests stand until they are answered");
+    assert_eq!(asked(&node.grant(session, grant(1))), 0, "that slot is taken now");
+    assert_eq!(asked(&node.tell(Event::Tick)), 0);
+}
+
+#[test]
+fn a_slot_that_is_free_again_is_asked_for_again() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    assert_eq!(asked(&node.wait(60_000)), 0);
+    let actions = node.finish(work, 1);
+    assert_eq!(asked(&actions), 1);
+    assert!(sent(&actions).contains(&done(1)), "{actions:?}");
+}
+
+#[test]
+fn another_client_is_asked_when_the_first_lets_it_wait() {
+    let (mut node, _) = Node::serving(1, 1000);
+    let second = node.serve(2);
+    let to_second = |actions: &[Action]| {
+        let request = Action::Send { session: second, message: NodeMessage::WorkRequested };
+        actions.iter().filter(|action| **action == request).count()
+    };
+    assert_eq!(to_second(&node.wait(4_999)), 0);
+    assert_eq!(to_second(&node.wait(1)), 1);
+    assert_eq!(asked(&node.wait(60_000)), 0, "each has been asked as often as there are slots");
+}
+
+#[test]
+fn requests_go_round_among_clients() {
+    let (mut node, first) = Node::serving(1, 1000);
+    let second = node.serve(2);
+    let work = node.begin(first, grant(1));
+    let actions = node.finish(work, 1);
+    let request = Action::Send { session: second, message: NodeMessage::WorkRequested };
+    assert!(actions.contains(&request), "{actions:?}");
+}
+
+#[test]
+fn inputs_are_fetched_one_at_a_time_and_the_proof_gets_what_is_left_of_the_time() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let inputs = [11, 12].map(|number| Input { blob: blob(number), holders: vec![client(9)] });
+    let task = "join/0..2".parse().unwrap();
+    let join = Grant { task, inputs: inputs.to_vec(), ..grant(1) };
+    let fetch = |actions: &[Action], number: u64| {
+        let fetches = actions.iter().filter_map(|action| match action {
+            Action::Fetch { work, blob, holders, client: from, session: over } => {
+                assert_eq!((holders, from, over), (&vec![client(9)], &client(1), &Some(session)));
+                Some((*work, *blob))
+            }
+            _ => None,
+        });
+        let fetches: Vec<_> = fetches.collect();
+        assert_eq!(fetches.len(), 1, "{actions:?}");
+        assert_eq!(fetches[0].1, blob(number));
+        fetches[0].0
+    };
+    let work = fetch(&node.grant(session, join), 11);
+    node.wait(1_000);
+    assert_eq!(fetch(&node.tell(Event::Fetched { work }), 12), work);
+    node.wait(2_000);
+    let (_, order) = proving(&node.tell(Event::Fetched { work })).unwrap();
+    assert_eq!(order.time_left, Millis(297_000));
+    assert_eq!((order.task, order.inputs), (task, vec![blob(11), blob(12)]));
+}
+
+#[test]
+fn the_deadline_covers_fetching() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = fetching(&node.grant(session, Grant { deadline: Millis(5_000), ..grant(1) }));
+    let work = work.unwrap();
+    assert_eq!(failed(&node.wait(4_999)), None);
+    let actions = node.wait(1);
+    assert_eq!(failed(&actions), Some(FailureClass::Input), "{actions:?}");
+    assert!(actions.contains(&Action::Cancel { work }));
+    assert_eq!(asked(&actions), 0, "its slot is not free before the fetch has stopped");
+    assert_eq!(asked(&node.tell(Event::Stopped { work })), 1);
+}
+
+#[test]
+fn a_proof_that_overstays_fails_on_this_node_once() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    let actions = node.wait(300_000);
+    assert_eq!(failed(&actions), Some(FailureClass::Node));
+    let actions = node.tell(Event::Proved { work, report: report() });
+    assert_eq!((failed(&actions), fetching(&actions)), (None, None));
+    assert!(
+        actions.contains(&Action::Over { work }) && !actions.contains(&Action::Publish { work })
+    );
+    assert_eq!((node.core.counts().failed, node.core.counts().done), (1, 0));
+}
+
+#[test]
+fn no_client_gets_a_slot_for_longer_than_a_day() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let deadline = Millis(365 * 24 * 3_600_000);
+    let work = node.begin(session, Grant { deadline, ..grant(1) });
+    node.now = Millis(24 * 3_600_000);
+    assert!(node.tell(Event::Tick).contains(&Action::Cancel { work }));
+}
+
+#[test]
+fn a_node_never_holds_more_than_its_memory_whatever_clients_grant() {
+    let (mut node, first) = Node::serving(4, 2 * LIFT_MIB + 50);
+    let second = node.serve(2);
+    assert!(fetching(&node.grant(first, grant(1))).is_some());
+    assert!(fetching(&node.grant(second, grant(2))).is_some());
+    let actions = node.grant(first, grant(3));
+    assert!(declined(&actions, 3) && fetching(&actions).is_none(), "{actions:?}");
+    assert_eq!(node.core.held().memory, mib(2 * LIFT_MIB));
+    assert_eq!(node.core.counts().refused, 1);
+}
+
+#[test]
+fn the_memory_decides_the_profile_of_each_task() {
+    let profile = |slots, memory_mib| {
+        let (mut node, session) = Node::serving(slots, memory_mib);
+        let work = fetching(&node.grant(session, grant(1))).unwrap();
+        proving(&node.tell(Event::Fetched { work })).unwrap().1.profile
+    };
+    assert_eq!(profile(1, LIFT_MIB * 3 / 2), Profile::Usual);
+    assert_eq!(profile(1, LIFT_MIB * 3 / 2 - 1), Profile::Frugal);
+    assert_eq!(profile(2, LIFT_MIB * 3 / 2), Profile::Frugal, "it is not a slot's share");
+}
+
+#[test]
+fn a_task_of_another_system_kind_or_size_is_declined() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let other = |change: fn(&mut Grant)| {
+        let mut grant = grant(1);
+        change(&mut grant);
+        grant
+    };
+    let wrong = [
+        other(|grant| grant.system = "fake/2".into()),
+        other(|grant| grant.task = TaskId::Keccak(0)),
+        other(|grant| grant.po2 = po2(19)),
+    ];
+    for grant in wrong {
+        assert!(declined(&node.grant(session, grant.clone()), 1), "{grant:?}");
+    }
+    // The limit is on segments to prove.
+    let join = other(|grant| (grant.task, grant.po2) = ("join/0..2".parse().unwrap(), po2(19)));
+    assert!(fetching(&node.grant(session, join)).is_some());
+}
+
+#[test]
+fn a_client_whose_lease_was_declined_is_asked_again_when_more_is_free_or_after_a_pause() {
+    let (mut node, session) = Node::serving(1, LIFT_MIB - 1);
+    let actions = node.grant(session, grant(1));
+    assert!(declined(&actions, 1));
+    assert_eq!(asked(&actions), 0);
+    assert_eq!(asked(&node.wait(29_999)), 0);
+    assert_eq!(asked(&node.wait(1)), 1);
+}
+
+#[test]
+fn a_lease_that_is_granted_twice_is_worked_on_once() {
+    let (mut node, session) = Node::serving(2, 1000);
+    let work = node.begin(session, grant(1));
+    let actions = node.grant(session, grant(1));
+    assert!(fetching(&actions).is_none() && !declined(&actions, 1), "{actions:?}");
+    node.finish(work, 1);
+    let actions = node.grant(session, grant(1));
+    assert!(fetching(&actions).is_none() && !declined(&actions, 1), "{actions:?}");
+    assert_eq!(node.core.counts().accepted, 1);
+}
+
+#[test]
+fn a_lease_is_renewed_in_time_and_early_for_news() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    assert_eq!(renewed(&node.wait(4_999), 1), []);
+    assert_eq!(renewed(&node.wait(1), 1), [0]);
+    node.wait(500);
+    assert_eq!(renewed(&node.tell(Event::GotOn { work, done_permille: 300 }), 1), []);
+    assert_eq!(renewed(&node.wait(500), 1), [300]);
+    assert_eq!(renewed(&node.wait(20_000), 1), [300; 4]);
+}
+
+#[test]
+fn a_revoked_lease_stops_at_once_and_its_slot_is_free_when_it_has_stopped() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    let revoke = ClientMessage::Revoke { lease: lease(1), reason: "done elsewhere".into() };
+    let actions = node.say(session, revoke.clone());
+    assert!(actions.contains(&Action::Cancel { work }));
+    assert!(declined(&node.grant(session, grant(2)), 2), "the prover still runs");
+    assert_eq!(sent(&node.say(session, revoke)), [], "once is enough");
+    let actions = node.tell(Event::Stopped { work });
+    assert!(actions.contains(&Action::Over { work }));
+    assert!(actions.contains(&Action::Forget { blob: blob(1).reference }));
+    assert!(fetching(&node.grant(session, grant(3))).is_some());
+    assert_eq!(node.core.counts().dropped, 1);
+}
+
+#[test]
+fn an_input_that_nobody_delivers_fails_the_lease_by_its_class() {
+    let (mut node, session) = Node::serving(1, 1000);
+    for (epoch, cause, class) in [
+        (1, InputFailure::Unavailable("absent".into()), FailureClass::Input),
+        (2, InputFailure::Storage("EIO".into()), FailureClass::Node),
+    ] {
+        let work = fetching(&node.grant(session, grant(epoch))).unwrap();
+        assert_eq!(failed(&node.tell(Event::NotFetched { work, cause })), Some(class));
+    }
+    assert_eq!(node.core.held().leases, 0);
+}
+
+#[test]
+fn a_failed_proof_is_reported_by_its_class() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let text = String::new;
+    for (epoch, cause, class) in [
+        (1, ProofFailure::OutOfMemory(text()), FailureClass::Memory),
+        (2, ProofFailure::Node(text()), FailureClass::Node),
+        (3, ProofFailure::Input(text()), FailureClass::Input),
+        (4, ProofFailure::Task(text()), FailureClass::Task),
+    ] {
+        let work = node.begin(session, grant(epoch));
+        let actions = node.tell(Event::NotProved { work, cause });
+        assert_eq!(failed(&actions), Some(class));
+        assert_eq!(asked(&actions), 1);
+    }
+    assert_eq!(node.core.counts().failed, 4);
+}
+
+#[test]
+fn a_proof_whose_prover_was_killed_is_begun_again_once() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    node.wait(10_000);
+    let killed = || Event::NotProved { work, cause: ProofFailure::Killed("signal 9".into()) };
+    let actions = node.tell(killed());
+    let (_, order) = proving(&actions).expect("begun again");
+    assert_eq!((order.time_left, failed(&actions)), (Millis(290_000), None));
+    assert_eq!(failed(&node.tell(killed())), Some(FailureClass::Memory), "twice is no accident");
+    assert_eq!(node.core.counts().killed, 2);
+}
+
+#[test]
+fn work_that_breaks_off_by_itself_fails_on_this_node() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    assert_eq!(failed(&node.tell(Event::Stopped { work })), Some(FailureClass::Node));
+    assert_eq!(node.core.held().leases, 0);
+}
+
+#[test]
+fn a_full_disk_pauses_the_node_and_is_no_failure_of_the_task() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = fetching(&node.grant(session, grant(1))).unwrap();
+    let actions = node.tell(Event::NotFetched { work, cause: InputFailure::NoRoom });
+    assert!(declined(&actions, 1) && failed(&actions).is_none(), "{actions:?}");
+    assert!(actions.contains(&Action::Say(Note::DiskFull)));
+    assert_eq!(asked(&actions), 0);
+    assert!(declined(&node.grant(session, grant(2)), 2));
+
+    let looks = |actions: &[Action]| {
+        actions.iter().filter(|action| matches!(action, Action::LookAtDisk { .. })).count()
+    };
+    assert_eq!(looks(&node.wait(4_999)), 0);
+    assert_eq!(looks(&node.wait(1)), 1);
+    assert_eq!(looks(&node.wait(60_000)), 0, "one look at a time");
+    assert_eq!(asked(&node.tell(Event::DiskSeen { has_room: false })), 0);
+    assert_eq!(looks(&node.wait(5_000)), 1);
+    let actions = node.tell(Event::DiskSeen { has_room: true });
+    assert!(actions.contains(&Action::Say(Note::DiskRoom)));
+    assert_eq!(asked(&actions), 1);
+    assert_eq!(node.core.counts().returned, 1);
+}
+
+#[test]
+fn a_proof_that_finds_no_room_is_stored_when_there_is_some() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    node.tell(Event::Proved { work, report: report() });
+    let cause = StoreFailure::NoRoom;
+    let actions = node.tell(Event::NotPublished { work, cause });
+    assert_eq!(sent(&actions), []);
+    node.wait(5_000);
+    assert!(node.tell(Event::DiskSeen { has_room: true }).contains(&Action::Publish { work }));
+    let actions = node.tell(Event::Published { work, result: blob(1001) });
+    assert!(sent(&actions).contains(&done(1)));
+}
+
+#[test]
+fn a_proof_that_finds_no_room_until_its_deadline_is_given_back() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    node.tell(Event::Proved { work, report: report() });
+    node.tell(Event::NotPublished { work, cause: StoreFailure::NoRoom });
+    let actions = node.wait(300_000);
+    assert!(declined(&actions, 1) && failed(&actions).is_none());
+    assert!(actions.contains(&Action::Over { work }));
+}
+
+#[test]
+fn a_full_disk_costs_results_that_were_accepted_first() {
+    let (mut node, session) = Node::serving(1, 1000);
+    for epoch in [1, 2] {
+        let work = node.begin(session, grant(epoch));
+        node.finish(work, epoch);
+    }
+    let accepted = ClientMessage::Verdict { lease: lease(1), accepted: true, reason: "".into() };
+    node.say(session, accepted);
+    let work = fetching(&node.grant(session, grant(3))).unwrap();
+    let actions = node.tell(Event::NotFetched { work, cause: InputFailure::NoRoom });
+    let forgotten: Vec<_> = [1001, 1002]
+        .into_iter()
+        .filter(|number| actions.contains(&Action::Forget { blob: blob(*number).reference }))
+        .collect();
+    assert_eq!(forgotten, [1001]);
+}
+
+#[test]
+fn a_lease_ahead_is_fetched_for_while_another_is_proved_and_begins_when_the_slot_is_free() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let first = node.begin(session, grant(1));
+    assert!(declined(&node.grant(session, grant(2)), 2), "only where the client says so");
+    let ahead = Grant { ahead: true, ..grant(3) };
+    let second = fetching(&node.grant(session, ahead)).expect("taken ahead");
+    assert!(proving(&node.tell(Event::Fetched { work: second })).is_none());
+    assert!(declined(&node.grant(session, Grant { ahead: true, ..grant(4) }), 4), "one a slot");
+    assert_eq!(renewed(&node.wait(5_000), 3), [0], "it is held like any other");
+    let actions = node.finish(first, 1);
+    let (begun, order) = proving(&actions).expect("begun");
+    assert_eq!((begun, order.time_left), (second, Millis(300_000)));
+    assert_eq!(asked(&actions), 0, "the slot is taken");
+    assert_eq!(node.core.held().slots, 1);
+}
+
+#[test]
+fn a_result_is_kept_until_it_is_refused_or_not_wanted() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let refused = ClientMessage::Verdict { lease: lease(1), accepted: false, reason: "x".into() };
+    let revoked = ClientMessage::Revoke { lease: lease(2), reason: "x".into() };
+    for (epoch, end) in [(1, refused), (2, revoked)] {
+        let work = node.begin(session, grant(epoch));
+        let actions = node.finish(work, epoch);
+        let input = Action::Forget { blob: blob(epoch).reference };
+        let result = Action::Forget { blob: blob(1000 + epoch).reference };
+        assert!(actions.contains(&input) && !actions.contains(&result), "inputs go with the lease");
+        assert!(node.say(session, end).contains(&result));
+    }
+    assert_eq!(node.core.held().blobs, 0);
+}
+
+#[test]
+fn a_blob_that_two_leases_need_goes_with_the_last() {
+    let (mut node, session) = Node::serving(2, 2000);
+    let shared = Grant { inputs: grant(1).inputs, ..grant(2) };
+    let works = [grant(1), shared].map(|grant| node.begin(session, grant));
+    let forget = Action::Forget { blob: blob(1).reference };
+    assert!(!node.finish(works[0], 1).contains(&forget));
+    assert!(node.finish(works[1], 2).contains(&forget));
+}
+
+#[test]
+fn what_a_proof_took_becomes_the_speed_and_proofs_made_again_are_counted() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    let report = ProofReport { elapsed: Millis(20_000), reproved: 2, ..report() };
+    let actions = node.tell(Event::Proved { work, report });
+    // 40 s of the reference core's time in 20 s.
+    assert_eq!(node.core.speed().permille_of(TaskKind::Lift), Some(2000));
+    let kept = Action::KeepSpeed { speed: "lift 40000 20000\n".into() };
+    assert!(actions.contains(&kept), "{actions:?}");
+    assert!(actions.contains(&Action::Say(Note::Reproved { task: TaskId::Lift(1), count: 2 })));
+    assert_eq!(node.core.counts().reproved, 2);
+}
+
+#[test]
+fn a_copy_that_is_being_made_of_an_unwanted_proof_is_forgotten_when_it_is_there() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    node.tell(Event::Proved { work, report: report() });
+    let revoke = ClientMessage::Revoke { lease: lease(1), reason: "x".into() };
+    assert!(!node.say(session, revoke).contains(&Action::Cancel { work }));
+    let actions = node.tell(Event::Published { work, result: blob(1001) });
+    assert!(actions.contains(&Action::Forget { blob: blob(1001).reference }), "{actions:?}");
+    assert_eq!((node.core.held().blobs, node.core.held().results), (0, 0));
+}

@@ -1,0 +1,154 @@
+//! Small work on the disk, one after the other on a thread of its own: no task of the runtime waits for it.
+//!
+//! What is asked for is done in that order. So a blob that is forgotten and at once needed again is fetched anew, and
+//! not found here a moment before it goes: whoever fetches waits for [`Disk::settled`] first.
+
+use std::path::PathBuf;
+
+use starling_store::BlobStore;
+use starling_types::Reference;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::kept::Kept;
+
+/// The thread. It ends when the last clone is dropped.
+#[derive(Clone)]
+pub(crate) struct Disk {
+    /// Unbounded, since each entry stands for a lease or a blob that the core held, and those are bounded.
+    chores: mpsc::UnboundedSender<Chore>,
+}
+
+enum Chore {
+    Forget(Reference),
+    RemoveFile(PathBuf),
+    Write { path: PathBuf, text: String },
+    Look { room_bytes: u64, seen: oneshot::Sender<bool> },
+    Settle(oneshot::Sender<()>),
+}
+
+impl Disk {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(crate) fn start(blobs: BlobStore, kept: Kept) -> std::io::Result<Self> {
+        let (chores, mut asked) = mpsc::unbounded_channel::<Chore>();
+        std::thread::Builder::new().name("disk".into()).spawn(move || {
+            while let Some(chore) = asked.blocking_recv() {
+                chore.run(&blobs, &kept);
+            }
+        })?;
+        Ok(Self { chores })
+    }
+
+    /// Lets a blob go that is kept.
+    pub(crate) fn forget(&self, blob: Reference) {
+        self.ask(Chore::Forget(blob));
+    }
+
+    /// Removes a file, if it is there.
+    pub(crate) fn remove_file(&self, path: PathBuf) {
+        self.ask(Chore::RemoveFile(path));
+    }
+
+    /// Writes a small file.
+    pub(crate) fn write(&self, path: PathBuf, text: String) {
+        self.ask(Chore::Write { path, text });
+    }
+
+    /// Whether there is so much room for blobs.
+    pub(crate) async fn has_room(&self, room_bytes: u64) -> bool {
+        let (seen, answer) = oneshot::channel();
+        self.ask(Chore::Look { room_bytes, seen });
+        answer.await.unwrap_or(false)
+    }
+
+    /// Waits until everything that was asked for before is done.
+    pub(crate) async fn settled(&self) {
+        let (done, answer) = oneshot::channel();
+        self.ask(Chore::Settle(done));
+        let _ = answer.await;
+    }
+
+    fn ask(&self, chore: Chore) {
+        // The thread ends after the last sender alone, unless it panicked: then the disk is left as it is.
+        let _ = self.chores.send(chore);
+    }
+}
+
+impl Chore {
+    fn run(self, blobs: &BlobStore, kept: &Kept) {
+        match self {
+            Self::Forget(blob) => kept.forget(blob, blobs),
+            Self::RemoveFile(path) => {
+                // Nothing is there when the prover failed before it wrote.
+                let _ = std::fs::remove_file(path);
+            }
+            Self::Write { path, text } => {
+                if let Err(error) = std::fs::write(&path, text) {
+                    tracing::debug!(path = %path.display(), %error, "a file was not written");
+                }
+            }
+            Self::Look { room_bytes, seen } => {
+                // What is reserved is given back with the writer.
+                let reserved = blobs.writer().and_then(|mut writer| writer.reserve(room_bytes));
+                let _ = seen.send(reserved.is_ok());
+            }
+            Self::Settle(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use starling_store::DiskBudget;
+
+    use super::*;
+
+    struct Bench {
+        disk: Disk,
+        blobs: BlobStore,
+        kept: Kept,
+        dir: tempfile::TempDir,
+    }
+
+    fn bench(max_bytes: u64) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let budget = DiskBudget { max_bytes, min_free_bytes: 0 };
+        let blobs = BlobStore::open(&dir.path().join("blobs"), budget).unwrap();
+        let kept = Kept::default();
+        Bench { disk: Disk::start(blobs.clone(), kept.clone()).unwrap(), blobs, kept, dir }
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_is_gone_once_the_disk_has_settled() {
+        let Bench { disk, blobs, kept, dir } = bench(1 << 20);
+        let (gone, stays) = (blobs.put(b"a segment").unwrap(), blobs.put(b"another").unwrap());
+        let [gone, stays] = [gone, stays].map(|pin| {
+            let reference = pin.reference;
+            kept.keep(pin);
+            reference
+        });
+        let (file, speed) = (dir.path().join("scratch"), dir.path().join("speed"));
+        std::fs::write(&file, b"a receipt").unwrap();
+        disk.forget(gone);
+        disk.remove_file(file.clone());
+        disk.remove_file(file.clone());
+        disk.write(speed.clone(), "lift 1 2".into());
+        disk.settled().await;
+        assert!(blobs.pin(gone).unwrap().is_none() && blobs.pin(stays).unwrap().is_some());
+        assert!(!file.exists());
+        assert_eq!(std::fs::read_to_string(speed).unwrap(), "lift 1 2");
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_room_takes_none() {
+        let Bench { disk, blobs, .. } = bench(1000);
+        assert!(disk.has_room(1000).await);
+        assert!(!disk.has_room(1001).await);
+        assert_eq!(blobs.used_bytes(), 0);
+    }
+}

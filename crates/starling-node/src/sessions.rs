@@ -1,0 +1,99 @@
+//! The connections to clients: a task each, which passes messages both ways until one side ends it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use starling_net::{JobHandle, Net};
+use starling_node_core::{Event, SessionId};
+use starling_proto::{NodeMessage, PeerAddr};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+/// Messages that may wait for a client. One that lets more pile up has stopped reading.
+const OUTBOX_MAX: usize = 256;
+
+/// The connections that there are, and those that are being made.
+pub(crate) struct Sessions {
+    net: Net,
+    events: mpsc::Sender<Event>,
+    tasks: TaskTracker,
+    open: BTreeMap<SessionId, Open>,
+}
+
+struct Open {
+    outbox: mpsc::Sender<NodeMessage>,
+    handle: Arc<OnceLock<JobHandle>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(net: Net, events: mpsc::Sender<Event>, tasks: TaskTracker) -> Self {
+        Self { net, events, tasks, open: BTreeMap::new() }
+    }
+
+    /// Connects to a client.
+    pub(crate) fn dial(&mut self, session: SessionId, client: PeerAddr) {
+        let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
+        let handle = Arc::new(OnceLock::new());
+        let (net, events) = (self.net.clone(), self.events.clone());
+        let running = run(net, client, session, handle.clone(), messages, events);
+        self.open.insert(session, Open { outbox, handle });
+        n0_future::task::spawn(self.tasks.track_future(running));
+    }
+
+    /// Queues a message; says whether that was possible.
+    pub(crate) fn send(&self, session: SessionId, message: NodeMessage) -> bool {
+        self.open.get(&session).is_none_or(|open| open.outbox.try_send(message).is_ok())
+    }
+
+    /// Ends a connection once what is queued is sent.
+    pub(crate) fn close(&mut self, session: SessionId) {
+        self.open.remove(&session);
+    }
+
+    /// The connection itself, to fetch over.
+    pub(crate) fn handle(&self, session: SessionId) -> Option<JobHandle> {
+        self.open.get(&session)?.handle.get().cloned()
+    }
+}
+
+async fn run(
+    net: Net,
+    client: PeerAddr,
+    session: SessionId,
+    handle: Arc<OnceLock<JobHandle>>,
+    mut messages: mpsc::Receiver<NodeMessage>,
+    events: mpsc::Sender<Event>,
+) {
+    // Nobody listens any more only when the node ends.
+    let tell = async |event| drop(events.send(event).await);
+    let connected = tokio::select! {
+        connected = net.connect_job(&client) => connected,
+        // Nothing is sent before the connection stands: the attempt is called off.
+        _ = messages.recv() => return,
+    };
+    let mut connection = match connected {
+        Ok(connection) => connection,
+        Err(error) => return tell(Event::Closed { session, reason: error.to_string() }).await,
+    };
+    let _ = handle.set(connection.handle());
+    tell(Event::Connected { session }).await;
+    let reason = loop {
+        tokio::select! {
+            received = connection.recv() => match received {
+                Ok(Some(message)) => tell(Event::Said { session, message }).await,
+                Ok(None) => break "the client closed the connection".to_owned(),
+                Err(error) => break error.to_string(),
+            },
+            message = messages.recv() => {
+                // What was queued before is still sent; the connection closes with the session.
+                let Some(message) = message else { return };
+                if let Err(error) = connection.send(&message).await {
+                    break error.to_string();
+                }
+            }
+        }
+    };
+    tell(Event::Closed { session, reason }).await;
+}
