@@ -14,6 +14,7 @@ use starling_proto::{
 use starling_sched::{Capability, Lease, RevokeReason};
 use starling_types::{BlobRef, Epoch, JobId, NodeId, Po2, Reference};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 /// Messages that may wait for a node. A node that lets more pile up has stopped reading.
 const OUTBOX_MAX: usize = 64;
@@ -198,13 +199,20 @@ impl Peers {
     }
 }
 
-/// Takes in nodes until the endpoint is closed.
-pub(crate) async fn accept(net: Net, job: JobId, zkvm: String, events: mpsc::Sender<PeerEvent>) {
+/// Takes in nodes until the endpoint is closed. Their sessions are among `sessions`, and end when nobody listens to
+/// `events`, or when the node is dropped from [`Peers`]: what was queued for it before is sent first.
+pub(crate) async fn accept(
+    net: Net,
+    job: JobId,
+    zkvm: String,
+    events: mpsc::Sender<PeerEvent>,
+    sessions: TaskTracker,
+) {
     let generations = AtomicU64::new(0);
     let client = Client { job, system: zkvm, run: rand::rng().random() };
     while let Some(connection) = net.accept_job().await {
         let generation = generations.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(session(connection, generation, client.clone(), events.clone()));
+        sessions.spawn(session(connection, generation, client.clone(), events.clone()));
     }
 }
 
@@ -224,7 +232,11 @@ async fn session(
     events: mpsc::Sender<PeerEvent>,
 ) {
     let node = connection.peer();
-    let hello = match tokio::time::timeout(HELLO_TIMEOUT, connection.recv()).await {
+    let introduction = tokio::select! {
+        introduction = tokio::time::timeout(HELLO_TIMEOUT, connection.recv()) => introduction,
+        () = events.closed() => return,
+    };
+    let hello = match introduction {
         Ok(Ok(Some(NodeMessage::Hello(hello)))) => hello,
         other => {
             tracing::debug!(node = %format_args!("{node:#}"), ?other, "a node did not introduce itself");
@@ -260,6 +272,14 @@ async fn session(
     }
     let reason = loop {
         tokio::select! {
+            biased;
+            // First, so that a node hears that the job is over before what it says finds nobody.
+            message = messages.recv() => {
+                let Some(message) = message else { break "this client broke the session off".to_owned() };
+                if let Err(error) = connection.send(&message).await {
+                    break error.to_string();
+                }
+            }
             received = connection.recv() => match received {
                 Ok(Some(message)) => {
                     if !pass_on(node, generation, job, message, &events).await {
@@ -269,12 +289,6 @@ async fn session(
                 Ok(None) => break "it closed the connection".to_owned(),
                 Err(error) => break error.to_string(),
             },
-            message = messages.recv() => {
-                let Some(message) = message else { break "this client broke the session off".to_owned() };
-                if let Err(error) = connection.send(&message).await {
-                    break error.to_string();
-                }
-            }
         }
     };
     // What is queued is still sent; the connection closes with the session.

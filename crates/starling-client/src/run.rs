@@ -14,7 +14,7 @@ use starling_swarm::reference_of;
 use starling_types::{BlobRef, JobId, Reference};
 use starling_zkvm::{ExecuteOptions, Guest, PovwJob, receipt::read_receipt, zkvm};
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Client, Delivery, GuestRun, JobError, JobEvent, JobPhase, JobState, LocalNodes, Patience,
@@ -30,6 +30,9 @@ use crate::{
 /// How many times in one run an execution that differs from the log is begun anew. With seeded
 /// randomness it does not happen at all; a guest that never repeats itself must not loop for ever.
 const DIVERGENCES_MAX: u32 = 1;
+
+/// How long the sessions with nodes may take to end: what is queued for a node that reads is sent at once.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a job finds its nodes, and when it gives up.
 #[derive(Debug, Clone)]
@@ -208,7 +211,9 @@ impl Client {
         let zkvm = zkvm();
         let (events_in, mut events) = mpsc::channel(PEER_EVENTS_MAX);
         let job = journal.state().id;
-        let accepting = tokio::spawn(peers::accept(net.clone(), job, zkvm, events_in));
+        let sessions = TaskTracker::new();
+        let accepting =
+            tokio::spawn(peers::accept(net.clone(), job, zkvm, events_in, sessions.clone()));
         let mut divergences = 0;
         let result = loop {
             let execution = self
@@ -255,6 +260,10 @@ impl Client {
             }
         };
         accepting.abort();
+        // Nodes hear how it ended before the endpoint closes under their sessions.
+        drop(events);
+        sessions.close();
+        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, sessions.wait()).await;
         result
     }
 

@@ -326,7 +326,7 @@ fn a_root_keeps_of_what_it_named_only_what_it_is_told_to() {
     assert_eq!(log.root(JOB.into()).references(), [a, c].into());
     assert_eq!(store.collect().unwrap(), 1);
     assert!(store.pin(b).unwrap().is_none());
-    let on_disk = schema::roots(&Connection::open(&log_path(&dir)).unwrap(), &log_path(&dir));
+    let on_disk = schema::roots(&Connection::open(log_path(&dir)).unwrap(), &log_path(&dir));
     assert_eq!(on_disk.unwrap().get(&JOB.into()), [a, c].into());
 }
 
