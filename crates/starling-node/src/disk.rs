@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_at_the_room_takes_none() {
-        let Bench { disk, blobs, .. } = bench(1000);
+        let Bench { disk, blobs, dir: _dir, .. } = bench(1000);
         assert!(disk.has_room(1000).await);
         assert!(!disk.has_room(1001).await);
         assert_eq!(blobs.used_bytes(), 0);
