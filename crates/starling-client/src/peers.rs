@@ -38,24 +38,21 @@ pub(crate) struct Joined {
     /// Which of the node's connections this is: the newest counts.
     pub(crate) generation: u64,
     pub(crate) capability: Capability,
-    job: JobId,
-    system: String,
     outbox: mpsc::Sender<ClientMessage>,
     handle: JobHandle,
     addr: PeerAddr,
 }
 
 /// The connected nodes.
-#[derive(Default)]
 pub(crate) struct Peers {
+    /// The job that they work for, and the system of all its tasks.
+    job: JobId,
+    system: String,
     peers: BTreeMap<NodeId, Peer>,
 }
 
 struct Peer {
     generation: u64,
-    /// The job that it works for, and the system of all its tasks.
-    job: JobId,
-    system: String,
     outbox: mpsc::Sender<ClientMessage>,
     handle: JobHandle,
     addr: PeerAddr,
@@ -64,11 +61,15 @@ struct Peer {
 }
 
 impl Peers {
+    /// Nobody yet.
+    pub(crate) fn new(job: JobId, system: String) -> Self {
+        Self { job, system, peers: BTreeMap::new() }
+    }
+
     /// Takes a node in; an older connection of it is dropped, which closes it. Says whether there was one.
     pub(crate) fn insert(&mut self, joined: Joined) -> bool {
-        let Joined { node, generation, job, system, outbox, handle, addr, .. } = joined;
-        let held = BTreeSet::new();
-        let peer = Peer { generation, job, system, outbox, handle, addr, held };
+        let Joined { node, generation, outbox, handle, addr, .. } = joined;
+        let peer = Peer { generation, outbox, handle, addr, held: BTreeSet::new() };
         self.peers.insert(node, peer).is_some()
     }
 
@@ -101,8 +102,6 @@ impl Peers {
 
     /// Sends a lease; `po2` is the largest segment that it concerns, `work_claims` whether the job counts work.
     pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, po2: Po2, work_claims: bool) {
-        let Some(peer) = self.peers.get(&node) else { return };
-        let (job, system) = (peer.job, peer.system.clone());
         let inputs = lease
             .inputs
             .iter()
@@ -119,8 +118,8 @@ impl Peers {
             .collect();
         let Lease { epoch, task, renew_within, deadline, memory, .. } = lease;
         let grant = Grant {
-            lease: LeaseId { job, epoch },
-            system,
+            lease: self.lease(epoch),
+            system: self.system.clone(),
             task,
             po2,
             inputs,
@@ -143,9 +142,8 @@ impl Peers {
             RevokeReason::Dismissed => "a result of this node was refused",
             RevokeReason::JobOver => "the job is over",
         };
-        if let Some(lease) = self.lease(node, epoch) {
-            self.send(node, ClientMessage::Revoke { lease, reason: reason.into() });
-        }
+        let lease = self.lease(epoch);
+        self.send(node, ClientMessage::Revoke { lease, reason: reason.into() });
     }
 
     /// Tells the node what became of its result.
@@ -154,9 +152,8 @@ impl Peers {
             Ok(()) => (true, String::new()),
             Err(reason) => (false, reason.to_owned()),
         };
-        if let Some(lease) = self.lease(node, epoch) {
-            self.send(node, ClientMessage::Verdict { lease, accepted, reason });
-        }
+        let lease = self.lease(epoch);
+        self.send(node, ClientMessage::Verdict { lease, accepted, reason });
     }
 
     /// Breaks with the node.
@@ -168,11 +165,9 @@ impl Peers {
 
     /// Says goodbye to every node: for good, or because the job starts over, so that they come back.
     pub(crate) fn say_goodbye(&mut self, starts_over: bool, message: &str) {
-        for (node, job) in
-            self.peers.iter().map(|(node, peer)| (*node, peer.job)).collect::<Vec<_>>()
-        {
+        for node in self.peers.keys().copied().collect::<Vec<_>>() {
             let reason = match starts_over {
-                true => GoodbyeReason::JobOver { job },
+                true => GoodbyeReason::JobOver { job: self.job },
                 false => GoodbyeReason::ShuttingDown,
             };
             self.send_goodbye(node, reason, message);
@@ -181,8 +176,8 @@ impl Peers {
         self.peers.clear();
     }
 
-    fn lease(&self, node: NodeId, epoch: Epoch) -> Option<LeaseId> {
-        self.peers.get(&node).map(|peer| LeaseId { job: peer.job, epoch })
+    fn lease(&self, epoch: Epoch) -> LeaseId {
+        LeaseId { job: self.job, epoch }
     }
 
     fn send_goodbye(&mut self, node: NodeId, reason: GoodbyeReason, message: &str) {
@@ -261,8 +256,6 @@ async fn session(
         node,
         generation,
         capability,
-        job,
-        system,
         outbox,
         handle: connection.handle(),
         addr: connection.peer_addr(),

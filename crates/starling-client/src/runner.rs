@@ -93,13 +93,14 @@ impl<'a> Runner<'a> {
         let Parts { net, blobs, journal, execution, peer_events, progress, patience, seed } = parts;
         let plan = replay(journal.state(), &blobs)?;
         let incarnation = journal.state().incarnation;
+        let peers = Peers::new(journal.state().id, journal.state().request.zkvm.clone());
         let scheduler = Scheduler::new(Config::default(), plan, incarnation, seed);
         Ok(Self {
             checker: Checker::new(net, blobs.clone()),
             blobs,
             journal,
             execution,
-            peers: Peers::default(),
+            peers,
             peer_events,
             progress,
             patience,

@@ -230,12 +230,14 @@ impl Core {
 
     pub(crate) fn published(&mut self, id: WorkId, result: BlobRef) {
         self.blobs.hold(result.reference);
-        let publishing = self.works.get(id).map(|work| (work.phase, work.client, work.grant.lease));
-        let Some((Phase::Publishing(report), client, lease)) = publishing else {
+        let publishing = self.works.get(id).map(|work| {
+            let Grant { lease, task, .. } = work.grant;
+            (work.phase, work.client, lease, task)
+        });
+        let Some((Phase::Publishing(report), client, lease, task)) = publishing else {
             self.release(result.reference);
             return self.clear_stopped(id);
         };
-        let task = self.works.get(id).map(|work| work.grant.task);
         self.set_phase(id, Phase::Ready);
         let ProofReport { elapsed, peak_memory, .. } = report;
         let done = Done { lease, result, prove_ms: elapsed.0, peak_memory };
@@ -243,9 +245,7 @@ impl Core {
         for gone in self.results.insert(client, done) {
             self.release(gone.reference);
         }
-        if let Some(task) = task {
-            self.say(Note::Proved { lease, task, elapsed });
-        }
+        self.say(Note::Proved { lease, task, elapsed });
         self.end(id, Ending::Done);
     }
 

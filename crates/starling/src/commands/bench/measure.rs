@@ -66,17 +66,25 @@ pub async fn keccak(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
 /// and nobody else. Only where `taskset` is; elsewhere a measurement of one thread is of somewhat more.
 fn pinned(mut config: ProverConfig, threads: u32) -> ProverConfig {
     if cfg!(target_os = "linux") && threads < machine::cores() {
-        let program = std::mem::replace(&mut config.program, "taskset".into());
         let cores = format!("0-{}", threads - 1);
-        config.args.splice(0..0, ["--cpu-list".into(), cores, program.display().to_string()]);
+        config = run_by(config, "taskset", ["--cpu-list".into(), cores]);
     }
     config
 }
 
 /// Has the prover compute with these vectors.
-fn with_vectors(mut config: ProverConfig, vectors: &str) -> ProverConfig {
-    let program = std::mem::replace(&mut config.program, "env".into());
-    config.args.splice(0..0, [format!("STARLING_ISA={vectors}"), program.display().to_string()]);
+fn with_vectors(config: ProverConfig, vectors: &str) -> ProverConfig {
+    run_by(config, "env", [format!("STARLING_ISA={vectors}")])
+}
+
+/// Has another program, which takes these arguments first, run the prover.
+fn run_by<const N: usize>(
+    mut config: ProverConfig,
+    runner: &str,
+    args: [String; N],
+) -> ProverConfig {
+    let program = std::mem::replace(&mut config.program, runner.into());
+    config.args.splice(0..0, args.into_iter().chain([program.display().to_string()]));
     config
 }
 
