@@ -8,8 +8,8 @@ use std::{
 
 use starling_net::{ClientSession, JobHandle, Net, Source};
 use starling_proto::{ClientMessage, Grant, Hello, Input, NodeMessage, PeerAddr, Welcome};
-use starling_sched::{Capability, Lease, RevokeReason};
-use starling_types::{BlobRef, Epoch, JobId, NodeId, Po2, Reference};
+use starling_sched::{Lease, RevokeReason};
+use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference};
 use tokio::sync::mpsc;
 
 /// Messages that may wait for a node. A node that lets more pile up has stopped reading.
@@ -181,7 +181,7 @@ async fn session(
             return;
         }
     };
-    let (node_zkvm, capability) = introduced(hello);
+    let Hello { zkvm: node_zkvm, capability, .. } = hello;
     if node_zkvm != zkvm {
         let reason = format!("this job is proved with {zkvm}, the node proves with {node_zkvm}");
         tracing::warn!(node = %format_args!("{node:#}"), reason, "turned a node away");
@@ -233,9 +233,4 @@ async fn session(
 /// What this program calls itself to peers.
 fn agent() -> String {
     concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned()
-}
-
-fn introduced(hello: Hello) -> (String, Capability) {
-    let Hello { zkvm, memory, kinds, po2_max, slots, speed_permille, .. } = hello;
-    (zkvm, Capability { memory, kinds, po2_max, slots, speed_permille })
 }

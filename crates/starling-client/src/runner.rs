@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use starling_net::Net;
 use starling_plan::{Outcome, Plan, PlanShape};
-use starling_proto::{FailureClass, NodeMessage};
+use starling_proto::NodeMessage;
 use starling_sched::{Action, Config, Event, Failure, Scheduler};
 use starling_store::BlobStore;
 use starling_types::{BlobRef, Epoch, IndexRange, Millis, NodeId, Po2, ReceiptKind, TaskId};
@@ -342,9 +342,8 @@ impl<'a> Runner<'a> {
             }
             NodeMessage::Failed(failure) => {
                 tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.epoch, message = failure.message, "a node failed at a task");
-                let failure_of =
-                    Failure { class: class_of(failure.class), message: failure.message };
-                Event::TaskFailed { node, epoch: failure.epoch, failure: failure_of }
+                let starling_proto::Failure { epoch, class, message } = failure;
+                Event::TaskFailed { node, epoch, failure: Failure { class, message } }
             }
             // The connection closes next, and that is what counts.
             NodeMessage::Leaving { .. } | NodeMessage::Hello(_) => return,
@@ -497,15 +496,6 @@ pub(crate) fn plan_shape(request: &JobRequest) -> PlanShape {
         (Source::Receipt { .. }, _) => PlanShape::Compress,
         (_, ReceiptKind::Composite) => PlanShape::Composite,
         (_, ReceiptKind::Succinct | ReceiptKind::Groth16) => PlanShape::Succinct,
-    }
-}
-
-fn class_of(class: FailureClass) -> starling_sched::FailureClass {
-    match class {
-        FailureClass::Memory => starling_sched::FailureClass::Memory,
-        FailureClass::Node => starling_sched::FailureClass::Node,
-        FailureClass::Input => starling_sched::FailureClass::Input,
-        FailureClass::Task => starling_sched::FailureClass::Task,
     }
 }
 

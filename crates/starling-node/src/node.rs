@@ -6,7 +6,7 @@ use starling_net::{Ads, Net};
 use starling_plan::Costs;
 use starling_proto::{Hello, JobAd, PeerAddr};
 use starling_store::{BlobStore, DataDir, DataDirError};
-use starling_types::{MemoryBytes, NodeId, Po2, TaskKind};
+use starling_types::{Capability, MemoryBytes, NodeId, Po2, TaskKind};
 use starling_zkvm::{Backend, ProverConfig};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -151,15 +151,18 @@ impl Node {
         Hello {
             agent: concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned(),
             zkvm: self.config.zkvm.clone(),
-            memory: self.config.memory,
-            kinds: TaskKind::ALL.into_iter().collect(),
-            po2_max: self.config.po2_max,
-            slots: self.config.slots,
-            speed_permille: match self.workshop.speed.permille() {
-                0 => {
-                    speed_guess(self.config.prover.threads.unwrap_or(1), self.config.prover.backend)
-                }
-                measured => measured,
+            capability: Capability {
+                memory: self.config.memory,
+                kinds: TaskKind::ALL.into_iter().collect(),
+                po2_max: self.config.po2_max,
+                slots: self.config.slots,
+                speed_permille: match self.workshop.speed.permille() {
+                    0 => speed_guess(
+                        self.config.prover.threads.unwrap_or(1),
+                        self.config.prover.backend,
+                    ),
+                    measured => measured,
+                },
             },
         }
     }

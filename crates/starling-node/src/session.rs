@@ -84,7 +84,7 @@ async fn greet(
     client: PeerAddr,
 ) -> Result<Session, SessionEnd> {
     let mut connection = workshop.net.connect_job(&client).await?;
-    let po2_max = hello.po2_max;
+    let po2_max = hello.capability.po2_max;
     connection.send(&NodeMessage::Hello(hello)).await?;
     let job = match tokio::time::timeout(WELCOME_TIMEOUT, connection.recv()).await {
         Ok(Ok(Some(ClientMessage::Welcome(welcome)))) => welcome.job,

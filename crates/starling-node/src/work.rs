@@ -11,10 +11,10 @@ use std::{
 
 use starling_net::{FetchError, JobHandle, Net, Source};
 use starling_plan::{CostModel, Costs};
-use starling_proto::{FailureClass, Grant, PeerAddr};
-use starling_store::BlobStore;
-use starling_types::{BlobRef, MemoryBytes, Po2, Profile, TaskKind};
-use starling_zkvm::{ProveFailure, TaskWork};
+use starling_proto::{Grant, PeerAddr};
+use starling_store::{BlobStore, StoreError};
+use starling_types::{BlobRef, FailureClass, MemoryBytes, Po2, Profile, TaskKind};
+use starling_zkvm::TaskWork;
 
 use crate::{
     holdings::{Holding, Holdings},
@@ -67,6 +67,12 @@ impl Failed {
         Self { class: FailureClass::Node, message: error.to_string() }
     }
 
+    fn store(error: &StoreError) -> Self {
+        let is_full = matches!(error, StoreError::NoSpace(_));
+        let class = if is_full { FailureClass::Disk } else { FailureClass::Node };
+        Self { class, message: error.to_string() }
+    }
+
     fn input(error: impl std::fmt::Display) -> Self {
         Self { class: FailureClass::Input, message: error.to_string() }
     }
@@ -115,7 +121,7 @@ impl Workshop {
             sources.push(Source::via(client_addr.clone(), client.clone()));
             inputs.hold(input.blob.reference);
             self.net.fetch(input.blob, &sources).await.map_err(|error| match error {
-                FetchError::Store(error) => Failed::node(error),
+                FetchError::Store(error) => Failed::store(&error),
                 error => Failed::input(error),
             })?;
             let path = self.blobs.path_of(input.blob.reference).ok_or_else(|| {
@@ -142,10 +148,7 @@ impl Workshop {
                 |permille| done_permille.store(permille, Ordering::Relaxed),
             )
             .await
-            .map_err(|failure| Failed {
-                class: class_of(&failure),
-                message: failure.to_string(),
-            })?;
+            .map_err(|failure| Failed { class: failure.class(), message: failure.to_string() })?;
         let elapsed = started.elapsed();
         // In what clients count, whatever prover and profile it was done with.
         let work = CostModel::ADMISSION.work_ms(grant.task.kind(), Some(grant.po2));
@@ -159,23 +162,10 @@ impl Workshop {
         let result = tokio::task::spawn_blocking(move || blobs.put_file(&path))
             .await
             .map_err(Failed::node)?
-            .map_err(Failed::node)?;
+            .map_err(|error| Failed::store(&error))?;
         holding.hold(result.reference);
         drop(output);
         Ok(Proved { result, elapsed, peak_memory: report.peak_memory.unwrap_or_default() })
-    }
-}
-
-fn class_of(failure: &ProveFailure) -> FailureClass {
-    match failure {
-        ProveFailure::OutOfMemory { .. } => FailureClass::Memory,
-        ProveFailure::Refused { class: starling_zkvm::FailureClass::Input, .. } => {
-            FailureClass::Input
-        }
-        ProveFailure::Refused { class: starling_zkvm::FailureClass::Task, .. } => {
-            FailureClass::Task
-        }
-        _ => FailureClass::Node,
     }
 }
 

@@ -42,7 +42,7 @@ pub use client::{ClientMessage, Grant, Input, Welcome};
 pub use error::{DecodeError, FieldProblem};
 pub use iroh_base::RelayUrl;
 pub use message::Message;
-pub use node::{Done, Failure, FailureClass, Hello, NodeMessage};
+pub use node::{Done, Failure, Hello, NodeMessage};
 pub use ticket::{ParseTicketError, Ticket};
 
 /// The protocol between a client and a node that works for it.

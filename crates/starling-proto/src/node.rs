@@ -1,9 +1,7 @@
 //! What a node says to a client.
 
-use std::collections::BTreeSet;
-
 use prost::Message as _;
-use starling_types::{BlobRef, Epoch, MemoryBytes, Po2, TaskKind};
+use starling_types::{BlobRef, Capability, Epoch, FailureClass, MemoryBytes};
 
 use crate::{
     error::{DecodeError, FieldError, FieldProblem},
@@ -50,16 +48,8 @@ pub struct Hello {
     pub agent: String,
     /// The proof system and version that its receipts are of, such as `risc0-zkvm 3.1.0-rc.1`.
     pub zkvm: String,
-    /// How much memory its prover may use.
-    pub memory: MemoryBytes,
-    /// What it can do; at least one kind. Kinds that are unknown here are left out when it is decoded.
-    pub kinds: BTreeSet<TaskKind>,
-    /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
-    pub po2_max: Po2,
-    /// How many leases it works on at once; at least one.
-    pub slots: u32,
-    /// Its speed, in thousandths of the reference machine's.
-    pub speed_permille: u32,
+    /// What it can do: at least one kind and one slot. Kinds that are unknown here are left out when it is decoded.
+    pub capability: Capability,
 }
 
 /// A result that lies ready.
@@ -84,19 +74,6 @@ pub struct Failure {
     pub class: FailureClass,
     /// What happened, in words.
     pub message: String,
-}
-
-/// Where a node thinks that the fault for a failed lease lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FailureClass {
-    /// With the node's memory: the task needs more than it may use.
-    Memory,
-    /// With the node otherwise: a crash, a full disk, a deadline missed. Another node may well succeed.
-    Node,
-    /// With getting the inputs: no holder had them.
-    Input,
-    /// With the task: the inputs are there and cannot be proved.
-    Task,
 }
 
 impl Message for NodeMessage {
@@ -155,14 +132,15 @@ impl NodeMessage {
 
 impl Hello {
     fn to_wire(&self) -> wire::Hello {
+        let Capability { memory, kinds, po2_max, slots, speed_permille } = &self.capability;
         wire::Hello {
             agent: field::outgoing_text(&self.agent),
             zkvm: field::outgoing_text(&self.zkvm),
-            memory_bytes: self.memory.0,
-            kinds: field::kinds_to_wire(&self.kinds),
-            po2_max: self.po2_max.get(),
-            slots: self.slots,
-            speed_permille: self.speed_permille,
+            memory_bytes: memory.0,
+            kinds: field::kinds_to_wire(kinds),
+            po2_max: po2_max.get(),
+            slots: *slots,
+            speed_permille: *speed_permille,
         }
     }
 
@@ -171,11 +149,13 @@ impl Hello {
         Ok(Self {
             agent: field::text("agent", &hello.agent)?,
             zkvm: field::text("zkvm", &hello.zkvm)?,
-            memory: MemoryBytes(hello.memory_bytes),
-            kinds: field::kinds("kinds", &hello.kinds)?,
-            po2_max: field::po2("po2_max", hello.po2_max)?,
-            slots: hello.slots,
-            speed_permille: hello.speed_permille,
+            capability: Capability {
+                memory: MemoryBytes(hello.memory_bytes),
+                kinds: field::kinds("kinds", &hello.kinds)?,
+                po2_max: field::po2("po2_max", hello.po2_max)?,
+                slots: hello.slots,
+                speed_permille: hello.speed_permille,
+            },
         })
     }
 }
@@ -204,6 +184,7 @@ impl Failure {
     fn to_wire(&self) -> wire::Failure {
         let class = match self.class {
             FailureClass::Memory => wire::FailureClass::Memory,
+            FailureClass::Disk => wire::FailureClass::Disk,
             FailureClass::Node => wire::FailureClass::Node,
             FailureClass::Input => wire::FailureClass::Input,
             FailureClass::Task => wire::FailureClass::Task,
@@ -215,6 +196,7 @@ impl Failure {
     fn from_wire(failure: &wire::Failure) -> Result<Self, FieldError> {
         let class = match wire::FailureClass::try_from(failure.class) {
             Ok(wire::FailureClass::Memory) => FailureClass::Memory,
+            Ok(wire::FailureClass::Disk) => FailureClass::Disk,
             Ok(wire::FailureClass::Node) => FailureClass::Node,
             Ok(wire::FailureClass::Input) => FailureClass::Input,
             Ok(wire::FailureClass::Task) => FailureClass::Task,

@@ -7,12 +7,12 @@ mod refusals;
 mod round_trip;
 
 use starling_types::{
-    BlobRef, Epoch, JobId, MemoryBytes, Millis, NodeId, Reference, TaskId, TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, JobId, MemoryBytes, Millis, NodeId, Reference,
+    TaskId, TaskKind,
 };
 
 use crate::{
-    ClientMessage, Done, Failure, FailureClass, Grant, Hello, Input, JobAd, NodeMessage, PeerAddr,
-    Welcome,
+    ClientMessage, Done, Failure, Grant, Hello, Input, JobAd, NodeMessage, PeerAddr, Welcome,
 };
 
 /// The public key of the secret of 32 sevens: a node id has to be a key.
@@ -40,11 +40,13 @@ fn hello() -> Hello {
     Hello {
         agent: "starling 0.1.0".into(),
         zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
-        memory: MemoryBytes::from_mib(4096),
-        kinds: TaskKind::ALL.into(),
-        po2_max: 20.try_into().unwrap(),
-        slots: 2,
-        speed_permille: 1100,
+        capability: Capability {
+            memory: MemoryBytes::from_mib(4096),
+            kinds: TaskKind::ALL.into(),
+            po2_max: 20.try_into().unwrap(),
+            slots: 2,
+            speed_permille: 1100,
+        },
     }
 }
 

@@ -1,10 +1,10 @@
 //! What becomes of results, and of failures.
 
 use starling_plan::Accepted;
-use starling_types::{BlobRef, Epoch, Millis, NodeId, TaskId};
+use starling_types::{BlobRef, Epoch, FailureClass, Millis, NodeId, TaskId};
 
 use crate::{
-    Action, Failure, FailureClass, IgnoreReason, JobFailure, RevokeReason, Scheduler,
+    Action, Failure, IgnoreReason, JobFailure, RevokeReason, Scheduler,
     lease::{LeaseRecord, LeaseState},
 };
 
@@ -109,7 +109,7 @@ impl Scheduler {
             FailureClass::Task => {
                 self.faults.entry(record.task).or_default().unprovable.insert(node);
             }
-            FailureClass::Node => {}
+            FailureClass::Node | FailureClass::Disk => {}
         }
         self.close_lease(epoch);
         self.pause_node(node, record.class);

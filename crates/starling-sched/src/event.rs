@@ -1,26 +1,10 @@
 //! What a scheduler is told, and what it asks its shell to do.
 
-use std::collections::BTreeSet;
-
 use starling_plan::{Assumed, Outcome, PlanError};
-use starling_types::{BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind};
+use starling_types::{
+    BlobRef, Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind,
+};
 use thiserror::Error;
-
-/// What a node says it can do. It is believed only as far as its results bear it out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capability {
-    /// Memory for all of its tasks together.
-    pub memory: MemoryBytes,
-    /// The kinds of task that it takes.
-    pub kinds: BTreeSet<TaskKind>,
-    /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
-    pub po2_max: Po2,
-    /// How many tasks it runs at once.
-    pub slots: u32,
-    /// Milliseconds of reference-core work that *one slot* does in a second of wall time: 1000 is one
-    /// reference core. Zero means unknown.
-    pub speed_permille: u32,
-}
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,19 +117,6 @@ pub struct Failure {
     pub class: FailureClass,
     /// The node's words, for people.
     pub message: String,
-}
-
-/// Whose trouble a failure is, by what the node says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureClass {
-    /// The prover ran out of memory: the node is not asked to hold as much again.
-    Memory,
-    /// The node's own, other than memory: a crash, a full disk, a deadline missed.
-    Node,
-    /// An input could not be fetched, or was not what its reference says.
-    Input,
-    /// The prover says that this input cannot be proved.
-    Task,
 }
 
 /// An input of a lease.

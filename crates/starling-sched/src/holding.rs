@@ -1,9 +1,9 @@
 //! How nodes come and go, and how their leases live and expire.
 
-use starling_types::{Epoch, Millis, NodeId};
+use starling_types::{Capability, Epoch, Millis, NodeId};
 
 use crate::{
-    Action, Capability, ExpiryReason, IgnoreReason, RevokeReason, Scheduler,
+    Action, ExpiryReason, IgnoreReason, RevokeReason, Scheduler,
     class::Class,
     lease::{LeaseRecord, LeaseState},
 };

@@ -20,8 +20,8 @@
 //!
 //! ```
 //! use starling_plan::{Plan, PlanShape};
-//! use starling_sched::{Action, Capability, Config, Event, Scheduler};
-//! use starling_types::{BlobRef, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind};
+//! use starling_sched::{Action, Config, Event, Scheduler};
+//! use starling_types::{BlobRef, Capability, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind};
 //!
 //! let mut scheduler = Scheduler::new(Config::default(), Plan::new(PlanShape::Succinct), 1, 42);
 //! let po2 = Po2::try_from(18)?;
@@ -63,8 +63,8 @@ mod status;
 
 pub use config::Config;
 pub use event::{
-    Action, Capability, Event, ExpiryReason, Failure, FailureClass, IgnoreReason, JobFailure,
-    Lease, LeaseInput, RevokeReason, WaitReason,
+    Action, Event, ExpiryReason, Failure, IgnoreReason, JobFailure, Lease, LeaseInput,
+    RevokeReason, WaitReason,
 };
 pub use scheduler::Scheduler;
 pub use status::{PartlyDone, Status};

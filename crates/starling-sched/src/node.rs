@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use starling_types::{Epoch, MemoryBytes, Millis, TaskKind};
+use starling_types::{Capability, Epoch, MemoryBytes, Millis, TaskKind};
 
-use crate::{
-    Capability,
-    class::{Class, ClassSet, Demand, Demands},
-};
+use crate::class::{Class, ClassSet, Demand, Demands};
 
 /// The fastest that a slot is believed to be: a thousand reference cores. A larger number is a lie, and
 /// would only serve to draw leases.

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starling_types::{MemoryBytes, Millis, NodeId, TaskKind};
+use starling_types::{Capability, MemoryBytes, Millis, NodeId, TaskKind};
 
 use crate::{
-    Capability, WaitReason,
+    WaitReason,
     class::{CLASS_COUNT, Class, Demands},
     node::{Node, SPEED_PERMILLE_MAX, Shown, Standing},
 };

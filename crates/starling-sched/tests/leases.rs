@@ -5,10 +5,11 @@ mod common;
 
 use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, leaf, node, po2};
 use starling_sched::{
-    Action, Capability, Config, Event, ExpiryReason, FailureClass, IgnoreReason, JobFailure, Lease,
-    RevokeReason, WaitReason,
+    Action, Config, Event, ExpiryReason, IgnoreReason, JobFailure, Lease, RevokeReason, WaitReason,
 };
-use starling_types::{Epoch, IndexRange, MemoryBytes, Millis, TaskId, TaskKind};
+use starling_types::{
+    Capability, Epoch, FailureClass, IndexRange, MemoryBytes, Millis, TaskId, TaskKind,
+};
 
 const LIFT: TaskId = TaskId::Lift(0);
 

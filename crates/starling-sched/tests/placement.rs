@@ -5,8 +5,8 @@ mod common;
 
 use common::{Bench, blob, capability, config, grant_to, granted_tasks, grants, leaf, node, po2};
 use starling_plan::{Assumed, Outcome, Plan, PlanShape};
-use starling_sched::{Action, Capability, Config, Event, IgnoreReason, Scheduler, WaitReason};
-use starling_types::{Epoch, IndexRange, MemoryBytes, Millis, TaskId, TaskKind};
+use starling_sched::{Action, Config, Event, IgnoreReason, Scheduler, WaitReason};
+use starling_types::{Capability, Epoch, IndexRange, MemoryBytes, Millis, TaskId, TaskKind};
 
 fn join(start: u32, end: u32) -> TaskId {
     TaskId::Join(IndexRange::new(start, end).unwrap())

@@ -4,11 +4,13 @@
 //! nodes, sockets or provers, and it stays that way: everything else depends on it.
 
 mod id;
+mod node;
 mod profile;
 mod task;
 mod unit;
 
 pub use id::{JobId, NodeId, ParseIdError, Reference, WorkLogId};
+pub use node::{Capability, FailureClass};
 pub use profile::Profile;
 pub use task::{IndexRange, ParseTaskError, ReceiptKind, TaskId, TaskKind};
 pub use unit::{BlobRef, Epoch, MemoryBytes, Millis, ParsePo2Error, Po2};

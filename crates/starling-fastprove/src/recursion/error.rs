@@ -43,9 +43,7 @@ pub enum ProveError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// The proof was made and does not verify: a fault of this prover, or of the machine it runs on.
-    #[error(
-        "the finished proof of {program} does not verify: {reason}; prove again"
-    )]
+    #[error("the finished proof of {program} does not verify: {reason}; prove again")]
     Unverified {
         /// The program.
         program: String,

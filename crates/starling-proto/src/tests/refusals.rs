@@ -148,7 +148,7 @@ fn kinds_that_only_a_newer_peer_knows_are_passed_over() {
     else {
         panic!("a hello came back as something else");
     };
-    assert_eq!(hello.kinds, [TaskKind::Lift, TaskKind::Join].into());
+    assert_eq!(hello.capability.kinds, [TaskKind::Lift, TaskKind::Join].into());
 
     let mut newer = wire::JobAd::decode(&*ad().encode()).unwrap();
     newer.kinds.push(99);

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use proptest::{collection::vec, option, prelude::*};
 use starling_types::{
-    BlobRef, Epoch, IndexRange, JobId, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId,
-    TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, IndexRange, JobId, MemoryBytes, Millis, NodeId, Po2,
+    Reference, TaskId, TaskKind,
 };
 
 use crate::{
-    BlobHeader, BlobRequest, ClientMessage, Done, Failure, FailureClass, Grant, Hello, Input,
-    JobAd, Message, NodeMessage, PeerAddr, Ticket, Welcome,
+    BlobHeader, BlobRequest, ClientMessage, Done, Failure, Grant, Hello, Input, JobAd, Message,
+    NodeMessage, PeerAddr, Ticket, Welcome,
     limits::{
         AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, BLOB_SIZE_BYTES_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX,
         DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX, HOLDER_COUNT_MAX,
@@ -80,15 +80,21 @@ fn memory() -> impl Strategy<Value = MemoryBytes> {
 fn node_message() -> impl Strategy<Value = NodeMessage> {
     let hello = (text(), text(), memory(), kinds(), po2(), 1..=SLOT_COUNT_MAX, any::<u32>())
         .prop_map(|(agent, zkvm, memory, kinds, po2_max, slots, speed_permille)| {
-            NodeMessage::Hello(Hello { agent, zkvm, memory, kinds, po2_max, slots, speed_permille })
+            let capability = Capability { memory, kinds, po2_max, slots, speed_permille };
+            NodeMessage::Hello(Hello { agent, zkvm, capability })
         });
     let done = (epoch(), blob(), 0..=DURATION_MS_MAX, memory()).prop_map(
         |(epoch, result, prove_ms, peak_memory)| {
             NodeMessage::Done(Done { epoch, result, prove_ms, peak_memory })
         },
     );
-    let classes =
-        [FailureClass::Memory, FailureClass::Node, FailureClass::Input, FailureClass::Task];
+    let classes = [
+        FailureClass::Memory,
+        FailureClass::Disk,
+        FailureClass::Node,
+        FailureClass::Input,
+        FailureClass::Task,
+    ];
     let failed = (epoch(), prop::sample::select(classes.to_vec()), text())
         .prop_map(|(epoch, class, message)| NodeMessage::Failed(Failure { epoch, class, message }));
     prop_oneof![

@@ -62,7 +62,8 @@ const IMAGE_OF_SEGMENT: &str = "use risc0_binfmt::PovwNonce;
 use starling_image::PartialImage as MemoryImage;
 ";
 
-const FORGET_PAGES: &str = "        for node in self.page_states.keys().filter(|node| *node >= MEMORY_PAGES as u32) {
+const FORGET_PAGES: &str =
+    "        for node in self.page_states.keys().filter(|node| *node >= MEMORY_PAGES as u32) {
             self.page_table.table[page_idx(node) as usize] = PageTable::INVALID_IDX;
         }
 ";

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use starling_plan::{Assumed, CostModel, Plan, PlanShape, TaskClass, TaskCost};
-use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
+use starling_sched::{Action, Config, Event, Failure, Lease, Scheduler};
 use starling_types::{
-    BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId,
+    TaskKind,
 };
 
 /// A lift of po2 13 + i, or a keccak proof of po2 14 + i, takes 100 * (i + 1) MiB and 10 * (i + 1) s; anything

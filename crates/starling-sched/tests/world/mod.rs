@@ -10,8 +10,10 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use starling_plan::Outcome;
-use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
-use starling_types::{Epoch, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind};
+use starling_sched::{Action, Config, Event, Failure, Lease, Scheduler};
+use starling_types::{
+    Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind,
+};
 
 pub use job::Job;
 use job::{made_here, receipt};

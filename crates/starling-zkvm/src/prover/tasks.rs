@@ -12,11 +12,11 @@ use std::{
 use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, max_keccak_inputs};
 use risc0_zkvm::SegmentReceipt;
 use starling_fastprove::recursion::ProveError;
-use starling_types::TaskId;
+use starling_types::{FailureClass, TaskId};
 
 use super::{peak_memory, phases::Phases};
 use crate::{
-    AssumptionId, FailureClass, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
+    AssumptionId, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
     backend::Provers,
     codec::{self, BlobKind, CodecError},
     leaf::{KeccakRequest, keccak_claim},
@@ -41,7 +41,7 @@ impl TaskError {
     }
 
     pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Internal, message: message.into() }
+        Self { class: FailureClass::Node, message: message.into() }
     }
 
     /// A segment's or a keccak proof that failed: because of what was to be proved, unless it was proved and does not
@@ -101,9 +101,7 @@ pub(super) fn prove(
             }
             lift(provers, request, &receipt, &mut proved)?
         }
-        (TaskId::Keccak(_), [asked]) => {
-            prove_keccak(provers, phases, request, asked, &mut proved)?
-        }
+        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, phases, request, asked, &mut proved)?,
         (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);

@@ -6,9 +6,7 @@ use rand::Rng as _;
 use serde_json::json;
 use starling_plan::{CostModel, Costs};
 use starling_types::{Po2, TaskKind};
-use starling_zkvm::{
-    Backend, ProverProcess, ZKVM_VERSION, backend, groth16, selftest::self_test,
-};
+use starling_zkvm::{Backend, ProverProcess, ZKVM_VERSION, backend, groth16, selftest::self_test};
 
 use crate::{
     args::{Common, DoctorArgs},

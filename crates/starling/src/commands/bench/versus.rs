@@ -46,12 +46,8 @@ fn setups(args: &BenchVersusArgs) -> Vec<Setup> {
         chosen => chosen.to_vec(),
     };
     vectors.reverse();
-    let fast = |profile, name| Setup {
-        backend: Backend::Fast,
-        profile,
-        threads,
-        vectors: Some(name),
-    };
+    let fast =
+        |profile, name| Setup { backend: Backend::Fast, profile, threads, vectors: Some(name) };
     let mut setups: Vec<_> = vectors.iter().map(|name| fast(Profile::Usual, *name)).collect();
     setups.extend(vectors.first().map(|widest| fast(Profile::Frugal, *widest)));
     if args.prover.backend() != Backend::Fast {
