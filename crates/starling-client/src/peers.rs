@@ -9,7 +9,7 @@ use std::{
 use starling_net::{ClientSession, JobHandle, Net, Source};
 use starling_proto::{ClientMessage, Grant, Hello, Input, NodeMessage, PeerAddr, Welcome};
 use starling_sched::{Lease, RevokeReason};
-use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference};
+use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference, TaskId};
 use tokio::sync::mpsc;
 
 /// Messages that may wait for a node. A node that lets more pile up has stopped reading.
@@ -106,6 +106,7 @@ impl Peers {
             })
             .collect();
         let Lease { epoch, task, renew_within, deadline, memory, .. } = lease;
+        let task = TaskId::try_from(task).expect("the zkVM's plan makes the zkVM's tasks");
         let grant = Grant { epoch, task, po2, inputs, renew_within, deadline, memory, work_claims };
         self.send(node, ClientMessage::Grant(grant));
     }
@@ -114,6 +115,7 @@ impl Peers {
     pub(crate) fn revoke(&mut self, node: NodeId, epoch: Epoch, reason: RevokeReason) {
         let reason = match reason {
             RevokeReason::NotNeeded => "the task is done",
+            RevokeReason::InputRevoked => "what the task reads is taken back",
             RevokeReason::DeadlinePassed => "its deadline has passed",
             RevokeReason::Replaced => "others do the task by now",
             RevokeReason::Dismissed => "a result of this node was refused",

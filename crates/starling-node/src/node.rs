@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use starling_cost::Costs;
 use starling_net::{Ads, Net};
-use starling_plan::Costs;
 use starling_proto::{Hello, JobAd, PeerAddr};
 use starling_store::{BlobStore, DataDir, DataDirError};
 use starling_types::{Capability, MemoryBytes, NodeId, Po2, TaskKind};
@@ -153,7 +153,7 @@ impl Node {
             zkvm: self.config.zkvm.clone(),
             capability: Capability {
                 memory: self.config.memory,
-                kinds: TaskKind::ALL.into_iter().collect(),
+                kinds: TaskKind::ALL.map(TaskKind::code).into(),
                 po2_max: self.config.po2_max,
                 slots: self.config.slots,
                 speed_permille: match self.workshop.speed.permille() {

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use starling_cost::{CostModel, Costs};
 use starling_net::{FetchError, JobHandle, Net, Source};
-use starling_plan::{CostModel, Costs};
 use starling_proto::{Grant, PeerAddr};
 use starling_store::{BlobStore, StoreError};
 use starling_types::{BlobRef, FailureClass, MemoryBytes, Po2, Profile, TaskKind};

@@ -1,7 +1,7 @@
 //! What a node says to a client.
 
 use prost::Message as _;
-use starling_types::{BlobRef, Capability, Epoch, FailureClass, MemoryBytes};
+use starling_types::{BlobRef, Capability, Epoch, FailureClass, MemoryBytes, TaskKind};
 
 use crate::{
     error::{DecodeError, FieldError, FieldProblem},
@@ -137,7 +137,7 @@ impl Hello {
             agent: field::outgoing_text(&self.agent),
             zkvm: field::outgoing_text(&self.zkvm),
             memory_bytes: memory.0,
-            kinds: field::kinds_to_wire(kinds),
+            kinds: field::codes_to_wire(kinds),
             po2_max: po2_max.get(),
             slots: *slots,
             speed_permille: *speed_permille,
@@ -151,7 +151,10 @@ impl Hello {
             zkvm: field::text("zkvm", &hello.zkvm)?,
             capability: Capability {
                 memory: MemoryBytes(hello.memory_bytes),
-                kinds: field::kinds("kinds", &hello.kinds)?,
+                kinds: field::kinds("kinds", &hello.kinds)?
+                    .into_iter()
+                    .map(TaskKind::code)
+                    .collect(),
                 po2_max: field::po2("po2_max", hello.po2_max)?,
                 slots: hello.slots,
                 speed_permille: hello.speed_permille,

@@ -42,7 +42,7 @@ fn hello() -> Hello {
         zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
         capability: Capability {
             memory: MemoryBytes::from_mib(4096),
-            kinds: TaskKind::ALL.into(),
+            kinds: TaskKind::ALL.map(TaskKind::code).into(),
             po2_max: 20.try_into().unwrap(),
             slots: 2,
             speed_permille: 1100,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MemoryBytes, Po2, TaskKind};
+use crate::{KindCode, MemoryBytes, Po2};
 
 /// What a node says it can do. It is believed only as far as its results bear it out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub struct Capability {
     /// Memory for all of its tasks together.
     pub memory: MemoryBytes,
     /// The kinds of task that it takes.
-    pub kinds: BTreeSet<TaskKind>,
+    pub kinds: BTreeSet<KindCode>,
     /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
     pub po2_max: Po2,
     /// How many tasks it runs at once.

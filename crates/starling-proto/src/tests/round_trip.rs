@@ -80,6 +80,7 @@ fn memory() -> impl Strategy<Value = MemoryBytes> {
 fn node_message() -> impl Strategy<Value = NodeMessage> {
     let hello = (text(), text(), memory(), kinds(), po2(), 1..=SLOT_COUNT_MAX, any::<u32>())
         .prop_map(|(agent, zkvm, memory, kinds, po2_max, slots, speed_permille)| {
+            let kinds = kinds.into_iter().map(TaskKind::code).collect();
             let capability = Capability { memory, kinds, po2_max, slots, speed_permille };
             NodeMessage::Hello(Hello { agent, zkvm, capability })
         });
