@@ -195,11 +195,6 @@ impl Resolves {
         self.running.take()
     }
 
-    /// Whether the receipt of all segments itself is here, so that it counts or may count again.
-    pub(crate) fn has_first(&self) -> bool {
-        self.receipts.contains_key(&0)
-    }
-
     /// Says whether a blob is missing. Of one that is a receipt of this chain: how many assumptions are resolved in it.
     pub(crate) fn set_missing(&mut self, blob: Reference, is_missing: bool) -> Option<u32> {
         let is_given =
