@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use starling_cost::CostModel;
 use starling_net::Net;
-use starling_plan::CostModel;
 use starling_proto::{JobAd, PeerAddr};
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::zkvm;

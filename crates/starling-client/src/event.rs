@@ -65,6 +65,11 @@ pub enum JobEvent {
         /// Who proved it.
         node: NodeId,
     },
+    /// An accepted receipt proved false, and does not count any more.
+    ResultRevoked {
+        /// What it proved.
+        task: String,
+    },
     /// The receipt was delivered.
     Done {
         /// The receipt file's bytes.
@@ -139,6 +144,7 @@ impl JobEvent {
             Self::KeccakStored { .. } => "keccak_stored",
             Self::ExecutionEnded(_) => "execution_ended",
             Self::ResultAccepted { .. } => "result_accepted",
+            Self::ResultRevoked { .. } => "result_revoked",
             Self::Done { .. } => "done",
             Self::Failed { .. } => "failed",
             Self::Cancelled => "cancelled",

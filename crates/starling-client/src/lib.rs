@@ -24,6 +24,7 @@ mod event;
 mod execution;
 mod hosted;
 mod journal;
+mod judge;
 mod local;
 mod peers;
 mod progress;

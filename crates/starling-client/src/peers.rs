@@ -11,8 +11,8 @@ use starling_net::{ClientSession, JobHandle, Net, Source};
 use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr, Welcome,
 };
-use starling_sched::{Capability, Lease, RevokeReason};
-use starling_types::{BlobRef, Epoch, JobId, NodeId, Po2, Reference};
+use starling_sched::{Lease, RevokeReason};
+use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference, TaskId, TaskKind};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -117,6 +117,7 @@ impl Peers {
             })
             .collect();
         let Lease { epoch, task, renew_within, deadline, memory, .. } = lease;
+        let task = TaskId::try_from(task).expect("the zkVM's plan makes the zkVM's tasks");
         let grant = Grant {
             lease: self.lease(epoch),
             system: self.system.clone(),
@@ -137,6 +138,7 @@ impl Peers {
     pub(crate) fn revoke(&mut self, node: NodeId, epoch: Epoch, reason: RevokeReason) {
         let reason = match reason {
             RevokeReason::NotNeeded => "the task is done",
+            RevokeReason::InputRevoked => "what the task reads is taken back",
             RevokeReason::DeadlinePassed => "its deadline has passed",
             RevokeReason::Replaced => "others do the task by now",
             RevokeReason::Dismissed => "a result of this node was refused",
@@ -335,5 +337,6 @@ fn concerns(message: &NodeMessage, job: JobId) -> bool {
 fn introduced(hello: &Hello, system: &str) -> Option<Capability> {
     let offered = hello.systems.iter().find(|offered| offered.name == system)?;
     let &Hello { memory, po2_max, slots, speed_permille, .. } = hello;
-    Some(Capability { memory, kinds: offered.kinds.clone(), po2_max, slots, speed_permille })
+    let kinds = offered.kinds.iter().map(|kind| TaskKind::code(*kind)).collect();
+    Some(Capability { memory, kinds, po2_max, slots, speed_permille })
 }

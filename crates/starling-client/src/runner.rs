@@ -5,14 +5,21 @@
 //! and each action of the scheduler becomes I/O here. What must survive a crash is in the log before
 //! the scheduler hears of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
+use starling_cost::CostModel;
 use starling_net::Net;
-use starling_plan::{Outcome, Plan, PlanShape};
-use starling_proto::{FailureClass, NodeMessage};
-use starling_sched::{Action, Config, Event, Failure, Scheduler};
+use starling_plan::{Outcome, PlanShape, ZkvmInput, ZkvmPlan};
+use starling_proto::NodeMessage;
+use starling_sched::{Action, Config, Failure, Scheduler};
 use starling_store::BlobStore;
-use starling_types::{BlobRef, Epoch, IndexRange, Millis, NodeId, Po2, ReceiptKind, TaskId};
+use starling_types::{
+    BlobRef, Epoch, IndexRange, Millis, NodeId, Po2, ReceiptKind, Reference, Stage, Task, TaskId,
+    TaskKind,
+};
 use starling_zkvm::{AssumptionId, ExecuteError, Execution, ExitCode};
 use tokio::{
     sync::{mpsc, watch},
@@ -27,8 +34,11 @@ use crate::{
     check::{Checker, Verdict},
     execution::{Ended, ExecutionEvent, ExecutionThread},
     journal::JobJournal,
+    judge::{Fault, Judged, look_again},
     peers::{PeerEvent, Peers},
 };
+
+type Event = starling_sched::Event<ZkvmInput>;
 
 /// How often watchers hear of the progress, and the waiting time is looked at.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
@@ -66,9 +76,11 @@ pub(crate) struct Runner<'a> {
     progress: &'a watch::Sender<Progress>,
     patience: Patience,
     started: Instant,
-    scheduler: Scheduler,
+    scheduler: Scheduler<ZkvmPlan>,
     checks: JoinSet<(Epoch, NodeId, TaskId, BlobRef, Verdict)>,
     checker: Checker,
+    /// Tasks that several nodes refuse, whose inputs are looked at again.
+    judgements: JoinSet<(Judged, Vec<Fault>)>,
     /// Since when a ready task has been waiting for a node, and why.
     waiting: Option<(Instant, String)>,
     /// How the job ended, once it has.
@@ -107,6 +119,7 @@ impl<'a> Runner<'a> {
             started: Instant::now(),
             scheduler,
             checks: JoinSet::new(),
+            judgements: JoinSet::new(),
             waiting: None,
             outcome: None,
         })
@@ -144,6 +157,13 @@ impl<'a> Runner<'a> {
                     })?;
                     self.on_checked(checked)?;
                 }
+                Some(judged) = self.judgements.join_next() => {
+                    let judged = judged.map_err(|error| JobError::Died {
+                        what: "the second look at a task",
+                        detail: error.to_string(),
+                    })?;
+                    self.on_judged(judged)?;
+                }
                 () = sleep_until(self.started, wakeup) => self.tell(Event::Tick),
                 _ = ticks.tick() => {
                     self.report_progress();
@@ -169,10 +189,10 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action<Outcome>) {
         match action {
             Action::Grant { node, lease } => {
-                tracing::debug!(task = %lease.task, node = %format_args!("{node:#}"), epoch = %lease.epoch, "granted");
+                tracing::debug!(task = %named(lease.task), node = %format_args!("{node:#}"), epoch = %lease.epoch, "granted");
                 let request = &self.journal.state().request;
                 // A task that is no segment and no keccak proof has no size of its own.
                 let po2 = lease.po2.or(request.segment_po2()).unwrap_or(PO2_UNSIZED);
@@ -180,19 +200,31 @@ impl<'a> Runner<'a> {
                 self.peers.grant(node, lease, po2, counts_work);
             }
             Action::Revoke { node, epoch, task, reason } => {
-                tracing::debug!(%task, node = %format_args!("{node:#}"), %epoch, ?reason, "revoked");
+                tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "revoked");
                 self.peers.revoke(node, epoch, reason);
             }
-            Action::CheckResult { node, epoch, task, blob } => self.check(node, epoch, task, blob),
+            Action::CheckResult { node, epoch, task, blob } => {
+                self.check(node, epoch, named(task), blob);
+            }
+            Action::Judge { task, inputs, nodes, message } => {
+                let judged = Judged { task: named(task), inputs, nodes, message };
+                let look = look_again(self.blobs.clone(), self.journal.state(), judged);
+                self.judgements.spawn(look);
+            }
+            Action::Reread { blobs } => {
+                let is_gone = |blob: &BlobRef| is_gone(&self.blobs, blob);
+                let gone: Vec<BlobRef> = blobs.into_iter().filter(is_gone).collect();
+                gone.into_iter().for_each(|blob| self.lose(blob.reference));
+            }
             Action::Dismiss { node, reason } => {
                 tracing::warn!(node = %format_args!("{node:#}"), reason, "dismissed a node");
                 self.peers.dismiss(node, &reason);
             }
             Action::Expired { node, epoch, task, reason } => {
-                tracing::info!(%task, node = %format_args!("{node:#}"), %epoch, ?reason, "a lease expired; the task goes elsewhere");
+                tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "a lease expired; the task goes elsewhere");
             }
             Action::Revived { node, epoch, task } => {
-                tracing::info!(%task, node = %format_args!("{node:#}"), %epoch, "an expired lease is back");
+                tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, "an expired lease is back");
             }
             Action::Ignored { reason } => tracing::debug!(%reason, "ignored"),
             Action::Waiting { reason } => {
@@ -213,22 +245,26 @@ impl<'a> Runner<'a> {
                 // guest's randomness is seeded. It is checked, not assumed.
                 if let Some(known) = self.journal.state().segments.get(index as usize) {
                     let same = known.blob == *blob && known.claim == claim;
-                    return Ok((!same).then(|| differs("segment", index, known.blob, *blob)));
+                    let differs = (!same).then(|| differs("segment", index, known.blob, *blob));
+                    self.tell(Event::BlobFound { blob: blob.reference });
+                    return Ok(differs);
                 }
                 let (blob, pin) = (blob.blob(), blob);
                 let stored = JobEvent::SegmentStored { index, po2, blob, claim, work };
                 self.journal.record(stored, [pin])?;
-                self.tell(Event::SegmentStored { index, po2, blob });
+                self.tell(Event::Input(ZkvmInput::Segment { index, po2, blob }));
             }
             ExecutionEvent::Keccak { index, po2, blob, assumption } => {
                 if let Some(known) = self.journal.state().keccaks.get(index as usize) {
                     let same = known.blob == *blob && known.assumption == assumption;
-                    return Ok((!same).then(|| differs("keccak", index, known.blob, *blob)));
+                    let differs = (!same).then(|| differs("keccak", index, known.blob, *blob));
+                    self.tell(Event::BlobFound { blob: blob.reference });
+                    return Ok(differs);
                 }
                 let (blob, pin) = (blob.blob(), blob);
                 let stored = JobEvent::KeccakStored { index, po2, blob, assumption };
                 self.journal.record(stored, [pin])?;
-                self.tell(Event::KeccakStored { index, po2, blob });
+                self.tell(Event::Input(ZkvmInput::Keccak { index, po2, blob }));
             }
             ExecutionEvent::Ended(ended) => {
                 let thread = self.execution.take();
@@ -305,7 +341,8 @@ impl<'a> Runner<'a> {
             total_cycles = execution.total_cycles,
             "the guest has run to its end"
         );
-        self.tell(Event::ExecutionEnded { assumed: assumed.into_iter().map(Into::into).collect() });
+        let assumed = assumed.into_iter().map(Into::into).collect();
+        self.tell(Event::Input(ZkvmInput::End { assumed }));
         Ok(None)
     }
 
@@ -349,9 +386,8 @@ impl<'a> Runner<'a> {
             }
             NodeMessage::Failed(failure) => {
                 tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.lease.epoch, message = failure.message, "a node failed at a task");
-                let failure_of =
-                    Failure { class: class_of(failure.class), message: failure.message };
-                Event::TaskFailed { node, epoch: failure.lease.epoch, failure: failure_of }
+                let starling_proto::Failure { lease, class, message } = failure;
+                Event::TaskFailed { node, epoch: lease.epoch, failure: Failure { class, message } }
             }
             // The connection closes next, and that is what counts. What a node holds came as renewals.
             NodeMessage::Leaving { .. } | NodeMessage::Hello(_) | NodeMessage::Holding { .. } => {
@@ -376,6 +412,10 @@ impl<'a> Runner<'a> {
         &mut self,
         (epoch, node, task, blob, verdict): (Epoch, NodeId, TaskId, BlobRef, Verdict),
     ) -> Result<(), JobError> {
+        if !self.scheduler.awaits(epoch) {
+            tracing::debug!(%task, "a result was checked in vain: what it was made of is taken back");
+            return Ok(());
+        }
         match verdict {
             Verdict::Accepted(pin) => {
                 // Two copies of one task may finish at the same time: the log keeps the first.
@@ -402,23 +442,66 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Tells the scheduler of a blob that is gone. A receipt is made again in this run; what the execution put out is made
+    /// by the next, which begins with the execution.
+    fn lose(&mut self, blob: Reference) {
+        let state = self.journal.state();
+        let is_result = state.accepted.iter().any(|(_, accepted)| accepted.reference == blob);
+        if !is_result && self.execution.is_none() {
+            let what = format!("blob {blob:#}");
+            self.outcome = Some(Err(JobError::BlobMissing { what, job: state.id }));
+        }
+        self.tell(Event::BlobLost { blob });
+    }
+
+    fn on_judged(&mut self, (judged, faults): (Judged, Vec<Fault>)) -> Result<(), JobError> {
+        let task = judged.task;
+        tracing::warn!(%task, ?faults, "looked again at a task that nodes refuse");
+        let is_sound = faults.is_empty();
+        for fault in faults {
+            match fault {
+                Fault::Lost(blob) => self.lose(blob),
+                Fault::False(task) => {
+                    self.journal.record(JobEvent::ResultRevoked { task: task.to_string() })?;
+                    self.tell(Event::ResultRevoked { task: task.into() });
+                }
+            }
+        }
+        let state = self.journal.state();
+        let has_proved = |node: &NodeId| state.receipts_by_node.contains_key(&node.to_string());
+        // Strangers are not believed as long as nobody who has proved something agrees with them.
+        self.tell(match is_sound && judged.nodes.iter().any(has_proved) {
+            true => Event::JudgedUnprovable { task: task.into(), message: judged.message },
+            false => Event::JudgedSound { task: task.into() },
+        });
+        Ok(())
+    }
+
     fn report_progress(&self) {
         let status = self.scheduler.status();
-        let partly = status.partly_done;
+        let stage = |kind: TaskKind| status.progress.stage(kind.code()).cloned();
+        let state = self.journal.state();
+        let [leaves, joins, keccaks, resolves] = [
+            plan_shape(&state.request).leaf_kind(),
+            TaskKind::Join,
+            TaskKind::Keccak,
+            TaskKind::Resolve,
+        ]
+        .map(|kind| stage(kind).unwrap_or_else(|| nothing_of(kind)));
         self.progress.send_replace(Progress {
-            segments: status.progress.segments_known,
-            executed: status.progress.execution_ended,
-            leaves_accepted: status.progress.leaves_accepted,
-            leaves_partly_permille: partly.leaves_permille,
-            joins_accepted: status.progress.joins_accepted,
-            joins_partly_permille: partly.joins_permille,
-            joins_total: status.progress.joins_total,
-            keccaks_accepted: status.progress.keccaks_accepted,
-            keccaks_partly_permille: partly.keccaks_permille,
-            keccaks_total: status.progress.keccaks_known,
-            resolves_accepted: status.progress.resolves_accepted,
-            resolves_partly_permille: partly.resolves_permille,
-            resolves_total: status.progress.resolves_total,
+            segments: leaves.total,
+            executed: status.progress.is_final,
+            leaves_accepted: leaves.accepted,
+            leaves_partly_permille: leaves.partly_permille,
+            joins_accepted: joins.accepted,
+            joins_partly_permille: joins.partly_permille,
+            joins_total: joins.total,
+            keccaks_accepted: keccaks.accepted,
+            keccaks_partly_permille: keccaks.partly_permille,
+            keccaks_total: keccaks.total,
+            resolves_accepted: resolves.accepted,
+            resolves_partly_permille: resolves.partly_permille,
+            resolves_total: resolves.total,
             nodes: status.node_count as u32,
             nodes_busy: status.busy_node_count as u32,
             eta: status.eta_ms,
@@ -440,6 +523,15 @@ impl<'a> Runner<'a> {
         }
         Ok(())
     }
+}
+
+/// The task as the zkVM calls it.
+fn named(task: Task) -> TaskId {
+    TaskId::try_from(task).expect("the zkVM's plan makes the zkVM's tasks")
+}
+
+fn nothing_of(kind: TaskKind) -> Stage {
+    Stage { kind: kind.code(), name: kind.name().into(), accepted: 0, total: 0, partly_permille: 0 }
 }
 
 /// Where the receipts of what the guest assumed come from, in the order of its list.
@@ -466,8 +558,9 @@ fn differs(what: &str, index: u32, known: BlobRef, now: BlobRef) -> String {
 }
 
 /// The plan of a job, as far as its log tells and its blobs are there.
-pub(crate) fn replay(state: &JobState, blobs: &BlobStore) -> Result<Plan, JobError> {
-    let mut plan = Plan::new(plan_shape(&state.request));
+pub(crate) fn replay(state: &JobState, blobs: &BlobStore) -> Result<ZkvmPlan, JobError> {
+    let cost = |kind, po2| CostModel::ADMISSION.cost(kind, po2);
+    let mut plan = ZkvmPlan::new(plan_shape(&state.request), cost);
     if state.request.counts_work() {
         plan = plan.counting_work();
     }
@@ -489,7 +582,24 @@ pub(crate) fn replay(state: &JobState, blobs: &BlobStore) -> Result<Plan, JobErr
             tracing::warn!(%task, %error, "an accepted receipt is made again");
         }
     }
-    Ok(plan)
+    // What is missing is not offered before the execution has made it again.
+    let mut missing = BTreeSet::new();
+    loop {
+        let gone: Vec<BlobRef> = plan.live_blobs().filter(|blob| is_gone(blobs, blob)).collect();
+        let found_count = missing.len();
+        missing.extend(gone.iter().map(|blob| blob.reference));
+        if missing.len() == found_count {
+            return Ok(plan);
+        }
+        for blob in gone {
+            plan.lost(blob.reference);
+        }
+    }
+}
+
+/// Whether a blob can't be had from the store: it is not there, or is not what its name says.
+fn is_gone(blobs: &BlobStore, blob: &BlobRef) -> bool {
+    !matches!(blobs.pin(blob.reference), Ok(Some(_)))
 }
 
 /// What the receipts of a job become.
@@ -498,15 +608,6 @@ pub(crate) fn plan_shape(request: &JobRequest) -> PlanShape {
         (Source::Receipt { .. }, _) => PlanShape::Compress,
         (_, ReceiptKind::Composite) => PlanShape::Composite,
         (_, ReceiptKind::Succinct | ReceiptKind::Groth16) => PlanShape::Succinct,
-    }
-}
-
-fn class_of(class: FailureClass) -> starling_sched::FailureClass {
-    match class {
-        FailureClass::Memory => starling_sched::FailureClass::Memory,
-        FailureClass::Node => starling_sched::FailureClass::Node,
-        FailureClass::Input => starling_sched::FailureClass::Input,
-        FailureClass::Task => starling_sched::FailureClass::Task,
     }
 }
 

@@ -214,6 +214,10 @@ impl JobState {
                 *self.receipts_by_node.entry(node.to_string()).or_default() += 1;
                 self.accepted.push((task, blob));
             }
+            JobEvent::ResultRevoked { task } => {
+                let task: TaskId = task.parse().map_err(|error| format!("{error}"))?;
+                self.accepted.retain(|(accepted, _)| *accepted != task);
+            }
             JobEvent::Done { receipt, work_receipt, seconds } => {
                 self.phase = JobPhase::Done { receipt, work_receipt, seconds };
             }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use starling_proto::{FailureClass, Hello, NodeMessage};
-use starling_types::{Millis, NodeId, Reference};
+use starling_proto::{Hello, NodeMessage};
+use starling_types::{FailureClass, Millis, NodeId, Reference};
 
 use crate::{
     blobs::Blobs,

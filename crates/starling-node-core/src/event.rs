@@ -1,7 +1,9 @@
 //! What happens to a node, and what it does about it.
 
-use starling_proto::{ClientMessage, FailureClass, JobAd, LeaseId, NodeMessage, PeerAddr};
-use starling_types::{BlobRef, MemoryBytes, Millis, NodeId, Po2, Profile, Reference, TaskId};
+use starling_proto::{ClientMessage, JobAd, LeaseId, NodeMessage, PeerAddr};
+use starling_types::{
+    BlobRef, FailureClass, MemoryBytes, Millis, NodeId, Po2, Profile, Reference, TaskId,
+};
 
 /// One connection to a client, or one attempt at it: counted in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

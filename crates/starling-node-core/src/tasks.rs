@@ -3,8 +3,8 @@
 //! Whatever becomes of a lease, it becomes once (`Core::end`). Its slot, memory and inputs are given back when
 //! nothing of it runs any more.
 
-use starling_proto::{Done, Failure, FailureClass, Grant, LeaseId, NodeMessage};
-use starling_types::{BlobRef, MemoryBytes, NodeId, Profile, TaskKind};
+use starling_proto::{Done, Failure, Grant, LeaseId, NodeMessage};
+use starling_types::{BlobRef, FailureClass, MemoryBytes, NodeId, Profile, TaskKind};
 
 use crate::{
     client::Client,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use starling_proto::{FailureClass, Grant, LeaseId};
-use starling_types::{Millis, NodeId, Profile};
+use starling_proto::{Grant, LeaseId};
+use starling_types::{FailureClass, Millis, NodeId, Profile};
 
 use crate::{
     event::{ProofReport, SessionId, WorkId},

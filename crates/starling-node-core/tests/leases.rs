@@ -7,8 +7,8 @@ use common::*;
 use starling_node_core::{
     Action, Event, InputFailure, Note, ProofFailure, ProofReport, StoreFailure,
 };
-use starling_proto::{ClientMessage, FailureClass, Grant, Input, NodeMessage};
-use starling_types::{Millis, Profile, TaskId, TaskKind};
+use starling_proto::{ClientMessage, Grant, Input, NodeMessage};
+use starling_types::{FailureClass, Millis, Profile, TaskId, TaskKind};
 
 #[test]
 fn a_node_asks_once_for_each_free_slot() {

@@ -1,7 +1,7 @@
 //! What tasks need of this node's prover, as the core asks for it.
 
+use starling_cost::{CostModel, Costs};
 use starling_node_core::{Need, Needs};
-use starling_plan::{CostModel, Costs};
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::Backend;
 

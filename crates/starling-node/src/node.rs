@@ -8,9 +8,9 @@ use std::{
 };
 
 use n0_future::time::Instant;
+use starling_cost::Costs;
 use starling_net::{Ads, Net, Source};
 use starling_node_core::{Action, ClientEnd, Config, Core, Event, SessionId, Speed, WorkId};
-use starling_plan::Costs;
 use starling_proto::{PeerAddr, System};
 use starling_store::{BlobStore, DataDir, DataDirError};
 use starling_types::{MemoryBytes, Millis, Po2, TaskKind};

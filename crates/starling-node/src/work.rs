@@ -12,8 +12,8 @@ use starling_node_core::{
     Event, InputFailure, Order, ProofFailure, ProofReport, StoreFailure, WorkId,
 };
 use starling_store::{BlobFile, BlobStore, Pin, StoreError};
-use starling_types::{BlobRef, Millis};
-use starling_zkvm::{FailureClass, ProveFailure, ProverProcess, TaskWork};
+use starling_types::{BlobRef, FailureClass, Millis};
+use starling_zkvm::{ProveFailure, ProverProcess, TaskWork};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{disk::Disk, kept::Kept};

@@ -1,8 +1,8 @@
-//! What tasks need of whoever does them: the tasks of one class all need the same.
+//! The classes of the zkVM's tasks: the tasks of one class all need the same.
 
 use starling_types::{Po2, TaskKind};
 
-use crate::PlanShape;
+use crate::{Class, PlanShape};
 
 /// The po2 of the smallest keccak proof (risc0-circuit-keccak `KECCAK_PO2_RANGE`).
 pub const KECCAK_PO2_MIN: u32 = 14;
@@ -11,10 +11,10 @@ pub const KECCAK_PO2_MIN: u32 = 14;
 pub const KECCAK_PO2_MAX: u32 = 18;
 
 /// How many po2s a segment can have.
-pub(crate) const SEGMENT_PO2_COUNT: usize = (Po2::MAX - Po2::MIN + 1) as usize;
+pub const SEGMENT_PO2_COUNT: usize = (Po2::MAX - Po2::MIN + 1) as usize;
 
 /// How many po2s a keccak proof can have.
-pub(crate) const KECCAK_PO2_COUNT: usize = (KECCAK_PO2_MAX - KECCAK_PO2_MIN + 1) as usize;
+pub const KECCAK_PO2_COUNT: usize = (KECCAK_PO2_MAX - KECCAK_PO2_MIN + 1) as usize;
 
 /// Tasks of one class need the same memory and work, so what fits is decided for a class, not for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,26 @@ impl TaskClass {
             .map(Self::Leaf)
             .chain(descending(KECCAK_PO2_MIN, KECCAK_PO2_MAX).map(Self::Keccak))
             .chain([Self::Union, Self::Join, Self::Resolve, Self::Unwrap])
+    }
+
+    /// Its place in [`Self::by_precedence`].
+    pub fn class(self) -> Class {
+        let place = match self {
+            Self::Leaf(po2) => Po2::MAX - po2.get(),
+            Self::Keccak(po2) => {
+                SEGMENT_PO2_COUNT as u32 + KECCAK_PO2_MAX.saturating_sub(po2.get())
+            }
+            Self::Union => (Self::COUNT - 4) as u32,
+            Self::Join => (Self::COUNT - 3) as u32,
+            Self::Resolve => (Self::COUNT - 2) as u32,
+            Self::Unwrap => (Self::COUNT - 1) as u32,
+        };
+        Class(place as u8)
+    }
+
+    /// The class at this place.
+    pub fn at(class: Class) -> Option<Self> {
+        Self::by_precedence().nth(class.0.into())
     }
 
     /// The kind of the class's tasks in a job of this shape.
@@ -80,6 +100,9 @@ mod tests {
         let listed: Vec<_> = TaskClass::by_precedence().collect();
         assert_eq!(listed.len(), TaskClass::COUNT);
         assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), TaskClass::COUNT);
+        for (place, class) in (0..).zip(&listed) {
+            assert_eq!((class.class(), TaskClass::at(Class(place))), (Class(place), Some(*class)));
+        }
         let po2s: Vec<_> = listed.iter().map(|class| class.po2().map(Po2::get)).collect();
         let expected = (13..=24).rev().chain((14..=18).rev()).map(Some);
         assert_eq!(po2s, expected.chain([None; 4]).collect::<Vec<_>>());

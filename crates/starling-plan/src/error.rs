@@ -1,6 +1,6 @@
 //! What a plan refuses.
 
-use starling_types::{Po2, TaskId, TaskKind};
+use starling_types::{Po2, Task, TaskId, TaskKind};
 use thiserror::Error;
 
 use crate::class::{KECCAK_PO2_MAX, KECCAK_PO2_MIN};
@@ -73,23 +73,43 @@ pub enum PlanError {
         /// How many resolves are known: none before the execution has ended.
         resolve_count: u32,
     },
+    /// The task is none of this plan's.
+    #[error("{task} is no task of this plan, as far as it is known")]
+    NoSuchTask {
+        /// The task as named.
+        task: Task,
+    },
+    /// The task has no result of its own that could be taken back or made final.
+    #[error("{task} has no accepted result of its own")]
+    NotAccepted {
+        /// The task as named.
+        task: Task,
+    },
+    /// A round was named before the last was complete, or none is left to be named.
+    #[error("round {round} was named too early or too late: {detail}")]
+    RoundOutOfTurn {
+        /// The round's number, from 0.
+        round: u32,
+        /// What was wrong, for people.
+        detail: &'static str,
+    },
     /// The task cannot be started: it runs, is accepted, is not needed, or lacks an input.
     #[error("{task} is not ready: it runs, is accepted, is not needed, or lacks an input")]
     NotReady {
         /// The task as named.
-        task: TaskId,
+        task: Task,
     },
     /// The task was not started, or is accepted or released already.
     #[error("{task} is not running")]
     NotRunning {
         /// The task as named.
-        task: TaskId,
+        task: Task,
     },
     /// Receipts are restored before anything is started.
     #[error("{task} cannot be restored while {running_count} tasks run: restore first, then start")]
     RestoredTooLate {
         /// The task as named.
-        task: TaskId,
+        task: Task,
         /// How many tasks run.
         running_count: u32,
     },

@@ -1,42 +1,68 @@
-//! Which receipts of segments are joined, and which joins run.
+//! Which results are merged, and which merges run: neighbours, bound when somebody is there to merge them.
 //!
-//! Accepted receipts only ever merge. So a late join fits either if its two inputs still stand in the
-//! frontier side by side, or not at all: no others can cover its range together.
+//! Accepted results only ever merge, unless one proves false. So a late merge fits if its inputs still stand in the
+//! frontier side by side, or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use starling_types::{BlobRef, IndexRange};
+use starling_types::{BlobRef, IndexRange, Reference};
 
 use crate::{
-    Accepted,
+    Accepted, Certainty,
     frontier::{Frontier, Piece},
+    tree::Tree,
 };
 
-/// The receipts of a job's segments, on their way to one.
-#[derive(Debug, Clone, Default)]
+/// The results of a job's leaves, on their way to one.
+#[derive(Debug, Clone)]
 pub(crate) struct Joins {
     frontier: Frontier,
-    /// The joins that run, with their inputs, which are not in the frontier.
-    running: BTreeMap<IndexRange, (Piece, Piece)>,
-    /// Every range that a join was accepted for, so that a second receipt is told from a useless one.
-    accepted: BTreeSet<IndexRange>,
+    /// The merges that run, with their inputs, which are not in the frontier.
+    running: BTreeMap<IndexRange, Vec<Piece>>,
+    tree: Tree,
+}
+
+/// What changed since results proved false.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Dissolved {
+    /// Merges that ran and lost an input.
+    pub(crate) running: Vec<IndexRange>,
+    /// What stands again.
+    pub(crate) orphans: Vec<BlobRef>,
+    /// Leaves that are to be done again.
+    pub(crate) bare: Vec<u32>,
 }
 
 impl Joins {
-    /// Adds the receipt of a leaf.
-    pub(crate) fn add_leaf(&mut self, index: u32, blob: BlobRef) {
-        self.frontier.insert(Piece { range: IndexRange::single(index), blob });
+    /// Of pairs.
+    pub(crate) fn binary() -> Self {
+        Self::over(Frontier::of_pairs())
     }
 
-    /// The join to start next: of all that leave ⌊k/2⌋ disjoint joins possible in a run of k neighbours,
-    /// the one with the fewest segments, ties to the left.
+    /// Of up to `width` neighbours at once.
+    pub(crate) fn wide(width: u32) -> Self {
+        Self::over(Frontier::of_groups(width))
+    }
+
+    fn over(frontier: Frontier) -> Self {
+        Self { frontier, running: BTreeMap::new(), tree: Tree::default() }
+    }
+
+    /// Adds the result of a leaf.
+    pub(crate) fn add_leaf(&mut self, index: u32, blob: BlobRef, certainty: Certainty) {
+        let range = IndexRange::single(index);
+        self.tree.insert(range, blob, certainty, Vec::new());
+        self.frontier.insert(Piece { range, blob });
+    }
+
+    /// The merge to start next.
     pub(crate) fn best(&self) -> Option<IndexRange> {
-        self.frontier.best_pair()
+        self.frontier.best()
     }
 
-    /// The left and the right receipt of a join that can be started.
-    pub(crate) fn inputs(&self, range: IndexRange) -> Option<(Piece, Piece)> {
-        self.frontier.pair(range)
+    /// The inputs of a merge that can be started, in order.
+    pub(crate) fn inputs(&self, range: IndexRange) -> Option<Vec<Piece>> {
+        self.frontier.group(range)
     }
 
     pub(crate) fn running_count(&self) -> u32 {
@@ -44,43 +70,51 @@ impl Joins {
     }
 
     pub(crate) fn is_accepted(&self, range: IndexRange) -> bool {
-        self.accepted.contains(&range)
+        self.tree.contains(range)
     }
 
-    /// How many joins the receipts are made of, given how many leaves are: each join makes one piece of two.
-    pub(crate) fn accepted_count(&self, leaves_accepted: u32) -> u32 {
-        leaves_accepted - (self.frontier.len() + 2 * self.running.len()) as u32
+    /// How many results stand that no merge has consumed, those that are being merged included.
+    pub(crate) fn piece_count(&self) -> u32 {
+        let merging: usize = self.running.values().map(Vec::len).sum();
+        (self.frontier.len() + merging) as u32
     }
 
-    /// Whether the two inputs stood side by side; the join runs then.
+    /// Whether the inputs stood side by side; the merge runs then.
     pub(crate) fn start(&mut self, range: IndexRange) -> bool {
-        let Some(pair) = self.take_pair(range) else { return false };
-        self.running.insert(range, pair);
+        let Some(group) = self.take_group(range) else { return false };
+        self.running.insert(range, group);
         true
     }
 
-    /// Whether the join ran. It dissolves: its inputs may pair anew.
+    /// Whether the merge ran. It dissolves: its inputs may pair anew.
     pub(crate) fn release(&mut self, range: IndexRange) -> bool {
-        let Some((left, right)) = self.running.remove(&range) else { return false };
-        self.frontier.insert(left);
-        self.frontier.insert(right);
+        let Some(group) = self.running.remove(&range) else { return false };
+        group.into_iter().for_each(|piece| self.frontier.insert(piece));
         true
     }
 
-    pub(crate) fn accept(&mut self, range: IndexRange, blob: BlobRef) -> Accepted {
+    pub(crate) fn accept(
+        &mut self,
+        range: IndexRange,
+        blob: BlobRef,
+        certainty: Certainty,
+    ) -> Accepted {
         if self.is_accepted(range) {
             return Accepted::AlreadyAccepted;
         }
-        if self.running.remove(&range).is_none() && self.take_pair(range).is_none() {
-            return Accepted::Superseded;
-        }
-        self.accepted.insert(range);
-        self.frontier.insert(Piece { range, blob });
+        let group = self.running.remove(&range).or_else(|| self.take_group(range));
+        let Some(group) = group else { return Accepted::Superseded };
+        self.put(range, blob, certainty, &group);
         Accepted::New
     }
 
-    /// Takes a receipt for all that it covers, joined or not. Nothing runs.
-    pub(crate) fn restore(&mut self, range: IndexRange, blob: BlobRef) -> Accepted {
+    /// Takes a result for all that it covers, merged or not. Nothing runs.
+    pub(crate) fn restore(
+        &mut self,
+        range: IndexRange,
+        blob: BlobRef,
+        certainty: Certainty,
+    ) -> Accepted {
         if self.is_accepted(range) {
             return Accepted::AlreadyAccepted;
         }
@@ -88,40 +122,96 @@ impl Joins {
         if covered.iter().any(|piece| !range.contains(piece.range)) {
             return Accepted::Superseded;
         }
-        for piece in covered {
+        for piece in &covered {
             self.frontier.remove(piece.range.start());
         }
-        self.accepted.insert(range);
-        self.frontier.insert(Piece { range, blob });
+        self.put(range, blob, certainty, &covered);
         Accepted::New
     }
 
-    /// Takes the one receipt that covers `range` and nothing else out of here, if it is there.
+    fn put(&mut self, range: IndexRange, blob: BlobRef, certainty: Certainty, parts: &[Piece]) {
+        let parts = parts.iter().map(|piece| piece.range).collect();
+        self.tree.insert(range, blob, certainty, parts);
+        self.frontier.insert(Piece { range, blob });
+    }
+
+    /// Whether the result was provisional; it is final then.
+    pub(crate) fn confirm(&mut self, range: IndexRange) -> bool {
+        self.tree.confirm(range)
+    }
+
+    pub(crate) fn provisional_count(&self) -> u32 {
+        self.tree.provisional_count()
+    }
+
+    /// Takes a result back that proved false, and all that was made of it; `None` when there is none. Whoever took the
+    /// topmost of them out of here has put it back before.
+    pub(crate) fn revoke(&mut self, range: IndexRange) -> Option<Dissolved> {
+        let top = self.tree.contains(range).then(|| self.tree.top(range))?;
+        let mut dissolved = Dissolved::default();
+        let before = self.running.range(..=IndexRange::new(top.start(), u32::MAX)?).next_back();
+        let merging = before.map(|(range, _)| *range).filter(|range| range.contains(top));
+        if let Some(merging) = merging {
+            self.release(merging);
+            dissolved.running.push(merging);
+        }
+        self.frontier.remove(top.start());
+        let fallen = self.tree.remove(range)?;
+        for orphan in fallen.orphans {
+            self.frontier.insert(orphan);
+            dissolved.orphans.push(orphan.blob);
+        }
+        dissolved.bare = fallen.bare;
+        Some(dissolved)
+    }
+
+    /// The result of exactly this range, if nothing has consumed it.
+    pub(crate) fn standing(&self, range: IndexRange) -> Option<BlobRef> {
+        self.frontier.exactly(range).map(|piece| piece.blob)
+    }
+
+    /// The results that have this blob and are not consumed.
+    pub(crate) fn standing_with(&self, reference: Reference) -> Vec<IndexRange> {
+        let mut ranges = self.tree.of_blob(reference);
+        ranges.retain(|range| self.tree.top(*range) == *range);
+        ranges
+    }
+
+    /// Takes the one result that covers `range` and nothing else out of here, if it is there.
     pub(crate) fn take(&mut self, range: IndexRange) -> Option<BlobRef> {
         self.frontier.exactly(range)?;
         self.frontier.remove(range.start()).map(|piece| piece.blob)
     }
 
-    /// Forgets the receipts, since a later one covers them all. Nothing runs.
-    pub(crate) fn clear(&mut self) {
-        self.frontier = Frontier::default();
+    /// Takes back what [`Self::take`] took.
+    pub(crate) fn put_back(&mut self, range: IndexRange) {
+        if let Some(blob) = self.tree.blob(range) {
+            self.frontier.insert(Piece { range, blob });
+        }
     }
 
-    /// The receipts that are in no running join, in segment order.
+    /// Forgets all results, since a later one covers them. Nothing runs.
+    pub(crate) fn clear(&mut self) {
+        self.frontier.clear();
+        self.tree = Tree::default();
+    }
+
+    /// The results that are in no running merge, in order.
     pub(crate) fn receipts(&self) -> impl Iterator<Item = BlobRef> + '_ {
         self.frontier.iter().map(|piece| piece.blob)
     }
 
-    /// The receipts that may still be read.
+    /// The results that may still be read.
     pub(crate) fn live_blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
-        let joining = self.running.values().flat_map(|(left, right)| [left.blob, right.blob]);
-        self.receipts().chain(joining)
+        let merging = self.running.values().flatten().map(|piece| piece.blob);
+        self.receipts().chain(merging).chain(self.tree.kept())
     }
 
-    fn take_pair(&mut self, range: IndexRange) -> Option<(Piece, Piece)> {
-        let pair = self.frontier.pair(range)?;
-        self.frontier.remove(pair.0.range.start());
-        self.frontier.remove(pair.1.range.start());
-        Some(pair)
+    fn take_group(&mut self, range: IndexRange) -> Option<Vec<Piece>> {
+        let group = self.frontier.group(range)?;
+        for piece in &group {
+            self.frontier.remove(piece.range.start());
+        }
+        Some(group)
     }
 }

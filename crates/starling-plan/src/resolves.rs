@@ -5,7 +5,9 @@
 //! assumptions each time. A job that counts work delivers the last of them beside the unwrapped one, so an
 //! unwrapped receipt does not replace it.
 
-use starling_types::{BlobRef, TaskId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use starling_types::{BlobRef, Reference, TaskId};
 
 use crate::{Accepted, Assumed, Outcome};
 
@@ -15,9 +17,11 @@ pub(crate) struct Resolves {
     counts_work: bool,
     /// What the job assumes, head first; `None` before the execution has ended.
     assumed: Option<Vec<Assumed>>,
-    /// The receipt of all segments, with its first `resolved_count` assumptions resolved.
-    receipt: Option<BlobRef>,
-    resolved_count: u32,
+    /// By how many assumptions are resolved in it, the receipts of all segments. The last is the one that counts; those
+    /// before stand again when it proves false.
+    receipts: BTreeMap<u32, BlobRef>,
+    /// Receipts of given assumptions that are missing.
+    missing: BTreeSet<Reference>,
     /// The receipt without its count of work.
     unwrapped: Option<BlobRef>,
     running: Option<TaskId>,
@@ -49,12 +53,16 @@ impl Resolves {
     }
 
     pub(crate) fn resolved_count(&self) -> u32 {
-        self.resolved_count
+        self.receipts.last_key_value().map_or(0, |(count, _)| *count)
+    }
+
+    fn receipt(&self) -> Option<BlobRef> {
+        self.receipts.last_key_value().map(|(_, receipt)| *receipt)
     }
 
     /// The assumptions that are not resolved.
     fn assumed_still(&self) -> &[Assumed] {
-        self.assumed().and_then(|all| all.get(self.resolved_count as usize..)).unwrap_or(&[])
+        self.assumed().and_then(|all| all.get(self.resolved_count() as usize..)).unwrap_or(&[])
     }
 
     /// Whether a keccak root is assumed still, or may yet be.
@@ -64,29 +72,31 @@ impl Resolves {
 
     /// Begins with the receipt of all segments.
     pub(crate) fn begin(&mut self, receipt: BlobRef) {
-        self.receipt = Some(receipt);
+        self.receipts.insert(0, receipt);
     }
 
     /// Whether the receipt of all segments is here, or one that was made of it.
     pub(crate) fn has_begun(&self) -> bool {
-        self.receipt.is_some()
+        !self.receipts.is_empty()
     }
 
     /// The task that can be started and what it reads, given the receipt of the keccak root where there is one.
     pub(crate) fn next(&self, keccak_root: Option<BlobRef>) -> Option<(TaskId, Vec<BlobRef>)> {
-        self.due(keccak_root).filter(|_| self.running.is_none())
+        let due = self.due(keccak_root).filter(|_| self.running.is_none())?;
+        let is_missing = due.1.iter().any(|input| self.missing.contains(&input.reference));
+        (!is_missing).then_some(due)
     }
 
     /// The task whose inputs are there, running or not.
     fn due(&self, keccak_root: Option<BlobRef>) -> Option<(TaskId, Vec<BlobRef>)> {
         self.assumed.as_ref()?;
-        let receipt = self.receipt?;
+        let receipt = self.receipt()?;
         match self.assumed_still().first() {
             Some(Assumed::Given(assumption)) => {
-                Some((TaskId::Resolve(self.resolved_count), vec![receipt, *assumption]))
+                Some((TaskId::Resolve(self.resolved_count()), vec![receipt, *assumption]))
             }
             Some(Assumed::Keccak) => {
-                Some((TaskId::Resolve(self.resolved_count), vec![receipt, keccak_root?]))
+                Some((TaskId::Resolve(self.resolved_count()), vec![receipt, keccak_root?]))
             }
             None if self.is_unwrap_left() => Some((TaskId::Unwrap, vec![receipt])),
             None => None,
@@ -104,7 +114,7 @@ impl Resolves {
 
     pub(crate) fn is_accepted(&self, task: TaskId) -> bool {
         match task {
-            TaskId::Resolve(index) => index < self.resolved_count,
+            TaskId::Resolve(index) => index < self.resolved_count(),
             _ => task == TaskId::Unwrap && self.unwrapped.is_some(),
         }
     }
@@ -143,17 +153,69 @@ impl Resolves {
             return Accepted::AlreadyAccepted;
         }
         if let TaskId::Resolve(index) = task {
-            self.receipt = Some(receipt);
-            self.resolved_count = index + 1;
+            self.receipts.insert(index + 1, receipt);
         } else {
             self.unwrapped = Some(receipt);
         }
         Accepted::New
     }
 
+    /// Takes the receipts with more than `count` assumptions resolved back, and the unwrapped one with them. The task
+    /// that ran, if it read one of them; and the receipt that counts now, if that is another than before.
+    pub(crate) fn revoke_above(&mut self, count: u32) -> (Option<TaskId>, Option<BlobRef>) {
+        if self.resolved_count() <= count {
+            return (None, None);
+        }
+        let running = self.running.take();
+        self.receipts.split_off(&(count + 1));
+        self.unwrapped = None;
+        (running, self.receipt())
+    }
+
+    /// Takes all back that was made of keccak proofs: their root, or what it was made of, proved false.
+    pub(crate) fn revoke_keccak(&mut self) -> (Option<TaskId>, Option<BlobRef>) {
+        let place = self.assumed().and_then(|all| {
+            all.iter().position(|assumed| *assumed == Assumed::Keccak).map(|place| place as u32)
+        });
+        let Some(place) = place else { return (None, None) };
+        let reads_root = |task: &mut TaskId| *task == TaskId::Resolve(place);
+        let (running, receipt) = self.revoke_above(place);
+        (running.or(self.running.take_if(reads_root)), receipt)
+    }
+
+    /// Takes the unwrapped receipt back; whether there was one.
+    pub(crate) fn revoke_unwrapped(&mut self) -> bool {
+        self.unwrapped.take().is_some()
+    }
+
+    /// Takes everything back: the receipt of all segments proved false, or what it was made of. The task that ran.
+    pub(crate) fn reset(&mut self) -> Option<TaskId> {
+        self.receipts.clear();
+        self.unwrapped = None;
+        self.running.take()
+    }
+
+    /// Says whether a blob is missing. Of one that is a receipt of this chain: how many assumptions are resolved in it.
+    pub(crate) fn set_missing(&mut self, blob: Reference, is_missing: bool) -> Option<u32> {
+        let is_given =
+            |assumed: &Assumed| matches!(assumed, Assumed::Given(given) if given.reference == blob);
+        if !is_missing {
+            self.missing.remove(&blob);
+        } else if self.assumed_still().iter().any(is_given) {
+            self.missing.insert(blob);
+        }
+        let last = self.receipts.last_key_value();
+        last.filter(|(_, receipt)| is_missing && receipt.reference == blob).map(|(count, _)| *count)
+    }
+
+    /// Whether the unwrapped receipt is this blob.
+    pub(crate) fn unwrapped_is(&self, blob: Reference) -> bool {
+        self.unwrapped.is_some_and(|unwrapped| unwrapped.reference == blob)
+    }
+
     /// What the job delivers, once the chain is at its end.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        let last = self.receipt.filter(|_| self.count() == self.resolved_count)?;
+        let last = self.receipt().filter(|_| self.count() == self.resolved_count())?;
         if self.counts_work {
             return Some(Outcome::Succinct { receipt: self.unwrapped?, work: Some(last) });
         }
@@ -166,7 +228,7 @@ impl Resolves {
             Assumed::Given(blob) => Some(*blob),
             Assumed::Keccak => None,
         });
-        given.chain(self.receipt).chain(self.unwrapped)
+        given.chain(self.receipt()).chain(self.unwrapped)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes into a plan and comes out of it: task descriptions, outcomes and counts.
 
-use starling_types::{BlobRef, Po2, TaskId};
+use starling_types::{BlobRef, Po2, Task};
 
 /// Where the receipt of an assumption comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,33 +11,60 @@ pub enum Assumed {
     Keccak,
 }
 
-/// A task, with all that a prover needs for it.
+/// A task, with all that a prover needs for it. `T` is how it is named: uniformly, or in a system's own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskSpec {
+pub struct TaskSpec<T = Task> {
     /// The task's name.
-    pub id: TaskId,
+    pub id: T,
     /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
     pub po2: Option<Po2>,
-    /// What the task reads: one segment, segment receipt or keccak request; the left and the right receipt of
+    /// What the task reads. In the zkVM: one segment, segment receipt or keccak request; the left and the right receipt of
     /// a join or a union; the conditional receipt and that of its first assumption; the work receipt.
     pub inputs: Vec<BlobRef>,
-    /// The index at which the right receipt of a join or a union starts; `None` for other tasks.
-    pub split: Option<u32>,
+    /// Where each input but the first of a merge starts; empty for other tasks.
+    pub splits: Vec<u32>,
 }
 
-/// What became of a receipt that was handed to [`Plan::accept`](crate::Plan::accept).
+impl<T: Into<Task>> TaskSpec<T> {
+    /// The same task, named uniformly.
+    pub fn uniform(self) -> TaskSpec {
+        let Self { id, po2, inputs, splits } = self;
+        TaskSpec { id: id.into(), po2, inputs, splits }
+    }
+}
+
+/// How sure a result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// It was checked for itself.
+    Final,
+    /// It is checked with others later, and may prove false. What it was made of is kept.
+    Provisional,
+}
+
+/// What became of a result that was handed to [`Plan::accept`](crate::Plan::accept).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// The receipt is the task's result from now on.
+    /// It is the task's result from now on.
     New,
     /// The task had a result before, or is covered by one: this one is not needed and nothing changed.
     AlreadyAccepted,
-    /// The ranges that the join was made of have been joined otherwise, or are being joined otherwise:
+    /// The ranges that the merge was made of have been merged otherwise, or are being merged otherwise:
     /// this one is not needed and nothing changed.
     Superseded,
 }
 
-/// The receipts that a finished plan delivers.
+/// What changed since a result was taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Revoked {
+    /// Tasks that ran on something that is taken back: they run no more, and nobody needs what they would make.
+    pub dissolved: Vec<Task>,
+    /// Blobs that had been done with and are read again. Those that are gone are to be reported as
+    /// [lost](crate::Plan::lost).
+    pub reread: Vec<BlobRef>,
+}
+
+/// The receipts that a finished plan of the zkVM delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// What a composite receipt is made of, but for the receipts of given assumptions.
@@ -56,9 +83,9 @@ pub enum Outcome {
     },
 }
 
-/// How far a plan has come. What is no longer needed counts as accepted.
+/// How far a plan of the zkVM has come. What is no longer needed counts as accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct Counts {
     /// Segments that the execution has delivered so far.
     pub segments_known: u32,
     /// Whether `segments_known`, `keccaks_known` and `resolves_total` are final.
@@ -85,7 +112,7 @@ pub struct Progress {
     pub running: u32,
 }
 
-impl Progress {
+impl Counts {
     /// Joins that are still to be accepted for the segments known so far.
     pub fn joins_left(&self) -> u32 {
         self.joins_total - self.joins_accepted

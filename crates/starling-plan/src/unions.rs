@@ -15,9 +15,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starling_types::{BlobRef, IndexRange};
+use starling_types::{BlobRef, IndexRange, Reference};
 
-use crate::{Accepted, frontier::Piece};
+use crate::{Accepted, Certainty, frontier::Piece, joins::Dissolved, tree::Tree};
 
 /// The leaf at which the right half of a union starts: the middle of a complete subtree; the last peak of a
 /// fold.
@@ -29,8 +29,8 @@ pub(crate) fn split(range: IndexRange) -> u32 {
     }
 }
 
-/// What the union tree makes of `leaves`, when `merge` is what a union makes of its two halves.
-pub(crate) fn fold<T: Copy>(leaves: &[T], merge: &impl Fn(T, T) -> T) -> Option<T> {
+/// What the union tree makes of `leaves`, when `merge` is what a union makes of its two halves; `None` without leaves.
+pub fn fold<T: Copy>(leaves: &[T], merge: &impl Fn(T, T) -> T) -> Option<T> {
     let subtree = |range: IndexRange| fold_range(leaves, range, merge);
     IndexRange::new(0, u32::try_from(leaves.len()).ok()?).map(subtree)
 }
@@ -68,6 +68,8 @@ pub(crate) struct Unions {
     /// The unions whose two halves are pieces and that do not run, by size, then by start.
     ready: BTreeSet<(u32, IndexRange)>,
     running: BTreeSet<IndexRange>,
+    /// What the pieces were made of.
+    tree: Tree,
 }
 
 impl Unions {
@@ -83,7 +85,9 @@ impl Unions {
 
     /// Adds the receipt of a leaf. It is the leaf's first, and no union covers the leaf.
     pub(crate) fn add_leaf(&mut self, index: u32, blob: BlobRef) {
-        self.insert(Piece { range: IndexRange::single(index), blob });
+        let range = IndexRange::single(index);
+        self.tree.insert(range, blob, Certainty::Final, Vec::new());
+        self.insert(Piece { range, blob });
     }
 
     /// Whether the tree over `leaf_count` leaves so far has this union.
@@ -163,6 +167,30 @@ impl Unions {
         Some(piece.blob)
     }
 
+    /// Takes a receipt back that proved false, and all that was made of it; `None` when there is none.
+    pub(crate) fn revoke(&mut self, range: IndexRange) -> Option<Dissolved> {
+        let top = self.tree.contains(range).then(|| self.tree.top(range))?;
+        let mut dissolved = Dissolved::default();
+        if let Some(parent) = self.parent(top) {
+            self.ready.remove(&(parent.count(), parent));
+            dissolved.running.extend(self.running.take(&parent));
+        }
+        self.pieces.remove(&top.start());
+        let fallen = self.tree.remove(range)?;
+        for orphan in fallen.orphans {
+            self.insert(orphan);
+            dissolved.orphans.push(orphan.blob);
+        }
+        dissolved.bare = fallen.bare;
+        Some(dissolved)
+    }
+
+    /// The receipts that have this blob and are not united.
+    pub(crate) fn standing_with(&self, reference: Reference) -> Vec<IndexRange> {
+        let with = self.pieces.values().filter(|piece| piece.blob.reference == reference);
+        with.map(|piece| piece.range).collect()
+    }
+
     /// The receipts that may still be read.
     pub(crate) fn live_blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
         self.pieces.values().map(|piece| piece.blob)
@@ -179,11 +207,12 @@ impl Unions {
 
     /// Puts a receipt in the place of all that it covers.
     fn cover(&mut self, range: IndexRange, blob: BlobRef) {
-        let covered: Vec<u32> =
-            self.pieces.range(range.start()..range.end()).map(|(start, _)| *start).collect();
-        for start in covered {
-            self.pieces.remove(&start);
+        let covered = self.pieces.range(range.start()..range.end());
+        let covered: Vec<IndexRange> = covered.map(|(_, piece)| piece.range).collect();
+        for piece in &covered {
+            self.pieces.remove(&piece.start());
         }
+        self.tree.insert(range, blob, Certainty::Final, covered);
         self.insert(Piece { range, blob });
     }
 

@@ -1,8 +1,15 @@
 //! The rules of keccak proofs, unions, resolves and the unwrap, one by one.
 #![allow(clippy::unwrap_used)]
 
-use starling_plan::{Accepted, Assumed, Outcome, Plan, PlanError, PlanShape, TaskClass};
+use starling_plan::{
+    Accepted, Assumed, Outcome, PlanError, PlanShape, TaskClass, TaskCost, ZkvmPlan,
+};
 use starling_types::{BlobRef, IndexRange, Po2, Reference, TaskId, TaskKind};
+
+/// Costs that these tests do not look at.
+fn free(_kind: TaskKind, _po2: Option<Po2>) -> TaskCost {
+    TaskCost::default()
+}
 
 const RESOLVE: TaskId = TaskId::Resolve(0);
 
@@ -27,8 +34,8 @@ fn join(start: u32, end: u32) -> TaskId {
 }
 
 /// A plan with segments `blob(0)` on and keccak requests `blob(20)` on.
-fn executing(shape: PlanShape, segment_count: u32, keccak_count: u32) -> Plan {
-    let mut plan = Plan::new(shape);
+fn executing(shape: PlanShape, segment_count: u32, keccak_count: u32) -> ZkvmPlan {
+    let mut plan = ZkvmPlan::new(shape, free);
     for index in 0..segment_count {
         plan.add_segment(index, po2(18), blob(index as u8)).unwrap();
     }
@@ -38,17 +45,17 @@ fn executing(shape: PlanShape, segment_count: u32, keccak_count: u32) -> Plan {
     plan
 }
 
-fn executed(segment_count: u32, keccak_count: u32, assumed: &[Assumed]) -> Plan {
+fn executed(segment_count: u32, keccak_count: u32, assumed: &[Assumed]) -> ZkvmPlan {
     let mut plan = executing(PlanShape::Succinct, segment_count, keccak_count);
     plan.end_execution(assumed.to_vec()).unwrap();
     plan
 }
 
-fn ready(plan: &Plan) -> Vec<TaskId> {
+fn ready(plan: &ZkvmPlan) -> Vec<TaskId> {
     plan.ready_classes().filter_map(|class| plan.next(class)).map(|task| task.id).collect()
 }
 
-fn live(plan: &Plan) -> Vec<u64> {
+fn live(plan: &ZkvmPlan) -> Vec<u64> {
     let mut names: Vec<_> = plan.live_blobs().map(|blob| blob.size_bytes).collect();
     names.sort_unstable();
     names
@@ -59,7 +66,7 @@ fn a_keccak_request_is_ready_as_soon_as_it_is_known_and_goes_after_the_segments(
     let plan = executing(PlanShape::Succinct, 1, 1);
     assert_eq!(ready(&plan), [TaskId::Lift(0), TaskId::Keccak(0)]);
     let task = plan.next(TaskClass::Keccak(po2(17))).unwrap();
-    assert_eq!((task.po2, task.inputs, task.split), (Some(po2(17)), vec![blob(20)], None));
+    assert_eq!((task.po2, task.inputs, task.splits), (Some(po2(17)), vec![blob(20)], vec![]));
     assert_eq!(plan.next(TaskClass::Keccak(po2(16))), None);
 }
 
@@ -91,16 +98,19 @@ fn an_execution_ends_once_and_with_assumptions_that_can_be_had() {
 fn a_union_is_ready_when_both_halves_are_and_runs_once() {
     let mut plan = executing(PlanShape::Succinct, 1, 2);
     plan.accept(TaskId::Keccak(1), blob(31)).unwrap();
-    assert_eq!(plan.start(union(0, 2)), Err(PlanError::NotReady { task: union(0, 2) }));
-    assert_eq!(plan.accept(union(0, 2), blob(40)), Err(PlanError::NotReady { task: union(0, 2) }));
+    assert_eq!(plan.start(union(0, 2)), Err(PlanError::NotReady { task: (union(0, 2)).into() }));
+    assert_eq!(
+        plan.accept(union(0, 2), blob(40)),
+        Err(PlanError::NotReady { task: (union(0, 2)).into() })
+    );
     plan.accept(TaskId::Keccak(0), blob(30)).unwrap();
     let task = plan.next(TaskClass::Union).unwrap();
-    assert_eq!((task.id, task.split), (union(0, 2), Some(1)));
+    assert_eq!((task.id, task.splits), (union(0, 2), vec![1]));
     assert_eq!(task.inputs, [blob(30), blob(31)]);
     plan.start(task.id).unwrap();
     assert_eq!(plan.next(TaskClass::Union), None);
     plan.release(task.id).unwrap();
-    assert_eq!(plan.release(task.id), Err(PlanError::NotRunning { task: task.id }));
+    assert_eq!(plan.release(task.id), Err(PlanError::NotRunning { task: (task.id).into() }));
     assert_eq!(plan.accept(task.id, blob(40)), Ok(Accepted::New));
     assert_eq!(plan.accept(task.id, blob(41)), Ok(Accepted::AlreadyAccepted));
 }
@@ -112,7 +122,7 @@ fn a_resolve_waits_for_all_segments_and_for_its_assumption() {
     plan.accept(TaskId::Lift(1), blob(11)).unwrap();
     plan.accept(join(0, 2), blob(12)).unwrap();
     assert_eq!(ready(&plan), [TaskId::Keccak(0)]);
-    let not_ready = PlanError::NotReady { task: RESOLVE };
+    let not_ready = PlanError::NotReady { task: (RESOLVE).into() };
     assert_eq!(plan.start(RESOLVE), Err(not_ready.clone()));
     assert_eq!(plan.accept(RESOLVE, blob(13)), Err(not_ready));
     plan.accept(TaskId::Keccak(0), blob(30)).unwrap();
@@ -144,7 +154,7 @@ fn keccak_work_that_nothing_assumes_is_neither_offered_nor_waited_for() {
     plan.end_execution(vec![]).unwrap();
     assert!(!plan.needs_keccaks());
     assert_eq!(ready(&plan), []);
-    let not_ready = PlanError::NotReady { task: TaskId::Keccak(2) };
+    let not_ready = PlanError::NotReady { task: (TaskId::Keccak(2)).into() };
     assert_eq!(plan.start(TaskId::Keccak(2)), Err(not_ready));
     let outcome = Outcome::Succinct { receipt: blob(10), work: None };
     assert_eq!(plan.outcome(), Some(outcome));
@@ -166,7 +176,7 @@ fn a_composite_job_unites_what_it_assumes_and_resolves_nothing() {
     let outcome = Outcome::Composite { segments: vec![blob(10)], keccak: Some(blob(40)) };
     assert_eq!((ready(&plan), plan.outcome()), (vec![], Some(outcome)));
     assert_eq!(live(&plan), [5, 10, 40]);
-    assert_eq!(plan.progress().resolves_total, 0);
+    assert_eq!(plan.counts().resolves_total, 0);
     for task in [RESOLVE, TaskId::Unwrap] {
         assert!(matches!(plan.start(task), Err(PlanError::UnknownTask { .. })), "{task}");
     }
@@ -213,7 +223,7 @@ fn a_restored_resolve_covers_all_that_came_before_it() {
     }
     assert_eq!(ready(&plan), [TaskId::Resolve(1)]);
     assert_eq!(live(&plan), [5, 50]);
-    let progress = plan.progress();
+    let progress = plan.counts();
     assert_eq!(
         (progress.leaves_accepted, progress.joins_left(), progress.unions_left()),
         (3, 0, 0)
@@ -255,7 +265,7 @@ fn only_blobs_that_may_still_be_read_are_live() {
 #[test]
 fn what_is_left_counts_down_by_class() {
     let mut plan = executed(2, 3, &[given(5), Assumed::Keccak]);
-    let left = |plan: &Plan| {
+    let left = |plan: &ZkvmPlan| {
         let (leaf, keccak) = (TaskClass::Leaf(po2(18)), TaskClass::Keccak(po2(17)));
         let classes = [leaf, keccak, TaskClass::Union, TaskClass::Join, TaskClass::Resolve];
         classes.map(|class| plan.left(class))

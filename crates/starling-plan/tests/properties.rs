@@ -7,8 +7,15 @@ use std::collections::BTreeMap;
 
 use meaning::{Assumption, FakeProver, Meaning, keccak_root};
 use proptest::{prelude::*, sample::Index};
-use starling_plan::{Accepted, Assumed, Outcome, Plan, PlanShape, TaskClass, TaskSpec};
+use starling_plan::{
+    Accepted, Assumed, Outcome, PlanShape, TaskClass, TaskCost, TaskSpec, ZkvmPlan,
+};
 use starling_types::{BlobRef, Po2, Reference, TaskId, TaskKind};
+
+/// Costs that these tests do not look at.
+fn free(_kind: TaskKind, _po2: Option<Po2>) -> TaskCost {
+    TaskCost::default()
+}
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -85,12 +92,12 @@ struct Client {
     assumed: Vec<Assumed>,
     /// What the last segment puts out to be assumed.
     assumes: Vec<Assumption>,
-    plan: Plan,
+    plan: ZkvmPlan,
     /// How much of the execution the plan was told.
     emitted_count: usize,
-    running: Vec<TaskSpec>,
+    running: Vec<TaskSpec<TaskId>>,
     /// Everything ever started: results of these may come at any time.
-    started: Vec<TaskSpec>,
+    started: Vec<TaskSpec<TaskId>>,
     /// Everything accepted as new, in order.
     log: Vec<(TaskId, BlobRef)>,
 }
@@ -188,7 +195,7 @@ impl Client {
         }
         prop_assert_eq!(&self.plan.start(task.id).unwrap(), &task);
         let has_two = matches!(task.id, TaskId::Join(_) | TaskId::Union(_));
-        prop_assert_eq!(task.split.is_some(), has_two);
+        prop_assert_eq!(!task.splits.is_empty(), has_two);
         // Proving panics if the inputs cannot be proved.
         self.prover.meaning_of_result(&task);
         self.running.push(task.clone());
@@ -196,8 +203,8 @@ impl Client {
         Ok(())
     }
 
-    fn accept(&mut self, task: &TaskSpec) -> Result<(), TestCaseError> {
-        let before = self.plan.progress();
+    fn accept(&mut self, task: &TaskSpec<TaskId>) -> Result<(), TestCaseError> {
+        let before = self.plan.counts();
         let receipt = self.prover.prove(task);
         let accepted = self.plan.accept(task.id, receipt).unwrap();
         let was_running = self.running.iter().any(|running| running.id == task.id);
@@ -207,7 +214,7 @@ impl Client {
             self.log.push((task.id, receipt));
         } else {
             prop_assert!(!was_running, "{} was running, so it was needed", task.id);
-            prop_assert_eq!(self.plan.progress(), before, "a useless result changes nothing");
+            prop_assert_eq!(self.plan.counts(), before, "a useless result changes nothing");
         }
         Ok(())
     }
@@ -227,7 +234,7 @@ impl Client {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let progress = self.plan.progress();
+        let progress = self.plan.counts();
         let mut counts: BTreeMap<TaskKind, u32> = BTreeMap::new();
         for (task, _) in &self.log {
             *counts.entry(task.kind()).or_default() += 1;
@@ -345,8 +352,8 @@ impl Client {
     }
 }
 
-fn empty_plan(job: &Job) -> Plan {
-    let plan = Plan::new(job.shape);
+fn empty_plan(job: &Job) -> ZkvmPlan {
+    let plan = ZkvmPlan::new(job.shape, free);
     if job.counts_work { plan.counting_work() } else { plan }
 }
 
@@ -413,7 +420,7 @@ proptest! {
         count in 1u32..80,
     ) {
         let blob = BlobRef { reference: Reference([0; 32]), size_bytes: 1 };
-        let mut plan = Plan::new(PlanShape::Succinct);
+        let mut plan = ZkvmPlan::new(PlanShape::Succinct, free);
         for index in 0..count {
             plan.add_segment(index, Po2::try_from(18).unwrap(), blob).unwrap();
             plan.accept(TaskId::Lift(index), blob).unwrap();
@@ -431,7 +438,7 @@ proptest! {
             else { plan.accept(task, blob).unwrap(); }
         }
         for task in running.drain(..) { plan.release(task).unwrap(); }
-        let pieces = count - plan.progress().joins_accepted;
+        let pieces = count - plan.counts().joins_accepted;
         let mut joins = 0;
         while let Some(task) = plan.next(TaskClass::Join) {
             plan.start(task.id).unwrap();

@@ -1,8 +1,15 @@
 //! The plan's rules, one by one.
 #![allow(clippy::unwrap_used)]
 
-use starling_plan::{Accepted, Outcome, Plan, PlanError, PlanShape, Progress, TaskClass};
+use starling_plan::{
+    Accepted, Counts, Outcome, PlanError, PlanShape, TaskClass, TaskCost, ZkvmPlan,
+};
 use starling_types::{BlobRef, IndexRange, Po2, Reference, TaskId, TaskKind};
+
+/// Costs that these tests do not look at.
+fn free(_kind: TaskKind, _po2: Option<Po2>) -> TaskCost {
+    TaskCost::default()
+}
 
 fn po2(value: u32) -> Po2 {
     value.try_into().unwrap()
@@ -20,8 +27,8 @@ fn succinct(receipt: BlobRef) -> Outcome {
     Outcome::Succinct { receipt, work: None }
 }
 
-fn plan_of(shape: PlanShape, po2s: &[u32]) -> Plan {
-    let mut plan = Plan::new(shape);
+fn plan_of(shape: PlanShape, po2s: &[u32]) -> ZkvmPlan {
+    let mut plan = ZkvmPlan::new(shape, free);
     for (index, value) in (0..).zip(po2s) {
         plan.add_segment(index, po2(*value), blob(index as u8)).unwrap();
     }
@@ -29,7 +36,7 @@ fn plan_of(shape: PlanShape, po2s: &[u32]) -> Plan {
 }
 
 /// A plan whose leaves are all accepted, and nothing joined.
-fn lifted(count: usize) -> Plan {
+fn lifted(count: usize) -> ZkvmPlan {
     let mut plan = plan_of(PlanShape::Succinct, &vec![18; count]);
     for index in 0..count as u32 {
         plan.accept(TaskId::Lift(index), blob(100)).unwrap();
@@ -37,7 +44,7 @@ fn lifted(count: usize) -> Plan {
     plan
 }
 
-fn any(plan: &Plan) -> Option<TaskId> {
+fn any(plan: &ZkvmPlan) -> Option<TaskId> {
     plan.next_task(|_| true).map(|task| task.id)
 }
 
@@ -46,12 +53,12 @@ fn a_segment_is_ready_as_soon_as_it_is_known() {
     let plan = plan_of(PlanShape::Succinct, &[18]);
     let task = plan.next_task(|_| true).unwrap();
     assert_eq!(task.id, TaskId::Lift(0));
-    assert_eq!((task.po2, task.inputs, task.split), (Some(po2(18)), vec![blob(0)], None));
+    assert_eq!((task.po2, task.inputs, task.splits), (Some(po2(18)), vec![blob(0)], vec![]));
 }
 
 #[test]
 fn segments_come_in_order_and_not_after_the_end() {
-    let mut plan = Plan::new(PlanShape::Composite);
+    let mut plan = ZkvmPlan::new(PlanShape::Composite, free);
     assert_eq!(plan.end_execution(vec![]), Err(PlanError::NoSegments));
     let wrong = plan.add_segment(1, po2(18), blob(0));
     assert_eq!(wrong, Err(PlanError::SegmentOutOfOrder { expected: 0, actual: 1 }));
@@ -93,7 +100,7 @@ fn a_join_names_both_receipts_left_first_and_where_they_meet() {
     plan.accept(TaskId::Lift(1), blob(61)).unwrap();
     plan.accept(TaskId::Lift(0), blob(60)).unwrap();
     let task = plan.next(TaskClass::Join).unwrap();
-    assert_eq!((task.inputs, task.split), (vec![blob(60), blob(61)], Some(1)));
+    assert_eq!((task.inputs, task.splits), (vec![blob(60), blob(61)], vec![1]));
 }
 
 #[test]
@@ -163,11 +170,14 @@ fn pairing_on_demand_wastes_no_step() {
 fn a_released_leaf_is_ready_again() {
     let mut plan = plan_of(PlanShape::Composite, &[18]);
     plan.start(TaskId::Prove(0)).unwrap();
-    assert_eq!(plan.start(TaskId::Prove(0)), Err(PlanError::NotReady { task: TaskId::Prove(0) }));
+    assert_eq!(
+        plan.start(TaskId::Prove(0)),
+        Err(PlanError::NotReady { task: (TaskId::Prove(0)).into() })
+    );
     assert_eq!(any(&plan), None);
     plan.release(TaskId::Prove(0)).unwrap();
     let twice = plan.release(TaskId::Prove(0));
-    assert_eq!(twice, Err(PlanError::NotRunning { task: TaskId::Prove(0) }));
+    assert_eq!(twice, Err(PlanError::NotRunning { task: (TaskId::Prove(0)).into() }));
     assert_eq!(any(&plan), Some(TaskId::Prove(0)));
 }
 
@@ -178,7 +188,7 @@ fn a_released_join_dissolves_and_its_inputs_pair_anew() {
     assert_eq!(any(&plan), None);
     plan.release(join(0, 2)).unwrap();
     plan.start(join(1, 3)).unwrap();
-    assert_eq!(plan.start(join(0, 2)), Err(PlanError::NotReady { task: join(0, 2) }));
+    assert_eq!(plan.start(join(0, 2)), Err(PlanError::NotReady { task: (join(0, 2)).into() }));
 }
 
 #[test]
@@ -202,7 +212,7 @@ fn a_late_join_counts_while_its_inputs_stand_and_not_after_they_paired_anew() {
     assert_eq!(other.accept(join(0, 2), blob(70)), Ok(Accepted::Superseded));
     other.accept(join(1, 3), blob(71)).unwrap();
     assert_eq!(other.accept(join(0, 2), blob(70)), Ok(Accepted::Superseded));
-    assert_eq!(other.progress().joins_accepted, 1);
+    assert_eq!(other.counts().joins_accepted, 1);
 }
 
 #[test]
@@ -250,7 +260,7 @@ fn a_composite_job_delivers_its_receipts_in_order_and_joins_nothing() {
         plan.outcome(),
         Some(Outcome::Composite { segments: vec![blob(10), blob(11), blob(12)], keccak: None })
     );
-    assert_eq!(plan.progress().joins_total, 0);
+    assert_eq!(plan.counts().joins_total, 0);
 }
 
 #[test]
@@ -270,14 +280,14 @@ fn a_join_restored_before_its_inputs_covers_them() {
     assert_eq!(any(&plan), Some(TaskId::Lift(3)));
     plan.start(TaskId::Lift(3)).unwrap();
     let late = plan.restore(join(0, 4), blob(84));
-    assert_eq!(late, Err(PlanError::RestoredTooLate { task: join(0, 4), running_count: 1 }));
+    assert_eq!(late, Err(PlanError::RestoredTooLate { task: join(0, 4).into(), running_count: 1 }));
     plan.accept(TaskId::Lift(3), blob(85)).unwrap();
     assert_eq!(plan.next(TaskClass::Join).unwrap().inputs, [blob(80), blob(85)]);
 }
 
 #[test]
 fn only_blobs_that_may_still_be_read_are_live() {
-    let live = |plan: &Plan| {
+    let live = |plan: &ZkvmPlan| {
         let mut names: Vec<_> = plan.live_blobs().map(|blob| blob.size_bytes).collect();
         names.sort_unstable();
         names
@@ -300,16 +310,16 @@ fn progress_counts_what_is_known_running_and_accepted() {
     plan.accept(TaskId::Lift(1), blob(11)).unwrap();
     plan.start(TaskId::Lift(2)).unwrap();
     plan.start(join(0, 2)).unwrap();
-    let expected = Progress {
+    let expected = Counts {
         segments_known: 3,
         execution_ended: false,
         leaves_accepted: 2,
         joins_accepted: 0,
         joins_total: 2,
         running: 2,
-        ..Progress::default()
+        ..Counts::default()
     };
-    assert_eq!(plan.progress(), expected);
+    assert_eq!(plan.counts(), expected);
     plan.accept(join(0, 2), blob(12)).unwrap();
-    assert_eq!(plan.progress().joins_left(), 1);
+    assert_eq!(plan.counts().joins_left(), 1);
 }

@@ -47,7 +47,7 @@ pub use goodbye::GoodbyeReason;
 pub use iroh_base::RelayUrl;
 pub use lease::LeaseId;
 pub use message::Message;
-pub use node::{Done, Failure, FailureClass, Hello, NodeMessage, System};
+pub use node::{Done, Failure, Hello, NodeMessage, System};
 pub use ticket::{ParseTicketError, Ticket};
 
 /// The protocol between a client and a node that works for it.

@@ -1,9 +1,9 @@
 //! What a node says to a client.
 
+use prost::Message as _;
 use std::collections::BTreeSet;
 
-use prost::Message as _;
-use starling_types::{BlobRef, MemoryBytes, Po2, TaskKind};
+use starling_types::{BlobRef, FailureClass, MemoryBytes, Po2, TaskKind};
 
 use crate::{
     LeaseId,
@@ -100,19 +100,6 @@ pub struct Failure {
     pub class: FailureClass,
     /// What happened, in words.
     pub message: String,
-}
-
-/// Where a node thinks that the fault for a failed lease lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FailureClass {
-    /// With the node's memory: the task needs more than it may use.
-    Memory,
-    /// With the node otherwise: a crash, a full disk, a deadline missed. Another node may well succeed.
-    Node,
-    /// With getting the inputs: no holder had them.
-    Input,
-    /// With the task: the inputs are there and cannot be proved.
-    Task,
 }
 
 impl Message for NodeMessage {
@@ -255,6 +242,7 @@ impl Failure {
     fn to_wire(&self) -> wire::Failure {
         let class = match self.class {
             FailureClass::Memory => wire::FailureClass::Memory,
+            FailureClass::Disk => wire::FailureClass::Disk,
             FailureClass::Node => wire::FailureClass::Node,
             FailureClass::Input => wire::FailureClass::Input,
             FailureClass::Task => wire::FailureClass::Task,
@@ -266,6 +254,7 @@ impl Failure {
     fn from_wire(failure: &wire::Failure) -> Result<Self, FieldError> {
         let class = match wire::FailureClass::try_from(failure.class) {
             Ok(wire::FailureClass::Memory) => FailureClass::Memory,
+            Ok(wire::FailureClass::Disk) => FailureClass::Disk,
             Ok(wire::FailureClass::Node) => FailureClass::Node,
             Ok(wire::FailureClass::Input) => FailureClass::Input,
             Ok(wire::FailureClass::Task) => FailureClass::Task,

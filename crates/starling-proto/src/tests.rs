@@ -7,12 +7,13 @@ mod refusals;
 mod round_trip;
 
 use starling_types::{
-    BlobRef, Epoch, JobId, MemoryBytes, Millis, NodeId, Reference, TaskId, TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, JobId, MemoryBytes, Millis, NodeId, Reference,
+    TaskId, TaskKind,
 };
 
 use crate::{
-    ClientMessage, Done, Failure, FailureClass, GoodbyeReason, Grant, Hello, Input, JobAd, LeaseId,
-    NodeMessage, PeerAddr, System, Welcome,
+    ClientMessage, Done, Failure, GoodbyeReason, Grant, Hello, Input, JobAd, LeaseId, NodeMessage,
+    PeerAddr, System, Welcome,
 };
 
 /// The public key of the secret of 32 sevens: a node id has to be a key.

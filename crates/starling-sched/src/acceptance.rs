@@ -1,14 +1,14 @@
 //! What becomes of results, and of failures.
 
-use starling_plan::Accepted;
-use starling_types::{BlobRef, Epoch, Millis, NodeId, TaskId};
+use starling_plan::{Accepted, Certainty, Plan};
+use starling_types::{BlobRef, Epoch, FailureClass, Millis, NodeId, Task};
 
 use crate::{
-    Action, Failure, FailureClass, IgnoreReason, JobFailure, RevokeReason, Scheduler,
+    Action, Failure, IgnoreReason, JobFailure, RevokeReason, Scheduler,
     lease::{LeaseRecord, LeaseState},
 };
 
-impl Scheduler {
+impl<P: Plan> Scheduler<P> {
     /// A result is checked if its task still needs one, even when the lease had expired: the first valid
     /// result wins, whoever's it is.
     pub(crate) fn result_reported(&mut self, node: NodeId, epoch: Epoch, blob: BlobRef) {
@@ -48,9 +48,8 @@ impl Scheduler {
         let work = self.demands.of(record.class).cost.work;
         self.nodes.edit(record.node, |state| state.succeeded(record.class, work, wall));
 
-        let inputs =
-            self.leases.flight(record.task).map_or_else(Vec::new, |f| f.spec.inputs.clone());
-        let accepted = self.plan.accept(record.task, blob);
+        let inputs = self.inputs_of(record.task);
+        let accepted = self.plan.accept(record.task, blob, Certainty::Final);
         assert_eq!(
             accepted,
             Ok(Accepted::New),
@@ -66,7 +65,7 @@ impl Scheduler {
     }
 
     /// Ends all leases of an accepted task; the nodes of the others may stop.
-    fn end_copies(&mut self, task: TaskId, winner: Epoch) {
+    fn end_copies(&mut self, task: Task, winner: Epoch) {
         for (epoch, copy) in self.leases.close_task(task) {
             let node = copy.node;
             self.nodes.edit(node, |state| state.close_lease(epoch));
@@ -83,11 +82,11 @@ impl Scheduler {
         self.dismiss(record.node, reason);
     }
 
-    pub(crate) fn result_unfetchable(&mut self, epoch: Epoch, reason: String) {
+    /// A result that cannot be had counts for nothing: it says nothing of its task, and the node waits.
+    pub(crate) fn result_unfetchable(&mut self, epoch: Epoch) {
         let Some((record, _)) = self.checked_lease(epoch) else { return };
         self.close_lease(epoch);
         self.pause_node(record.node, record.class);
-        self.count_attempt(record.task, &reason);
     }
 
     pub(crate) fn task_failed(&mut self, node: NodeId, epoch: Epoch, failure: Failure) {
@@ -97,49 +96,73 @@ impl Scheduler {
             Err(reason) => return self.ignore(reason),
         };
         match failure.class {
-            // What a node cannot hold it is not asked to hold again, so this cannot go on for ever and
-            // needs no count: at the end no node is left, and the job says so.
             FailureClass::Memory => {
-                self.nodes.edit(node, |state| state.ran_out_of_memory());
-                self.close_lease(epoch);
-                return;
+                let now = self.now();
+                self.nodes.ran_out_of_memory(node, record.memory, now);
             }
             // Perhaps one of the holders serves no good bytes. The client does.
-            FailureClass::Input => self.forget_holders(record.task),
-            FailureClass::Task => {
-                self.faults.entry(record.task).or_default().unprovable.insert(node);
+            FailureClass::Input => {
+                self.forget_holders(record.task);
+                self.refuse(record.task, node, &failure.message);
             }
-            FailureClass::Node => {}
+            FailureClass::Task => self.refuse(record.task, node, &failure.message),
+            FailureClass::Node | FailureClass::Disk => {}
         }
         self.close_lease(epoch);
-        self.pause_node(node, record.class);
-        self.fail_if_unprovable(record.task, &failure.message);
-        self.count_attempt(record.task, &failure.message);
+        match failure.class {
+            // Whatever it is given next needs room as well.
+            FailureClass::Disk => self.pause_all(node),
+            _ => self.pause_node(node, record.class),
+        }
     }
 
-    fn forget_holders(&mut self, task: TaskId) {
-        let inputs = self.leases.flight(task).map_or_else(Vec::new, |f| f.spec.inputs.clone());
-        for input in inputs {
+    fn inputs_of(&self, task: Task) -> Vec<BlobRef> {
+        self.leases.flight(task).map_or_else(Vec::new, |flight| flight.spec.inputs.clone())
+    }
+
+    fn forget_holders(&mut self, task: Task) {
+        for input in self.inputs_of(task) {
             self.holders.forget(input.reference);
         }
     }
 
-    fn fail_if_unprovable(&mut self, task: TaskId, message: &str) {
-        let Some(faults) = self.faults.get(&task) else { return };
-        if faults.unprovable.len() as u64 >= u64::from(self.config.task_failures_max) {
-            let nodes = faults.unprovable.iter().copied().collect();
-            self.fail(JobFailure::TaskUnprovable { task, message: message.to_owned(), nodes });
+    /// A node will not have a task, or what it reads. Once several do, the shell is asked; nobody is believed.
+    fn refuse(&mut self, task: Task, node: NodeId, message: &str) {
+        let inputs = self.inputs_of(task);
+        let faults = self.faults.entry(task).or_default();
+        faults.refused_by.insert(node);
+        // What a node has proved is its weight: one that has proved something counts as two that have not.
+        let shown = |id: &NodeId| self.nodes.get(*id).is_some_and(|state| state.has_proved());
+        let weight: u32 = faults.refused_by.iter().map(|id| 1 + u32::from(shown(id))).sum();
+        if weight < self.config.task_refusals_max || faults.is_judged {
+            return;
+        }
+        faults.is_judged = true;
+        let nodes = std::mem::take(&mut faults.refused_by).into_iter().collect();
+        self.act(Action::Judge { task, inputs, nodes, message: message.to_owned() });
+    }
+
+    pub(crate) fn judged_sound(&mut self, task: Task) {
+        if let Some(faults) = self.faults.get_mut(&task) {
+            faults.is_judged = false;
+            faults.judged_count = faults.judged_count.saturating_add(1);
         }
     }
 
-    /// Counts a failure of a task, and gives the job up when there were too many.
-    pub(crate) fn count_attempt(&mut self, task: TaskId, message: &str) {
-        let faults = self.faults.entry(task).or_default();
-        faults.attempts = faults.attempts.saturating_add(1);
-        let attempts = faults.attempts;
-        if attempts > self.config.task_attempts_max {
-            let message = message.to_owned();
-            self.fail(JobFailure::TooManyAttempts { task, attempts, message });
+    pub(crate) fn judged_unprovable(&mut self, task: Task, message: String) {
+        let name = self.name_of(task);
+        self.fail(JobFailure::TaskUnprovable { task, name, message });
+    }
+
+    /// What people call a task.
+    fn name_of(&self, task: Task) -> String {
+        let demand = self.demands.iter().find(|(_, demand)| demand.kind == task.kind);
+        match demand {
+            Some((_, demand)) if task.range.count() == 1 => {
+                format!("{}/{}", demand.name, task.range.start())
+            }
+            Some((_, demand)) => format!("{}/{}", demand.name, task.range),
+            None => task.to_string(),
         }
     }
 

@@ -1,13 +1,10 @@
 //! A scheduler's limits and patience, each with its reason.
 
-use starling_plan::CostModel;
 use starling_types::Millis;
 
 /// What a scheduler may be told to do otherwise. The defaults suit nodes on the open internet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// What each task needs.
-    pub cost: CostModel,
     /// A lease expires when its node does not renew it for this long. Nodes renew every 5 s, so 20 s let
     /// three renewals in a row be lost.
     pub renew_within: Millis,
@@ -20,18 +17,18 @@ pub struct Config {
     /// The speed taken for a node that does not know its own, until its first result shows it. A quarter
     /// of the reference core: too slow costs a longer deadline, too fast costs a lost task.
     pub speed_assumed_permille: u32,
+    /// Whether nodes are taken to be as fast as they say until their results show it: only where all are one's own. A
+    /// stranger that says it is fast would get what matters most.
+    pub believes_speeds: bool,
     /// Leases that one task has at once, at most: the first and one backup. The second copy removes most of
     /// what a straggler costs, a third little more.
     pub copies_max: u32,
     /// An idle node may back a task up that has run for this part of its expected time, in permille. Half:
     /// early enough to save something where the holder is slow, late enough that most tasks end unaided.
     pub backup_after_permille: u32,
-    /// The job fails when this many different nodes say that one task cannot be proved. Three: one node may
-    /// lie and one may have faulty memory.
-    pub task_failures_max: u32,
-    /// The job fails when one task fails more often than this, for any reasons that nodes give: a failure
-    /// that follows the task around is not the nodes'. Silence and refused results do not count.
-    pub task_attempts_max: u32,
+    /// The shell is asked to look at a task itself when nodes of this weight refuse it: one for each, two for one that has
+    /// proved something in this job. Three: one node may lie and one may have faulty memory.
+    pub task_refusals_max: u32,
     /// How long a node gets no task like the one it failed, the first time; each further time in a row
     /// doubles it. A second is enough for a connection to come back.
     pub backoff_min: Millis,
@@ -47,15 +44,14 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            cost: CostModel::ADMISSION,
             renew_within: Millis(20_000),
             deadline_min: Millis(300_000),
             deadline_factor: 4,
             speed_assumed_permille: 250,
+            believes_speeds: false,
             copies_max: 2,
             backup_after_permille: 500,
-            task_failures_max: 3,
-            task_attempts_max: 10,
+            task_refusals_max: 3,
             backoff_min: Millis(1000),
             backoff_max: Millis(60_000),
             expired_leases_max: 65_536,

@@ -1,14 +1,12 @@
 //! How far the tasks under way are, and how long what is left of a job should still take: for people to see. Nodes say
 //! themselves how far they are, so nothing is decided by it.
 
-use starling_plan::TaskClass;
-use starling_types::Millis;
+use std::collections::BTreeMap;
 
-use crate::{
-    PartlyDone, Scheduler,
-    class::{CLASS_COUNT, Class},
-    lease::DONE_PERMILLE,
-};
+use starling_plan::{Order, Plan};
+use starling_types::{Millis, Progress};
+
+use crate::{Scheduler, lease::DONE_PERMILLE};
 
 /// The tasks of one class that are under way.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,72 +31,65 @@ impl UnderWay {
     }
 }
 
-impl Scheduler {
+impl<P: Plan> Scheduler<P> {
     /// What is under way, by class.
-    pub(crate) fn under_way(&self) -> [UnderWay; CLASS_COUNT] {
-        let mut classes = [UnderWay::default(); CLASS_COUNT];
+    pub(crate) fn under_way(&self) -> Vec<UnderWay> {
+        let mut classes = vec![UnderWay::default(); self.demands.count()];
         for (class, done_permille) in self.leases.under_way() {
-            classes[class.index()].add(done_permille);
+            classes[usize::from(class.0)].add(done_permille);
         }
         classes
     }
 
-    /// What is done of it, by kind.
-    pub(crate) fn partly_done(&self, under_way: &[UnderWay; CLASS_COUNT]) -> PartlyDone {
-        let mut partly = PartlyDone::default();
-        for class in Class::by_precedence() {
-            let kind = match self.demands.of(class).class {
-                TaskClass::Leaf(_) => &mut partly.leaves_permille,
-                TaskClass::Join => &mut partly.joins_permille,
-                TaskClass::Keccak(_) => &mut partly.keccaks_permille,
-                TaskClass::Resolve => &mut partly.resolves_permille,
-                TaskClass::Union | TaskClass::Unwrap => continue,
-            };
-            *kind += under_way[class.index()].done_permille;
+    /// How far the plan is, with what is done of the tasks under way.
+    pub(crate) fn progress(&self, under_way: &[UnderWay]) -> Progress {
+        let mut progress = self.plan.progress();
+        for ((_, demand), under_way) in self.demands.iter().zip(under_way) {
+            let stage = progress.stages.iter_mut().find(|stage| stage.kind == demand.kind);
+            if let Some(stage) = stage {
+                stage.partly_permille += under_way.done_permille;
+            }
         }
-        partly
+        progress
     }
 
     /// All work left at the speed of all slots; but no less than what must be done one after the other at the
     /// speed of a mean slot: a largest leaf and the joins above it, beside that a largest keccak proof and the
     /// unions above it; then the resolves and the unwrap. What nodes say they have done of a task is not left.
-    pub(crate) fn eta(&self, under_way: &[UnderWay; CLASS_COUNT]) -> Option<Millis> {
+    pub(crate) fn eta(&self, under_way: &[UnderWay]) -> Option<Millis> {
         let (slots, speed) = self.nodes.total_speed();
         if slots == 0 {
             return None;
         }
         let mut work = 0;
-        let mut trees = [0; 2];
+        let mut trees: BTreeMap<u8, u128> = BTreeMap::new();
         let mut last = 0;
-        for class in Class::by_precedence() {
+        for class in self.demands.classes() {
             let demand = self.demands.of(class);
-            let under_way = &under_way[class.index()];
-            let left = self.plan.left(demand.class);
+            let under_way = &under_way[usize::from(class.0)];
+            let left = self.plan.left(class);
             let each = u128::from(demand.cost.work.0);
             let done = part(each, under_way.done_permille.into());
             let all = (each * u128::from(left)).saturating_sub(done);
             work += all;
             // Above what runs side by side on the lowest level, all others wait.
-            let levels = || {
-                let above = each * levels(left).saturating_sub(1);
-                under_way.slowest_left(left.div_ceil(2), each) + above
-            };
-            match demand.class {
+            match demand.order {
                 _ if left == 0 => {}
-                TaskClass::Leaf(_) => {
-                    trees[0] = under_way.slowest_left(left, each).max(trees[0]);
+                Order::Leaves(tree) => {
+                    let slowest = trees.entry(tree).or_default();
+                    *slowest = under_way.slowest_left(left, each).max(*slowest);
                 }
-                TaskClass::Keccak(_) => {
-                    trees[1] = under_way.slowest_left(left, each).max(trees[1]);
+                Order::Merges { tree, width } => {
+                    let above = each * levels(left, width).saturating_sub(1);
+                    let lowest = under_way.slowest_left(left.div_ceil(2), each);
+                    *trees.entry(tree).or_default() += lowest + above;
                 }
-                TaskClass::Join => trees[0] += levels(),
-                TaskClass::Union => trees[1] += levels(),
-                TaskClass::Resolve | TaskClass::Unwrap => last += all,
+                Order::Chain => last += all,
             }
         }
         let speed = u128::from(speed.max(1));
         let spread = work * 1000 / speed;
-        let chain = trees[0].max(trees[1]) + last;
+        let chain = trees.into_values().max().unwrap_or(0) + last;
         let in_sequence = chain * 1000 * u128::from(slots) / speed;
         Some(Millis(u64::try_from(spread.max(in_sequence)).unwrap_or(u64::MAX)))
     }
@@ -109,7 +100,7 @@ fn part(all: u128, permille: u128) -> u128 {
     all * permille / u128::from(DONE_PERMILLE)
 }
 
-/// How many levels a tree has of which so many inner nodes are left: each level leaves half of them.
-fn levels(left: u32) -> u128 {
-    (u32::BITS - left.leading_zeros()).into()
+/// How many levels a tree of merges of `width` has of which so many are left: of pairs, each level leaves half of them.
+fn levels(left: u32, width: u32) -> u128 {
+    (left.checked_ilog(width.max(2)).map_or(0, |levels| levels + 1)).into()
 }

@@ -1,53 +1,16 @@
 //! What a scheduler is told, and what it asks its shell to do.
 
-use std::collections::BTreeSet;
-
-use starling_plan::{Assumed, Outcome, PlanError};
-use starling_types::{BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind};
+use starling_plan::PlanError;
+use starling_types::{
+    BlobRef, Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, Reference, Task,
+};
 use thiserror::Error;
-
-/// What a node says it can do. It is believed only as far as its results bear it out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capability {
-    /// Memory for all of its tasks together.
-    pub memory: MemoryBytes,
-    /// The kinds of task that it takes.
-    pub kinds: BTreeSet<TaskKind>,
-    /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
-    pub po2_max: Po2,
-    /// How many tasks it runs at once.
-    pub slots: u32,
-    /// Milliseconds of reference-core work that *one slot* does in a second of wall time: 1000 is one
-    /// reference core. Zero means unknown.
-    pub speed_permille: u32,
-}
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The execution delivered a segment and it is durably stored.
-    SegmentStored {
-        /// The number of the segment: one more than the last.
-        index: u32,
-        /// The po2 at which it is proved.
-        po2: Po2,
-        /// The segment's blob.
-        blob: BlobRef,
-    },
-    /// The execution made a keccak request and it is durably stored.
-    KeccakStored {
-        /// The number of the request: one more than the last.
-        index: u32,
-        /// The po2 at which it is proved.
-        po2: Po2,
-        /// The request's blob.
-        blob: BlobRef,
-    },
-    /// The execution ended: there are no more segments, nor keccak requests.
-    ExecutionEnded {
-        /// Where the receipts of its assumptions come from, in list order, head first.
-        assumed: Vec<Assumed>,
-    },
+pub enum Event<I> {
+    /// There is more to prove, or the last of it; what it is made of is durably stored.
+    Input(I),
     /// A node connected, or said anew what it can do. Its earlier requests for work are void.
     NodeJoined {
         /// The node.
@@ -122,6 +85,35 @@ pub enum Event {
         /// What went wrong.
         failure: Failure,
     },
+    /// The shell's answer to [`Action::Judge`]: the inputs are what they must be, and nothing says that the task cannot be
+    /// done. Those who refused it are not believed.
+    JudgedSound {
+        /// The task.
+        task: Task,
+    },
+    /// The shell's answer to [`Action::Judge`], or its own finding: the task cannot be done by anybody.
+    JudgedUnprovable {
+        /// The task.
+        task: Task,
+        /// Why, for people.
+        message: String,
+    },
+    /// A blob is missing or damaged here. A result is taken back and made again; what reads an input waits until
+    /// [`Self::BlobFound`].
+    BlobLost {
+        /// The blob.
+        blob: Reference,
+    },
+    /// A blob that was lost is here again.
+    BlobFound {
+        /// The blob.
+        blob: Reference,
+    },
+    /// An accepted result proved false.
+    ResultRevoked {
+        /// Its task.
+        task: Task,
+    },
     /// Time passed. Due no later than [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup).
     Tick,
 }
@@ -133,19 +125,6 @@ pub struct Failure {
     pub class: FailureClass,
     /// The node's words, for people.
     pub message: String,
-}
-
-/// Whose trouble a failure is, by what the node says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureClass {
-    /// The prover ran out of memory: the node is not asked to hold as much again.
-    Memory,
-    /// The node's own, other than memory: a crash, a full disk, a deadline missed.
-    Node,
-    /// An input could not be fetched, or was not what its reference says.
-    Input,
-    /// The prover says that this input cannot be proved.
-    Task,
 }
 
 /// An input of a lease.
@@ -163,11 +142,11 @@ pub struct Lease {
     /// The lease's number.
     pub epoch: Epoch,
     /// The task.
-    pub task: TaskId,
+    pub task: Task,
     /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
     pub po2: Option<Po2>,
-    /// The index at which the right receipt of a join or a union starts; `None` for other tasks.
-    pub split: Option<u32>,
+    /// Where each input but the first of a merge starts; empty for other tasks.
+    pub splits: Vec<u32>,
     /// What the task reads, in the order of [`TaskSpec::inputs`](starling_plan::TaskSpec::inputs).
     pub inputs: Vec<LeaseInput>,
     /// The lease expires when it is not renewed for this long.
@@ -183,6 +162,8 @@ pub struct Lease {
 pub enum RevokeReason {
     /// The task has an accepted result, or the job does not need one.
     NotNeeded,
+    /// What the task reads proved false or is gone.
+    InputRevoked,
     /// The lease ran past its deadline.
     DeadlinePassed,
     /// The lease had expired, and others do the task by now.
@@ -206,7 +187,7 @@ pub enum ExpiryReason {
 
 /// Something for the shell to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum Action<O> {
     /// Send the node this lease.
     Grant {
         /// The node.
@@ -221,7 +202,7 @@ pub enum Action {
         /// The lease.
         epoch: Epoch,
         /// The lease's task.
-        task: TaskId,
+        task: Task,
         /// Why.
         reason: RevokeReason,
     },
@@ -233,9 +214,28 @@ pub enum Action {
         /// The lease.
         epoch: Epoch,
         /// The task whose claim the result must make.
-        task: TaskId,
+        task: Task,
         /// The result's blob.
         blob: BlobRef,
+    },
+    /// Several nodes refuse a task. Look at its inputs again, and at the task itself if that can be done here, and answer
+    /// with [`Event::JudgedSound`], [`Event::JudgedUnprovable`], [`Event::BlobLost`] or [`Event::ResultRevoked`]. The task
+    /// goes on meanwhile.
+    Judge {
+        /// The task.
+        task: Task,
+        /// What it reads.
+        inputs: Vec<BlobRef>,
+        /// Who refuses it.
+        nodes: Vec<NodeId>,
+        /// The last one's words.
+        message: String,
+    },
+    /// These blobs had been done with and are read again. Those that are gone are to be reported with
+    /// [`Event::BlobLost`].
+    Reread {
+        /// The blobs.
+        blobs: Vec<BlobRef>,
     },
     /// Break with the node: it gets no more work in this job.
     Dismiss {
@@ -252,7 +252,7 @@ pub enum Action {
         /// The lease.
         epoch: Epoch,
         /// The lease's task.
-        task: TaskId,
+        task: Task,
         /// Why.
         reason: ExpiryReason,
     },
@@ -263,7 +263,7 @@ pub enum Action {
         /// The lease.
         epoch: Epoch,
         /// The lease's task.
-        task: TaskId,
+        task: Task,
     },
     /// For the log: an event that changed nothing.
     Ignored {
@@ -279,8 +279,8 @@ pub enum Action {
     WaitingOver,
     /// All is proved: deliver this.
     JobProved {
-        /// The receipts.
-        outcome: Outcome,
+        /// What it is.
+        outcome: O,
     },
     /// The job cannot be proved.
     JobFailed {
@@ -336,7 +336,7 @@ pub enum IgnoreReason {
         /// The lease.
         epoch: Epoch,
         /// Its task.
-        task: TaskId,
+        task: Task,
     },
     /// The job is proved or failed.
     #[error("the job is over")]
@@ -352,16 +352,16 @@ pub enum WaitReason {
     /// No connected node takes this kind of task.
     #[error("no connected node takes {kind} tasks")]
     NoKind {
-        /// The kind.
-        kind: TaskKind,
+        /// The kind's name.
+        kind: &'static str,
     },
     /// No connected node that takes this kind of task has the memory.
     #[error(
         "no connected node has enough memory for a {kind} task: it needs {needed}, the best has {best}"
     )]
     NotEnoughMemory {
-        /// The kind.
-        kind: TaskKind,
+        /// The kind's name.
+        kind: &'static str,
         /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
         po2: Option<Po2>,
         /// What the task needs.
@@ -380,24 +380,14 @@ pub enum WaitReason {
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum JobFailure {
-    /// Several nodes say that the task cannot be proved.
-    #[error("{task} cannot be proved: {count} nodes say so, the last: {message}", count = nodes.len())]
+    /// The task cannot be done, by the shell's own judgement.
+    #[error("{name} cannot be proved: {message}")]
     TaskUnprovable {
         /// The task.
-        task: TaskId,
-        /// The last node's words.
-        message: String,
-        /// The nodes.
-        nodes: Vec<NodeId>,
-    },
-    /// The task failed too often, for whatever reasons.
-    #[error("{task} failed {attempts} times, the last time: {message}")]
-    TooManyAttempts {
-        /// The task.
-        task: TaskId,
-        /// How often it failed.
-        attempts: u32,
-        /// The last failure.
+        task: Task,
+        /// Its name.
+        name: String,
+        /// Why.
         message: String,
     },
     /// The client's own events contradict each other.

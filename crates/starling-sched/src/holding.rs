@@ -1,14 +1,14 @@
 //! How nodes come and go, and how their leases live and expire.
 
-use starling_types::{Epoch, Millis, NodeId};
+use starling_plan::{Class, Plan};
+use starling_types::{Capability, Epoch, Millis, NodeId};
 
 use crate::{
-    Action, Capability, ExpiryReason, IgnoreReason, RevokeReason, Scheduler,
-    class::Class,
+    Action, ExpiryReason, IgnoreReason, RevokeReason, Scheduler,
     lease::{LeaseRecord, LeaseState},
 };
 
-impl Scheduler {
+impl<P: Plan> Scheduler<P> {
     pub(crate) fn node_joined(&mut self, node: NodeId, capability: Capability) {
         if self.nodes.is_dismissed(node) {
             let reason = "it was dismissed from this job before".to_owned();
@@ -39,8 +39,11 @@ impl Scheduler {
     pub(crate) fn lease_declined(&mut self, node: NodeId, epoch: Epoch) {
         self.hear(node);
         match self.running_lease_of(node, epoch) {
-            Ok(_) => {
+            Ok(record) => {
+                // A node that asks for work and will not have it costs as much as one that fails at it.
+                let class = record.class;
                 self.close_lease(epoch);
+                self.pause_node(node, class);
             }
             Err(reason) => self.ignore(reason),
         }
@@ -106,9 +109,15 @@ impl Scheduler {
             let Some(record) = self.leases.get(epoch) else { continue };
             let (node, task, class) = (record.node, record.task, record.class);
             let wall = self.now().since(record.granted_at);
-            if record.deadline_at > self.now() {
+            if record.renew_by <= self.now() {
                 self.expire(epoch, ExpiryReason::Silence);
                 self.fall_silent(node);
+                continue;
+            }
+            if !self.nodes.is_another_waiting(class, node) {
+                // It still works, and nobody else could: stopping it would only lose what it has done.
+                let more = self.now() + self.config.deadline_min;
+                self.leases.extend_deadline(epoch, more);
                 continue;
             }
             self.expire(epoch, ExpiryReason::DeadlinePassed);
@@ -116,21 +125,18 @@ impl Scheduler {
             // Its next deadline is set by this, so a slow machine gets its time in the end.
             let work = self.demands.of(class).cost.work;
             self.nodes.edit(node, |state| state.overran(work, wall));
-            self.faults.entry(task).or_default().deadlines_missed += 1;
             self.pause_node(node, class);
-            self.count_attempt(task, "its lease ran past its deadline");
         }
     }
 
-    /// Takes keccak work back that the job turns out not to need: nodes have better things to do, and its
+    /// Takes work back that the job turns out not to need: nodes have better things to do, and its
     /// failures must not fail the job. Results that are being checked are left alone.
     pub(crate) fn end_needless_leases(&mut self) {
-        if self.is_over() || self.plan.needs_keccaks() {
+        if self.is_over() || self.demands.classes().all(|class| self.plan.is_needed(class)) {
             return;
         }
-        let is_needless = |record: &LeaseRecord| {
-            record.is_running() && self.demands.of(record.class).serves_keccak()
-        };
+        let is_needless =
+            |record: &LeaseRecord| record.is_running() && !self.plan.is_needed(record.class);
         let needless: Vec<Epoch> = self
             .leases
             .standing()
@@ -189,6 +195,13 @@ impl Scheduler {
             let doubled = shortest.0.saturating_mul(1 << (strikes - 1).min(32));
             now + Millis(doubled.min(longest.0).saturating_mul(jitter_permille) / 1000)
         });
+    }
+
+    /// Gives a node nothing at all for a while: its trouble is with none of its tasks.
+    pub(crate) fn pause_all(&mut self, node: NodeId) {
+        for class in self.demands.classes() {
+            self.pause_node(node, class);
+        }
     }
 
     /// Notes that a node lives.

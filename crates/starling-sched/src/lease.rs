@@ -5,10 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starling_plan::TaskSpec;
-use starling_types::{Epoch, MemoryBytes, Millis, NodeId, TaskId};
-
-use crate::class::{CLASS_COUNT, Class};
+use starling_plan::{Class, TaskSpec};
+use starling_types::{Epoch, MemoryBytes, Millis, NodeId, Task};
 
 /// Candidates for a backup that are weighed for one asker, from either end of the order. The best is
 /// nearly always the first; a few more are enough to pass over those that the asker itself holds.
@@ -28,7 +26,7 @@ pub(crate) enum LeaseState {
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseRecord {
     pub(crate) node: NodeId,
-    pub(crate) task: TaskId,
+    pub(crate) task: Task,
     pub(crate) class: Class,
     pub(crate) memory: MemoryBytes,
     pub(crate) granted_at: Millis,
@@ -78,7 +76,7 @@ pub(crate) struct Leases {
     copies_max: usize,
     past_max: usize,
     standing: BTreeMap<Epoch, LeaseRecord>,
-    in_flight: BTreeMap<TaskId, Flight>,
+    in_flight: BTreeMap<Task, Flight>,
     /// Leases that ended though their nodes may still work on them, oldest forgotten first.
     past: BTreeMap<Epoch, LeaseRecord>,
     /// When to look at each running lease next: no later than it ends. A renewal does not move this, so
@@ -88,12 +86,17 @@ pub(crate) struct Leases {
     /// When each running lease becomes late.
     backups_at: BTreeSet<(Millis, Epoch)>,
     /// By class, the running leases that need a backup and may have one, by when they should be done.
-    late: [BTreeSet<(Millis, Epoch)>; CLASS_COUNT],
+    late: Vec<BTreeSet<(Millis, Epoch)>>,
     running_count: usize,
 }
 
 impl Leases {
-    pub(crate) fn new(incarnation: u32, copies_max: u32, past_max: usize) -> Self {
+    pub(crate) fn new(
+        class_count: usize,
+        incarnation: u32,
+        copies_max: u32,
+        past_max: usize,
+    ) -> Self {
         Self {
             incarnation,
             minted_count: 0,
@@ -105,7 +108,7 @@ impl Leases {
             look_at: BTreeMap::new(),
             looks: BTreeSet::new(),
             backups_at: BTreeSet::new(),
-            late: std::array::from_fn(|_| BTreeSet::new()),
+            late: vec![BTreeSet::new(); class_count],
             running_count: 0,
         }
     }
@@ -125,7 +128,7 @@ impl Leases {
         self.past.get(&epoch)
     }
 
-    pub(crate) fn flight(&self, task: TaskId) -> Option<&Flight> {
+    pub(crate) fn flight(&self, task: Task) -> Option<&Flight> {
         self.in_flight.get(&task)
     }
 
@@ -142,7 +145,7 @@ impl Leases {
     }
 
     /// Whether another node may work on the task.
-    pub(crate) fn may_copy(&self, task: TaskId) -> bool {
+    pub(crate) fn may_copy(&self, task: Task) -> bool {
         self.in_flight.get(&task).is_none_or(|flight| {
             let running = flight.copies.iter().filter(|copy| self.is_running(**copy));
             running.count() < self.copies_max
@@ -181,7 +184,7 @@ impl Leases {
     }
 
     /// Ends all leases of a task.
-    pub(crate) fn close_task(&mut self, task: TaskId) -> Vec<(Epoch, LeaseRecord)> {
+    pub(crate) fn close_task(&mut self, task: Task) -> Vec<(Epoch, LeaseRecord)> {
         let copies =
             self.in_flight.get(&task).map_or_else(Vec::new, |flight| flight.copies.clone());
         copies.into_iter().filter_map(|copy| Some((copy, self.close(copy)?.0))).collect()
@@ -204,6 +207,15 @@ impl Leases {
         if let Some(record) = self.standing.get_mut(&epoch) {
             record.renew_by = record.renew_by.max(renew_by);
         }
+    }
+
+    /// Gives a running lease more time, since nobody else could do its task.
+    pub(crate) fn extend_deadline(&mut self, epoch: Epoch, deadline_at: Millis) {
+        let Some(record) = self.standing.get_mut(&epoch) else { return };
+        record.deadline_at = record.deadline_at.max(deadline_at);
+        let ends_at = record.ends_at();
+        self.look_at.insert(epoch, ends_at);
+        self.looks.insert((ends_at, epoch));
     }
 
     /// Notes how far a node says that it is: never less far than it said before.
@@ -282,8 +294,8 @@ impl Leases {
         asker: NodeId,
         done_at: Millis,
         now: Millis,
-    ) -> Option<TaskId> {
-        let late = &self.late[class.index()];
+    ) -> Option<Task> {
+        let late = &self.late[usize::from(class.0)];
         let overdue_longest = late.iter().take(BACKUP_CANDIDATES);
         let due_last = late.iter().rev().take(BACKUP_CANDIDATES);
         let candidates = overdue_longest.chain(due_last).filter_map(|(_, epoch)| {
@@ -307,7 +319,7 @@ impl Leases {
         };
         self.running_count -= 1;
         self.backups_at.remove(&(record.backup_at, epoch));
-        self.late[record.class.index()].remove(&(record.expected_at, epoch));
+        self.late[usize::from(record.class.0)].remove(&(record.expected_at, epoch));
         if let Some(at) = self.look_at.remove(&epoch) {
             self.looks.remove(&(at, epoch));
         }
@@ -315,7 +327,7 @@ impl Leases {
 
     /// Puts the leases of a task into the set of those that may have a backup, or takes them out. A task
     /// whose result is being checked needs none: it is about to be done.
-    fn list_late(&mut self, task: TaskId) {
+    fn list_late(&mut self, task: Task) {
         let Some(flight) = self.in_flight.get(&task) else { return };
         let is_open = flight.copies.len() < self.copies_max
             && flight.copies.iter().all(|copy| self.is_running(*copy));
@@ -323,7 +335,7 @@ impl Leases {
             let Some(record) = self.standing.get(epoch).filter(|record| record.is_running()) else {
                 continue;
             };
-            let late = &mut self.late[record.class.index()];
+            let late = &mut self.late[usize::from(record.class.0)];
             if is_open && record.needs_backup {
                 late.insert((record.expected_at, *epoch));
             } else {

@@ -19,26 +19,27 @@
 //! - Lease numbers are never used twice, across all runs of a client.
 //!
 //! ```
-//! use starling_plan::{Plan, PlanShape};
-//! use starling_sched::{Action, Capability, Config, Event, Scheduler};
-//! use starling_types::{BlobRef, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind};
+//! use starling_plan::{PlanShape, TaskCost, ZkvmInput, ZkvmPlan};
+//! use starling_sched::{Action, Config, Event, Scheduler};
+//! use starling_types::{BlobRef, Capability, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind};
 //!
-//! let mut scheduler = Scheduler::new(Config::default(), Plan::new(PlanShape::Succinct), 1, 42);
+//! let plan = ZkvmPlan::new(PlanShape::Succinct, |_kind, _po2| TaskCost::default());
+//! let mut scheduler = Scheduler::new(Config::default(), plan, 1, 42);
 //! let po2 = Po2::try_from(18)?;
 //! let blob = BlobRef { reference: Reference([0; 32]), size_bytes: 40_000 };
 //! let node = NodeId([7; 32]);
 //! let capability = Capability {
 //!     memory: MemoryBytes::from_mib(4096),
-//!     kinds: TaskKind::ALL.into(),
+//!     kinds: TaskKind::ALL.map(TaskKind::code).into(),
 //!     po2_max: po2,
 //!     slots: 1,
 //!     speed_permille: 1000,
 //! };
-//! scheduler.handle(Millis(0), Event::SegmentStored { index: 0, po2, blob });
+//! scheduler.handle(Millis(0), Event::Input(ZkvmInput::Segment { index: 0, po2, blob }));
 //! scheduler.handle(Millis(5), Event::NodeJoined { node, capability });
 //! let actions = scheduler.handle(Millis(6), Event::WorkRequested { node });
 //! let [Action::Grant { node: to, lease }] = &actions[..] else { panic!("{actions:?}") };
-//! assert_eq!((*to, lease.task), (node, TaskId::Lift(0)));
+//! assert_eq!((*to, lease.task), (node, TaskId::Lift(0).into()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -58,13 +59,14 @@ mod lease;
 mod node;
 mod nodes;
 mod placement;
+mod recent;
 mod scheduler;
 mod status;
 
 pub use config::Config;
 pub use event::{
-    Action, Capability, Event, ExpiryReason, Failure, FailureClass, IgnoreReason, JobFailure,
-    Lease, LeaseInput, RevokeReason, WaitReason,
+    Action, Event, ExpiryReason, Failure, IgnoreReason, JobFailure, Lease, LeaseInput,
+    RevokeReason, WaitReason,
 };
 pub use scheduler::Scheduler;
-pub use status::{PartlyDone, Status};
+pub use status::Status;

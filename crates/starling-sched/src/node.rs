@@ -2,16 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use starling_types::{Epoch, MemoryBytes, Millis, TaskKind};
+use starling_plan::{Class, Demand};
+use starling_types::{Capability, Epoch, MemoryBytes, Millis};
 
-use crate::{
-    Capability,
-    class::{Class, ClassSet, Demand, Demands},
-};
+use crate::class::{ClassSet, Demands};
 
 /// The fastest that a slot is believed to be: a thousand reference cores. A larger number is a lie, and
 /// would only serve to draw leases.
 pub(crate) const SPEED_PERMILLE_MAX: u32 = 1_000_000;
+
+/// By which part of itself a node's ceiling of memory falls and rises: slowly, since one death of a prover proves little.
+const MEMORY_STEP: u64 = 8;
+
+/// A node that states so many times what a task needs is not held unable to do that one task.
+const MEMORY_PLENTY: u64 = 2;
+
+/// How long a ceiling stands before it rises. Ten minutes: a proof or two of whoever shares the machine.
+const MEMORY_RECOVERY: Millis = Millis(600_000);
 
 /// The weight of a node's past speed against its latest result, which has weight one. Three: two or three
 /// results correct a wrong start, one outlier does not.
@@ -28,8 +35,12 @@ struct Pause {
 /// What a node has shown, as opposed to said. It outlasts its connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
-    /// It ran out of memory holding more than this.
+    /// It ran out of memory: what it is asked to hold for a while.
     memory_max: Option<MemoryBytes>,
+    /// When it last did, for the ceiling to rise again.
+    memory_noted_at: Millis,
+    /// How many of its results were accepted.
+    accepted_count: u32,
     /// The speed of its slots by its own results.
     speed_permille: Option<u32>,
     pauses: BTreeMap<Class, Pause>,
@@ -61,14 +72,17 @@ pub(crate) struct Standing {
     pub(crate) speed_permille: u32,
     pub(crate) slots: u32,
     pub(crate) memory: MemoryBytes,
-    /// Whether it takes each of [`TaskKind::ALL`].
-    pub(crate) kinds: [bool; TaskKind::ALL.len()],
+    /// The classes whose kind it takes.
+    pub(crate) kinds: ClassSet,
 }
 
 impl Shown {
     /// Whether there is anything in it to remember.
     pub(crate) fn is_empty(&self) -> bool {
-        self.memory_max.is_none() && self.speed_permille.is_none() && self.pauses.is_empty()
+        self.memory_max.is_none()
+            && self.accepted_count == 0
+            && self.speed_permille.is_none()
+            && self.pauses.is_empty()
     }
 }
 
@@ -123,15 +137,42 @@ impl Node {
         }
     }
 
-    /// It ran out of memory: what it holds now is more than it can.
-    pub(crate) fn ran_out_of_memory(&mut self) {
-        let less = MemoryBytes(self.memory_used.0.saturating_sub(1));
-        self.shown.memory_max = Some(self.memory().min(less));
+    /// It ran out of memory with a task that may take `task`. That may be somebody else's doing, so its ceiling falls by an
+    /// eighth, and not below the task alone while it states several times as much.
+    pub(crate) fn ran_out_of_memory(&mut self, task: MemoryBytes, now: Millis) {
+        let memory = self.memory().0;
+        let states_plenty = self.capability.memory.0 / MEMORY_PLENTY >= task.0;
+        let least = if states_plenty { task.0 } else { 0 };
+        let less = (memory - memory / MEMORY_STEP).min(self.memory_used.0.saturating_sub(1));
+        self.shown.memory_max = Some(MemoryBytes(less.max(least)));
+        self.shown.memory_noted_at = now;
+    }
+
+    /// Whether its ceiling may rise at `now`; it rises by an eighth.
+    pub(crate) fn recover_memory(&mut self, now: Millis) {
+        let Some(max) = self.shown.memory_max else { return };
+        if now.since(self.shown.memory_noted_at) < MEMORY_RECOVERY {
+            return;
+        }
+        self.shown.memory_noted_at = now;
+        let more = max.0.saturating_add(max.0 / MEMORY_STEP + 1);
+        self.shown.memory_max = Some(MemoryBytes(more)).filter(|max| *max < self.capability.memory);
+    }
+
+    /// When its ceiling may rise next.
+    pub(crate) fn memory_recovers_at(&self) -> Option<Millis> {
+        self.shown.memory_max.map(|_| self.shown.memory_noted_at + MEMORY_RECOVERY)
+    }
+
+    /// Whether a result of it was ever accepted.
+    pub(crate) fn has_proved(&self) -> bool {
+        self.shown.accepted_count > 0
     }
 
     /// It did `work` in `wall` time, and well.
     pub(crate) fn succeeded(&mut self, class: Class, work: Millis, wall: Millis) {
         self.shown.pauses.remove(&class);
+        self.shown.accepted_count = self.shown.accepted_count.saturating_add(1);
         let latest = work.0.saturating_mul(1000) / wall.0.max(1);
         let latest = latest.clamp(1, u64::from(SPEED_PERMILLE_MAX));
         let past = u64::from(self.speed_permille());
@@ -149,19 +190,22 @@ impl Node {
     /// Whether it could take a task of this kind if it were idle.
     fn is_capable(&self, demand: &Demand) -> bool {
         self.capability.kinds.contains(&demand.kind)
-            && demand.segment_po2().is_none_or(|po2| po2 <= self.capability.po2_max)
+            && (!demand.is_segment || demand.po2.is_none_or(|po2| po2 <= self.capability.po2_max))
             && demand.cost.memory <= self.memory()
     }
 
     /// Where the node should stand.
     pub(crate) fn standing(&self, demands: &Demands) -> Standing {
         let capable: ClassSet =
-            Class::by_precedence().filter(|class| self.is_capable(demands.of(*class))).collect();
+            demands.classes().filter(|class| self.is_capable(demands.of(*class))).collect();
         let is_waiting = self.open_requests > 0 && !self.is_silent;
         let is_paused =
             |class| self.shown.pauses.get(&class).is_some_and(|pause| pause.until.is_some());
-        let waiting = capable.iter().filter(|class| {
-            is_waiting && !is_paused(*class) && self.has_room(demands.of(*class).cost.memory)
+        let waiting = demands.classes().filter(|class| {
+            is_waiting
+                && capable.contains(*class)
+                && !is_paused(*class)
+                && self.has_room(demands.of(*class).cost.memory)
         });
         Standing {
             waiting: waiting.collect(),
@@ -169,7 +213,11 @@ impl Node {
             speed_permille: self.speed_permille(),
             slots: self.slots(),
             memory: self.memory(),
-            kinds: TaskKind::ALL.map(|kind| self.capability.kinds.contains(&kind)),
+            kinds: demands
+                .iter()
+                .filter(|(_, demand)| self.capability.kinds.contains(&demand.kind))
+                .map(|(class, _)| class)
+                .collect(),
         }
     }
 

@@ -6,32 +6,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starling_types::{MemoryBytes, Millis, NodeId, TaskKind};
+use starling_plan::Class;
+use starling_types::{Capability, MemoryBytes, Millis, NodeId};
 
 use crate::{
-    Capability, WaitReason,
-    class::{CLASS_COUNT, Class, Demands},
+    Config, WaitReason,
+    class::Demands,
     node::{Node, SPEED_PERMILLE_MAX, Shown, Standing},
+    recent::Recent,
 };
 
 /// Departed nodes of which something is remembered: two for each node of a network of 30,000.
 const DEPARTED_NODES_MAX: usize = 65_536;
 
+/// Dismissed nodes that are remembered. A key costs nothing, so that whoever wants to be forgotten can come under another
+/// as well: this bounds memory, not lies.
+const DISMISSED_NODES_MAX: usize = 65_536;
+
 /// All nodes of a job.
 #[derive(Debug, Clone)]
 pub(crate) struct Nodes {
     demands: Demands,
+    /// Whether a node is taken for what it says until it has shown better.
+    believes_speeds: bool,
     speed_assumed_permille: u32,
     connected: BTreeMap<NodeId, Node>,
-    departed: BTreeMap<NodeId, Shown>,
-    /// Nodes that proved wrong. Each had its false result checked, so this grows no faster than results.
-    dismissed: BTreeSet<NodeId>,
+    departed: Recent<Shown>,
+    /// Nodes that proved wrong.
+    dismissed: Recent<()>,
     /// By class, the nodes that would take a task now, slowest first.
-    waiting: [BTreeSet<(u32, NodeId)>; CLASS_COUNT],
+    waiting: Vec<BTreeSet<(u32, NodeId)>>,
     /// By class, how many nodes could take a task if they were idle.
-    capable_count: [u32; CLASS_COUNT],
-    /// By the place of the kind in [`TaskKind::ALL`], the nodes that take it, by memory.
-    by_memory: [BTreeSet<(MemoryBytes, NodeId)>; TaskKind::ALL.len()],
+    capable_count: Vec<u32>,
+    /// By class, the nodes that take its kind, by memory.
+    by_memory: Vec<BTreeSet<(MemoryBytes, NodeId)>>,
     /// When pauses end.
     pause_ends: BTreeSet<(Millis, NodeId)>,
     slot_count: u64,
@@ -40,16 +48,18 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    pub(crate) fn new(demands: Demands, speed_assumed_permille: u32) -> Self {
+    pub(crate) fn new(demands: Demands, config: &Config) -> Self {
+        let count = demands.count();
         Self {
             demands,
-            speed_assumed_permille,
+            believes_speeds: config.believes_speeds,
+            speed_assumed_permille: config.speed_assumed_permille,
             connected: BTreeMap::new(),
-            departed: BTreeMap::new(),
-            dismissed: BTreeSet::new(),
-            waiting: std::array::from_fn(|_| BTreeSet::new()),
-            capable_count: [0; CLASS_COUNT],
-            by_memory: std::array::from_fn(|_| BTreeSet::new()),
+            departed: Recent::new(DEPARTED_NODES_MAX),
+            dismissed: Recent::new(DISMISSED_NODES_MAX),
+            waiting: vec![BTreeSet::new(); count],
+            capable_count: vec![0; count],
+            by_memory: vec![BTreeSet::new(); count],
             pause_ends: BTreeSet::new(),
             slot_count: 0,
             speed_permille: 0,
@@ -65,20 +75,21 @@ impl Nodes {
     }
 
     pub(crate) fn is_dismissed(&self, id: NodeId) -> bool {
-        self.dismissed.contains(&id)
+        self.dismissed.contains(id)
     }
 
     /// Adds a node, or takes a new statement of one that is there.
     pub(crate) fn join(&mut self, id: NodeId, mut capability: Capability) {
-        if capability.speed_permille == 0 {
+        if !self.believes_speeds || capability.speed_permille == 0 {
             capability.speed_permille = self.speed_assumed_permille;
         }
         capability.speed_permille = capability.speed_permille.clamp(1, SPEED_PERMILLE_MAX);
         if !self.connected.contains_key(&id) {
-            let shown = self.departed.remove(&id).unwrap_or_default();
+            let shown = self.departed.remove(id).unwrap_or_default();
             let node = Node::new(capability, shown);
             self.pause_ends.extend(node.pause_ends().map(|until| (until, id)));
             self.connected.insert(id, node);
+            self.watch_memory(id);
             self.relist(id);
         } else {
             self.edit(id, |node| node.restate(capability));
@@ -89,23 +100,20 @@ impl Nodes {
     pub(crate) fn leave(&mut self, id: NodeId) -> Option<Node> {
         let node = self.connected.remove(&id)?;
         self.list(id, node.standing, Standing::default());
-        for until in node.pause_ends() {
+        for until in node.pause_ends().chain(node.memory_recovers_at()) {
             self.pause_ends.remove(&(until, id));
         }
         if !node.shown.is_empty() {
             self.departed.insert(id, node.shown.clone());
-            if self.departed.len() > DEPARTED_NODES_MAX {
-                self.departed.pop_first();
-            }
         }
         Some(node)
     }
 
     /// Removes a node for good.
     pub(crate) fn dismiss(&mut self, id: NodeId) -> Option<Node> {
-        self.dismissed.insert(id);
+        self.dismissed.insert(id, ());
         let node = self.leave(id);
-        self.departed.remove(&id);
+        self.departed.remove(id);
         node
     }
 
@@ -123,11 +131,26 @@ impl Nodes {
         }
     }
 
-    /// Ends the pauses that are over at `now`.
+    /// Notes that a node ran out of memory with a task of `memory`.
+    pub(crate) fn ran_out_of_memory(&mut self, id: NodeId, memory: MemoryBytes, now: Millis) {
+        self.edit(id, |node| node.ran_out_of_memory(memory, now));
+        self.watch_memory(id);
+    }
+
+    fn watch_memory(&mut self, id: NodeId) {
+        let at = self.connected.get(&id).and_then(Node::memory_recovers_at);
+        self.pause_ends.extend(at.map(|at| (at, id)));
+    }
+
+    /// Ends the pauses that are over at `now`, and lets ceilings of memory rise.
     pub(crate) fn end_pauses(&mut self, now: Millis) {
         while let Some((_, id)) = self.pause_ends.first().copied().filter(|end| end.0 <= now) {
             self.pause_ends.pop_first();
-            self.edit(id, |node| node.end_pauses(now));
+            self.edit(id, |node| {
+                node.end_pauses(now);
+                node.recover_memory(now);
+            });
+            self.watch_memory(id);
         }
     }
 
@@ -138,7 +161,12 @@ impl Nodes {
 
     /// The nodes that would take a task of `class` now, fastest first.
     pub(crate) fn waiting(&self, class: Class) -> impl Iterator<Item = NodeId> + '_ {
-        self.waiting[class.index()].iter().rev().map(|(_, id)| *id)
+        self.waiting[usize::from(class.0)].iter().rev().map(|(_, id)| *id)
+    }
+
+    /// Whether a node other than `id` would take a task of `class` now.
+    pub(crate) fn is_another_waiting(&self, class: Class, id: NodeId) -> bool {
+        self.waiting(class).any(|waiting| waiting != id)
     }
 
     /// What is missing for a task of `class`; `None` when a connected node could take it, now or later.
@@ -146,21 +174,19 @@ impl Nodes {
         if self.connected.is_empty() {
             return Some(WaitReason::NoNodes);
         }
-        if self.capable_count[class.index()] > 0 {
+        if self.capable_count[usize::from(class.0)] > 0 {
             return None;
         }
         let demand = self.demands.of(class);
-        let of_kind =
-            TaskKind::ALL.iter().zip(&self.by_memory).find(|(kind, _)| **kind == demand.kind);
-        let best = of_kind.and_then(|(_, nodes)| nodes.last()).map(|(memory, _)| *memory);
-        Some(match (best, demand.segment_po2()) {
-            (None, _) => WaitReason::NoKind { kind: demand.kind },
+        let best = self.by_memory[usize::from(class.0)].last().map(|(memory, _)| *memory);
+        Some(match (best, demand.po2.filter(|_| demand.is_segment)) {
+            (None, _) => WaitReason::NoKind { kind: demand.name },
             (Some(best), Some(po2)) if best >= demand.cost.memory => {
                 WaitReason::SegmentTooLarge { po2 }
             }
             (Some(best), _) => WaitReason::NotEnoughMemory {
-                kind: demand.kind,
-                po2: demand.class.po2(),
+                kind: demand.name,
+                po2: demand.po2,
                 needed: demand.cost.memory,
                 best,
             },
@@ -185,8 +211,8 @@ impl Nodes {
         if old == new {
             return;
         }
-        for class in Class::by_precedence() {
-            let index = class.index();
+        for class in self.demands.classes() {
+            let index = usize::from(class.0);
             let (was, is) = (old.waiting.contains(class), new.waiting.contains(class));
             if was && (!is || old.speed_permille != new.speed_permille) {
                 self.waiting[index].remove(&(old.speed_permille, id));
@@ -198,11 +224,11 @@ impl Nodes {
             self.capable_count[index] -= u32::from(old.capable.contains(class));
         }
         if (old.kinds, old.memory) != (new.kinds, new.memory) {
-            for (index, by_memory) in self.by_memory.iter_mut().enumerate() {
-                if old.kinds[index] {
+            for (class, by_memory) in self.demands.classes().zip(&mut self.by_memory) {
+                if old.kinds.contains(class) {
                     by_memory.remove(&(old.memory, id));
                 }
-                if new.kinds[index] {
+                if new.kinds.contains(class) {
                     by_memory.insert((new.memory, id));
                 }
             }

@@ -1,11 +1,11 @@
 //! Who gets work now: ready tasks first, then backups for what runs late.
 
-use starling_plan::TaskSpec;
+use starling_plan::{Class, Plan, TaskSpec};
 use starling_types::{BlobRef, Epoch, Millis, NodeId};
 
 use crate::{
     Action, Lease, LeaseInput, Scheduler,
-    class::Class,
+    class::expected,
     lease::{LeaseRecord, LeaseState},
 };
 
@@ -13,24 +13,19 @@ use crate::{
 /// be better off with a task that none of these may have, since they hold it themselves.
 const BACKUP_ASKERS: usize = 4;
 
-/// How often the deadline of a task doubles: once for each that was missed, three times at most. A cost
-/// that is estimated thirty times too low is then still met, and a task that hangs everywhere is still
-/// given up within hours.
-const DEADLINE_DOUBLINGS_MAX: u32 = 3;
-
-impl Scheduler {
+impl<P: Plan> Scheduler<P> {
     pub(crate) fn place(&mut self) {
         if self.is_over() {
             return;
         }
-        for class in Class::by_precedence() {
+        for class in self.demands.classes() {
             while let Some((spec, node)) = self.next_match(class) {
                 let spec =
                     self.plan.start(spec.id).expect("the plan itself named the task as ready");
                 self.grant(node, spec, class);
             }
         }
-        for class in Class::by_precedence() {
+        for class in self.demands.classes() {
             while let Some((spec, node)) = self.next_backup(class) {
                 self.grant(node, spec, class);
             }
@@ -43,11 +38,11 @@ impl Scheduler {
     fn next_match(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
         let fastest = self.nodes.waiting(class).next()?;
         let demand = self.demands.of(class);
-        let spec = self.plan.next(demand.class)?;
+        let spec = self.plan.next(class)?;
         let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
         let nearest = holders
             .filter_map(|id| Some((self.nodes.get(*id)?, *id)))
-            .filter(|(node, _)| demand.reads_results() && node.standing.waiting.contains(class))
+            .filter(|(node, _)| demand.reads_results && node.standing.waiting.contains(class))
             .max_by_key(|(node, id)| (node.speed_permille(), *id));
         Some((spec, nearest.map_or(fastest, |(_, id)| id)))
     }
@@ -56,7 +51,7 @@ impl Scheduler {
     fn next_backup(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
         self.nodes.waiting(class).take(BACKUP_ASKERS).find_map(|id| {
             let speed = self.nodes.get(id)?.speed_permille();
-            let done_at = self.now() + self.demands.of(class).expected(speed);
+            let done_at = self.now() + expected(self.demands.of(class), speed);
             let task = self.leases.straggler(class, id, done_at, self.now())?;
             Some((self.leases.flight(task)?.spec.clone(), id))
         })
@@ -70,15 +65,12 @@ impl Scheduler {
             epoch,
             task: spec.id,
             po2: spec.po2,
-            split: spec.split,
+            splits: spec.splits.clone(),
             inputs: spec.inputs.iter().map(|blob| self.lease_input(*blob, node)).collect(),
             renew_within: self.config.renew_within,
             deadline: record.deadline_at.since(self.now()),
             memory: record.memory,
         };
-        for input in &spec.inputs {
-            self.holders.add(input.reference, node);
-        }
         self.nodes.edit(node, |state| {
             state.open_requests = state.open_requests.saturating_sub(1);
             state.open_lease(epoch, record.memory);
@@ -90,12 +82,10 @@ impl Scheduler {
     fn record(&self, node: NodeId, spec: &TaskSpec, class: Class) -> LeaseRecord {
         let demand = self.demands.of(class);
         let speed = self.nodes.get(node).map_or(1, |state| state.speed_permille());
-        let expected = demand.expected(speed);
+        let expected = expected(demand, speed);
         let times =
             |factor: u32, unit: u64| Millis(expected.0.saturating_mul(u64::from(factor)) / unit);
         let deadline = self.config.deadline_min.max(times(self.config.deadline_factor, 1));
-        let missed = self.faults.get(&spec.id).map_or(0, |faults| faults.deadlines_missed);
-        let deadline = Millis(deadline.0.saturating_mul(1 << missed.min(DEADLINE_DOUBLINGS_MAX)));
         LeaseRecord {
             node,
             task: spec.id,
@@ -120,8 +110,8 @@ impl Scheduler {
 
     /// Says why a ready task waits, when that changes.
     fn say_what_is_missing(&mut self) {
-        let is_ready = |class: &Class| self.plan.is_ready(self.demands.of(*class).class);
-        let ready = Class::by_precedence().filter(is_ready);
+        let is_ready = |class: &Class| self.plan.is_ready(*class);
+        let ready = self.demands.classes().filter(is_ready);
         let missing = ready.filter_map(|class| self.nodes.missing_for(class)).next();
         if missing == self.waiting {
             return;

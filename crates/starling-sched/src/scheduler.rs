@@ -9,8 +9,8 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
-use starling_plan::{Plan, PlanError};
-use starling_types::{Millis, NodeId, TaskId};
+use starling_plan::{Plan, PlanError, Revoked};
+use starling_types::{Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
     Action, Config, Event, IgnoreReason, JobFailure, RevokeReason, Status, WaitReason,
@@ -20,40 +20,46 @@ use crate::{
 /// The failures of one task that is not accepted yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
-    pub(crate) attempts: u32,
-    /// How many of its leases ran past their deadline.
-    pub(crate) deadlines_missed: u32,
-    /// The nodes that say it cannot be proved.
-    pub(crate) unprovable: BTreeSet<NodeId>,
+    /// The nodes that refused its inputs or say that it cannot be done, since it was last judged.
+    pub(crate) refused_by: BTreeSet<NodeId>,
+    /// How often the shell has judged it, or was asked to.
+    pub(crate) judged_count: u32,
+    /// Whether the shell's judgement is awaited.
+    pub(crate) is_judged: bool,
 }
 
 /// Decides who proves what of one job. The crate's documentation has the rules.
 #[derive(Debug, Clone)]
-pub struct Scheduler {
+pub struct Scheduler<P: Plan> {
     pub(crate) config: Config,
     pub(crate) demands: Demands,
-    pub(crate) plan: Plan,
+    pub(crate) plan: P,
     pub(crate) nodes: Nodes,
     pub(crate) leases: Leases,
     pub(crate) holders: Holders,
-    pub(crate) faults: BTreeMap<TaskId, Faults>,
+    pub(crate) faults: BTreeMap<Task, Faults>,
     pub(crate) waiting: Option<WaitReason>,
     rng: ChaCha8Rng,
     now: Millis,
     is_over: bool,
-    actions: Vec<Action>,
+    actions: Vec<Action<P::Outcome>>,
 }
 
-impl Scheduler {
+impl<P: Plan> Scheduler<P> {
     /// A scheduler for what is left of `plan`, in which nothing runs.
     ///
     /// `incarnation` is a number that no earlier run of this job's client used; it makes lease numbers
     /// unique. `seed` is all the randomness there is.
-    pub fn new(config: Config, plan: Plan, incarnation: u32, seed: u64) -> Self {
-        let demands = Demands::new(plan.shape(), &config.cost);
+    pub fn new(config: Config, plan: P, incarnation: u32, seed: u64) -> Self {
+        let demands = Demands::new(plan.demands());
         Self {
-            nodes: Nodes::new(demands.clone(), config.speed_assumed_permille),
-            leases: Leases::new(incarnation, config.copies_max, config.expired_leases_max),
+            nodes: Nodes::new(demands.clone(), &config),
+            leases: Leases::new(
+                demands.count(),
+                incarnation,
+                config.copies_max,
+                config.expired_leases_max,
+            ),
             holders: Holders::new(config.holders_max),
             faults: BTreeMap::new(),
             waiting: None,
@@ -69,7 +75,7 @@ impl Scheduler {
 
     /// Takes an event and says what to do, in order. `now` is the time on any clock that does not go
     /// back; should it, the latest time stands.
-    pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
+    pub fn handle(&mut self, now: Millis, event: Event<P::Input>) -> Vec<Action<P::Outcome>> {
         self.now = self.now.max(now);
         if self.is_over {
             return vec![Action::Ignored { reason: IgnoreReason::JobOver }];
@@ -90,8 +96,13 @@ impl Scheduler {
     }
 
     /// The plan, for its progress and the blobs that it still needs.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &P {
         &self.plan
+    }
+
+    /// Whether the check of this lease's result is awaited. It is not, once what the result was made of is taken back.
+    pub fn awaits(&self, epoch: Epoch) -> bool {
+        self.leases.get(epoch).is_some_and(|record| !record.is_running())
     }
 
     /// Whether the job is proved or failed.
@@ -108,26 +119,17 @@ impl Scheduler {
             busy_node_count: busy.count(),
             lease_count: self.leases.running_count(),
             checking_count: self.leases.checking_count(),
-            progress: self.plan.progress(),
-            partly_done: self.partly_done(&under_way),
+            progress: self.progress(&under_way),
             waiting: self.waiting,
             eta_ms: self.eta(&under_way),
         }
     }
 
-    fn apply(&mut self, event: Event) {
+    fn apply(&mut self, event: Event<P::Input>) {
         match event {
-            Event::SegmentStored { index, po2, blob } => {
-                let added = self.plan.add_segment(index, po2, blob);
+            Event::Input(input) => {
+                let added = self.plan.input(input);
                 self.fail_unless(added);
-            }
-            Event::KeccakStored { index, po2, blob } => {
-                let added = self.plan.add_keccak(index, po2, blob);
-                self.fail_unless(added);
-            }
-            Event::ExecutionEnded { assumed } => {
-                let ended = self.plan.end_execution(assumed);
-                self.fail_unless(ended);
                 self.end_needless_leases();
             }
             Event::NodeJoined { node, capability } => self.node_joined(node, capability),
@@ -140,8 +142,13 @@ impl Scheduler {
             Event::ResultReported { node, epoch, blob } => self.result_reported(node, epoch, blob),
             Event::ResultAccepted { epoch, blob } => self.result_accepted(epoch, blob),
             Event::ResultRefused { epoch, reason } => self.result_refused(epoch, reason),
-            Event::ResultUnfetchable { epoch, reason } => self.result_unfetchable(epoch, reason),
+            Event::ResultUnfetchable { epoch, .. } => self.result_unfetchable(epoch),
             Event::TaskFailed { node, epoch, failure } => self.task_failed(node, epoch, failure),
+            Event::JudgedSound { task } => self.judged_sound(task),
+            Event::JudgedUnprovable { task, message } => self.judged_unprovable(task, message),
+            Event::BlobLost { blob } => self.blob_lost(blob),
+            Event::BlobFound { blob } => self.plan.found(blob),
+            Event::ResultRevoked { task } => self.result_revoked(task),
             Event::Tick => {}
         }
     }
@@ -150,6 +157,33 @@ impl Scheduler {
         self.nodes.end_pauses(self.now);
         self.leases.mark_late(self.now);
         self.end_leases();
+    }
+
+    fn blob_lost(&mut self, blob: Reference) {
+        self.holders.forget(blob);
+        let revoked = self.plan.lost(blob);
+        self.dissolve(revoked);
+    }
+
+    fn result_revoked(&mut self, task: Task) {
+        match self.plan.revoke(task) {
+            Ok(revoked) => self.dissolve(revoked),
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    /// Ends the leases on what lost an input. What their nodes report of it is not wanted, whatever they say.
+    fn dissolve(&mut self, revoked: Revoked) {
+        for task in revoked.dissolved {
+            for (epoch, record) in self.leases.close_task(task) {
+                let node = record.node;
+                self.nodes.edit(node, |state| state.close_lease(epoch));
+                self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::InputRevoked });
+            }
+        }
+        if !revoked.reread.is_empty() {
+            self.act(Action::Reread { blobs: revoked.reread });
+        }
     }
 
     fn finish_if_proved(&mut self) {
@@ -193,7 +227,7 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn act(&mut self, action: Action) {
+    pub(crate) fn act(&mut self, action: Action<P::Outcome>) {
         self.actions.push(action);
     }
 

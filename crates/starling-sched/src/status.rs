@@ -1,24 +1,8 @@
 //! What a person may want to know while a job runs.
 
-use starling_plan::Progress;
-use starling_types::Millis;
+use starling_types::{Millis, Progress};
 
 use crate::WaitReason;
-
-/// What is done of tasks that have no accepted result, in thousandths of a task, all tasks of a kind together.
-///
-/// It is what nodes say of themselves, each thousand at most for a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PartlyDone {
-    /// Of the leaves.
-    pub leaves_permille: u64,
-    /// Of the joins.
-    pub joins_permille: u64,
-    /// Of the keccak proofs.
-    pub keccaks_permille: u64,
-    /// Of the resolves.
-    pub resolves_permille: u64,
-}
 
 /// A snapshot of a scheduler, for progress bars.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +15,8 @@ pub struct Status {
     pub lease_count: usize,
     /// Results that the shell is checking.
     pub checking_count: usize,
-    /// How far the plan has come.
+    /// How far the plan has come, with what nodes say of themselves.
     pub progress: Progress,
-    /// How far the tasks are that are not accepted yet, as their nodes say.
-    pub partly_done: PartlyDone,
     /// Why a ready task waits, if one does.
     pub waiting: Option<WaitReason>,
     /// How long the work known so far should still take all nodes together; `None` without nodes. While

@@ -1,8 +1,9 @@
-//! Fixed-width ids, printed as lower-case hex: `Display` is whole, `{:#}` is short enough for a log line.
+//! Fixed-width ids, printed as lower-case hex: `Display` is whole, `{:#}` is short enough for a log line. In JSON they
+//! are that hex too, and nothing else is read.
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
 /// Hex digits that `{:#}` prints of an id: enough to tell the ids of one job apart by eye.
@@ -25,7 +26,7 @@ pub struct ParseIdError {
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $size:literal, $kind:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; $size]);
 
         impl $name {
@@ -53,6 +54,19 @@ macro_rules! hex_id {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{}({:#})", stringify!($name), self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
             }
         }
 
@@ -102,6 +116,7 @@ hex_id! {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -111,6 +126,17 @@ mod tests {
         assert_eq!(format!("{id:#}"), "30313233");
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(format!("0x{id}").parse(), Ok(id));
+    }
+
+    #[test]
+    fn an_id_is_hex_in_json_and_nothing_else_is_read() {
+        let id = JobId(*b"0123456789abcdef");
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, r#""30313233343536373839616263646566""#);
+        assert_eq!(serde_json::from_str::<JobId>(&json).unwrap(), id);
+        let bytes = serde_json::to_string(&id.0).unwrap();
+        assert!(serde_json::from_str::<JobId>(&bytes).is_err(), "{bytes}");
+        assert!(serde_json::from_str::<JobId>(r#""3031""#).is_err());
     }
 
     #[test]

@@ -3,12 +3,18 @@
 //! This crate owns no behaviour beyond parsing, printing and comparing. It knows nothing of plans,
 //! nodes, sockets or provers, and it stays that way: everything else depends on it.
 
+mod code;
 mod id;
+mod node;
 mod profile;
+mod progress;
 mod task;
 mod unit;
 
+pub use code::{KindCode, Task};
 pub use id::{JobId, NodeId, ParseIdError, Reference, WorkLogId};
+pub use node::{Capability, FailureClass};
 pub use profile::Profile;
+pub use progress::{Progress, Stage};
 pub use task::{IndexRange, ParseTaskError, ReceiptKind, TaskId, TaskKind};
 pub use unit::{BlobRef, Epoch, MemoryBytes, Millis, ParsePo2Error, Po2};

@@ -61,7 +61,7 @@ pub use execute::{
 pub use guest::{Guest, GuestError};
 pub use leaf::{KeccakRequest, Segment, keccak_claim};
 pub use process::{ProveFailure, ProverConfig, ProverProcess, TaskWork, WorkReport};
-pub use protocol::{FailureClass, PhaseTime};
+pub use protocol::PhaseTime;
 pub use receipt::{ReceiptError, ReceiptInfo};
 pub use risc0_zkvm::{
     Digest, ExitCode, InnerReceipt, Receipt, ReceiptClaim, SegmentReceipt, SuccinctReceipt,

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use starling_types::{MemoryBytes, Po2, Profile, TaskId};
+use starling_types::{FailureClass, MemoryBytes, Po2, Profile, TaskId};
 use thiserror::Error;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    Backend, FailureClass, ZKVM_VERSION,
+    Backend, ZKVM_VERSION,
     protocol::{Answer, Configure, LINE_BYTES_MAX, PhaseTime, Proved, Ready, Request},
 };
 
@@ -176,11 +176,12 @@ pub enum ProveFailure {
 }
 
 impl ProveFailure {
-    /// Who should try again. A crash or lack of memory is this machine's until others report the same.
+    /// Whose trouble it is. A crash is this machine's until others report the same.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Refused { class, .. } => *class,
-            _ => FailureClass::Internal,
+            Self::OutOfMemory { .. } => FailureClass::Memory,
+            _ => FailureClass::Node,
         }
     }
 }
@@ -255,7 +256,7 @@ impl ProverProcess {
                 Err(ProveFailure::Refused { class: failed.class, message: failed.message })
             }
             (None, None) => Err(ProveFailure::Refused {
-                class: FailureClass::Internal,
+                class: FailureClass::Node,
                 message: "the prover answered nothing".into(),
             }),
         }

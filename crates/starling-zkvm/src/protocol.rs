@@ -7,7 +7,7 @@
 use std::{io::Read, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use starling_types::{MemoryBytes, Po2, Profile};
+use starling_types::{FailureClass, MemoryBytes, Po2, Profile};
 
 use crate::Backend;
 
@@ -105,18 +105,6 @@ pub struct PhaseTime {
 pub(crate) struct Failed {
     pub(crate) class: FailureClass,
     pub(crate) message: String,
-}
-
-/// What a failure says about who should try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FailureClass {
-    /// The inputs are damaged, missing or of something else: fetch them again, blame their holder.
-    Input,
-    /// Sound inputs of which no proof can be made: it would fail elsewhere too.
-    Task,
-    /// This machine, this process or this attempt failed: try again, here or elsewhere.
-    Internal,
 }
 
 /// Reads a line without its end; `None` at the end of the stream.

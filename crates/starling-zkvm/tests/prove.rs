@@ -11,11 +11,13 @@ use std::{
 };
 
 use risc0_zkvm::{Digest, MaybePruned, Output};
-use starling_types::{IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId};
+use starling_types::{
+    FailureClass, IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId,
+};
 use starling_zkvm::{
-    AssumptionId, Emitted, ExecuteOptions, Execution, ExitCode, Expected, FailureClass, Guest,
-    KeccakOut, PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason, SEGMENT_PO2_MIN,
-    Segment, SegmentOut, TaskWork, Work, codec, execute,
+    AssumptionId, Emitted, ExecuteOptions, Execution, ExitCode, Expected, Guest, KeccakOut,
+    PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason, SEGMENT_PO2_MIN, Segment,
+    SegmentOut, TaskWork, Work, codec, execute,
     receipt::{self, ReceiptError},
     verify_task,
 };

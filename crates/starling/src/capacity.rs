@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use starling_plan::Costs;
+use starling_cost::Costs;
 use starling_types::{MemoryBytes, Po2, Profile, TaskKind};
 use starling_zkvm::{SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 

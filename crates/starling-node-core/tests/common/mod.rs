@@ -264,7 +264,7 @@ pub fn done(epoch: u64) -> NodeMessage {
 }
 
 /// The class of the failure that is reported.
-pub fn failed(actions: &[Action]) -> Option<starling_proto::FailureClass> {
+pub fn failed(actions: &[Action]) -> Option<starling_types::FailureClass> {
     sent(actions).into_iter().find_map(|message| match message {
         NodeMessage::Failed(failure) => Some(failure.class),
         _ => None,

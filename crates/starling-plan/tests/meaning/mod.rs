@@ -86,7 +86,7 @@ impl FakeProver {
     }
 
     /// The receipt of a task.
-    pub fn prove(&mut self, task: &TaskSpec) -> BlobRef {
+    pub fn prove(&mut self, task: &TaskSpec<TaskId>) -> BlobRef {
         let meaning = self.meaning_of_result(task);
         self.blob(meaning)
     }
@@ -95,7 +95,7 @@ impl FakeProver {
     ///
     /// # Panics
     /// When the task cannot be made of its inputs.
-    pub fn meaning_of_result(&self, spec: &TaskSpec) -> Meaning {
+    pub fn meaning_of_result(&self, spec: &TaskSpec<TaskId>) -> Meaning {
         use Meaning::{Claim, Holds, KeccakRequest, Segment};
         let task = spec.id;
         let inputs: Vec<&Meaning> = spec.inputs.iter().map(|blob| self.meaning(*blob)).collect();

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use proptest::{collection::vec, option, prelude::*};
 use starling_types::{
-    BlobRef, Epoch, IndexRange, JobId, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId,
-    TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, IndexRange, JobId, MemoryBytes, Millis, NodeId, Po2,
+    Reference, TaskId, TaskKind,
 };
 
 use crate::{
-    BlobHeader, BlobRequest, ClientMessage, Done, Failure, FailureClass, GoodbyeReason, Grant,
-    Hello, Input, JobAd, LeaseId, Message, NodeMessage, PeerAddr, System, Ticket, Welcome,
+    BlobHeader, BlobRequest, ClientMessage, Done, Failure, GoodbyeReason, Grant, Hello, Input,
+    JobAd, LeaseId, Message, NodeMessage, PeerAddr, System, Ticket, Welcome,
     limits::{
         AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, BLOB_SIZE_BYTES_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX,
         DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX, HELD_LEASE_COUNT_MAX,
@@ -107,8 +107,13 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
             NodeMessage::Done(Done { lease, result, prove_ms, peak_memory })
         },
     );
-    let classes =
-        [FailureClass::Memory, FailureClass::Node, FailureClass::Input, FailureClass::Task];
+    let classes = [
+        FailureClass::Memory,
+        FailureClass::Disk,
+        FailureClass::Node,
+        FailureClass::Input,
+        FailureClass::Task,
+    ];
     let failed = (lease(), prop::sample::select(classes.to_vec()), text())
         .prop_map(|(lease, class, message)| NodeMessage::Failed(Failure { lease, class, message }));
     prop_oneof![

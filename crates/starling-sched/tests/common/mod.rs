@@ -2,34 +2,36 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used)]
 
-use starling_plan::{Assumed, CostModel, Plan, PlanShape, TaskClass, TaskCost};
-use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
+use starling_plan::{Assumed, Outcome, PlanShape, TaskClass, TaskCost, ZkvmInput, ZkvmPlan};
+use starling_sched::{Config, Failure, Lease};
 use starling_types::{
-    BlobRef, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, Reference, Task,
+    TaskId, TaskKind,
 };
 
-/// A lift of po2 13 + i, or a keccak proof of po2 14 + i, takes 100 * (i + 1) MiB and 10 * (i + 1) s; anything
-/// else 100 MiB and 10 s.
-pub fn cost() -> CostModel {
-    let cost = |mib: u64, seconds: u64| TaskCost {
-        memory: MemoryBytes::from_mib(mib),
-        work: Millis(seconds * 1000),
+/// A lift of po2 13 + i, or a keccak proof of po2 14 + i, takes 100 * (i + 1) MiB and 10 * (i + 1) s; to lift a receipt
+/// takes 50 MiB; anything else 100 MiB and 10 s.
+pub fn cost(kind: TaskKind, po2: Option<Po2>) -> TaskCost {
+    let least = if kind == TaskKind::Keccak { 14 } else { 13 };
+    let steps = po2.map_or(1, |po2| u64::from(po2.get() - least + 1));
+    let (mib, seconds) = match kind {
+        TaskKind::LiftReceipt => (50, 0),
+        _ => (100 * steps, 10 * steps),
     };
-    let step = |i: usize| cost(100 * (i as u64 + 1), 10 * (i as u64 + 1));
-    CostModel {
-        prove: std::array::from_fn(step),
-        lift: std::array::from_fn(step),
-        lift_receipt: cost(50, 0),
-        join: cost(100, 10),
-        keccak: std::array::from_fn(step),
-        union: cost(100, 10),
-        resolve: cost(100, 10),
-        unwrap: cost(100, 10),
-    }
+    TaskCost { memory: MemoryBytes::from_mib(mib), work: Millis(seconds * 1000) }
 }
 
+/// A plan at these costs.
+pub fn plan(shape: PlanShape) -> ZkvmPlan {
+    ZkvmPlan::new(shape, cost)
+}
+
+pub type Event = starling_sched::Event<ZkvmInput>;
+pub type Action = starling_sched::Action<Outcome>;
+pub type Scheduler = starling_sched::Scheduler<ZkvmPlan>;
+
 pub fn config() -> Config {
-    Config { cost: cost(), deadline_min: Millis(30_000), ..Config::default() }
+    Config { deadline_min: Millis(30_000), believes_speeds: true, ..Config::default() }
 }
 
 pub fn po2(value: u32) -> Po2 {
@@ -53,7 +55,7 @@ pub fn blob(name: u64) -> BlobRef {
 pub fn capability(memory_mib: u64, speed_permille: u32) -> Capability {
     Capability {
         memory: MemoryBytes::from_mib(memory_mib),
-        kinds: TaskKind::ALL.into(),
+        kinds: TaskKind::ALL.map(TaskKind::code).into(),
         po2_max: po2(24),
         slots: 1,
         speed_permille,
@@ -71,7 +73,7 @@ pub struct Bench {
 impl Bench {
     /// A succinct job of which nothing is executed yet.
     pub fn executing(config: Config) -> Self {
-        let scheduler = Scheduler::new(config, Plan::new(PlanShape::Succinct), 7, 0);
+        let scheduler = Scheduler::new(config, plan(PlanShape::Succinct), 7, 0);
         Self { scheduler, now: Millis(0), segment_count: 0, keccak_count: 0 }
     }
 
@@ -84,7 +86,7 @@ impl Bench {
     }
 
     pub fn end(&mut self, assumed: Vec<Assumed>) -> Vec<Action> {
-        self.tell(Event::ExecutionEnded { assumed })
+        self.tell(Event::Input(ZkvmInput::End { assumed }))
     }
 
     pub fn tell(&mut self, event: Event) -> Vec<Action> {
@@ -94,14 +96,15 @@ impl Bench {
     pub fn segment(&mut self, value: u32) -> Vec<Action> {
         let index = self.segment_count;
         self.segment_count += 1;
-        self.tell(Event::SegmentStored { index, po2: po2(value), blob: blob(index.into()) })
+        let blob = blob(index.into());
+        self.tell(Event::Input(ZkvmInput::Segment { index, po2: po2(value), blob }))
     }
 
     pub fn keccak(&mut self, value: u32) -> Vec<Action> {
         let index = self.keccak_count;
         self.keccak_count += 1;
         let blob = blob(u64::from(index) + 500);
-        self.tell(Event::KeccakStored { index, po2: po2(value), blob })
+        self.tell(Event::Input(ZkvmInput::Keccak { index, po2: po2(value), blob }))
     }
 
     /// Lets time pass, woken whenever the scheduler wants to be.
@@ -161,6 +164,11 @@ impl Bench {
     }
 }
 
+/// The task as the zkVM calls it.
+pub fn named(task: Task) -> TaskId {
+    task.try_into().unwrap()
+}
+
 pub fn grants(actions: &[Action]) -> Vec<(NodeId, Lease)> {
     let grant = |action: &Action| match action {
         Action::Grant { node, lease } => Some((*node, lease.clone())),
@@ -174,5 +182,5 @@ pub fn grant_to(name: u8, actions: &[Action]) -> Option<Lease> {
 }
 
 pub fn granted_tasks(actions: &[Action]) -> Vec<(u8, TaskId)> {
-    grants(actions).into_iter().map(|(to, lease)| (to.0[0], lease.task)).collect()
+    grants(actions).into_iter().map(|(to, lease)| (to.0[0], named(lease.task))).collect()
 }

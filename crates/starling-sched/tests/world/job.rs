@@ -1,8 +1,9 @@
 //! What the made-up network proves, and how its blobs are named.
 
-use starling_plan::{Assumed, Outcome, Plan, PlanShape, TaskClass};
-use starling_sched::Config;
+use starling_plan::{Assumed, Outcome, PlanShape, TaskClass, ZkvmPlan};
 use starling_types::{BlobRef, IndexRange, Millis, Po2, Reference, TaskId};
+
+use crate::common;
 
 /// The receipt of a task is named by what it means; a lift and a keccak proof of one number differ.
 pub fn receipt(task: TaskId, matter: u8) -> BlobRef {
@@ -33,8 +34,8 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn plan(&self) -> Plan {
-        let plan = Plan::new(PlanShape::Succinct);
+    pub fn plan(&self) -> ZkvmPlan {
+        let plan = common::plan(PlanShape::Succinct);
         if self.counts_work { plan.counting_work() } else { plan }
     }
 
@@ -65,9 +66,9 @@ impl Job {
     }
 
     /// All the work there can be.
-    pub fn work(&self, config: &Config) -> Millis {
+    pub fn work(&self) -> Millis {
         let cost = |class: TaskClass, count: usize| {
-            let work = config.cost.work_ms(class.kind(PlanShape::Succinct), class.po2());
+            let work = common::cost(class.kind(PlanShape::Succinct), class.po2()).work;
             Millis(work.0 * count as u64)
         };
         let leaves = self.po2s.iter().map(|po2| cost(TaskClass::Leaf(*po2), 1));

@@ -9,9 +9,13 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
-use starling_plan::Outcome;
-use starling_sched::{Action, Capability, Config, Event, Failure, FailureClass, Lease, Scheduler};
-use starling_types::{Epoch, MemoryBytes, Millis, NodeId, Po2, TaskId, TaskKind};
+use starling_plan::{Outcome, ZkvmInput};
+use starling_sched::{Config, Failure, Lease};
+use starling_types::{
+    Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, Task, TaskId, TaskKind,
+};
+
+use crate::common::{self, Action, Event, Scheduler};
 
 pub use job::Job;
 use job::{made_here, receipt};
@@ -75,9 +79,9 @@ enum Pending {
 #[derive(Default)]
 struct Ledger {
     epochs: BTreeSet<Epoch>,
-    live: BTreeMap<Epoch, (NodeId, TaskId, MemoryBytes)>,
-    leases: BTreeMap<Epoch, (NodeId, TaskId, MemoryBytes)>,
-    accepted: BTreeSet<TaskId>,
+    live: BTreeMap<Epoch, (NodeId, Task, MemoryBytes)>,
+    leases: BTreeMap<Epoch, (NodeId, Task, MemoryBytes)>,
+    accepted: BTreeSet<Task>,
 }
 
 pub struct World {
@@ -109,7 +113,7 @@ pub fn node_id(name: u32) -> NodeId {
 pub fn capability(memory_mib: u64, speed_permille: u32, slots: u32) -> Capability {
     Capability {
         memory: MemoryBytes::from_mib(memory_mib),
-        kinds: TaskKind::ALL.into(),
+        kinds: TaskKind::ALL.map(TaskKind::code).into(),
         po2_max: Po2::try_from(Po2::MAX).unwrap(),
         slots,
         speed_permille,
@@ -136,14 +140,16 @@ impl World {
             ledger: Ledger::default(),
         };
         for (index, po2) in (0..).zip(&job.po2s) {
-            let stored = Event::SegmentStored { index, po2: *po2, blob: made_here(0, index) };
+            let stored =
+                Event::Input(ZkvmInput::Segment { index, po2: *po2, blob: made_here(0, index) });
             world.push(u64::from(index) * 1000, Pending::ToScheduler(stored));
         }
         for (index, po2) in (0..).zip(&job.keccak_po2s) {
-            let stored = Event::KeccakStored { index, po2: *po2, blob: made_here(1, index) };
+            let stored =
+                Event::Input(ZkvmInput::Keccak { index, po2: *po2, blob: made_here(1, index) });
             world.push(u64::from(index) * 1000 + 500, Pending::ToScheduler(stored));
         }
-        let ended = Event::ExecutionEnded { assumed: job.assumed() };
+        let ended = Event::Input(ZkvmInput::End { assumed: job.assumed() });
         world.push(job.execution().0, Pending::ToScheduler(ended));
         world
     }
@@ -258,7 +264,7 @@ impl World {
             return self.tell(Event::LeaseDeclined { node: id, epoch });
         }
         let slowness = if peer.habit == Habit::Slow { 10 } else { 1 };
-        let work = self.config.cost.work_ms(lease.task.kind(), lease.po2).0;
+        let work = common::cost(common::named(lease.task).kind(), lease.po2).work.0;
         let wall = work * 1000 / u64::from(peer.capability.speed_permille) * slowness;
         if peer.habit == Habit::Silent {
             peer.quiet_until = self.now + Millis(120_000);
@@ -290,7 +296,11 @@ impl World {
             }
             Habit::Lying => {
                 peer.running.remove(&epoch);
-                self.tell(Event::ResultReported { node: id, epoch, blob: receipt(task, FALSE) });
+                self.tell(Event::ResultReported {
+                    node: id,
+                    epoch,
+                    blob: receipt(common::named(task), FALSE),
+                });
             }
             _ => {}
         }
@@ -300,7 +310,7 @@ impl World {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(lease) = peer.running.remove(&epoch) else { return };
         let matter = if peer.habit == Habit::Withholding { UNFETCHABLE } else { 0 };
-        let blob = receipt(lease.task, matter);
+        let blob = receipt(common::named(lease.task), matter);
         self.tell(Event::ResultReported { node: id, epoch, blob });
         self.tell(Event::WorkRequested { node: id });
     }
@@ -332,15 +342,18 @@ impl World {
             Action::Grant { node, lease } => self.send(Pending::Grant(node, lease)),
             Action::Revoke { node, epoch, .. } => self.send(Pending::Revoke(node, epoch)),
             Action::CheckResult { epoch, task, blob, .. } => {
-                let event = if blob == receipt(task, 0) {
+                let event = if blob == receipt(common::named(task), 0) {
                     Event::ResultAccepted { epoch, blob }
-                } else if blob == receipt(task, UNFETCHABLE) {
+                } else if blob == receipt(common::named(task), UNFETCHABLE) {
                     Event::ResultUnfetchable { epoch, reason: "withheld".to_owned() }
                 } else {
                     Event::ResultRefused { epoch, reason: "false".to_owned() }
                 };
                 let delay = 10 + self.dice(500);
                 self.push(delay, Pending::ToScheduler(event));
+            }
+            Action::Judge { task, .. } => {
+                self.push(10, Pending::ToScheduler(Event::JudgedSound { task }))
             }
             Action::JobProved { outcome } => self.outcome = Some(outcome),
             Action::JobFailed { reason } => panic!("the job failed: {reason}"),
@@ -390,7 +403,7 @@ impl Ledger {
 
     fn check(&self, peers: &BTreeMap<NodeId, Peer>, config: &Config) {
         let mut by_node: BTreeMap<NodeId, (u32, u64)> = BTreeMap::new();
-        let mut by_task: BTreeMap<TaskId, u32> = BTreeMap::new();
+        let mut by_task: BTreeMap<Task, u32> = BTreeMap::new();
         for (node, task, memory) in self.live.values() {
             let held = by_node.entry(*node).or_default();
             *held = (held.0 + 1, held.1 + memory.0);

@@ -117,7 +117,7 @@ async fn a_signal_is_told_apart_from_lack_of_memory() {
     let mut prover = child(script);
     prover.config.memory_limit = Some(MemoryBytes::from_mib(512));
     let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
-    assert_eq!(failure.class(), FailureClass::Internal);
+    assert_eq!(failure.class(), FailureClass::Memory);
     assert_eq!(
         failure.to_string(),
         "the prover ran out of memory (limit 512 MiB): memory allocation of 268435456 bytes failed"

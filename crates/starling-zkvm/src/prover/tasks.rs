@@ -14,11 +14,11 @@ use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, max_keccak_inp
 use risc0_zkvm::SegmentReceipt;
 use starling_fastprove::recursion::ProveError;
 use starling_files::{Existing, Readers, write_whole};
-use starling_types::TaskId;
+use starling_types::{FailureClass, TaskId};
 
 use super::{peak_memory, phases::Phases};
 use crate::{
-    AssumptionId, FailureClass, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
+    AssumptionId, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
     backend::Provers,
     codec::{self, BlobKind, CodecError},
     leaf::{KeccakRequest, keccak_claim},
@@ -43,7 +43,7 @@ impl TaskError {
     }
 
     pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Internal, message: message.into() }
+        Self { class: FailureClass::Node, message: message.into() }
     }
 
     /// A segment's or a keccak proof that failed: because of what was to be proved, unless it was proved and does not

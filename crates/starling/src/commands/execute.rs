@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 
 use rand::Rng as _;
 use serde_json::json;
-use starling_plan::Costs;
+use starling_cost::Costs;
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::{
     AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, execute,

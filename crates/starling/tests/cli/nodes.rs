@@ -2,7 +2,7 @@
 
 use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt};
 
-use starling_plan::CostModel;
+use starling_cost::CostModel;
 use starling_types::TaskKind;
 
 use crate::harness::{Home, Process, WAITING, guest, input};

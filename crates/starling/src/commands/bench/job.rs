@@ -8,7 +8,8 @@ use std::{collections::BTreeSet, process::Stdio, sync::atomic::AtomicBool};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
-use starling_plan::{CostModel, PlanShape, TaskCost, Workload};
+use starling_cost::{CostModel, TaskCost, Workload};
+use starling_plan::PlanShape;
 use starling_types::{Millis, Po2, Profile};
 use starling_zkvm::{Backend, Emitted, execute};
 

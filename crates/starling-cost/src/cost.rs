@@ -1,25 +1,9 @@
 //! What a task needs: memory while it runs, and work in all.
 
-mod figures;
-
+use starling_plan::{KECCAK_PO2_COUNT, KECCAK_PO2_MAX, KECCAK_PO2_MIN, SEGMENT_PO2_COUNT};
 use starling_types::{MemoryBytes, Millis, Po2, Profile, TaskKind};
 
-use crate::class::{KECCAK_PO2_COUNT, KECCAK_PO2_MAX, KECCAK_PO2_MIN, SEGMENT_PO2_COUNT};
-
-/// What one task needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskCost {
-    /// The most memory that the prover process holds at any time.
-    pub memory: MemoryBytes,
-    /// CPU time on the reference core: the core of the machine on which [`Costs::FAST`] was measured.
-    pub work: Millis,
-}
-
-impl TaskCost {
-    const fn new(memory_mib: u64, work_ms: u64) -> Self {
-        Self { memory: MemoryBytes::from_mib(memory_mib), work: Millis(work_ms) }
-    }
-}
+use crate::{TaskCost, figures};
 
 /// What every task of a job needs, of one prover in one profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +17,7 @@ pub struct CostModel {
     /// Joining two receipts.
     pub join: TaskCost,
     /// Proving a keccak request and lifting the proof, by po2 from
-    /// [`KECCAK_PO2_MIN`](crate::KECCAK_PO2_MIN) on.
+    /// [`KECCAK_PO2_MIN`] on.
     pub keccak: [TaskCost; KECCAK_PO2_COUNT],
     /// The union of two receipts.
     pub union: TaskCost,

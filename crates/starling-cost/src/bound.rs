@@ -2,9 +2,10 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+use starling_plan::{PlanShape, fold};
 use starling_types::{Millis, Po2, TaskKind};
 
-use crate::{CostModel, PlanShape, unions};
+use crate::CostModel;
 
 /// All that a job has to prove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl CostModel {
         let leaves = each(shape.leaf_kind(), &load.leaves);
         let keccaks = each(TaskKind::Keccak, &load.keccaks);
         let unite = |left: Millis, right: Millis| left.max(right) + work(TaskKind::Union);
-        let keccak_chain = unions::fold(&keccaks, &unite).unwrap_or_default();
+        let keccak_chain = fold(&keccaks, &unite).unwrap_or_default();
 
         let pairs = |leaves: &[Millis]| leaves.len().saturating_sub(1) as u32;
         let mut all = times(pairs(&keccaks), work(TaskKind::Union));

@@ -1,0 +1,212 @@
+//! What strangers, bad luck and full disks can and cannot do to a job.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{
+    Action, Bench, Event, blob, capability, config, grant_to, granted_tasks, grants, node,
+};
+use starling_sched::Config;
+use starling_types::{Capability, FailureClass, IndexRange, Millis, Task, TaskId};
+
+fn lift() -> Task {
+    TaskId::Lift(0).into()
+}
+
+fn judged(actions: &[Action]) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Judge { .. }))
+}
+
+#[test]
+fn a_full_disk_is_the_nodes_trouble_and_no_task_of_any_class_goes_there_for_a_while() {
+    let mut bench = Bench::new(config(), &[18, 13]);
+    let lease = bench.enter(1, capability(1000, 1000));
+    bench.ask(1);
+    assert_eq!(grants(&bench.fail(1, lease.epoch, FailureClass::Disk)), []);
+    assert_eq!(granted_tasks(&bench.wait(999)), [], "not even a smaller one");
+    assert_eq!(bench.wait(300).len(), 1, "after the pause it is asked again");
+}
+
+#[test]
+fn one_key_that_drops_every_task_neither_fails_the_job_nor_has_it_judged() {
+    let mut bench = Bench::new(config(), &[18]);
+    for _ in 0..40 {
+        bench.join(1, capability(600, 1000));
+        let lease = grant_to(1, &bench.ask(1));
+        bench.tell(Event::NodeLeft { node: node(1) });
+        bench.join(1, capability(600, 1000));
+        let Some(lease) = lease else { continue };
+        bench.report(1, lease.epoch);
+        let reason = "nobody has it".to_owned();
+        let actions = bench.tell(Event::ResultUnfetchable { epoch: lease.epoch, reason });
+        assert!(!judged(&actions), "{actions:?}");
+        bench.tell(Event::NodeLeft { node: node(1) });
+        bench.wait(120_000);
+    }
+    assert!(!bench.scheduler.is_over());
+    assert_eq!(bench.enter(2, capability(600, 1000)).task, lift());
+}
+
+#[test]
+fn a_task_that_several_nodes_refuse_is_judged_here_and_the_job_goes_on() {
+    for class in [FailureClass::Task, FailureClass::Input] {
+        let mut bench = Bench::new(config(), &[18]);
+        for name in 1..=3 {
+            let lease = bench.enter(name, capability(600, 1000));
+            let actions = bench.fail(name, lease.epoch, class);
+            assert_eq!(judged(&actions), name == 3, "{name}");
+            if let Some(Action::Judge { task, inputs, nodes, .. }) = actions.first() {
+                assert_eq!((*task, &inputs[..], nodes.len()), (lift(), &[blob(0)][..], 3));
+            }
+        }
+        assert!(!bench.scheduler.is_over());
+        // While it is judged, and after, it is offered as before.
+        assert_eq!(bench.enter(4, capability(600, 1000)).task, lift());
+        bench.tell(Event::JudgedSound { task: lift() });
+        assert!(!bench.scheduler.is_over());
+    }
+}
+
+#[test]
+fn the_same_node_saying_so_again_is_one_voice() {
+    let mut bench = Bench::new(config(), &[18]);
+    let mut epoch = bench.enter(1, capability(600, 1000)).epoch;
+    for _ in 0..20 {
+        assert!(!judged(&bench.fail(1, epoch, FailureClass::Task)));
+        bench.ask(1);
+        let wakeup = bench.scheduler.next_wakeup().unwrap();
+        let actions = bench.wait(wakeup.since(bench.now).0);
+        epoch = grant_to(1, &actions).unwrap().epoch;
+    }
+}
+
+#[test]
+fn an_input_that_proved_false_is_made_again_and_what_was_made_of_it_is_taken_back() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let first = bench.enter(1, capability(1000, 1000));
+    let second = bench.enter(2, capability(1000, 1000));
+    bench.finish(1, first.epoch);
+    bench.finish(2, second.epoch);
+    let join = bench.enter(3, capability(1000, 1000));
+    let actions = bench.tell(Event::ResultRevoked { task: first.task });
+    assert!(matches!(actions[0], Action::Revoke { epoch, .. } if epoch == join.epoch));
+    assert_eq!(actions[1], Action::Reread { blobs: vec![blob(0)] });
+    // What the join's node still reports of it is not looked at.
+    let actions = bench.report(3, join.epoch);
+    assert!(matches!(actions[0], Action::Ignored { .. }), "{actions:?}");
+    assert_eq!(bench.enter(4, capability(1000, 1000)).task, first.task);
+}
+
+#[test]
+fn a_task_whose_input_is_lost_is_not_offered_until_it_is_found() {
+    let mut bench = Bench::new(config(), &[13]);
+    bench.tell(Event::BlobLost { blob: blob(0).reference });
+    bench.join(1, capability(1000, 1000));
+    assert_eq!(grants(&bench.ask(1)), []);
+    let actions = bench.tell(Event::BlobFound { blob: blob(0).reference });
+    assert_eq!(granted_tasks(&actions), [(1, TaskId::Lift(0))]);
+}
+
+#[test]
+fn a_lone_node_that_renews_is_not_cut_off_at_its_deadline() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    let mut actions = Vec::new();
+    while bench.now < Millis(3 * lease.deadline.0) {
+        actions.extend(bench.wait(15_000));
+        actions.extend(bench.renew(1, lease.epoch));
+    }
+    assert_eq!(actions, []);
+    assert!(matches!(bench.finish(1, lease.epoch).last(), Some(Action::JobProved { .. })));
+}
+
+#[test]
+fn one_killed_prover_does_not_end_a_job_of_one_node() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(1500, 1000));
+    bench.ask(1);
+    let actions = bench.fail(1, lease.epoch, FailureClass::Memory);
+    assert_eq!(actions, [], "nobody says that there is not enough memory");
+    assert_eq!(granted_tasks(&bench.wait(1300)), [(1, TaskId::Lift(0))]);
+}
+
+#[test]
+fn memory_that_a_node_lacked_once_is_asked_of_it_again_later() {
+    let mut bench = Bench::new(config(), &[18, 14]);
+    let lease = bench.enter(1, capability(600, 1000));
+    bench.fail(1, lease.epoch, FailureClass::Memory);
+    let small = grant_to(1, &bench.ask(1)).unwrap();
+    assert_eq!(small.task, TaskId::Lift(1).into(), "what is smaller still fits");
+    bench.finish(1, small.epoch);
+    bench.ask(1);
+    assert_eq!(granted_tasks(&bench.wait(590_000)), []);
+    assert_eq!(granted_tasks(&bench.wait(700_000)), [(1, TaskId::Lift(0))]);
+}
+
+#[test]
+fn declining_costs_what_failing_costs() {
+    let mut bench = Bench::new(config(), &[18]);
+    let mut granted_count = 0;
+    bench.join(1, Capability { slots: 1024, ..capability(600_000, 1_000_000) });
+    for _ in 0..60 {
+        let actions = [bench.ask(1), bench.wait(1000)].concat();
+        for (_, lease) in grants(&actions) {
+            granted_count += 1;
+            bench.tell(Event::LeaseDeclined { node: node(1), epoch: lease.epoch });
+        }
+    }
+    bench.tell(Event::NodeLeft { node: node(1) });
+    assert!(granted_count < 10, "{granted_count} leases to a node that takes none");
+    assert_eq!(bench.enter(2, capability(600, 1000)).task, lift());
+}
+
+#[test]
+fn a_claimed_speed_ranks_nobody() {
+    let lease = |actions: &[Action]| grants(actions).pop().unwrap().1;
+    let mut bench = Bench::executing(Config { believes_speeds: false, ..config() });
+    for (name, speed) in [(1, 1_000_000), (2, 1)] {
+        bench.join(name, capability(600, speed));
+        bench.ask(name);
+    }
+    let first = lease(&bench.segment(18));
+    let second = lease(&bench.segment(18));
+    assert_eq!(
+        first.deadline, second.deadline,
+        "both are taken for the same until they show better"
+    );
+}
+
+#[test]
+fn a_missed_deadline_lengthens_the_next_of_that_node_and_nobody_elses() {
+    let mut bench = Bench::new(Config { copies_max: 1, ..config() }, &[18, 18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    let mut actions = Vec::new();
+    bench.join(2, capability(600, 1000));
+    let other = grant_to(2, &bench.ask(2)).unwrap();
+    bench.join(3, capability(600, 1000));
+    bench.ask(3);
+    while bench.now < lease.deadline {
+        actions.extend(bench.wait(15_000));
+        bench.renew(1, lease.epoch);
+        bench.renew(2, other.epoch);
+    }
+    let again = grant_to(3, &actions).unwrap();
+    assert_eq!(again.deadline, lease.deadline, "the task has no longer one");
+}
+
+#[test]
+fn a_join_that_a_node_gave_back_is_not_offered_to_it_as_a_holder_of_the_other_input() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let leases = [1, 2].map(|name| bench.enter(name, capability(1000, 1000)));
+    bench.finish(1, leases[0].epoch);
+    bench.finish(2, leases[1].epoch);
+    let join = grant_to(1, &bench.ask(1)).unwrap();
+    assert_eq!(join.task, TaskId::Join(IndexRange::new(0, 2).unwrap()).into());
+    bench.tell(Event::LeaseDeclined { node: node(1), epoch: join.epoch });
+    bench.ask(1);
+    // It was granted the other input too, which does not make it one of its holders.
+    let again = bench.enter(3, capability(1000, 1000));
+    assert_eq!(again.task, join.task);
+    let holders: Vec<_> = again.inputs.iter().map(|input| input.holders.clone()).collect();
+    assert_eq!(holders, [vec![node(1)], vec![node(2)]]);
+}
