@@ -462,7 +462,7 @@ impl<'a> Runner<'a> {
             match fault {
                 Fault::Lost(blob) => self.lose(blob),
                 Fault::False(task) => {
-                    self.journal.record(JobEvent::ResultRevoked { task: task.to_string() })?;
+                    self.journal.record(JobEvent::ResultRevoked { task: task.to_string() }, [])?;
                     self.tell(Event::ResultRevoked { task: task.into() });
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use starling_types::{
-    BlobRef, IndexRange, JobId, KindCode, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+    BlobRef, IndexRange, JobId, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
 };
 
 use crate::{
@@ -173,14 +173,6 @@ pub(crate) fn kinds(field: &'static str, kinds: &[i32]) -> Checked<BTreeSet<Task
 
 pub(crate) fn kinds_to_wire(kinds: &BTreeSet<TaskKind>) -> Vec<i32> {
     kinds.iter().map(|&kind| task_kind_to_wire(kind).into()).collect()
-}
-
-pub(crate) fn codes_to_wire(kinds: &BTreeSet<KindCode>) -> Vec<i32> {
-    kinds
-        .iter()
-        .filter_map(|code| TaskKind::of_code(*code))
-        .map(|kind| task_kind_to_wire(kind).into())
-        .collect()
 }
 
 pub(crate) fn task(field: &'static str, task: Option<&wire::Task>) -> Checked<TaskId> {
