@@ -211,7 +211,7 @@ fn any_program_can_be_proved() {
         assert_eq!(control_id, stock);
     }
     let input: Vec<u32> = (1..=16).collect();
-    let receipt = prover().prove_zkr(&code, control_id, &[control_id], &input).unwrap();
+    let receipt = prover().prove_zkr(code.clone(), control_id, &[control_id], &input).unwrap();
 
     let folded = Poseidon2HashSuite::new_suite().hashfn.hash_pair(
         &Digest::try_from(&input[..8]).unwrap(),
@@ -225,7 +225,7 @@ fn any_program_can_be_proved() {
     assert_eq!(receipt.claim.digest(), claim);
 
     let other = Digest::from([1; 8]);
-    let error = prover().prove_zkr(&code, other, &[other], &input).unwrap_err();
+    let error = prover().prove_zkr(code.clone(), other, &[other], &input).unwrap_err();
     assert!(matches!(error, ProveError::Program(_)), "{error}");
 }
 

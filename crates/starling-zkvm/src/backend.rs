@@ -58,6 +58,22 @@ pub fn vectors() -> impl Iterator<Item = &'static str> {
     Isa::available().map(Isa::name)
 }
 
+/// The set that it computes with in this process, and in those that inherit its environment.
+pub fn vectors_used() -> &'static str {
+    Isa::best().name()
+}
+
+/// Whether the environment names vectors that this machine has, or none.
+///
+/// # Errors
+/// A sentence that says which it has.
+pub fn check_vectors() -> Result<(), String> {
+    Isa::wanted().map(drop).map_err(|name| {
+        let names: Vec<_> = vectors().collect();
+        format!("STARLING_ISA is {name:?}: this machine has {}", names.join(", "))
+    })
+}
+
 /// What proves the tasks of this process.
 pub(crate) struct Provers {
     prover: Box<dyn Prove>,

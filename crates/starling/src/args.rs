@@ -86,10 +86,10 @@ pub struct GuestArgs {
     /// The receipt of something that the guest verifies (`env::verify`); may be given several times.
     #[arg(long = "assumption", value_name = "FILE")]
     pub assumptions: Vec<PathBuf>,
-    /// Segments have at most 2^N cycles: smaller ones fit weaker nodes, larger ones waste less.
+    /// Segments have at most 2^N cycles, 14 to 22 but not 15: smaller ones fit weaker nodes, larger ones waste less.
     #[arg(long, value_name = "N", default_value_t = po2(SEGMENT_PO2_DEFAULT), value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
-    /// Keccak proofs have 2^N cycles, 200 for each permutation.
+    /// Keccak proofs have 2^N cycles, 14 to 18, of which each permutation takes 200.
     #[arg(long, value_name = "N", default_value_t = po2(KECCAK_PO2_DEFAULT), value_parser = parse_keccak_po2)]
     pub keccak_po2: Po2,
     /// Give the guest up after this many user cycles.
@@ -198,7 +198,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]
     pub client: Option<Ticket>,
     /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
-    /// everything kept are proved so; others with the least memory, which takes up to a fifth longer.
+    /// everything kept are proved so; others with the least memory, which takes up to a half longer.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
     /// Tasks proved side by side; the memory and the cores are shared between them.
@@ -389,13 +389,13 @@ impl From<ProfileArg> for Profile {
 #[derive(Debug, Args)]
 pub struct BenchJobArgs {
     /// The lengths of the SHA-256 chains, a job each.
-    #[arg(long, value_name = "N", num_args = 1.., default_values_t = [5, 20])]
+    #[arg(long, value_name = "N", num_args = 1.., default_values_t = [5, 20], value_parser = clap::value_parser!(u32).range(1..))]
     pub links: Vec<u32>,
     /// Segments have at most 2^N cycles.
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
     /// Nodes to start [default: as `prove` does].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub local: Option<u32>,
     #[command(flatten)]
     pub prover: ProverArgs,

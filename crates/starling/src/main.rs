@@ -21,7 +21,7 @@ use tracing_subscriber::{
 
 use crate::{
     args::{Cli, Command},
-    exit::CommandResult,
+    exit::{Code, CommandResult, Exit},
 };
 
 /// What is logged unless `RUST_LOG` says otherwise: what a person running a job or a node must know.
@@ -56,6 +56,8 @@ fn log_filter() -> EnvFilter {
 }
 
 fn run(cli: Cli, phases: Phases) -> CommandResult {
+    // Who asks for other vectors compares: with a wrong name, it would be the wrong figures.
+    starling_zkvm::backend::check_vectors().map_err(|error| Exit::message(Code::Usage, error))?;
     // The prover process is native code with a memory limit: it has no use for an async runtime.
     if let Command::Prover = &cli.command {
         return commands::prover::run(phases);

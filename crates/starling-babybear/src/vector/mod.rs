@@ -273,15 +273,24 @@ impl Isa {
     ];
 
     /// The widest that this machine executes. `STARLING_ISA` (one of the names of [`Isa::name`]) in the environment
-    /// chooses another, for comparisons; a name that this machine lacks is passed over.
+    /// chooses another, for comparisons; a name that this machine lacks is passed over ([`Self::wanted`] tells).
     #[must_use]
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let wanted = std::env::var("STARLING_ISA").ok();
-            let named = Self::available().find(|isa| wanted.as_deref() == Some(isa.name()));
-            named.or_else(|| Self::available().last()).unwrap_or(Self::Scalar)
+            let wanted = Self::wanted().ok().flatten();
+            wanted.or_else(|| Self::available().last()).unwrap_or(Self::Scalar)
         })
+    }
+
+    /// What `STARLING_ISA` names, if it is set.
+    ///
+    /// # Errors
+    /// The name, when this machine has no such vectors.
+    pub fn wanted() -> Result<Option<Self>, String> {
+        let Some(wanted) = std::env::var_os("STARLING_ISA") else { return Ok(None) };
+        let named = Self::available().find(|isa| wanted == isa.name());
+        named.map(Some).ok_or_else(|| wanted.to_string_lossy().into_owned())
     }
 
     /// Those that this machine executes, the widest last.

@@ -5,7 +5,7 @@
 //! on disk: making one takes under a second, and reading it back with the hashing that would make it trustworthy
 //! takes as long.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use risc0_zkp::core::digest::Digest;
 
@@ -46,25 +46,34 @@ impl Library {
         hashfn: HashFn,
     ) -> Result<Arc<Ready>, ProgramError> {
         {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.kept();
             if let Some(at) = kept.iter().position(|entry| (entry.0, entry.1) == (id, hashfn)) {
                 let entry = kept.remove(at);
                 let ready = Arc::clone(&entry.2);
                 kept.insert(0, entry);
                 return Ok(ready);
             }
-            // What is made takes its place, and in the making more than that, of which the pool knows nothing.
-            kept.truncate(self.kept_max.saturating_sub(1));
         }
-        engine.pool().trim();
+        self.make_room(engine);
         let control_id = id.control_id(hashfn)?;
         let code = self.programs.code(id)?;
-        let ready = Arc::new(make(engine, id.file_name(), &code, control_id)?);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = Arc::new(make(engine, id.file_name(), code, control_id)?);
+        let mut kept = self.kept();
         kept.retain(|entry| (entry.0, entry.1) != (id, hashfn));
         kept.insert(0, (id, hashfn, Arc::clone(&ready)));
         kept.truncate(self.kept_max);
         Ok(ready)
+    }
+
+    /// Lets one program go, so that another can be made. That takes its place, and in the making more than that, of which
+    /// the pool knows nothing.
+    pub fn make_room(&self, engine: &Engine) {
+        self.kept().truncate(self.kept_max.saturating_sub(1));
+        engine.pool().trim();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<(ProgramId, HashFn, Arc<Ready>)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,12 +81,14 @@ impl Library {
 pub(crate) fn make(
     engine: &Engine,
     name: String,
-    code: &Code,
+    code: Code,
     control_id: Digest,
 ) -> Result<Ready, ProgramError> {
-    let program = Program::decode(name, code)?;
+    let program = Program::decode(name, &code)?;
     let mut columns = engine.pool().take(CODE_COLUMNS << code.po2);
-    control_columns(code, &mut columns);
+    control_columns(&code, &mut columns);
+    // The words of the program are of no more use, and the commitment takes room.
+    drop(code);
     let control = Group::from_trace(engine, columns, CODE_COLUMNS);
     if control.root() != control_id {
         let (name, actual) = (program.name().into(), control.root());

@@ -263,13 +263,14 @@ impl Prover {
     }
 
     /// Proves a program that is not among the circuit's own: the keccak accelerator's, say. `input` are the words
-    /// that it reads, and `allowed` the programs that its receipt's verifier allows, `control_id` among them.
+    /// that it reads, and `allowed` the programs that its receipt's verifier allows, `control_id` among them. It is not kept:
+    /// its rows go as soon as they are decoded, the rest with the proof.
     ///
     /// # Errors
     /// When the program is not what `control_id` says, or does not accept the input.
     pub fn prove_zkr(
         &self,
-        code: &Code,
+        code: Code,
         control_id: Digest,
         allowed: &[Digest],
         input: &[u32],
@@ -278,10 +279,13 @@ impl Prover {
         let name = control_id.to_string();
         self.with_engine(hashfn, |engine| {
             let membership = Membership::custom(control_id, allowed, None, hashfn, engine.suite())?;
-            let ready = make(engine, name.clone(), code, control_id)?;
-            let run = Run::new(&ready.program, input)?;
+            let ready = phase("program", || {
+                self.library.make_room(engine);
+                make(engine, name.clone(), code, control_id)
+            })?;
+            let run = phase("run", || Run::new(&ready.program, input))?;
             let proof = prove(engine, &ready, run)?;
-            membership.opaque_receipt(&name, proof, engine.suite())
+            phase("verify", || membership.opaque_receipt(&name, proof, engine.suite()))
         })
     }
 

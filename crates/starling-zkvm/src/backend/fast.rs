@@ -232,9 +232,10 @@ impl Prove for Fast {
             })?;
         let words = starling_programs::words(&format!("keccak_lift_{}.zkr", request.po2))?;
         let program = Code::from_words(&words, RECURSION_PO2);
+        drop(words);
         let input = lift_input(request, &seal);
         let receipt = self.threads.install(|| {
-            self.recursion.prove_zkr(&program, *control_id, KECCAK_CONTROL_IDS, &input)
+            self.recursion.prove_zkr(program, *control_id, KECCAK_CONTROL_IDS, &input)
         })?;
         receipt.verify_integrity_with_context(&assumption_context(assumption.control_root))?;
         Ok(receipt)

@@ -5,6 +5,7 @@ use std::{net::UdpSocket, path::Path, time::Duration};
 use rand::Rng as _;
 use serde_json::json;
 use starling_cost::{CostModel, Costs};
+use starling_store::DiskBudget;
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::{Backend, ProverProcess, ZKVM_VERSION, backend, groth16, selftest::self_test};
 
@@ -33,7 +34,8 @@ pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
         ("version", json!(env!("CARGO_PKG_VERSION"))),
         ("zkvm", json!(format!("risc0-zkvm {ZKVM_VERSION}"))),
         ("cpu", json!(format!("{} cores, {}", machine::cores(), std::env::consts::ARCH))),
-        ("vectors", json!(backend::vectors().last())),
+        ("vectors", json!(backend::vectors().collect::<Vec<_>>().join(", "))),
+        ("vectors_used", json!(backend::vectors_used())),
     ];
     memory(&mut fields, &mut problems);
     disk(&mut fields, &mut problems, &files::data_dir(common)?);
@@ -71,6 +73,9 @@ fn memory(fields: &mut Fields, problems: &mut Vec<String>) {
         let need = CostModel::ADMISSION.memory(TaskKind::Join, None);
         problems.push(format!("{usable} of memory is usable, the smallest task needs {need}"));
     }
+    if let Some(limit) = machine::process_limit() {
+        fields.push(("process_memory_limit", json!(limit.to_string())));
+    }
 }
 
 fn disk(fields: &mut Fields, problems: &mut Vec<String>, dir: &Path) {
@@ -79,14 +84,17 @@ fn disk(fields: &mut Fields, problems: &mut Vec<String>, dir: &Path) {
     if let Err(error) = tempfile::tempfile_in(existing) {
         problems.push(format!("can't write to {}: {error}", existing.display()));
     }
-    let disks = sysinfo::Disks::new_with_refreshed_list();
-    let free = disks
-        .iter()
-        .flat_map(|disks| disks.iter())
-        .filter(|disk| existing.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().as_os_str().len())
-        .map(sysinfo::Disk::available_space);
+    let free = machine::free_space(existing);
     fields.push(("disk_free_mib", json!(free.map(|free| free >> 20))));
+    let least = DiskBudget::up_to(0).min_free_bytes;
+    if free.is_some_and(|free| free < least) {
+        problems.push(format!(
+            "{} MiB are free in {}: nothing is stored while less than {} MiB are",
+            free.unwrap_or_default() >> 20,
+            existing.display(),
+            least >> 20
+        ));
+    }
 }
 
 fn ports(fields: &mut Fields, problems: &mut Vec<String>) {

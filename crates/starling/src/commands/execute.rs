@@ -13,12 +13,14 @@ use starling_zkvm::{
 
 use crate::{
     args::{Common, GuestArgs},
+    commands::prove::warn_of_small_segments,
     exit::CommandResult,
     files,
     output::{journal, print},
 };
 
 pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
+    warn_of_small_segments(args.segment_po2);
     let guest = files::read_guest(&args.guest)?;
     let assumptions = files::read_receipts(&args.assumptions)?;
     let mut seed = [0; 32];

@@ -122,7 +122,7 @@ async fn watched(
 }
 
 /// The executor keeps 25,000 cycles of each segment in reserve, from po2 15 up: of 32,768, that leaves little.
-fn warn_of_small_segments(po2: Po2) {
+pub fn warn_of_small_segments(po2: Po2) {
     if po2.get() == 15 {
         tracing::warn!(
             "most of a segment of 2^15 cycles is reserved by the zkVM: 14 or 16 make fewer or cheaper segments"

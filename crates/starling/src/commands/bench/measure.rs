@@ -64,12 +64,19 @@ pub async fn keccak(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
 
 /// Keeps the prover on as many cores as it has threads: RISC Zero's C++ parts ask the system for their number
 /// and nobody else. Only where `taskset` is; elsewhere a measurement of one thread is of somewhat more.
-fn pinned(mut config: ProverConfig, threads: u32) -> ProverConfig {
-    if cfg!(target_os = "linux") && threads < machine::cores() {
-        let cores = format!("0-{}", threads - 1);
-        config = run_by(config, "taskset", ["--cpu-list".into(), cores]);
+fn pinned(config: ProverConfig, threads: u32) -> ProverConfig {
+    if threads >= machine::cores() || !has_taskset() {
+        return config;
     }
-    config
+    match machine::first_cores(threads) {
+        Some(cores) => run_by(config, "taskset", ["--cpu-list".into(), cores]),
+        None => config,
+    }
+}
+
+fn has_taskset() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join("taskset").is_file())
 }
 
 /// Has the prover compute with these vectors.

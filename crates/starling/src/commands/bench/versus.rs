@@ -3,17 +3,24 @@
 
 use serde_json::{Value, json};
 use starling_types::{Po2, Profile};
-use starling_zkvm::{Backend, WorkReport, ZKVM_VERSION, backend};
+use starling_zkvm::{Backend, KECCAK_PO2, WorkReport, ZKVM_VERSION, backend};
 
 use super::measure::{self, Setup};
 use crate::{
     args::{BenchVersusArgs, Common, VersusTask},
-    exit::CommandResult,
+    exit::{Code, CommandResult, Exit},
     machine,
     output::{line, object},
 };
 
 pub async fn run(common: &Common, args: &BenchVersusArgs) -> CommandResult {
+    let proves_keccak = args.only.contains(&VersusTask::Keccak);
+    if let Some(po2) = args.po2.iter().find(|po2| proves_keccak && !KECCAK_PO2.contains(&po2.get()))
+    {
+        let (min, max) = (KECCAK_PO2.start(), KECCAK_PO2.end());
+        let message = format!("keccak proofs have po2 {min} to {max}, not {po2}");
+        return Err(Exit::message(Code::Usage, message));
+    }
     if !common.json {
         line(format_args!(
             "risc0-zkvm {ZKVM_VERSION}, {} threads of {} cores, {} rounds; CPU-seconds, median (range)",
@@ -61,7 +68,7 @@ async fn compare(
     args: &BenchVersusArgs,
     task: VersusTask,
     po2: Po2,
-) -> Result<Vec<Value>, crate::exit::Exit> {
+) -> Result<Vec<Value>, Exit> {
     let setups = setups(args);
     let mut measured = vec![Measured::default(); setups.len()];
     for round in 1..=args.rounds {
