@@ -16,5 +16,6 @@ mod node;
 mod sessions;
 mod work;
 
-pub use needs::costs_of;
-pub use node::{Node, NodeConfig, NodeError};
+pub use needs::{needs_of, speed_guess};
+pub use node::{EncodeArguments, Node, NodeConfig, NodeError};
+pub use starling_node_core::{Need, Needs};

@@ -1,22 +1,14 @@
-//! What tasks need of this node's prover, as the core asks for it.
+//! What the zkVM's tasks need of a prover that costs so much, as the core asks for it.
 
 use starling_cost::{CostModel, Costs};
 use starling_node_core::{Need, Needs};
 use starling_types::{Po2, TaskKind};
-use starling_zkvm::Backend;
 
 /// The speed of a thread that has proved nothing yet with Starling's own prover, in thousandths of the reference core's.
 const SPEED_GUESS_PERMILLE: u64 = 500;
 
-/// What tasks need of this prover.
-pub fn costs_of(backend: Backend) -> Costs {
-    // Not by `match`: builds differ in the provers that they have besides this one.
-    if backend == Backend::Fast { Costs::FAST } else { Costs::STOCK }
-}
-
 /// The table of all tasks that there can be.
-pub(crate) fn needs_of(backend: Backend) -> Needs {
-    let costs = costs_of(backend);
+pub fn needs_of(costs: Costs) -> Needs {
     let sizes = || (Po2::MIN..=Po2::MAX).filter_map(|po2| Po2::try_from(po2).ok());
     let all = TaskKind::ALL.into_iter().flat_map(|kind| sizes().map(move |po2| (kind, po2)));
     all.map(|(kind, po2)| {
@@ -32,9 +24,9 @@ pub(crate) fn needs_of(backend: Backend) -> Needs {
 }
 
 /// The speed of a slot that has proved nothing yet, in thousandths of the reference core's.
-pub(crate) fn speed_guess(threads: u32, backend: Backend) -> u32 {
-    let join_ms = |costs: Costs| costs.usual.work_ms(TaskKind::Join, None).0;
-    let (ours, its) = (join_ms(Costs::FAST), join_ms(costs_of(backend)));
+pub fn speed_guess(threads: u32, costs: &Costs) -> u32 {
+    let join_ms = |costs: &Costs| costs.usual.work_ms(TaskKind::Join, None).0;
+    let (ours, its) = (join_ms(&Costs::FAST), join_ms(costs));
     let permille = u64::from(threads) * SPEED_GUESS_PERMILLE * ours / its.max(1);
     u32::try_from(permille.max(1)).unwrap_or(u32::MAX)
 }

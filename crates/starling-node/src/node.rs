@@ -8,13 +8,13 @@ use std::{
 };
 
 use n0_future::time::Instant;
+use starling_child::{ProverConfig, ProverProcess};
 use starling_cost::Costs;
 use starling_net::{Ads, Net, Source};
-use starling_node_core::{Action, ClientEnd, Config, Core, Event, SessionId, Speed, WorkId};
+use starling_node_core::{Action, ClientEnd, Config, Core, Event, Needs, SessionId, Speed, WorkId};
 use starling_proto::{PeerAddr, System};
 use starling_store::{BlobStore, DataDir, DataDirError};
 use starling_types::{MemoryBytes, Millis, Po2, TaskKind};
-use starling_zkvm::{ProverConfig, ProverProcess};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,7 +23,6 @@ use crate::{
     disk::Disk,
     kept::Kept,
     log,
-    needs::{needs_of, speed_guess},
     sessions::Sessions,
     work::{Bench, SlotProver},
 };
@@ -43,15 +42,22 @@ pub struct NodeConfig {
     pub slots: u32,
     /// The largest segment to take.
     pub po2_max: Po2,
-    /// How to start a prover process; its memory limit is set here.
+    /// How to start a prover process, and for which system; its memory limit is set here.
     pub prover: ProverConfig,
-    /// The proof system and version that receipts are of.
-    pub zkvm: String,
+    /// How that system writes what a lease says of a task.
+    pub arguments: EncodeArguments,
     /// The kinds of tasks to take.
     pub kinds: BTreeSet<TaskKind>,
+    /// What tasks need of that prover.
+    pub needs: Needs,
+    /// The speed that is claimed until one is measured, in thousandths of the reference core's.
+    pub speed_guess_permille: u32,
     /// What results that are kept for others may take on the disk, in bytes.
     pub results_bytes_max: u64,
 }
+
+/// Writes a task's arguments: the largest segment to take, and whether work is counted.
+pub type EncodeArguments = fn(Po2, bool) -> Vec<u8>;
 
 /// Why a node has nothing to do any more, though its client's job may not be over.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -104,8 +110,7 @@ impl Node {
         dir: &DataDir,
         config: NodeConfig,
     ) -> Result<Self, DataDirError> {
-        let NodeConfig { memory, slots, po2_max, mut prover, zkvm, kinds, results_bytes_max } =
-            config;
+        let NodeConfig { memory, slots, po2_max, mut prover, .. } = config;
         prover.memory_limit = Some(memory);
         let scratch = dir.scratch()?;
         let kept = Kept::default();
@@ -125,13 +130,13 @@ impl Node {
         let core = Core::new(
             Config {
                 agent: concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned(),
-                systems: vec![System { name: zkvm, kinds }],
+                systems: vec![System { name: prover.system.clone(), kinds: config.kinds }],
                 memory,
                 slots,
                 po2_max,
-                needs: needs_of(prover.backend),
-                speed_guess_permille: speed_guess(prover.threads.unwrap_or(1), prover.backend),
-                results_bytes_max,
+                needs: config.needs,
+                speed_guess_permille: config.speed_guess_permille,
+                results_bytes_max: config.results_bytes_max,
                 seed: u64::from_le_bytes(seed),
             },
             speed,
@@ -143,7 +148,7 @@ impl Node {
             core,
             started: Instant::now(),
             sessions: Sessions::new(net.clone(), events.clone(), tasks.clone()),
-            bench: Bench { net, blobs, disk, kept, scratch },
+            bench: Bench { net, blobs, disk, kept, scratch, arguments: config.arguments },
             provers: (0..slots.max(1)).map(new_prover).collect(),
             running: BTreeMap::new(),
             tasks,

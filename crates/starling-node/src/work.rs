@@ -7,16 +7,16 @@ use std::{
 };
 
 use n0_future::time::Instant;
+use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
 use starling_net::{FetchError, Net, Source};
 use starling_node_core::{
     Event, InputFailure, Order, ProofFailure, ProofReport, StoreFailure, WorkId,
 };
 use starling_store::{BlobFile, BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, FailureClass, Millis};
-use starling_zkvm::{ProveFailure, ProverProcess, TaskWork};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::{disk::Disk, kept::Kept};
+use crate::{disk::Disk, kept::Kept, node::EncodeArguments};
 
 /// The prover of one slot: held by whoever proves in it.
 pub(crate) type SlotProver = Arc<Mutex<ProverProcess>>;
@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     pub(crate) kept: Kept,
     /// Where results lie between the prover process and the blob store.
     pub(crate) scratch: PathBuf,
+    pub(crate) arguments: EncodeArguments,
 }
 
 impl Bench {
@@ -74,12 +75,12 @@ impl Bench {
             }
         };
         let task = TaskWork {
-            task: order.task,
-            inputs: files.iter().map(|file| file.path().to_owned()).collect(),
+            task: order.task.into(),
+            arguments: (self.arguments)(order.po2, order.work_claims),
+            inputs: files.iter().map(|file| InputFile::input(file.path())).collect(),
             output: self.output(work),
-            po2_max: order.po2,
-            work_claims: order.work_claims,
             profile: order.profile,
+            memory_limit: None,
         };
         let tell = |done_permille| {
             // The next is as good when nobody has read the last.

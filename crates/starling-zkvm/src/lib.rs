@@ -3,8 +3,7 @@
 //!
 //! - [`Guest`] is a checked program binary; [`execute()`] runs it and hands out what is to be proved while it
 //!   runs, each with the claim that its receipt must make.
-//! - [`ProverProcess`] proves in a supervised child process, since provers are native code fed by
-//!   strangers; [`prover::serve`] is that child.
+//! - [`prover::RiscZero`] proves, in a child process that `starling-child` supervises.
 //! - [`verify_task`] judges a stranger's receipt against what the client's own execution implies
 //!   ([`Expected`]); [`receipt`] assembles accepted receipts into an ordinary [`Receipt`].
 //!
@@ -37,12 +36,10 @@ pub mod groth16;
 pub mod guest;
 mod leaf;
 mod machine;
-mod panic;
-pub mod process;
-mod protocol;
 pub mod prover;
 pub mod receipt;
 pub mod selftest;
+pub mod task;
 #[cfg(test)]
 mod testing;
 mod twice;
@@ -51,6 +48,7 @@ pub mod verify;
 use std::ops::RangeInclusive;
 
 use risc0_circuit_keccak::KECCAK_PO2_RANGE;
+use starling_panic as panic;
 
 pub use backend::Backend;
 pub use claim::{AssumptionId, OutputParts, PovwJob, SegmentClaim, Work};
@@ -60,13 +58,12 @@ pub use execute::{
 };
 pub use guest::{Guest, GuestError};
 pub use leaf::{KeccakRequest, Segment, keccak_claim};
-pub use process::{ProveFailure, ProverConfig, ProverProcess, TaskWork, WorkReport};
-pub use protocol::PhaseTime;
 pub use receipt::{ReceiptError, ReceiptInfo};
 pub use risc0_zkvm::{
     Digest, ExitCode, InnerReceipt, Receipt, ReceiptClaim, SegmentReceipt, SuccinctReceipt,
     Unknown, WorkClaim,
 };
+pub use task::TaskArguments;
 pub use verify::{Expected, Refusal, RefusalReason, verify_task};
 
 /// The receipt of some of a job's segments, with its work counted.
