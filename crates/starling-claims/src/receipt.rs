@@ -14,7 +14,6 @@ use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
 use risc0_zkvm::{Digest, ExitCode, InnerReceipt, Receipt};
 use thiserror::Error;
 
-pub(crate) use self::parts::resolving;
 pub use self::{
     assemble::{assemble_composite, assemble_succinct, assemble_work},
     file::{
@@ -22,7 +21,7 @@ pub use self::{
     },
     parts::{
         CompositeParts, GivenAssumption, SegmentPart, given_assumption, nested_composites,
-        open_composite, replace_nested,
+        open_composite, replace_nested, resolving,
     },
 };
 use crate::{panic, verify::verifier_context};

@@ -122,12 +122,12 @@ impl fmt::Display for ClaimField {
 }
 
 /// The stock verifier's context, development mode off whatever the environment says.
-pub(crate) fn verifier_context() -> VerifierContext {
+pub fn verifier_context() -> VerifierContext {
     VerifierContext::default().with_dev_mode(false)
 }
 
 /// The context for a receipt from the programs under `control_root`, and from no others.
-pub(crate) fn assumption_context(control_root: Digest) -> VerifierContext {
+pub fn assumption_context(control_root: Digest) -> VerifierContext {
     VerifierContext::empty()
         .with_dev_mode(false)
         .with_suites(VerifierContext::default_hash_suites())
