@@ -43,6 +43,7 @@ mod protocol;
 pub mod prover;
 pub mod receipt;
 pub mod selftest;
+mod system;
 #[cfg(test)]
 mod testing;
 mod twice;
@@ -67,18 +68,14 @@ pub use risc0_zkvm::{
     Digest, ExitCode, InnerReceipt, Receipt, ReceiptClaim, SegmentReceipt, SuccinctReceipt,
     Unknown, WorkClaim,
 };
+pub use system::{ENCODINGS, zkvm};
 pub use verify::{Expected, Refusal, RefusalReason, verify_task};
 
 /// The receipt of some of a job's segments, with its work counted.
 pub type WorkReceipt = SuccinctReceipt<WorkClaim<ReceiptClaim>>;
 
-/// The zkVM whose circuits, receipts and segments this build speaks: peers must agree on it exactly.
+/// The release of RISC Zero's crates that this build has, for people. Peers agree by [`zkvm()`].
 pub const ZKVM_VERSION: &str = risc0_zkvm::VERSION;
-
-/// The proof system and version as peers name it to each other.
-pub fn zkvm() -> String {
-    format!("risc0-zkvm {ZKVM_VERSION}")
-}
 
 /// The sizes of keccak proofs, as powers of two of their cycles.
 pub const KECCAK_PO2: RangeInclusive<u32> =
