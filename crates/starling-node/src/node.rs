@@ -10,11 +10,13 @@ use std::{
 use n0_future::time::Instant;
 use starling_cost::Costs;
 use starling_net::{Ads, Net, Source};
-use starling_node_core::{Action, ClientEnd, Config, Core, Event, SessionId, Speed, WorkId};
-use starling_proto::{PeerAddr, System};
+use starling_node_core::{
+    Action, ClientEnd, Config, Core, Event, SessionId, Speed, System, WorkId,
+};
+use starling_proto::PeerAddr;
 use starling_store::{BlobStore, DataDir, DataDirError};
 use starling_types::{MemoryBytes, Millis, Po2, TaskKind};
-use starling_zkvm::{ProverConfig, ProverProcess};
+use starling_zkvm::{ProverConfig, ProverProcess, size_of};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,7 +25,7 @@ use crate::{
     disk::Disk,
     kept::Kept,
     log,
-    needs::{needs_of, speed_guess},
+    needs::{costs_of, needs_of, speed_guess},
     sessions::Sessions,
     work::{Bench, SlotProver},
 };
@@ -43,7 +45,7 @@ pub struct NodeConfig {
     pub slots: u32,
     /// The largest segment to take.
     pub po2_max: Po2,
-    /// How to start a prover process; its memory limit is set here.
+    /// How to start a prover process.
     pub prover: ProverConfig,
     /// The proof system and version that receipts are of.
     pub zkvm: String,
@@ -104,9 +106,8 @@ impl Node {
         dir: &DataDir,
         config: NodeConfig,
     ) -> Result<Self, DataDirError> {
-        let NodeConfig { memory, slots, po2_max, mut prover, zkvm, kinds, results_bytes_max } =
-            config;
-        prover.memory_limit = Some(memory);
+        let NodeConfig { memory, slots, po2_max, prover, zkvm, kinds, results_bytes_max } = config;
+        let slots = slots.max(1);
         let scratch = dir.scratch()?;
         let kept = Kept::default();
         let disk = Disk::start(blobs.clone(), kept.clone()).map_err(|cause| DataDirError::Io {
@@ -122,14 +123,14 @@ impl Node {
             .unwrap_or_default();
         let mut seed = [0; 8];
         seed.copy_from_slice(&net.id().0[..8]);
+        let share = MemoryBytes(memory.0 / u64::from(slots));
+        let needs = needs_of(&costs_of(prover.backend), &kinds, po2_max, share);
         let core = Core::new(
             Config {
                 agent: concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned(),
-                systems: vec![System { name: zkvm, kinds }],
+                systems: vec![System { name: zkvm, needs, size_of }],
                 memory,
                 slots,
-                po2_max,
-                needs: needs_of(prover.backend),
                 speed_guess_permille: speed_guess(prover.threads.unwrap_or(1), prover.backend),
                 results_bytes_max,
                 seed: u64::from_le_bytes(seed),
@@ -144,7 +145,7 @@ impl Node {
             started: Instant::now(),
             sessions: Sessions::new(net.clone(), events.clone(), tasks.clone()),
             bench: Bench { net, blobs, disk, kept, scratch },
-            provers: (0..slots.max(1)).map(new_prover).collect(),
+            provers: (0..slots).map(new_prover).collect(),
             running: BTreeMap::new(),
             tasks,
             events,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use n0_future::time::Instant;
+use starling_cost::Costs;
 use starling_net::{FetchError, Net, Source};
 use starling_node_core::{
     Event, InputFailure, Order, ProofFailure, ProofReport, StoreFailure, WorkId,
@@ -75,11 +76,11 @@ impl Bench {
         };
         let task = TaskWork {
             task: order.task,
+            arguments: order.arguments,
             inputs: files.iter().map(|file| file.path().to_owned()).collect(),
             output: self.output(work),
-            po2_max: order.po2,
-            work_claims: order.work_claims,
             profile: order.profile,
+            memory_limit: Some(Costs::limit(order.memory)),
         };
         let tell = |done_permille| {
             // The next is as good when nobody has read the last.

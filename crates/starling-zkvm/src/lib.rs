@@ -44,6 +44,7 @@ pub mod prover;
 pub mod receipt;
 pub mod selftest;
 mod system;
+mod task;
 #[cfg(test)]
 mod testing;
 mod twice;
@@ -69,6 +70,7 @@ pub use risc0_zkvm::{
     Unknown, WorkClaim,
 };
 pub use system::{ENCODINGS, zkvm};
+pub use task::{ArgumentsError, TaskArguments, size_of};
 pub use verify::{Expected, Refusal, RefusalReason, verify_task};
 
 /// The receipt of some of a job's segments, with its work counted.

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use starling_types::{FailureClass, MemoryBytes, Po2, Profile, TaskId};
+use starling_types::{FailureClass, MemoryBytes, Profile, Task};
 use thiserror::Error;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -40,8 +40,6 @@ pub struct ProverConfig {
     pub program: PathBuf,
     /// Arguments that make it call [`crate::prover::serve`].
     pub args: Vec<String>,
-    /// What its memory may grow to (see [`crate::prover`] for where this is enforced).
-    pub memory_limit: Option<MemoryBytes>,
     /// How many threads it proves with; all cores when absent.
     pub threads: Option<u32>,
     /// What it proves with.
@@ -56,12 +54,11 @@ impl ProverConfig {
     /// Bytes of stderr that tell a panic message with its surroundings.
     pub const STDERR_TAIL_BYTES: usize = 4 << 10;
 
-    /// A warm child on all cores without a memory limit.
+    /// A warm child on all cores.
     pub fn new(program: impl Into<PathBuf>, args: impl IntoIterator<Item = String>) -> Self {
         Self {
             program: program.into(),
             args: args.into_iter().collect(),
-            memory_limit: None,
             threads: None,
             backend: Backend::default(),
             stderr_tail_bytes: Self::STDERR_TAIL_BYTES,
@@ -74,18 +71,19 @@ impl ProverConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskWork {
     /// What to prove.
-    pub task: TaskId,
+    pub task: Task,
+    /// What else its prover wants to know: encoded [`TaskArguments`](crate::TaskArguments).
+    pub arguments: Vec<u8>,
     /// The blobs that the task is about: a segment, a keccak request or a receipt; two receipts, left first, for a
     /// join or a union; the conditional receipt and that of its assumption for a resolve.
     pub inputs: Vec<PathBuf>,
     /// Where the receipt blob goes. It appears whole or not at all.
     pub output: PathBuf,
-    /// The largest segment to take, as leased.
-    pub po2_max: Po2,
-    /// Whether the job counts work: its receipts of segments are [`WorkReceipt`](crate::WorkReceipt)s then.
-    pub work_claims: bool,
     /// How memory is traded for time.
     pub profile: Profile,
+    /// What the child's memory may grow to (see [`crate::prover`] for where this is enforced). What the child still holds of
+    /// the tasks before counts too.
+    pub memory_limit: Option<MemoryBytes>,
 }
 
 /// What a finished task cost.
@@ -227,12 +225,12 @@ impl ProverProcess {
         self.next_id += 1;
         let request = Request {
             id: self.next_id,
-            task: work.task.to_string(),
+            task: work.task,
+            arguments: work.arguments.clone(),
             inputs: work.inputs.clone(),
             output: work.output.clone(),
-            po2_max: work.po2_max,
-            work_claims: work.work_claims,
             profile: work.profile,
+            memory_limit: work.memory_limit,
         };
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {
@@ -241,7 +239,7 @@ impl ProverProcess {
             };
             match running.exchange(&request, progress).await {
                 Some(answer) => Ok((running, answer)),
-                None => Err(running.obituary(self.config.memory_limit).await),
+                None => Err(running.obituary(work.memory_limit).await),
             }
         };
         let (running, answer) = timeout(deadline, attempt)
@@ -316,11 +314,7 @@ impl Running {
         let reader = tokio::spawn(keep_tail(stderr, tail.clone()));
         let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
 
-        let configure = Configure {
-            memory_limit: config.memory_limit,
-            threads: config.threads,
-            backend: config.backend,
-        };
+        let configure = Configure { threads: config.threads, backend: config.backend };
         let greeting = async {
             running.write(&configure).await?;
             running.read::<Ready>().await

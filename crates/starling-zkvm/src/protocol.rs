@@ -7,7 +7,7 @@
 use std::{io::Read, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use starling_types::{FailureClass, MemoryBytes, Po2, Profile};
+use starling_types::{FailureClass, MemoryBytes, Profile, Task};
 
 use crate::Backend;
 
@@ -20,8 +20,6 @@ pub(crate) const MESSAGE_CHARS_MAX: usize = 4000;
 /// The parent's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Configure {
-    /// What the child's memory may grow to.
-    pub(crate) memory_limit: Option<MemoryBytes>,
     /// How many threads it proves with; all cores when absent.
     pub(crate) threads: Option<u32>,
     /// What it proves with.
@@ -33,8 +31,6 @@ pub(crate) struct Configure {
 pub(crate) struct Ready {
     /// The zkVM that the child proves for.
     pub(crate) zkvm: String,
-    /// Whether the system enforces the memory limit.
-    pub(crate) memory_limited: bool,
 }
 
 /// One task.
@@ -42,18 +38,19 @@ pub(crate) struct Ready {
 pub(crate) struct Request {
     /// Repeated in the answer.
     pub(crate) id: u64,
-    /// The task as [`starling_types::TaskId`] prints it.
-    pub(crate) task: String,
+    /// What to do.
+    pub(crate) task: Task,
+    /// What else the prover wants to know, as its system encodes it.
+    #[serde(with = "starling_types::as_hex")]
+    pub(crate) arguments: Vec<u8>,
     /// The task's blobs, in its order.
     pub(crate) inputs: Vec<PathBuf>,
     /// Where the receipt blob goes.
     pub(crate) output: PathBuf,
-    /// Refuse segments larger than this.
-    pub(crate) po2_max: Po2,
-    /// Whether receipts of segments count work.
-    pub(crate) work_claims: bool,
     /// How memory is traded for time.
     pub(crate) profile: Profile,
+    /// What the child's memory may grow to for this task.
+    pub(crate) memory_limit: Option<MemoryBytes>,
 }
 
 /// What becomes of a task: exactly one of the three is set. After `progress` the task goes on.
@@ -125,23 +122,25 @@ pub(crate) fn read_line(from: &mut impl std::io::BufRead) -> std::io::Result<Opt
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use starling_types::TaskId;
+
     use super::*;
 
     #[test]
     fn the_lines_are_the_documented_ones() {
         let request = Request {
             id: 7,
-            task: "join/0..2".into(),
+            task: "join/0..2".parse::<TaskId>().unwrap().into(),
+            arguments: vec![20, 0],
             inputs: vec!["/a".into(), "/b".into()],
             output: "/c".into(),
-            po2_max: Po2::try_from(20).unwrap(),
-            work_claims: false,
             profile: Profile::Frugal,
+            memory_limit: Some(MemoryBytes(1 << 30)),
         };
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(
             line,
-            r#"{"id":7,"task":"join/0..2","inputs":["/a","/b"],"output":"/c","po2_max":20,"work_claims":false,"profile":"frugal"}"#
+            r#"{"id":7,"task":{"kind":3,"range":{"start":0,"end":2}},"arguments":"1400","inputs":["/a","/b"],"output":"/c","profile":"frugal","memory_limit":1073741824}"#
         );
         let failed = Failed { class: FailureClass::Input, message: "no".into() };
         let answer = Answer { id: 7, error: Some(failed), ..Answer::default() };

@@ -21,16 +21,16 @@ use std::{
     },
 };
 
-use starling_types::{MemoryBytes, TaskId};
+use starling_types::MemoryBytes;
 use thiserror::Error;
 
 pub use self::phases::Phases;
 use self::{
     course::Course,
-    tasks::{TaskError, prove},
+    tasks::{TaskError, named, prove},
 };
 use crate::{
-    ZKVM_VERSION,
+    TaskArguments, ZKVM_VERSION,
     backend::Provers,
     panic,
     protocol::{Answer, Configure, Failed, MESSAGE_CHARS_MAX, Ready, Request, read_line},
@@ -67,13 +67,9 @@ pub fn serve(phases: Phases) -> Result<(), ServeError> {
         read_line(&mut stdin)?.ok_or_else(|| ServeError::NoParent("stdin is closed".into()))?;
     let configure: Configure =
         serde_json::from_str(&first).map_err(|error| ServeError::NoParent(error.to_string()))?;
-    let memory_limited = match configure.memory_limit {
-        Some(limit) => limit_memory(limit)?,
-        None => false,
-    };
     let mut prover = Provers::new(configure.backend, configure.threads)
         .map_err(|error| ServeError::Prover(format!("{error:#}")))?;
-    answers.send(&Ready { zkvm: ZKVM_VERSION.into(), memory_limited })?;
+    answers.send(&Ready { zkvm: ZKVM_VERSION.into() })?;
 
     let (sender, requests) = mpsc::sync_channel(REQUESTS_QUEUED_MAX);
     let pending = Arc::new(AtomicU32::new(0));
@@ -86,8 +82,10 @@ pub fn serve(phases: Phases) -> Result<(), ServeError> {
     for request in requests {
         reset_peak_memory();
         let cpu_ms_before = cpu_ms();
-        if let Ok(task) = request.task.parse::<TaskId>() {
-            let course = Course::new(task.kind(), request.po2_max);
+        limit_memory(request.memory_limit)?;
+        let arguments = TaskArguments::decode(&request.arguments);
+        if let (Ok(task), Ok(TaskArguments { po2_max, .. })) = (named(request.task), arguments) {
+            let course = Course::new(task.kind(), po2_max);
             phases.begin(course, answers.progress_of(request.id));
         }
         let outcome =
@@ -166,26 +164,27 @@ impl Answers {
     }
 }
 
-/// Caps what this process may allocate; false where the system has no such cap.
+/// Caps what this process may allocate for the next task, what it holds already included, where the system has such a cap.
 ///
 /// Linux counts private writable mappings, thread stacks included, against `RLIMIT_DATA`. macOS accepts
 /// the limit and ignores it for mappings: there, the node's own accounting is the only guard.
 #[cfg(target_os = "linux")]
-fn limit_memory(limit: MemoryBytes) -> io::Result<bool> {
+fn limit_memory(limit: Option<MemoryBytes>) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    // A lower hard limit from outside stays: raising it is not ours to ask for.
-    let limit = match getrlimit(Resource::Data).maximum {
-        Some(hard) => hard.min(limit.0),
-        None => limit.0,
+    // A hard limit from outside stays: raising it is not ours to ask for. Ours is the soft one, for the next to differ.
+    let maximum = getrlimit(Resource::Data).maximum;
+    let current = match (limit.map(|limit| limit.0), maximum) {
+        (Some(limit), Some(hard)) => Some(limit.min(hard)),
+        (limit, hard) => limit.or(hard),
     };
-    setrlimit(Resource::Data, Rlimit { current: Some(limit), maximum: Some(limit) })?;
-    Ok(true)
+    setrlimit(Resource::Data, Rlimit { current, maximum })?;
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn limit_memory(_: MemoryBytes) -> io::Result<bool> {
-    Ok(false)
+fn limit_memory(_: Option<MemoryBytes>) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes the next peak the peak of one task. Without it the report is the peak of all tasks so far.

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     Emitted, ExecuteError, ExecuteOptions, Expected, Guest, ProveFailure, ProverProcess, Refusal,
-    SegmentOut, TaskWork, execute, verify_task,
+    SegmentOut, TaskArguments, TaskWork, execute, verify_task,
 };
 
 /// What the self-test found out.
@@ -81,12 +81,12 @@ pub async fn self_test(
     std::fs::write(&input, &segment.bytes).map_err(files)?;
     let task = TaskId::Lift(segment.index);
     let work = TaskWork {
-        task,
+        task: task.into(),
+        arguments: TaskArguments { po2_max: segment.po2, work_claims: false }.encode(),
         inputs: vec![input],
         output: output.clone(),
-        po2_max: segment.po2,
-        work_claims: false,
         profile,
+        memory_limit: None,
     };
     let started = Instant::now();
     let report = prover.run(&work, deadline).await?;

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use risc0_zkvm::ALLOWED_CONTROL_ROOT;
 
-/// The number of our encodings: of segments and keccak requests as blobs, and of receipts as blobs. It goes up when one of
-/// them changes.
+/// The number of our encodings: of segments and keccak requests as blobs, of receipts as blobs, and of a task's
+/// [arguments](crate::TaskArguments). It goes up when one of them changes.
 pub const ENCODINGS: u32 = 2;
 
 /// The hex digits of the control root in the name: enough to tell all releases apart.

@@ -4,13 +4,15 @@
 
 use std::time::Instant;
 
+use starling_types::TaskId;
+
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A child that says that it is ready and then runs `script` for its first request.
 fn child(script: &str) -> ProverProcess {
-    let ready = format!(r#"read line; echo '{{"zkvm":"{ZKVM_VERSION}","memory_limited":true}}'"#);
+    let ready = format!(r#"read line; echo '{{"zkvm":"{ZKVM_VERSION}"}}'"#);
     shell(&format!("{ready}; read line; {script}"))
 }
 
@@ -20,12 +22,12 @@ fn shell(script: &str) -> ProverProcess {
 
 fn work() -> TaskWork {
     TaskWork {
-        task: TaskId::Lift(0),
+        task: TaskId::Lift(0).into(),
+        arguments: vec![20, 0],
         inputs: vec!["segment".into()],
         output: "receipt".into(),
-        po2_max: Po2::try_from(20).unwrap(),
-        work_claims: false,
         profile: Profile::Usual,
+        memory_limit: None,
     }
 }
 
@@ -115,8 +117,8 @@ async fn a_signal_is_told_apart_from_lack_of_memory() {
     assert!(matches!(failure, ProveFailure::Killed { .. }), "{failure}");
     let script = "echo memory allocation of 268435456 bytes failed >&2; kill -ABRT $$";
     let mut prover = child(script);
-    prover.config.memory_limit = Some(MemoryBytes::from_mib(512));
-    let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+    let limited = TaskWork { memory_limit: Some(MemoryBytes::from_mib(512)), ..work() };
+    let failure = prover.run(&limited, PATIENCE).await.unwrap_err();
     assert_eq!(failure.class(), FailureClass::Memory);
     assert_eq!(
         failure.to_string(),
@@ -157,7 +159,7 @@ async fn a_program_that_is_no_prover_is_named() {
     let shown = failure.to_string();
     assert!(shown.contains("/bin/sh is no prover"), "{shown}");
     assert!(shown.contains("usage: sh"), "{shown}");
-    let other = r#"read line; echo '{"zkvm":"1.0.0","memory_limited":true}'; read line"#;
+    let other = r#"read line; echo '{"zkvm":"1.0.0"}'; read line"#;
     let failure = shell(other).run(&work(), PATIENCE).await.unwrap_err();
     assert!(failure.to_string().contains("proves for zkvm 1.0.0"), "{failure}");
     let config = ProverConfig::new("/nonexistent/prover", []);

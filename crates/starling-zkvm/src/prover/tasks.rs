@@ -14,11 +14,11 @@ use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, max_keccak_inp
 use risc0_zkvm::SegmentReceipt;
 use starling_fastprove::recursion::ProveError;
 use starling_files::{Existing, Readers, write_whole};
-use starling_types::{FailureClass, TaskId};
+use starling_types::{FailureClass, Task, TaskId};
 
 use super::{peak_memory, phases::Phases};
 use crate::{
-    AssumptionId, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
+    AssumptionId, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, TaskArguments,
     backend::Provers,
     codec::{self, BlobKind, CodecError},
     leaf::{KeccakRequest, keccak_claim},
@@ -72,6 +72,11 @@ impl TaskError {
     }
 }
 
+/// The task as the zkVM calls it.
+pub(super) fn named(task: Task) -> Result<TaskId, TaskError> {
+    TaskId::try_from(task).map_err(|task| TaskError::task(format!("there is no {task} here")))
+}
+
 /// Proves the task of `request` and writes its receipt.
 pub(super) fn prove(
     provers: &mut Provers,
@@ -81,16 +86,18 @@ pub(super) fn prove(
     let prepared = provers.prepare(request.profile);
     prepared.map_err(|error| TaskError::internal(format!("{error:#}")))?;
     let provers = &*provers;
-    let task: TaskId = request.task.parse().map_err(|error| TaskError::task(format!("{error}")))?;
+    let task = named(request.task)?;
+    let arguments = TaskArguments::decode(&request.arguments)
+        .map_err(|error| TaskError::task(error.to_string()))?;
     let mut proved = Proved::default();
     let blob = match (task, request.inputs.as_slice()) {
         (TaskId::Prove(index), [segment]) => {
-            let receipt = prove_segment(provers, phases, request, segment, index, &mut proved)?;
+            let receipt = prove_segment(provers, phases, arguments, segment, index, &mut proved)?;
             codec::encode_segment_receipt(&receipt)
         }
         (TaskId::Lift(index), [segment]) => {
-            let receipt = prove_segment(provers, phases, request, segment, index, &mut proved)?;
-            lift(provers, request, &receipt, &mut proved).map_err(TaskError::after_proving)?
+            let receipt = prove_segment(provers, phases, arguments, segment, index, &mut proved)?;
+            lift(provers, arguments, &receipt, &mut proved).map_err(TaskError::after_proving)?
         }
         (TaskId::LiftReceipt(index), [receipt]) => {
             let read = codec::decode_segment_receipt;
@@ -101,10 +108,12 @@ pub(super) fn prove(
                     "the blob holds the receipt of segment {found}, not {index}"
                 )));
             }
-            lift(provers, request, &receipt, &mut proved)?
+            lift(provers, arguments, &receipt, &mut proved)?
         }
-        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, phases, request, asked, &mut proved)?,
-        (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
+        (TaskId::Keccak(_), [asked]) => {
+            prove_keccak(provers, phases, arguments, asked, &mut proved)?
+        }
+        (TaskId::Join(_), [left, right]) => join(provers, arguments, [left, right], &mut proved)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
             let united =
@@ -113,7 +122,7 @@ pub(super) fn prove(
             codec::encode_assumption_receipt(&united)
         }
         (TaskId::Resolve(_), [conditional, resolving]) => {
-            resolve(provers, request, [conditional, resolving], &mut proved)?
+            resolve(provers, arguments, [conditional, resolving], &mut proved)?
         }
         (TaskId::Unwrap, [receipt]) => {
             let read = codec::decode_work_receipt;
@@ -140,12 +149,12 @@ type Encoded = Result<Vec<u8>, CodecError>;
 fn prove_segment(
     provers: &Provers,
     phases: &Phases,
-    request: &Request,
+    arguments: TaskArguments,
     path: &Path,
     index: u32,
     proved: &mut Proved,
 ) -> Result<SegmentReceipt, TaskError> {
-    let po2_max = request.po2_max.get().min(SEGMENT_PO2_MAX);
+    let po2_max = arguments.po2_max.get().min(SEGMENT_PO2_MAX);
     let blob = read_blob(path, BlobKind::Segment, codec::segment_bytes_max(po2_max))?;
     let segment = codec::decode_segment_within(po2_max, &blob).map_err(|error| {
         let message = format!("the segment input: {error}");
@@ -172,12 +181,12 @@ fn prove_segment(
 
 fn lift(
     provers: &Provers,
-    request: &Request,
+    arguments: TaskArguments,
     receipt: &SegmentReceipt,
     proved: &mut Proved,
 ) -> Result<Encoded, TaskError> {
     let failed = |error| TaskError::recursion("lifting", &error);
-    Ok(if request.work_claims {
+    Ok(if arguments.work_claims {
         let lifted = timed(&mut proved.lift_ms, || provers.twice(|| provers.lift_work(receipt)))
             .map_err(failed)?;
         codec::encode_work_receipt(&lifted)
@@ -190,13 +199,13 @@ fn lift(
 
 fn join(
     provers: &Provers,
-    request: &Request,
+    arguments: TaskArguments,
     [left, right]: [&PathBuf; 2],
     proved: &mut Proved,
 ) -> Result<Encoded, TaskError> {
     // The recursion program checks that right begins where left ends.
     let failed = |error| TaskError::recursion("joining", &error);
-    Ok(if request.work_claims {
+    Ok(if arguments.work_claims {
         let read =
             |path, role| input(path, BlobKind::WorkReceipt, role, codec::decode_work_receipt);
         let (left, right) = (read(left, "left")?, read(right, "right")?);
@@ -212,13 +221,13 @@ fn join(
 
 fn resolve(
     provers: &Provers,
-    request: &Request,
+    arguments: TaskArguments,
     [conditional, resolving]: [&PathBuf; 2],
     proved: &mut Proved,
 ) -> Result<Encoded, TaskError> {
     let failed = |error| TaskError::recursion("resolving", &error);
     let resolving = assumption(resolving, "assumption's")?;
-    Ok(if request.work_claims {
+    Ok(if arguments.work_claims {
         let read = codec::decode_work_receipt;
         let conditional = input(conditional, BlobKind::WorkReceipt, "conditional", read)?;
         let resolved = timed(&mut proved.join_ms, || {
@@ -237,11 +246,11 @@ fn resolve(
 fn prove_keccak(
     provers: &Provers,
     phases: &Phases,
-    request: &Request,
+    arguments: TaskArguments,
     path: &Path,
     proved: &mut Proved,
 ) -> Result<Encoded, TaskError> {
-    let po2_max = request.po2_max.get() as usize;
+    let po2_max = arguments.po2_max.get() as usize;
     let request = input(path, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
     let assumption = check_keccak(&request, po2_max)?;
     let attempt = || {

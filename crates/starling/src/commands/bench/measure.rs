@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::{Context, anyhow};
 use starling_types::{IndexRange, Po2, Profile, TaskId};
-use starling_zkvm::{Backend, Emitted, ProverConfig, ProverProcess, TaskWork, WorkReport, execute};
+use starling_zkvm::{
+    Backend, Emitted, ProverConfig, ProverProcess, TaskArguments, TaskWork, WorkReport, execute,
+};
 use tempfile::TempDir;
 
 use crate::{commands::node::prover_config, exit::Exit, machine, yardstick};
@@ -150,12 +152,12 @@ impl Bench {
         }
         let mut prover = ProverProcess::new(pinned(config, threads));
         let work = TaskWork {
-            task,
+            task: task.into(),
+            arguments: TaskArguments { po2_max: self.po2, work_claims: false }.encode(),
             inputs,
             output: self.output(task),
-            po2_max: self.po2,
-            work_claims: false,
             profile,
+            memory_limit: None,
         };
         Ok(prover.run(&work, TASK_DEADLINE).await?)
     }
