@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::{
     Blob, Input, Phases, Proved, Prover, Refusal, Setup, Work, WorkReport,
     protocol::{Answer, Configure, Failed, MESSAGE_CHARS_MAX, Ready, Request, read_line},
-    usage::{cpu_ms, limit_memory, limit_task_memory, peak_memory, reset_peak_memory},
+    usage::{cpu_ms, limit_memory, peak_memory, reset_peak_memory},
 };
 
 /// Requests that wait for the one in progress. The parent sends one at a time.
@@ -56,14 +56,10 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
     let mut stdin = BufReader::new(io::stdin());
     let first =
         read_line(&mut stdin)?.ok_or_else(|| ServeError::NoParent("stdin is closed".into()))?;
-    let Configure { memory_limit, threads, params } =
+    let Configure { threads, params } =
         serde_json::from_str(&first).map_err(|error| ServeError::NoParent(error.to_string()))?;
-    let memory_limited = match memory_limit {
-        Some(limit) => limit_memory(limit)?,
-        None => false,
-    };
     let mut prover = P::ready(&Setup { threads, params }).map_err(ServeError::Prover)?;
-    answers.send(&Ready { system: P::system(), memory_limited })?;
+    answers.send(&Ready { system: P::system() })?;
 
     let (sender, requests) = mpsc::sync_channel(REQUESTS_QUEUED_MAX);
     let pending = Arc::new(AtomicU32::new(0));
@@ -95,7 +91,7 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
 /// Proves what is asked for and writes the result.
 fn run(prover: &mut impl Prover, phases: &Phases, request: Request) -> Result<WorkReport, Refusal> {
     let Request { task, arguments, inputs, output, profile, memory_limit, .. } = request;
-    limit_task_memory(memory_limit)
+    limit_memory(memory_limit)
         .map_err(|error| Refusal::internal(format!("cannot limit the memory: {error}")))?;
     reset_peak_memory();
     let cpu_ms_before = cpu_ms();

@@ -44,8 +44,6 @@ pub struct ProverConfig {
     pub env_removed: Vec<String>,
     /// What else the system's prover wants to know, in its own words.
     pub params: String,
-    /// What its memory may grow to, whatever the task; Linux enforces it.
-    pub memory_limit: Option<MemoryBytes>,
     /// How many threads it proves with; all cores when absent.
     pub threads: Option<u32>,
     /// How much of its stderr is kept for reports of its death.
@@ -70,7 +68,6 @@ impl ProverConfig {
             args: args.into_iter().collect(),
             env_removed: Vec::new(),
             params: String::new(),
-            memory_limit: None,
             threads: None,
             stderr_tail_bytes: Self::STDERR_TAIL_BYTES,
             keep_warm: true,
@@ -119,7 +116,6 @@ impl ProverProcess {
         let running = self.idle.take();
         self.next_id += 1;
         let request = Request::new(self.next_id, work);
-        let memory_limit = self.config.memory_limit.into_iter().chain(work.memory_limit).min();
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
@@ -127,7 +123,7 @@ impl ProverProcess {
             };
             match running.exchange(&request, progress).await {
                 Some(answer) => Ok((running, answer)),
-                None => Err(running.obituary(memory_limit).await),
+                None => Err(running.obituary(work.memory_limit).await),
             }
         };
         let (running, answer) = timeout(deadline, attempt)
@@ -217,11 +213,7 @@ impl Running {
         let reader = tokio::spawn(tail.clone().keep(stderr));
         let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
 
-        let configure = Configure {
-            memory_limit: config.memory_limit,
-            threads: config.threads,
-            params: config.params.clone(),
-        };
+        let configure = Configure { threads: config.threads, params: config.params.clone() };
         let greeting = async {
             running.write(&configure).await?;
             running.read::<Ready>().await

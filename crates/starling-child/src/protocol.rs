@@ -31,8 +31,6 @@ pub(crate) const MESSAGE_CHARS_MAX: usize = 4000;
 /// The parent's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Configure {
-    /// What the child's memory may grow to, whatever the task.
-    pub(crate) memory_limit: Option<MemoryBytes>,
     /// How many threads it proves with; all cores when absent.
     pub(crate) threads: Option<u32>,
     /// What else the system's prover wants to know.
@@ -44,8 +42,6 @@ pub(crate) struct Configure {
 pub(crate) struct Ready {
     /// The system that the child proves for.
     pub(crate) system: String,
-    /// Whether the operating system enforces the memory limit.
-    pub(crate) memory_limited: bool,
 }
 
 /// What a blob is to its task.
@@ -89,7 +85,7 @@ pub struct TaskWork {
     pub output: PathBuf,
     /// How memory is traded for time.
     pub profile: Profile,
-    /// What the child's memory may grow to during this task; what the child may have at all when absent.
+    /// What the child's memory may grow to for this task, what it still holds of those before included; Linux enforces it.
     pub memory_limit: Option<MemoryBytes>,
 }
 
@@ -99,7 +95,7 @@ pub(crate) struct Request {
     /// Repeated in the answer.
     pub(crate) id: u64,
     pub(crate) task: Task,
-    #[serde(with = "hex_bytes")]
+    #[serde(with = "starling_types::as_hex")]
     pub(crate) arguments: Vec<u8>,
     pub(crate) inputs: Vec<InputFile>,
     pub(crate) output: PathBuf,
@@ -187,19 +183,6 @@ pub struct PhaseTime {
 pub(crate) struct Failed {
     pub(crate) class: FailureClass,
     pub(crate) message: String,
-}
-
-/// Bytes as text of two digits each.
-mod hex_bytes {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hex::encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        hex::decode(String::deserialize(from)?).map_err(D::Error::custom)
-    }
 }
 
 /// Reads a line without its end; `None` at the end of the stream.

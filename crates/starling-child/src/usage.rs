@@ -4,43 +4,30 @@ use std::{fs, io};
 
 use starling_types::MemoryBytes;
 
-/// Caps what this process may ever allocate; false where the system has no such cap.
+/// Caps what this process may allocate for the next task, what it holds already included, where the system has such a cap.
 ///
 /// Linux counts private writable mappings, thread stacks included, against `RLIMIT_DATA`. macOS accepts
 /// the limit and ignores it for mappings: there, the node's own accounting is the only guard.
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn limit_memory(limit: MemoryBytes) -> io::Result<bool> {
-    set_limit(Some(limit), true)
-}
-
-/// Caps what this process may allocate from here on, within [`limit_memory`]; that alone when absent.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn limit_task_memory(limit: Option<MemoryBytes>) -> io::Result<bool> {
-    set_limit(limit, false)
-}
-
 #[cfg(target_os = "linux")]
-fn set_limit(limit: Option<MemoryBytes>, for_ever: bool) -> io::Result<bool> {
+pub(crate) fn limit_memory(limit: Option<MemoryBytes>) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    // A lower hard limit from outside stays: raising it is not ours to ask for.
-    let hard = getrlimit(Resource::Data).maximum;
-    let current = match (hard, limit) {
-        (Some(hard), Some(limit)) => Some(hard.min(limit.0)),
-        (hard, limit) => limit.map(|limit| limit.0).or(hard),
+    // A hard limit from outside stays: raising it is not ours to ask for. Ours is the soft one, for the next to differ.
+    let maximum = getrlimit(Resource::Data).maximum;
+    let current = match (limit.map(|limit| limit.0), maximum) {
+        (Some(limit), Some(hard)) => Some(limit.min(hard)),
+        (limit, hard) => limit.or(hard),
     };
-    let maximum = if for_ever { current } else { hard };
     setrlimit(Resource::Data, Rlimit { current, maximum })?;
-    Ok(true)
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn set_limit(_: Option<MemoryBytes>, _: bool) -> io::Result<bool> {
-    Ok(false)
+pub(crate) fn limit_memory(_: Option<MemoryBytes>) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes the next peak the peak of one task. Without it the report is the peak of all tasks so far.

@@ -186,7 +186,7 @@ fn judge_segment(
     // A segment's work is counted when it is lifted, for whom its seal says.
     if let Some(work) = work {
         let nonce = panic::catch(|| receipt.povw_nonce())
-            .unwrap_or_else(|message| Err(anyhow::anyhow!(message)))
+            .map_err(RefusalReason::SealInvalid)?
             .map_err(|error| RefusalReason::SealInvalid(format!("{error:#}")))?;
         let stock = work.to_stock();
         check_work(&risc0_zkvm::Work { nonce_min: nonce, nonce_max: nonce, ..stock }, work)?;

@@ -15,7 +15,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// Encodes a segment.
 ///
 /// # Errors
-/// When it is beyond [`SEGMENT_BYTES_MAX`], which no execution within [`SEGMENT_PO2_MAX`] reaches.
+/// When it is beyond [`SEGMENT_BYTES_MAX`], which no execution within [`SEGMENT_PO2_MAX`](crate::SEGMENT_PO2_MAX) reaches.
 pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
     encode(BlobKind::Segment, segment)
 }

@@ -48,11 +48,11 @@ pub use execute::{Emitted, ExecuteError, ExecuteOptions, KeccakOut, SegmentOut, 
 pub use guest::{Guest, GuestError};
 pub use leaf::{KeccakRequest, Segment, keccak_claim};
 pub use starling_claims::{
-    AssumptionId, BlobKind, CodecError, Digest, ENCODINGS, Execution, ExitCode, Expected,
-    InnerReceipt, KECCAK_PO2, OutputParts, PovwJob, Receipt, ReceiptClaim, ReceiptError,
+    ArgumentsError, AssumptionId, BlobKind, CodecError, Digest, ENCODINGS, Execution, ExitCode,
+    Expected, InnerReceipt, KECCAK_PO2, OutputParts, PovwJob, Receipt, ReceiptClaim, ReceiptError,
     ReceiptInfo, Refusal, RefusalReason, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, SegmentClaim,
     SegmentReceipt, SuccinctReceipt, TaskArguments, Unknown, Work, WorkClaim, WorkReceipt,
-    ZKVM_VERSION, claim, receipt, task, verify, verify_task, zkvm,
+    ZKVM_VERSION, claim, receipt, size_of, task, verify, verify_task, zkvm,
 };
 
 /// The size of keccak proofs where nobody asks for another: the largest that take no more memory than a lift, so that

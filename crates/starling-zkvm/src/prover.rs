@@ -45,7 +45,7 @@ impl Prover for RiscZero {
 
     fn prove(&mut self, work: &Work<'_>, phases: &Phases) -> Result<Proved, Refusal> {
         let task = TaskId::try_from(work.task)
-            .map_err(|task| Refusal::task(format!("there is no {task}")))?;
+            .map_err(|task| Refusal::task(format!("there is no {task} here")))?;
         let arguments = TaskArguments::decode(work.arguments)
             .map_err(|error| Refusal::task(error.to_string()))?;
         phases.expect(course::course_of(task.kind(), arguments.po2_max));

@@ -12,6 +12,7 @@ use std::{
 
 use risc0_zkvm::{Digest, MaybePruned, Output};
 use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
+use starling_cost::Costs;
 use starling_types::{
     FailureClass, IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId,
 };
@@ -55,6 +56,8 @@ struct Bench {
     keccaks: Vec<KeccakOut>,
     counts_work: bool,
     profile: Profile,
+    /// What the prover may allocate.
+    memory_limit: Option<MemoryBytes>,
     /// Whether the prover tells nothing of the proofs of recursion in progress.
     is_quiet: bool,
     prover: ProverProcess,
@@ -90,7 +93,19 @@ impl Bench {
         let prover = ProverProcess::new(config(prover_program(), [], Backend::Fast));
         let profile = Profile::Usual;
         let is_quiet = false;
-        Self { folder, guest, execution, segments, keccaks, counts_work, profile, is_quiet, prover }
+        let memory_limit = None;
+        Self {
+            folder,
+            guest,
+            execution,
+            segments,
+            keccaks,
+            counts_work,
+            profile,
+            memory_limit,
+            is_quiet,
+            prover,
+        }
     }
 
     fn work(&self, task: TaskId, inputs: Vec<PathBuf>) -> TaskWork {
@@ -102,7 +117,7 @@ impl Bench {
             inputs: inputs.into_iter().map(InputFile::input).collect(),
             output,
             profile: self.profile,
-            memory_limit: None,
+            memory_limit: self.memory_limit,
         }
     }
 
@@ -479,12 +494,39 @@ async fn a_task_that_contradicts_its_input_is_refused_without_proving() {
 #[cfg(target_os = "linux")]
 async fn a_prover_beyond_its_memory_limit_costs_only_the_task() {
     let mut bench = Bench::new(0);
-    let mut config = config(prover_program(), [], Backend::Fast);
-    config.memory_limit = Some(MemoryBytes::from_mib(600));
-    bench.prover = ProverProcess::new(config);
+    bench.memory_limit = Some(MemoryBytes::from_mib(600));
     let input = segment_path(&bench.folder, 0);
     let failure = bench.prove(TaskId::Lift(0), vec![input]).await.unwrap_err();
     assert!(matches!(failure, ProveFailure::OutOfMemory { .. }), "{failure}");
+}
+
+/// One child, warm, does small tasks after large ones and the other way round: what it keeps of one must not count against
+/// the next beyond what the limit leaves.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn each_task_gets_by_with_the_memory_that_it_is_counted_for_and_the_margin() {
+    let mut bench = Bench::of(keccak_program(), |_| {});
+    let keccak = bench.folder.path().join("keccak-input");
+    std::fs::write(&keccak, &bench.keccaks[0].bytes).unwrap();
+    for profile in [Profile::Usual, Profile::Frugal, Profile::Usual] {
+        bench.profile = profile;
+        let model = Costs::FAST.in_profile(profile);
+        let po2 = |task: TaskId| (task.kind() != TaskKind::Join).then_some(14);
+        for task in [TaskId::Keccak(0), TaskId::Lift(0), TaskId::Lift(1), TaskId::Join(range(0, 2))]
+        {
+            let po2 = po2(task).map(|po2| Po2::try_from(po2).unwrap());
+            bench.memory_limit = Some(Costs::limit(model.memory(task.kind(), po2)));
+            let inputs = match task {
+                TaskId::Keccak(_) => vec![keccak.clone()],
+                TaskId::Lift(index) => vec![segment_path(&bench.folder, index)],
+                _ => [0, 1].map(|index| bench.work(TaskId::Lift(index), vec![]).output).into(),
+            };
+            bench
+                .prove(task, inputs)
+                .await
+                .unwrap_or_else(|error| panic!("{task} {profile}: {error}"));
+        }
+    }
 }
 
 #[test]
@@ -500,7 +542,7 @@ fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    writeln!(stdin, r#"{{"memory_limit":null,"threads":null,"params":"fast"}}"#).unwrap();
+    writeln!(stdin, r#"{{"threads":null,"params":"fast"}}"#).unwrap();
     writeln!(
         stdin,
         r#"{{"id":1,"task":{{"kind":2,"range":{{"start":0,"end":1}}}},"arguments":"0e00","inputs":[{{"role":"input","path":{:?}}}],"output":{:?},"profile":"usual"}}"#,

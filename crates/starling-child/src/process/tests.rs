@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A child that says that it is ready and then runs `script` for its first request.
 fn child(script: &str) -> ProverProcess {
-    let ready = r#"read line; echo '{"system":"hash/1","memory_limited":true}'"#;
+    let ready = r#"read line; echo '{"system":"hash/1"}'"#;
     shell(&format!("{ready}; read line; {script}"))
 }
 
@@ -120,8 +120,8 @@ async fn a_signal_is_told_apart_from_lack_of_memory() {
     assert!(matches!(failure, ProveFailure::Killed { .. }), "{failure}");
     let script = "echo memory allocation of 268435456 bytes failed >&2; kill -ABRT $$";
     let mut prover = child(script);
-    prover.config.memory_limit = Some(MemoryBytes::from_mib(512));
-    let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+    let limited = TaskWork { memory_limit: Some(MemoryBytes::from_mib(512)), ..work() };
+    let failure = prover.run(&limited, PATIENCE).await.unwrap_err();
     assert_eq!(failure.class(), FailureClass::Memory);
     assert_eq!(
         failure.to_string(),
@@ -162,7 +162,7 @@ async fn a_program_that_is_no_prover_is_named() {
     let shown = failure.to_string();
     assert!(shown.contains("/bin/sh is no prover"), "{shown}");
     assert!(shown.contains("usage: sh"), "{shown}");
-    let other = r#"read line; echo '{"system":"hash/0","memory_limited":true}'; read line"#;
+    let other = r#"read line; echo '{"system":"hash/0"}'; read line"#;
     let failure = shell(other).run(&work(), PATIENCE).await.unwrap_err();
     assert!(failure.to_string().contains("proves for hash/0, not hash/1"), "{failure}");
     let config = ProverConfig::new("hash/1", "/nonexistent/prover", []);

@@ -16,10 +16,12 @@ pub struct PovwJob {
 }
 
 impl PovwJob {
+    /// As RISC Zero has it.
     pub fn to_job_id(self) -> PovwJobId {
         PovwJobId { log: PovwLogId::from_be_bytes(self.log_id.0), job: self.job }
     }
 
+    /// Of what RISC Zero has.
     pub fn of_job_id(id: PovwJobId) -> Self {
         Self { log_id: WorkLogId(id.log.to_be_bytes()), job: id.job }
     }

@@ -11,10 +11,10 @@ use serde_json::json;
 use starling_child::ProverConfig;
 use starling_cost::Costs;
 use starling_net::{Net, NetConfig};
-use starling_node::{Node, NodeConfig, needs_of, speed_guess};
+use starling_node::{Node, NodeConfig, SystemProver, needs_of, speed_guess};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::{MemoryBytes, TaskKind};
-use starling_zkvm::{Backend, TaskArguments, prover, zkvm};
+use starling_zkvm::{Backend, prover, size_of, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
@@ -82,18 +82,22 @@ async fn serve(
 fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
     let threads = args.threads.unwrap_or_else(|| (machine::cores() / args.slots).max(1));
     let costs = costs_of(args.prover.backend());
-    Ok(NodeConfig {
-        memory: args.memory.map_or_else(machine::memory_for_proving, MemoryBytes),
-        slots: args.slots,
-        po2_max: args.po2_max,
+    let memory = args.memory.map_or_else(machine::memory_for_proving, MemoryBytes);
+    let kinds = match args.kinds.is_empty() {
+        true => TaskKind::ALL.into(),
+        false => args.kinds.iter().copied().collect(),
+    };
+    let share = MemoryBytes(memory.0 / u64::from(args.slots.max(1)));
+    let zkvm = SystemProver {
         prover: prover_config(Some(threads), args.prover.backend())?,
-        arguments: |po2_max, work_claims| TaskArguments { po2_max, work_claims }.encode(),
+        needs: needs_of(&costs, &kinds, args.po2_max, share),
+        size_of,
+    };
+    Ok(NodeConfig {
+        memory,
+        slots: args.slots,
+        systems: vec![zkvm],
         speed_guess_permille: speed_guess(threads, &costs),
-        needs: needs_of(costs),
-        kinds: match args.kinds.is_empty() {
-            true => TaskKind::ALL.into(),
-            false => args.kinds.iter().copied().collect(),
-        },
         results_bytes_max: args.endpoint.disk_budget / RESULTS_SHARE,
     })
 }
