@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use starling_cost::CostModel;
 use starling_net::Net;
-use starling_proto::{JobAd, PeerAddr};
-use starling_types::{Po2, TaskKind};
+use starling_proto::{JobAd, PeerAddr, Wanted};
+use starling_types::TaskKind;
 use starling_zkvm::zkvm;
 
 use crate::{JobState, journal::unix_ms, runner::plan_shape};
@@ -46,9 +46,10 @@ pub(crate) async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr
         let ad = JobAd {
             job: state.id,
             client: net.addr(),
-            zkvm: zkvm(),
-            kinds: TaskKind::ALL.into_iter().collect(),
-            po2_max: po2.unwrap_or(Po2::SMALLEST),
+            systems: vec![Wanted {
+                system: zkvm(),
+                kinds: TaskKind::ALL.map(TaskKind::code).into(),
+            }],
             memory,
             issued_at_unix_ms: unix_ms(),
             ttl_ms: AD_TTL_MS,

@@ -178,7 +178,11 @@ impl JobError {
                 | Self::HostGone { .. }
                 | Self::Unprovable(_)
                 | Self::BlobMissing { .. }
-                | Self::Receipt(ReceiptError::Assemble { .. } | ReceiptError::Invalid { .. })
+                | Self::Receipt(
+                    ReceiptError::Assemble { .. }
+                        | ReceiptError::Invalid { .. }
+                        | ReceiptError::OtherSystem { .. }
+                )
                 | Self::Diverged { .. }
                 | Self::Plan(_)
         )

@@ -12,7 +12,8 @@ use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr, Welcome,
 };
 use starling_sched::{Lease, RevokeReason};
-use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference, TaskId, TaskKind};
+use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference};
+use starling_zkvm::TaskArguments;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -116,18 +117,15 @@ impl Peers {
                     .collect(),
             })
             .collect();
-        let Lease { epoch, task, renew_within, deadline, memory, .. } = lease;
-        let task = TaskId::try_from(task).expect("the zkVM's plan makes the zkVM's tasks");
+        let Lease { epoch, task, renew_within, deadline, .. } = lease;
         let grant = Grant {
             lease: self.lease(epoch),
             system: self.system.clone(),
             task,
-            po2,
+            arguments: TaskArguments { po2_max: po2, work_claims }.encode(),
             inputs,
             renew_within,
             deadline,
-            memory,
-            work_claims,
             // A node is given no more than it asked for, and it asks for free slots.
             ahead: false,
         };
@@ -241,7 +239,7 @@ async fn session(
         }
     };
     let Some(capability) = introduced(&hello, &system) else {
-        let theirs: Vec<_> = hello.systems.iter().map(|system| system.name.as_str()).collect();
+        let theirs: Vec<_> = hello.systems.iter().map(|offer| offer.system.as_str()).collect();
         let theirs = theirs.join(", ");
         let message = format!("this job is proved with {system}, the node proves with {theirs}");
         tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
@@ -305,19 +303,8 @@ async fn pass_on(
     message: NodeMessage,
     events: &mpsc::Sender<PeerEvent>,
 ) -> bool {
-    let messages = match message {
-        // What a node still holds after its connection broke counts as renewed.
-        NodeMessage::Holding { leases } => {
-            leases.into_iter().map(|lease| NodeMessage::Renew { lease, done_permille: 0 }).collect()
-        }
-        message => vec![message],
-    };
-    for message in messages.into_iter().filter(|message| concerns(message, job)) {
-        if events.send(PeerEvent::Said { node, generation, message }).await.is_err() {
-            return false;
-        }
-    }
-    true
+    !concerns(&message, job)
+        || events.send(PeerEvent::Said { node, generation, message }).await.is_ok()
 }
 
 /// Whether a message is about `job`, or about none.
@@ -326,17 +313,13 @@ fn concerns(message: &NodeMessage, job: JobId) -> bool {
         NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease } => lease.job == job,
         NodeMessage::Done(done) => done.lease.job == job,
         NodeMessage::Failed(failure) => failure.lease.job == job,
-        NodeMessage::Hello(_)
-        | NodeMessage::WorkRequested
-        | NodeMessage::Leaving { .. }
-        | NodeMessage::Holding { .. } => true,
+        NodeMessage::Hello(_) | NodeMessage::WorkRequested | NodeMessage::Leaving { .. } => true,
     }
 }
 
 /// What a node can do of `system`; `None` when it does not offer it.
 fn introduced(hello: &Hello, system: &str) -> Option<Capability> {
-    let offered = hello.systems.iter().find(|offered| offered.name == system)?;
-    let &Hello { memory, po2_max, slots, speed_permille, .. } = hello;
-    let kinds = offered.kinds.iter().map(|kind| TaskKind::code(*kind)).collect();
-    Some(Capability { memory, kinds, po2_max, slots, speed_permille })
+    let offer = hello.systems.iter().find(|offer| offer.system == system)?;
+    let &Hello { memory, slots, speed_permille, .. } = hello;
+    Some(Capability { memory, kinds: offer.kinds.clone(), slots, speed_permille })
 }

@@ -376,7 +376,7 @@ impl<'a> Runner<'a> {
     fn on_message(&mut self, node: NodeId, message: NodeMessage) {
         let event = match message {
             NodeMessage::WorkRequested => Event::WorkRequested { node },
-            NodeMessage::Renew { lease, done_permille } => {
+            NodeMessage::Renew { lease, done_permille, .. } => {
                 Event::LeaseRenewed { node, epoch: lease.epoch, done_permille }
             }
             NodeMessage::Decline { lease } => Event::LeaseDeclined { node, epoch: lease.epoch },
@@ -389,10 +389,8 @@ impl<'a> Runner<'a> {
                 let starling_proto::Failure { lease, class, message } = failure;
                 Event::TaskFailed { node, epoch: lease.epoch, failure: Failure { class, message } }
             }
-            // The connection closes next, and that is what counts. What a node holds came as renewals.
-            NodeMessage::Leaving { .. } | NodeMessage::Hello(_) | NodeMessage::Holding { .. } => {
-                return;
-            }
+            // The connection closes next, and that is what counts.
+            NodeMessage::Leaving { .. } | NodeMessage::Hello(_) => return,
         };
         self.tell(event);
     }

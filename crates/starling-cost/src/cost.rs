@@ -36,6 +36,13 @@ pub struct Costs {
     pub frugal: CostModel,
 }
 
+/// What a prover may allocate beyond what its task is counted for, as a part of it: other guests differ, and not everything
+/// that is allocated is touched.
+const LIMIT_MARGIN: u64 = 4;
+
+/// And beside it: stacks of threads, arenas of the allocator, what a warm process still keeps of the task before.
+const LIMIT_BASE: MemoryBytes = MemoryBytes::from_mib(256);
+
 impl Costs {
     /// Those of Starling's own prover.
     pub const FAST: Self = Self { usual: figures::FAST_USUAL, frugal: figures::FAST_FRUGAL };
@@ -45,6 +52,12 @@ impl Costs {
 
     /// Which of two versions of the figures these are: speeds that were measured by others are worth nothing.
     pub const REVISION: u32 = 3;
+
+    /// What a process may allocate that proves a task of `memory`: a quarter more and 256 MiB. A task beyond that is not what
+    /// it says it is.
+    pub fn limit(memory: MemoryBytes) -> MemoryBytes {
+        memory + MemoryBytes(memory.0 / LIMIT_MARGIN) + LIMIT_BASE
+    }
 
     /// The costs in one profile.
     pub fn in_profile(&self, profile: Profile) -> &CostModel {

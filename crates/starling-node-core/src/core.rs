@@ -8,7 +8,7 @@ use starling_types::{FailureClass, Millis, NodeId, Reference};
 use crate::{
     blobs::Blobs,
     client::{Client, Link},
-    config::Config,
+    config::{Config, System},
     event::{Action, Event, Note, SessionId},
     limits::{
         AD_MEMORY, ASK_PATIENCE, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, SILENT_TIME_MAX,
@@ -163,7 +163,7 @@ impl Core {
         let works = self.works.live().flat_map(|(_, work)| {
             let is_told = self.clients.get(&work.client).is_some_and(|c| c.serving().is_some());
             let renewal = is_told.then(|| work.renewals.due_at(work.done_permille));
-            [Some(work.deadline_at), renewal]
+            [work.slot.map(|_| work.deadline_at), renewal]
         });
         let clients = self.clients.values().flat_map(|client| {
             let link = match client.link {
@@ -205,9 +205,8 @@ impl Core {
     pub(crate) fn hello(&self) -> Hello {
         Hello {
             agent: self.config.agent.clone(),
-            systems: self.config.systems.clone(),
+            systems: self.config.systems.iter().map(System::offer).collect(),
             memory: self.config.memory,
-            po2_max: self.config.po2_max,
             slots: self.config.slots.max(1),
             speed_permille: self.speed.permille().unwrap_or(self.config.speed_guess_permille),
         }

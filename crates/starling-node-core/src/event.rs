@@ -2,7 +2,7 @@
 
 use starling_proto::{ClientMessage, JobAd, LeaseId, NodeMessage, PeerAddr};
 use starling_types::{
-    BlobRef, FailureClass, MemoryBytes, Millis, NodeId, Po2, Profile, Reference, TaskId,
+    BlobRef, FailureClass, MemoryBytes, Millis, NodeId, Profile, Reference, Task,
 };
 
 /// One connection to a client, or one attempt at it: counted in this process.
@@ -248,15 +248,15 @@ pub struct Order {
     /// The system that the task belongs to.
     pub system: String,
     /// The task.
-    pub task: TaskId,
-    /// The size that its inputs may have at most.
-    pub po2: Po2,
+    pub task: Task,
+    /// What else the system's prover wants to know.
+    pub arguments: Vec<u8>,
     /// The inputs, all in the store.
     pub inputs: Vec<BlobRef>,
-    /// Whether work is counted.
-    pub work_claims: bool,
     /// How memory is traded for time.
     pub profile: Profile,
+    /// The memory that is kept for it: what it is counted for here.
+    pub memory: MemoryBytes,
     /// What is left of the task's time.
     pub time_left: Millis,
 }
@@ -320,7 +320,7 @@ pub enum Note {
         /// The lease.
         lease: LeaseId,
         /// The task.
-        task: TaskId,
+        task: Task,
         /// How memory is traded for time.
         profile: Profile,
     },
@@ -329,7 +329,7 @@ pub enum Note {
         /// The lease.
         lease: LeaseId,
         /// The task.
-        task: TaskId,
+        task: Task,
         /// How long the proof took.
         elapsed: Millis,
     },
@@ -338,7 +338,7 @@ pub enum Note {
         /// The lease.
         lease: LeaseId,
         /// The task.
-        task: TaskId,
+        task: Task,
         /// Where the fault lies.
         class: FailureClass,
         /// What happened.
@@ -361,14 +361,14 @@ pub enum Note {
     /// Proofs did not verify and were made once more.
     Reproved {
         /// The task.
-        task: TaskId,
+        task: Task,
         /// How many.
         count: u32,
     },
     /// The prover was killed from outside, and the proof is begun again.
     Killed {
         /// The task.
-        task: TaskId,
+        task: Task,
         /// How it shows.
         detail: String,
     },

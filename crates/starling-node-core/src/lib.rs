@@ -7,14 +7,16 @@
 //!
 //! - A lease belongs to a client and a job, not to a connection: it goes on while the connection is broken, and
 //!   the client is told of it once the node is welcomed again (`links.rs`).
-//! - One time limit covers all of a task, from the grant to the stored result (`tasks.rs`).
+//! - One time limit covers all of a task, from the grant to the stored result (`tasks.rs`); of a lease that was granted ahead,
+//!   from when it has a slot.
+//! - What a task needs is what clients were told of it in the greeting.
 //! - A slot and its memory are taken before a lease is accepted, and given back when whatever ran for it has
 //!   stopped, not when it was told to (`slots.rs`).
 //! - A full disk is a state of the node and no failure of a task: it asks for nothing until there is room.
 //! - Nothing grows with what strangers send: every table has a bound.
 //!
 //! ```
-//! use starling_node_core::{Action, Config, Core, Event, Needs, Speed};
+//! use starling_node_core::{Action, Config, Core, Event, Speed};
 //! use starling_proto::PeerAddr;
 //! use starling_types::{MemoryBytes, Millis, NodeId};
 //!
@@ -23,8 +25,6 @@
 //!     systems: Vec::new(),
 //!     memory: MemoryBytes::from_mib(1024),
 //!     slots: 1,
-//!     po2_max: "20".parse().unwrap(),
-//!     needs: Needs::default(),
 //!     speed_guess_permille: 500,
 //!     results_bytes_max: 1 << 30,
 //!     seed: 7,
@@ -51,7 +51,7 @@ mod tasks;
 mod work;
 
 pub use self::{
-    config::{Config, Need, Needs},
+    config::{Config, Need, Needs, System},
     core::{Core, Counts},
     event::{
         Action, ClientEnd, Event, InputFailure, Note, Order, ProofFailure, ProofReport, SessionId,

@@ -30,10 +30,14 @@ impl Core {
     pub(crate) fn ad_heard(&mut self, ad: JobAd) {
         self.resting.retain(|_, until| *until > self.now);
         let id = ad.client.node_id;
-        let offers = |kind| {
-            self.config.systems.iter().any(|ours| ours.name == ad.zkvm && ours.kinds.contains(kind))
-        };
-        if ad.memory > self.config.memory || !ad.kinds.iter().any(offers) {
+        let has_work = ad.systems.iter().any(|wanted| {
+            let ours = self.config.systems.iter().find(|ours| ours.name == wanted.system);
+            ours.is_some_and(|ours| {
+                let offered = ours.offer().kinds;
+                wanted.kinds.iter().any(|kind| offered.contains_key(kind))
+            })
+        });
+        if ad.memory > self.config.memory || !has_work {
             return;
         }
         if let Some(client) = self.clients.get_mut(&id) {
@@ -140,11 +144,9 @@ impl Core {
             return self.say(Note::Serving { client: id });
         }
         let works: Vec<_> = self.works.live_of(id).map(|(work, _)| work).collect();
-        let leases: Vec<LeaseId> =
-            self.works.live_of(id).map(|(_, work)| work.grant.lease).collect();
-        self.say(Note::Resumed { client: id, leases: leases.len() });
-        if !leases.is_empty() {
-            self.act(Action::Send { session, message: NodeMessage::Holding { leases } });
+        self.say(Note::Resumed { client: id, leases: works.len() });
+        for work in &works {
+            self.renew_now(*work);
         }
         let unjudged: Vec<_> = self.results.unjudged(id).cloned().collect();
         for done in unjudged {

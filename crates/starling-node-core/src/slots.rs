@@ -31,11 +31,6 @@ impl Slots {
         self.taken.len()
     }
 
-    /// A slot's part of the memory.
-    pub(crate) fn share(&self) -> MemoryBytes {
-        MemoryBytes(self.memory.0 / self.taken.len() as u64)
-    }
-
     pub(crate) fn memory(&self) -> MemoryBytes {
         self.memory
     }

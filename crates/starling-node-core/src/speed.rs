@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use starling_types::{Millis, TaskKind};
+use starling_types::{KindCode, Millis};
 
 /// What was measured before counts for so many parts of eight once a task is added: the last dozen tasks say
 /// most.
@@ -14,10 +14,10 @@ const SPEED_PERMILLE_MAX: u64 = 1_000_000;
 /// The work done and the time it took, by kind of task; older tasks count less.
 ///
 /// It is a claim that helps a client to set deadlines; nothing is trusted because of it. As text it has a line for
-/// each kind: its name, work and time in milliseconds.
+/// each kind: its number, work and time in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Speed {
-    kinds: BTreeMap<TaskKind, Measured>,
+    kinds: BTreeMap<KindCode, Measured>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Measured {
 
 impl Speed {
     /// Takes a finished task into account: `work` on the reference core took `elapsed` here.
-    pub fn observe(&mut self, kind: TaskKind, work: Millis, elapsed: Millis) {
+    pub fn observe(&mut self, kind: KindCode, work: Millis, elapsed: Millis) {
         let measured = self.kinds.entry(kind).or_default();
         let add = |old: u64, new: u64| (old / 8 * KEPT_EIGHTHS).saturating_add(new);
         measured.work_ms = add(measured.work_ms, work.0);
@@ -52,7 +52,7 @@ impl Speed {
     }
 
     /// The speed at one kind of task.
-    pub fn permille_of(&self, kind: TaskKind) -> Option<u32> {
+    pub fn permille_of(&self, kind: KindCode) -> Option<u32> {
         self.kinds.get(&kind)?.permille()
     }
 }
@@ -60,7 +60,7 @@ impl Speed {
 impl fmt::Display for Speed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (kind, Measured { work_ms, elapsed_ms }) in &self.kinds {
-            writeln!(f, "{kind} {work_ms} {elapsed_ms}")?;
+            writeln!(f, "{} {work_ms} {elapsed_ms}", kind.0)?;
         }
         Ok(())
     }
@@ -73,8 +73,7 @@ impl FromStr for Speed {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let read = |line: &str| {
             let mut words = line.split_whitespace();
-            let word = words.next()?;
-            let kind = TaskKind::ALL.into_iter().find(|kind| kind.name() == word)?;
+            let kind = KindCode(words.next()?.parse().ok()?);
             let (work_ms, elapsed_ms) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
             Some((kind, Measured { work_ms, elapsed_ms }))
         };
@@ -86,31 +85,34 @@ impl FromStr for Speed {
 mod tests {
     use super::*;
 
+    const LIFT: KindCode = KindCode(2);
+    const JOIN: KindCode = KindCode(3);
+
     #[test]
     fn speed_is_measured_for_each_kind_and_follows_what_tasks_show() {
         let mut speed = Speed::default();
         assert_eq!(speed.permille(), None);
-        speed.observe(TaskKind::Lift, Millis(80_000), Millis(40_000));
-        speed.observe(TaskKind::Join, Millis(10_000), Millis(10_000));
-        assert_eq!(speed.permille_of(TaskKind::Lift), Some(2000));
-        assert_eq!(speed.permille_of(TaskKind::Join), Some(1000));
-        assert_eq!(speed.permille_of(TaskKind::Union), None);
+        speed.observe(LIFT, Millis(80_000), Millis(40_000));
+        speed.observe(JOIN, Millis(10_000), Millis(10_000));
+        assert_eq!(speed.permille_of(LIFT), Some(2000));
+        assert_eq!(speed.permille_of(JOIN), Some(1000));
+        assert_eq!(speed.permille_of(KindCode(6)), None);
         assert_eq!(speed.permille(), Some(1800));
         for _ in 0..50 {
-            speed.observe(TaskKind::Lift, Millis(80_000), Millis(80_000));
+            speed.observe(LIFT, Millis(80_000), Millis(80_000));
         }
-        let permille = speed.permille_of(TaskKind::Lift).expect("it was measured");
+        let permille = speed.permille_of(LIFT).expect("it was measured");
         assert!((1000..1010).contains(&permille));
     }
 
     #[test]
     fn what_was_measured_is_kept_as_text_and_damaged_lines_say_nothing() {
         let mut speed = Speed::default();
-        speed.observe(TaskKind::LiftReceipt, Millis(7), Millis(0));
-        speed.observe(TaskKind::Join, Millis(u64::MAX), Millis(u64::MAX));
-        speed.observe(TaskKind::Join, Millis(u64::MAX), Millis(u64::MAX));
+        speed.observe(KindCode(4), Millis(7), Millis(0));
+        speed.observe(JOIN, Millis(u64::MAX), Millis(u64::MAX));
+        speed.observe(JOIN, Millis(u64::MAX), Millis(u64::MAX));
         assert_eq!(speed.to_string().parse(), Ok(speed.clone()));
-        let damaged = format!("walk 1 2\nlift 1\nlift x 2\n1500\n\n{speed}");
+        let damaged = format!("walk 1 2\n2 1\n2 x 2\n1500\n\n{speed}");
         assert_eq!(damaged.parse(), Ok(speed));
     }
 }

@@ -4,7 +4,7 @@
 //! nothing of it runs any more.
 
 use starling_proto::{Done, Failure, Grant, LeaseId, NodeMessage};
-use starling_types::{BlobRef, FailureClass, MemoryBytes, NodeId, Profile, TaskKind};
+use starling_types::{BlobRef, FailureClass, NodeId};
 
 use crate::{
     client::Client,
@@ -13,7 +13,7 @@ use crate::{
     event::{Action, InputFailure, Note, Order, ProofFailure, ProofReport, StoreFailure, WorkId},
     limits::{DEADLINE_MAX, DECLINE_PAUSE, KILLS_FORGIVEN},
     renewals::Renewals,
-    work::{Ending, Phase, Place, Work},
+    work::{Ending, Phase, Work},
 };
 
 impl Core {
@@ -28,7 +28,7 @@ impl Core {
             return;
         }
         let work = self.works.mint();
-        let Some(place) = self.admit(work, &grant) else {
+        let Some((need, slot)) = self.admit(work, &grant) else {
             self.counts.refused += 1;
             return self.give_back(id, lease);
         };
@@ -40,42 +40,26 @@ impl Core {
         let renewals = Renewals::new(grant.renew_within, self.now);
         let phase = Phase::Waiting { index: 0 };
         let (done_permille, kills) = (0, 0);
+        let client = id;
         let accepted =
-            Work { client: id, grant, place, deadline_at, renewals, done_permille, kills, phase };
+            Work { client, grant, need, slot, deadline_at, renewals, done_permille, kills, phase };
         self.works.insert(work, accepted);
         self.fetch(work, 0);
     }
 
-    /// A place for a lease, or none where it may be taken ahead; `None` when it is not taken.
-    fn admit(&mut self, work: WorkId, grant: &Grant) -> Option<Option<Place>> {
-        let kind = grant.task.kind();
-        let is_ours = self
-            .config
-            .systems
-            .iter()
-            .any(|ours| ours.name == grant.system && ours.kinds.contains(&kind));
-        // The limit is on segments to prove; joins of larger ones are welcome.
-        let proves_segment = matches!(kind, TaskKind::Prove | TaskKind::Lift);
-        let is_too_large = proves_segment && grant.po2 > self.config.po2_max;
-        let need = self.config.needs.of(kind, grant.po2)?;
-        if !is_ours || is_too_large || self.full_disk.is_some() {
+    /// What a lease needs, and a slot for it, or none where it may be taken ahead; `None` when it is not taken.
+    fn admit(&mut self, work: WorkId, grant: &Grant) -> Option<(Need, Option<usize>)> {
+        let need = self.config.need(&grant.system, grant.task, &grant.arguments)?;
+        if self.full_disk.is_some() {
             return None;
         }
-        if let Some(place) = self.place(work, need) {
-            return Some(Some(place));
+        if let Some(slot) = self.slots.take(work, need.memory) {
+            return Some((need, Some(slot)));
         }
         let may_wait = grant.ahead
-            && need.frugal <= self.slots.memory()
+            && need.memory <= self.slots.memory()
             && self.works.ahead().count() < self.slots.count();
-        may_wait.then_some(None)
-    }
-
-    /// A slot, with the memory that the task takes: with everything kept if that fits a slot's share and is free.
-    fn place(&mut self, work: WorkId, need: Need) -> Option<Place> {
-        let profiles: Vec<(Profile, MemoryBytes)> = need.profiles(self.slots.share());
-        profiles.into_iter().find_map(|(profile, memory)| {
-            Some(Place { slot: self.slots.take(work, memory)?, profile })
-        })
+        may_wait.then_some((need, None))
     }
 
     /// Tells a client that its lease is not worked on, and does not ask it for the same again.
@@ -106,31 +90,31 @@ impl Core {
     fn prove(&mut self, id: WorkId) {
         let now = self.now;
         let Some(work) = self.works.get_mut(id) else { return };
-        let Some(Place { slot, profile }) = work.place else { return };
+        let Some(slot) = work.slot else { return };
         work.phase = Phase::Proving;
-        let Grant { lease, task, po2, work_claims, .. } = work.grant;
+        let Need { memory, profile, .. } = work.need;
+        let Grant { lease, task, .. } = work.grant;
         let inputs: Vec<BlobRef> = work.grant.inputs.iter().map(|input| input.blob).collect();
-        let system = work.grant.system.clone();
+        let (system, arguments) = (work.grant.system.clone(), work.grant.arguments.clone());
         let time_left = work.deadline_at.since(now);
-        let order = Order { system, task, po2, inputs, work_claims, profile, time_left };
+        let order = Order { system, task, arguments, inputs, profile, memory, time_left };
         self.say(Note::Proving { lease, task, profile });
         self.act(Action::Prove { work: id, slot, order });
     }
 
-    /// Gives free slots to the leases that were taken ahead, in their order. Their time begins anew: until now
-    /// they were in nobody's way.
+    /// Gives free slots to the leases that were taken ahead, in their order. Their time begins now, which their clients are
+    /// told: until now they were in nobody's way.
     pub(crate) fn start_ahead(&mut self) {
-        let ahead: Vec<_> = self.works.ahead().map(|(id, _)| id).collect();
-        for id in ahead {
-            let Some(work) = self.works.get(id) else { continue };
-            let grant = &work.grant;
-            let Some(need) = self.config.needs.of(grant.task.kind(), grant.po2) else { continue };
-            let Some(place) = self.place(id, need) else { return };
+        let ahead: Vec<_> = self.works.ahead().map(|(id, work)| (id, work.need)).collect();
+        for (id, need) in ahead {
+            let Some(slot) = self.slots.take(id, need.memory) else { return };
             let now = self.now;
             let Some(work) = self.works.get_mut(id) else { continue };
-            work.place = Some(place);
+            work.slot = Some(slot);
             work.deadline_at = now + work.grant.deadline.min(DEADLINE_MAX);
-            if work.phase == Phase::Ready {
+            let is_ready = work.phase == Phase::Ready;
+            self.renew_now(id);
+            if is_ready {
                 self.prove(id);
             }
         }
@@ -169,10 +153,7 @@ impl Core {
 
     /// What waited for the client goes on.
     pub(crate) fn client_is_back(&mut self, id: WorkId) {
-        let now = self.now;
-        let Some(work) = self.works.get_mut(id) else { return };
-        // It was just named as held.
-        work.renewals.sent(now, 0);
+        let Some(work) = self.works.get(id) else { return };
         if let Phase::Waiting { index } = work.phase {
             self.fetch(id, index);
         }
@@ -190,12 +171,10 @@ impl Core {
             return self.clear_stopped(id);
         }
         work.phase = Phase::Publishing(report);
-        let (task, po2) = (work.grant.task, work.grant.po2);
+        let (task, need) = (work.grant.task, work.need);
         self.act(Action::Publish { work: id });
-        if let Some(need) = self.config.needs.of(task.kind(), po2) {
-            self.speed.observe(task.kind(), need.work, report.elapsed);
-            self.act(Action::KeepSpeed { speed: self.speed.to_string() });
-        }
+        self.speed.observe(task.kind, need.work, report.elapsed);
+        self.act(Action::KeepSpeed { speed: self.speed.to_string() });
         if report.reproved > 0 {
             self.counts.reproved += u64::from(report.reproved);
             self.say(Note::Reproved { task, count: report.reproved });
@@ -305,7 +284,7 @@ impl Core {
         let overdue: Vec<_> = self
             .works
             .live()
-            .filter(|(_, work)| work.deadline_at <= self.now)
+            .filter(|(_, work)| work.slot.is_some() && work.deadline_at <= self.now)
             .map(|(id, work)| (id, work.phase))
             .collect();
         for (id, phase) in overdue {
@@ -334,15 +313,21 @@ impl Core {
             .filter(|(_, work)| {
                 self.clients.get(&work.client).is_some_and(|c| c.serving().is_some())
             })
-            .map(|(id, work)| (id, work.client, work.grant.lease, work.done_permille))
+            .map(|(id, _)| id)
             .collect();
-        for (id, client, lease, done_permille) in due {
-            let now = self.now;
-            if let Some(work) = self.works.get_mut(id) {
-                work.renewals.sent(now, done_permille);
-            }
-            self.tell(client, NodeMessage::Renew { lease, done_permille });
+        for id in due {
+            self.renew_now(id);
         }
+    }
+
+    /// Tells its client that a lease is still worked on, or waits.
+    pub(crate) fn renew_now(&mut self, id: WorkId) {
+        let now = self.now;
+        let Some(work) = self.works.get_mut(id) else { return };
+        let (client, lease, done_permille) = (work.client, work.grant.lease, work.done_permille);
+        let waits = work.slot.is_none();
+        work.renewals.sent(now, done_permille);
+        self.tell(client, NodeMessage::Renew { lease, done_permille, waits });
     }
 
     /// Ends a lease, once, whatever it is at. What runs for it is stopped, and holds its slot until it has.
@@ -387,8 +372,8 @@ impl Core {
     /// Nothing of the lease runs any more: gives back all that it held.
     fn clear(&mut self, id: WorkId) {
         let Some(work) = self.works.remove(id) else { return };
-        if let Some(place) = work.place {
-            self.slots.give_back(place.slot);
+        if let Some(slot) = work.slot {
+            self.slots.give_back(slot);
         }
         for input in &work.grant.inputs {
             self.release(input.blob.reference);

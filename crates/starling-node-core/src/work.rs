@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use starling_proto::{Grant, LeaseId};
-use starling_types::{FailureClass, Millis, NodeId, Profile};
+use starling_types::{FailureClass, Millis, NodeId};
 
 use crate::{
+    config::Need,
     event::{ProofReport, SessionId, WorkId},
     renewals::Renewals,
 };
@@ -15,20 +16,16 @@ use crate::{
 pub(crate) struct Work {
     pub(crate) client: NodeId,
     pub(crate) grant: Grant,
-    /// Its slot, and how it is proved there. One that was taken ahead has none yet.
-    pub(crate) place: Option<Place>,
+    /// What it needs here.
+    pub(crate) need: Need,
+    /// Its slot. One that was taken ahead has none yet.
+    pub(crate) slot: Option<usize>,
+    /// Counts once it has a slot.
     pub(crate) deadline_at: Millis,
     pub(crate) renewals: Renewals,
     pub(crate) done_permille: u32,
     pub(crate) kills: u32,
     pub(crate) phase: Phase,
-}
-
-/// Where a lease is worked on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) slot: usize,
-    pub(crate) profile: Profile,
 }
 
 /// How far a lease is.
@@ -120,7 +117,7 @@ impl Works {
 
     /// Those that were taken ahead and still have no slot, the oldest first.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = (WorkId, &Work)> {
-        self.live().filter(|(_, work)| work.place.is_none())
+        self.live().filter(|(_, work)| work.slot.is_none())
     }
 
     pub(crate) fn len(&self) -> usize {

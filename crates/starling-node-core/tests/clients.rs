@@ -40,7 +40,8 @@ fn a_broken_connection_costs_no_task() {
 
     let again = redialled(&mut node);
     let messages = sent(&node.greet(again, 7));
-    assert_eq!(messages[..2], [NodeMessage::Holding { leases: vec![lease(1)] }, done(2)]);
+    let held = NodeMessage::Renew { lease: lease(1), done_permille: 0, waits: false };
+    assert_eq!(messages[..2], [held, done(2)]);
     assert_eq!(renewed(&node.wait(5_000), 1), [0]);
     assert!(sent(&node.finish(proving, 1)).contains(&done(1)));
     assert_eq!(node.core.counts().done, 2);
@@ -180,7 +181,7 @@ fn a_job_that_is_over_takes_its_own_leases_and_the_node_stays() {
     // The client may close the connection over it: the node comes back.
     assert_eq!(over(&node.close(session)), None);
     let again = redialled(&mut node);
-    let held = NodeMessage::Holding { leases: vec![other] };
+    let held = NodeMessage::Renew { lease: other, done_permille: 0, waits: false };
     assert!(sent(&node.greet(again, 7)).contains(&held));
 }
 
@@ -226,10 +227,12 @@ fn a_client_that_said_goodbye_is_not_called_back_by_its_last_ads() {
 fn ads_of_another_system_or_for_more_memory_are_passed_over() {
     let mut node = Node::new(1, 1000);
     let mut other = ad(client(1));
-    other.zkvm = "fake/2".into();
+    other.systems[0].system = "fake/2".into();
+    let mut other_work = ad(client(3));
+    other_work.systems[0].kinds = [starling_types::KindCode(9)].into();
     let mut large = ad(client(2));
     large.memory = mib(1001);
-    for ad in [other, large] {
+    for ad in [other, other_work, large] {
         assert_eq!(node.tell(Event::AdHeard { ad }), []);
     }
     assert_eq!(node.core.held().clients, 0);

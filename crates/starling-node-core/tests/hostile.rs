@@ -146,7 +146,7 @@ impl World {
             Action::Send { session, .. } => assert!(self.open.contains(&session), "to nobody"),
             Action::Fetch { work, .. } => self.begin(work, Doing::Fetching),
             Action::Prove { work, slot, order } => {
-                let need = self.need(&order);
+                let need = order.memory;
                 self.begin(work, Doing::Proving { memory: need });
                 let before = self.slots.insert(slot, work);
                 assert!(before.is_none_or(|before| before == work), "two proofs in one slot");
@@ -170,15 +170,6 @@ impl World {
                 self.is_looking = true;
             }
             Action::KeepSpeed { .. } | Action::Say(_) | Action::ClientOver { .. } => {}
-        }
-    }
-
-    fn need(&self, order: &starling_node_core::Order) -> MemoryBytes {
-        let needs = config(SLOTS, MEMORY_MIB).needs;
-        let need = needs.of(order.task.kind(), order.po2).unwrap();
-        match order.profile {
-            starling_types::Profile::Usual => need.usual,
-            starling_types::Profile::Frugal => need.frugal,
         }
     }
 
@@ -231,7 +222,7 @@ impl World {
                         [..inputs.min(2)]
                         .to_vec();
                 if join {
-                    grant.task = "join/0..2".parse().unwrap();
+                    (grant.task, grant.arguments) = (common::join(), vec![]);
                 }
                 self.say(pick, ClientMessage::Grant(grant));
             }

@@ -8,7 +8,7 @@ use starling_node_core::{
     Action, Event, InputFailure, Note, ProofFailure, ProofReport, StoreFailure,
 };
 use starling_proto::{ClientMessage, Grant, Input, NodeMessage};
-use starling_types::{FailureClass, Millis, Profile, TaskId, TaskKind};
+use starling_types::{FailureClass, KindCode, MemoryTable, Millis, Task};
 
 #[test]
 fn a_node_asks_once_for_each_free_slot() {
@@ -57,8 +57,8 @@ fn requests_go_round_among_clients() {
 fn inputs_are_fetched_one_at_a_time_and_the_proof_gets_what_is_left_of_the_time() {
     let (mut node, session) = Node::serving(1, 1000);
     let inputs = [11, 12].map(|number| Input { blob: blob(number), holders: vec![client(9)] });
-    let task = "join/0..2".parse().unwrap();
-    let join = Grant { task, inputs: inputs.to_vec(), ..grant(1) };
+    let task = join();
+    let join = Grant { task, arguments: vec![], inputs: inputs.to_vec(), ..grant(1) };
     let fetch = |actions: &[Action], number: u64| {
         let fetches = actions.iter().filter_map(|action| match action {
             Action::Fetch { work, blob, holders, client: from, session: over } => {
@@ -130,15 +130,21 @@ fn a_node_never_holds_more_than_its_memory_whatever_clients_grant() {
 }
 
 #[test]
-fn the_memory_decides_the_profile_of_each_task() {
-    let profile = |slots, memory_mib| {
-        let (mut node, session) = Node::serving(slots, memory_mib);
-        let work = fetching(&node.grant(session, grant(1))).unwrap();
-        proving(&node.tell(Event::Fetched { work })).unwrap().1.profile
-    };
-    assert_eq!(profile(1, LIFT_MIB * 3 / 2), Profile::Usual);
-    assert_eq!(profile(1, LIFT_MIB * 3 / 2 - 1), Profile::Frugal);
-    assert_eq!(profile(2, LIFT_MIB * 3 / 2), Profile::Frugal, "it is not a slot's share");
+fn a_node_states_what_its_own_prover_needs_and_keeps_as_much_for_each_task() {
+    let mut node = Node::new(1, 1000);
+    let session = dialled(&node.tell(Event::Named { client: client(1) }))[0];
+    let greeting = sent(&node.tell(Event::Connected { session }));
+    let [NodeMessage::Hello(hello)] = &greeting[..] else { panic!("{greeting:?}") };
+    let [offer] = &hello.systems[..] else { panic!("{hello:?}") };
+    let any = Some(mib(LIFT_MIB / 4));
+    assert_eq!(offer.kinds[&JOIN], MemoryTable { by_po2: [].into(), any });
+    let lifts = (13..=18).map(|size| (po2(size), mib(LIFT_MIB))).collect();
+    assert_eq!(offer.kinds[&LIFT], MemoryTable { by_po2: lifts, any: None });
+    node.say(session, welcome(7));
+    let work = fetching(&node.grant(session, grant(1))).unwrap();
+    assert_eq!(node.core.held().memory, mib(LIFT_MIB));
+    let (_, order) = proving(&node.tell(Event::Fetched { work })).unwrap();
+    assert_eq!((order.memory, order.arguments), (mib(LIFT_MIB), vec![18]));
 }
 
 #[test]
@@ -151,14 +157,14 @@ fn a_task_of_another_system_kind_or_size_is_declined() {
     };
     let wrong = [
         other(|grant| grant.system = "fake/2".into()),
-        other(|grant| grant.task = TaskId::Keccak(0)),
-        other(|grant| grant.po2 = po2(19)),
+        other(|grant| grant.task = Task { kind: KindCode(5), ..grant.task }),
+        other(|grant| grant.arguments = vec![19]),
+        other(|grant| grant.arguments = vec![]),
     ];
     for grant in wrong {
         assert!(declined(&node.grant(session, grant.clone()), 1), "{grant:?}");
     }
-    // The limit is on segments to prove.
-    let join = other(|grant| (grant.task, grant.po2) = ("join/0..2".parse().unwrap(), po2(19)));
+    let join = other(|grant| (grant.task, grant.arguments) = (join(), vec![]));
     assert!(fetching(&node.grant(session, join)).is_some());
 }
 
@@ -340,8 +346,15 @@ fn a_lease_ahead_is_fetched_for_while_another_is_proved_and_begins_when_the_slot
     let second = fetching(&node.grant(session, ahead)).expect("taken ahead");
     assert!(proving(&node.tell(Event::Fetched { work: second })).is_none());
     assert!(declined(&node.grant(session, Grant { ahead: true, ..grant(4) }), 4), "one a slot");
-    assert_eq!(renewed(&node.wait(5_000), 3), [0], "it is held like any other");
-    let actions = node.finish(first, 1);
+    let renewal = |waits| NodeMessage::Renew { lease: lease(3), done_permille: 0, waits };
+    let is_said = |actions: &[Action], waits| sent(actions).contains(&renewal(waits));
+    let actions = node.wait(5_000);
+    assert!(is_said(&actions, true) && !is_said(&actions, false), "it is held, and waits");
+    let actions = node.wait(600_000);
+    assert_eq!(failed(&actions), Some(FailureClass::Node), "the first is overdue");
+    assert!(is_said(&actions, true), "the time of the other has not begun");
+    let actions = node.tell(Event::Stopped { work: first });
+    assert!(is_said(&actions, false), "its client is told that it begins");
     let (begun, order) = proving(&actions).expect("begun");
     assert_eq!((begun, order.time_left), (second, Millis(300_000)));
     assert_eq!(asked(&actions), 0, "the slot is taken");
@@ -381,10 +394,10 @@ fn what_a_proof_took_becomes_the_speed_and_proofs_made_again_are_counted() {
     let report = ProofReport { elapsed: Millis(20_000), reproved: 2, ..report() };
     let actions = node.tell(Event::Proved { work, report });
     // 40 s of the reference core's time in 20 s.
-    assert_eq!(node.core.speed().permille_of(TaskKind::Lift), Some(2000));
-    let kept = Action::KeepSpeed { speed: "lift 40000 20000\n".into() };
+    assert_eq!(node.core.speed().permille_of(LIFT), Some(2000));
+    let kept = Action::KeepSpeed { speed: "2 40000 20000\n".into() };
     assert!(actions.contains(&kept), "{actions:?}");
-    assert!(actions.contains(&Action::Say(Note::Reproved { task: TaskId::Lift(1), count: 2 })));
+    assert!(actions.contains(&Action::Say(Note::Reproved { task: lift(1), count: 2 })));
     assert_eq!(node.core.counts().reproved, 2);
 }
 

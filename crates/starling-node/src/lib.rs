@@ -13,8 +13,10 @@ mod kept;
 mod log;
 mod needs;
 mod node;
+mod provers;
 mod sessions;
 mod work;
 
-pub use needs::costs_of;
-pub use node::{Node, NodeConfig, NodeError};
+pub use needs::{needs_of, speed_guess};
+pub use node::{Node, NodeConfig, NodeError, SystemProver};
+pub use starling_node_core::{Need, Needs};

@@ -1,20 +1,17 @@
 //! The node itself: passes what happens to the core, and does what the core decides.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use n0_future::time::Instant;
+use starling_child::ProverConfig;
 use starling_cost::Costs;
 use starling_net::{Ads, Net, Source};
-use starling_node_core::{Action, ClientEnd, Config, Core, Event, SessionId, Speed, WorkId};
-use starling_proto::{PeerAddr, System};
+use starling_node_core::{
+    Action, ClientEnd, Config, Core, Event, Needs, SessionId, Speed, System, WorkId,
+};
+use starling_proto::PeerAddr;
 use starling_store::{BlobStore, DataDir, DataDirError};
-use starling_types::{MemoryBytes, Millis, Po2, TaskKind};
-use starling_zkvm::{ProverConfig, ProverProcess};
+use starling_types::{MemoryBytes, Millis, Po2, Task};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,9 +20,9 @@ use crate::{
     disk::Disk,
     kept::Kept,
     log,
-    needs::{needs_of, speed_guess},
+    provers::{SharedProvers, SlotProvers},
     sessions::Sessions,
-    work::{Bench, SlotProver},
+    work::Bench,
 };
 
 /// Events that may wait for the loop; whoever would exceed it waits in turn.
@@ -41,16 +38,24 @@ pub struct NodeConfig {
     pub memory: MemoryBytes,
     /// Tasks proved at the same time; at least one.
     pub slots: u32,
-    /// The largest segment to take.
-    pub po2_max: Po2,
-    /// How to start a prover process; its memory limit is set here.
-    pub prover: ProverConfig,
-    /// The proof system and version that receipts are of.
-    pub zkvm: String,
-    /// The kinds of tasks to take.
-    pub kinds: BTreeSet<TaskKind>,
+    /// The systems to prove for, each with a prover of its own.
+    pub systems: Vec<SystemProver>,
+    /// The speed that is claimed until one is measured, in thousandths of the reference core's.
+    pub speed_guess_permille: u32,
     /// What results that are kept for others may take on the disk, in bytes.
     pub results_bytes_max: u64,
+}
+
+/// What proves for one system.
+#[derive(Debug, Clone)]
+pub struct SystemProver {
+    /// How to start a prover process, and what the system is called.
+    pub prover: ProverConfig,
+    /// The tasks of the system to take, and what they need of that prover.
+    pub needs: Needs,
+    /// Reads a task and its arguments: the po2 that its needs depend on, `None` within where they depend on none; `None`
+    /// without for what is no task of the system.
+    pub size_of: fn(Task, &[u8]) -> Option<Option<Po2>>,
 }
 
 /// Why a node has nothing to do any more, though its client's job may not be over.
@@ -82,7 +87,7 @@ pub struct Node {
     started: Instant,
     bench: Bench,
     sessions: Sessions,
-    provers: Vec<SlotProver>,
+    provers: Vec<SharedProvers>,
     /// What runs for leases, to be called off.
     running: BTreeMap<WorkId, CancellationToken>,
     tasks: TaskTracker,
@@ -104,9 +109,14 @@ impl Node {
         dir: &DataDir,
         config: NodeConfig,
     ) -> Result<Self, DataDirError> {
-        let NodeConfig { memory, slots, po2_max, mut prover, zkvm, kinds, results_bytes_max } =
-            config;
-        prover.memory_limit = Some(memory);
+        let NodeConfig { memory, slots, systems, .. } = config;
+        let slots = slots.max(1);
+        let provers: Vec<_> = systems.iter().map(|system| system.prover.clone()).collect();
+        let system = |SystemProver { prover, needs, size_of }| System {
+            name: prover.system,
+            needs,
+            size_of,
+        };
         let scratch = dir.scratch()?;
         let kept = Kept::default();
         let disk = Disk::start(blobs.clone(), kept.clone()).map_err(|cause| DataDirError::Io {
@@ -125,18 +135,16 @@ impl Node {
         let core = Core::new(
             Config {
                 agent: concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned(),
-                systems: vec![System { name: zkvm, kinds }],
+                systems: systems.into_iter().map(system).collect(),
                 memory,
                 slots,
-                po2_max,
-                needs: needs_of(prover.backend),
-                speed_guess_permille: speed_guess(prover.threads.unwrap_or(1), prover.backend),
-                results_bytes_max,
+                speed_guess_permille: config.speed_guess_permille,
+                results_bytes_max: config.results_bytes_max,
                 seed: u64::from_le_bytes(seed),
             },
             speed,
         );
-        let new_prover = |_| Arc::new(Mutex::new(ProverProcess::new(prover.clone())));
+        let new_provers = |_| Arc::new(Mutex::new(SlotProvers::new(&provers)));
         let (events, happened) = mpsc::channel(EVENTS_MAX);
         let tasks = TaskTracker::new();
         Ok(Self {
@@ -144,7 +152,7 @@ impl Node {
             started: Instant::now(),
             sessions: Sessions::new(net.clone(), events.clone(), tasks.clone()),
             bench: Bench { net, blobs, disk, kept, scratch },
-            provers: (0..slots.max(1)).map(new_prover).collect(),
+            provers: (0..slots).map(new_provers).collect(),
             running: BTreeMap::new(),
             tasks,
             events,
@@ -246,8 +254,8 @@ impl Node {
                 self.spawn(work, bench.fetch(work, blob, sources));
             }
             Action::Prove { work, slot, order } => {
-                let (prover, events) = (self.provers[slot].clone(), self.events.clone());
-                self.spawn(work, bench.prove(work, prover, order, events));
+                let (provers, events) = (self.provers[slot].clone(), self.events.clone());
+                self.spawn(work, bench.prove(work, provers, order, events));
             }
             Action::Publish { work } => self.spawn(work, bench.publish(work)),
             Action::Cancel { work } => {

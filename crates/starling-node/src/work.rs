@@ -2,24 +2,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use n0_future::time::Instant;
+use starling_child::{InputFile, ProveFailure, TaskWork};
+use starling_cost::Costs;
 use starling_net::{FetchError, Net, Source};
 use starling_node_core::{
     Event, InputFailure, Order, ProofFailure, ProofReport, StoreFailure, WorkId,
 };
 use starling_store::{BlobFile, BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, FailureClass, Millis};
-use starling_zkvm::{ProveFailure, ProverProcess, TaskWork};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
-use crate::{disk::Disk, kept::Kept};
-
-/// The prover of one slot: held by whoever proves in it.
-pub(crate) type SlotProver = Arc<Mutex<ProverProcess>>;
+use crate::{disk::Disk, kept::Kept, provers::SharedProvers};
 
 /// What all work needs.
 #[derive(Clone)]
@@ -60,7 +57,7 @@ impl Bench {
     pub(crate) async fn prove(
         self,
         work: WorkId,
-        prover: SlotProver,
+        provers: SharedProvers,
         order: Order,
         events: mpsc::Sender<Event>,
     ) -> Event {
@@ -75,11 +72,11 @@ impl Bench {
         };
         let task = TaskWork {
             task: order.task,
-            inputs: files.iter().map(|file| file.path().to_owned()).collect(),
+            arguments: order.arguments,
+            inputs: files.iter().map(|file| InputFile::input(file.path())).collect(),
             output: self.output(work),
-            po2_max: order.po2,
-            work_claims: order.work_claims,
             profile: order.profile,
+            memory_limit: Some(Costs::limit(order.memory)),
         };
         let tell = |done_permille| {
             // The next is as good when nobody has read the last.
@@ -87,7 +84,12 @@ impl Bench {
         };
         let started = Instant::now();
         let time_left = Duration::from_millis(order.time_left.0);
-        let proved = prover.lock().await.run_watched(&task, time_left, tell).await;
+        let mut provers = provers.lock().await;
+        let Some(prover) = provers.of(&order.system) else {
+            let message = format!("this node has no prover for {}", order.system);
+            return Event::NotProved { work, cause: ProofFailure::Node(message) };
+        };
+        let proved = prover.run_watched(&task, time_left, tell).await;
         match proved {
             Ok(report) => {
                 let report = ProofReport {

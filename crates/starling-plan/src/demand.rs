@@ -27,8 +27,6 @@ pub struct Demand {
     pub cost: TaskCost,
     /// What their cost depends on, where it does.
     pub po2: Option<Po2>,
-    /// Whether a node that proves no segments of this [`po2`](Self::po2) can't take them.
-    pub is_segment: bool,
     /// Whether they read what other tasks made.
     pub reads_results: bool,
     /// How they follow each other, for estimates.

@@ -62,7 +62,6 @@ impl MergesPlan {
             name,
             cost,
             po2: None,
-            is_segment: false,
             reads_results,
             order,
         };

@@ -168,7 +168,6 @@ fn demand() -> Demand {
         name: "cell",
         cost: TaskCost::default(),
         po2: None,
-        is_segment: false,
         reads_results: false,
         order: Order::Leaves(0),
     }

@@ -3,20 +3,18 @@
 //! An ad is a hint. It outlives the connection it came over and passes through strangers' hands, so it
 //! is signed; what it says is still only its client's word.
 
-use std::collections::BTreeSet;
-
 use iroh_base::{PublicKey, SecretKey, Signature};
 use prost::Message as _;
-use starling_types::{JobId, MemoryBytes, NodeId, Po2, TaskKind};
+use starling_types::{JobId, MemoryBytes, NodeId};
 use thiserror::Error;
 
 use crate::{
-    PeerAddr,
+    PeerAddr, Wanted,
     error::DecodeError,
     field,
     limits::{AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, CLOCK_SKEW_MS_MAX},
     message::{Message, decode_as, decode_within},
-    wire,
+    system, wire,
 };
 
 /// What every signature of an ad begins to sign, so that it can never pass for a signature of anything
@@ -30,13 +28,9 @@ pub struct JobAd {
     pub job: JobId,
     /// Whom to dial; also who must have signed.
     pub client: PeerAddr,
-    /// The proof system and version that receipts must be of.
-    pub zkvm: String,
-    /// What there is to do; at least one kind. Kinds that are unknown here are left out when it is decoded.
-    pub kinds: BTreeSet<TaskKind>,
-    /// The size of the job's segments.
-    pub po2_max: Po2,
-    /// The least memory with which a node can help.
+    /// The proof systems that it is of, and what there is to do; at least one.
+    pub systems: Vec<Wanted>,
+    /// The least memory with which a node can help, as far as the client knows.
     pub memory: MemoryBytes,
     /// When the ad was signed, in milliseconds since 1970, by the client's clock.
     pub issued_at_unix_ms: u64,
@@ -133,9 +127,7 @@ impl Message for JobAd {
         wire::JobAd {
             job_id: self.job.0.into(),
             client: Some(self.client.to_wire()),
-            zkvm: field::outgoing_text(&self.zkvm),
-            kinds: field::kinds_to_wire(&self.kinds),
-            po2_max: self.po2_max.get(),
+            systems: self.systems.iter().map(Wanted::to_wire).collect(),
             memory_bytes: self.memory.0,
             issued_at_unix_ms: self.issued_at_unix_ms,
             ttl_ms: self.ttl_ms,
@@ -149,9 +141,7 @@ impl Message for JobAd {
             Ok(Self {
                 job: field::job_id("job_id", &wire.job_id)?,
                 client: PeerAddr::from_wire(&client).map_err(|e| e.within("client"))?,
-                zkvm: field::text("zkvm", &wire.zkvm)?,
-                kinds: field::kinds("kinds", &wire.kinds)?,
-                po2_max: field::po2("po2_max", wire.po2_max)?,
+                systems: system::wanted(&wire.systems)?,
                 memory: MemoryBytes(wire.memory_bytes),
                 issued_at_unix_ms: wire.issued_at_unix_ms,
                 ttl_ms: field::in_range("ttl_ms", wire.ttl_ms, 1, AD_TTL_MS_MAX)?,

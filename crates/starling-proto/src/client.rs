@@ -1,15 +1,14 @@
 //! What a client says to a node.
 
 use prost::Message as _;
-use starling_types::{BlobRef, MemoryBytes, Millis, Po2, TaskId};
+use starling_types::{BlobRef, Millis, Task};
 
 use crate::{
     GoodbyeReason, LeaseId, PeerAddr,
-    error::{DecodeError, FieldError},
+    error::{DecodeError, FieldError, FieldProblem},
     field,
     limits::{
-        CONTROL_MESSAGE_SIZE_BYTES_MAX, HOLDER_COUNT_MAX, INPUT_COUNT_MAX,
-        SYSTEM_NAME_SIZE_BYTES_MAX,
+        ARGUMENTS_SIZE_BYTES_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX, HOLDER_COUNT_MAX, INPUT_COUNT_MAX,
     },
     message::{Message, decode_as},
     wire::{self, client_to_node::Message as Wire},
@@ -64,20 +63,15 @@ pub struct Grant {
     /// The proof system that the task belongs to.
     pub system: String,
     /// What to do.
-    pub task: TaskId,
-    /// The size of the segment or of the keccak proof; for other tasks that of the job's segments.
-    pub po2: Po2,
-    /// What to do it with: one segment, segment receipt or keccak request; the left and the right receipt of a
-    /// join or a union; the receipt to resolve and that of its first assumption; the receipt to unwrap.
+    pub task: Task,
+    /// Whatever else the system's prover wants to know, as the system encodes it: at most [`ARGUMENTS_SIZE_BYTES_MAX`].
+    pub arguments: Vec<u8>,
+    /// What to do it with, in the order that the system gives.
     pub inputs: Vec<Input>,
     /// The lease ends when the node says nothing about it for so long.
     pub renew_within: Millis,
     /// The lease ends after so long, renewed or not.
     pub deadline: Millis,
-    /// The memory that the client expects the task to need.
-    pub memory: MemoryBytes,
-    /// Whether the job counts work: its lifted receipts claim how much they were, until the unwrap.
-    pub work_claims: bool,
     /// Whether the node may fetch the inputs while its slots are busy, and begin when one is free.
     pub ahead: bool,
 }
@@ -167,29 +161,29 @@ impl Grant {
             lease: Some(self.lease.to_wire()),
             system: field::outgoing_text(&self.system),
             task: Some(field::task_to_wire(self.task)),
-            po2: self.po2.get(),
+            arguments: self.arguments.clone(),
             inputs: self.inputs.iter().map(Input::to_wire).collect(),
             renew_within_ms: self.renew_within.0,
             deadline_ms: self.deadline.0,
-            memory_bytes: self.memory.0,
-            work_claims: self.work_claims,
             ahead: self.ahead,
         }
     }
 
     fn from_wire(grant: &wire::Grant) -> Result<Self, FieldError> {
         let inputs = field::at_most("inputs", &grant.inputs, INPUT_COUNT_MAX)?;
-        let system = field::bounded("system", &grant.system, SYSTEM_NAME_SIZE_BYTES_MAX)?;
+        let (size_bytes, size_bytes_max) = (grant.arguments.len(), ARGUMENTS_SIZE_BYTES_MAX);
+        if size_bytes > size_bytes_max {
+            let problem = FieldProblem::TooLong { size_bytes, size_bytes_max };
+            return Err(FieldError::new("arguments", problem));
+        }
         Ok(Self {
             lease: field::lease("lease", grant.lease.as_ref())?,
-            system: field::clean(system),
+            system: field::system("system", &grant.system)?,
             task: field::task("task", grant.task.as_ref())?,
-            po2: field::po2("po2", grant.po2)?,
+            arguments: grant.arguments.clone(),
             inputs: field::each("inputs", inputs, Input::from_wire)?,
             renew_within: field::duration("renew_within_ms", grant.renew_within_ms)?,
             deadline: field::duration("deadline_ms", grant.deadline_ms)?,
-            memory: MemoryBytes(grant.memory_bytes),
-            work_claims: grant.work_claims,
             ahead: grant.ahead,
         })
     }

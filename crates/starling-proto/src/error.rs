@@ -84,12 +84,10 @@ pub enum FieldProblem {
         /// The value.
         value: i32,
     },
-    /// A task with a range that it cannot have.
-    #[error("names no task: {kind} of {start}..{end}")]
-    BadRange {
-        /// The kind of the task.
-        kind: starling_types::TaskKind,
-        /// The first segment, keccak proof or assumption.
+    /// A task that is about nothing.
+    #[error("is about nothing: {start}..{end}")]
+    EmptyRange {
+        /// The first index.
         start: u32,
         /// The one after the last.
         end: u32,

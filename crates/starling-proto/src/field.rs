@@ -1,15 +1,13 @@
 //! Reading and writing single fields: each function checks one kind of field, once for all messages.
 
-use std::collections::BTreeSet;
-
-use starling_types::{
-    BlobRef, IndexRange, JobId, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
-};
+use starling_types::{BlobRef, IndexRange, JobId, KindCode, Millis, NodeId, Po2, Reference, Task};
 
 use crate::{
     LeaseId,
     error::{FieldError, FieldProblem},
-    limits::{BLOB_SIZE_BYTES_MAX, DURATION_MS_MAX, TASK_KIND_COUNT_MAX, TEXT_SIZE_BYTES_MAX},
+    limits::{
+        BLOB_SIZE_BYTES_MAX, DURATION_MS_MAX, SYSTEM_NAME_SIZE_BYTES_MAX, TEXT_SIZE_BYTES_MAX,
+    },
     wire,
 };
 
@@ -134,61 +132,35 @@ pub(crate) fn blob_to_wire(blob: BlobRef) -> wire::BlobRef {
     wire::BlobRef { reference: blob.reference.0.into(), size_bytes: blob.size_bytes }
 }
 
-fn task_kind(value: i32) -> Option<TaskKind> {
-    match wire::TaskKind::try_from(value).ok()? {
-        wire::TaskKind::Unspecified => None,
-        wire::TaskKind::Prove => Some(TaskKind::Prove),
-        wire::TaskKind::Lift => Some(TaskKind::Lift),
-        wire::TaskKind::Join => Some(TaskKind::Join),
-        wire::TaskKind::LiftReceipt => Some(TaskKind::LiftReceipt),
-        wire::TaskKind::Keccak => Some(TaskKind::Keccak),
-        wire::TaskKind::Union => Some(TaskKind::Union),
-        wire::TaskKind::Resolve => Some(TaskKind::Resolve),
-        wire::TaskKind::Unwrap => Some(TaskKind::Unwrap),
-    }
+pub(crate) fn kind(field: &'static str, code: u32) -> Checked<KindCode> {
+    in_range(field, code.into(), 1, u32::MAX.into()).map(|_| KindCode(code))
 }
 
-fn task_kind_to_wire(kind: TaskKind) -> wire::TaskKind {
-    match kind {
-        TaskKind::Prove => wire::TaskKind::Prove,
-        TaskKind::Lift => wire::TaskKind::Lift,
-        TaskKind::LiftReceipt => wire::TaskKind::LiftReceipt,
-        TaskKind::Keccak => wire::TaskKind::Keccak,
-        TaskKind::Union => wire::TaskKind::Union,
-        TaskKind::Join => wire::TaskKind::Join,
-        TaskKind::Resolve => wire::TaskKind::Resolve,
-        TaskKind::Unwrap => wire::TaskKind::Unwrap,
-    }
+pub(crate) fn task(field: &'static str, task: Option<&wire::Task>) -> Checked<Task> {
+    let &wire::Task { kind: code, start, end } = present(field, task)?;
+    let kind = kind("kind", code).map_err(|error| error.within(field))?;
+    let range = IndexRange::new(start, end)
+        .ok_or_else(|| FieldError::new(field, FieldProblem::EmptyRange { start, end }))?;
+    Ok(Task { kind, range })
 }
 
-/// The kinds that this version knows, of which there must be one. A newer peer may list others as well.
-pub(crate) fn kinds(field: &'static str, kinds: &[i32]) -> Checked<BTreeSet<TaskKind>> {
-    if kinds.is_empty() {
+pub(crate) fn task_to_wire(Task { kind, range }: Task) -> wire::Task {
+    wire::Task { kind: kind.0, start: range.start(), end: range.end() }
+}
+
+/// A proof system's name.
+pub(crate) fn system(field: &'static str, name: &str) -> Checked<String> {
+    bounded(field, name, SYSTEM_NAME_SIZE_BYTES_MAX).map(clean)
+}
+
+/// A list that has something in it, and not too much.
+pub(crate) fn some_of<'a, T>(
+    field: &'static str,
+    entries: &'a [T],
+    count_max: usize,
+) -> Checked<&'a [T]> {
+    if entries.is_empty() {
         return Err(FieldError::new(field, FieldProblem::Empty));
     }
-    let kinds = at_most(field, kinds, TASK_KIND_COUNT_MAX)?;
-    let known: BTreeSet<TaskKind> = kinds.iter().filter_map(|kind| task_kind(*kind)).collect();
-    present(field, (!known.is_empty()).then_some(known))
-}
-
-pub(crate) fn kinds_to_wire(kinds: &BTreeSet<TaskKind>) -> Vec<i32> {
-    kinds.iter().map(|&kind| task_kind_to_wire(kind).into()).collect()
-}
-
-pub(crate) fn task(field: &'static str, task: Option<&wire::Task>) -> Checked<TaskId> {
-    let &wire::Task { kind, start, end } = present(field, task)?;
-    let kind = task_kind(kind).ok_or_else(|| {
-        FieldError::new("kind", FieldProblem::Unknown { value: kind }).within(field)
-    })?;
-    let id = IndexRange::new(start, end).and_then(|range| TaskId::new(kind, range));
-    id.ok_or_else(|| FieldError::new(field, FieldProblem::BadRange { kind, start, end }))
-}
-
-pub(crate) fn task_to_wire(task: TaskId) -> wire::Task {
-    let range = task.range();
-    wire::Task {
-        kind: task_kind_to_wire(task.kind()).into(),
-        start: range.start(),
-        end: range.end(),
-    }
+    at_most(field, entries, count_max)
 }

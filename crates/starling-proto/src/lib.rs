@@ -33,6 +33,7 @@ mod lease;
 pub mod limits;
 mod message;
 mod node;
+mod system;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -47,7 +48,8 @@ pub use goodbye::GoodbyeReason;
 pub use iroh_base::RelayUrl;
 pub use lease::LeaseId;
 pub use message::Message;
-pub use node::{Done, Failure, Hello, NodeMessage, System};
+pub use node::{Done, Failure, Hello, NodeMessage};
+pub use system::{Offer, Wanted};
 pub use ticket::{ParseTicketError, Ticket};
 
 /// The protocol between a client and a node that works for it.

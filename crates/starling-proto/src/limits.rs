@@ -1,9 +1,11 @@
 //! How large anything from a peer may be, and why. Sizes are checked before bytes are decoded, counts
 //! and lengths right after.
 
+use starling_types::Po2;
+
 /// A control message of a job connection, decoded or not.
 ///
-/// A grant has at most a few KiB. A message of 64 KiB decodes to a few MiB at the very worst
+/// A grant has at most a few KiB, a hello of all systems at their largest some 30. A message of 64 KiB decodes to a few MiB at the very worst
 /// (an empty repeated message takes two bytes on the wire and some hundred in memory).
 pub const CONTROL_MESSAGE_SIZE_BYTES_MAX: usize = 64 * 1024;
 
@@ -32,17 +34,20 @@ pub const INPUT_COUNT_MAX: usize = 8;
 /// Holders named for one input: more would hardly help a node that failed to reach these.
 pub const HOLDER_COUNT_MAX: usize = 4;
 
-/// Task kinds listed by one message; each is listed once, and newer peers may list some that are unknown here.
+/// Task kinds of one system that a message lists: the zkVM has eight.
 pub const TASK_KIND_COUNT_MAX: usize = 16;
+
+/// What a node states of one kind: a figure for each po2, and one for whatever else there is.
+pub const NEED_COUNT_MAX: usize = (Po2::MAX - Po2::MIN) as usize + 2;
+
+/// What a lease has to say besides its task, as its system encodes it: the zkVM takes two bytes.
+pub const ARGUMENTS_SIZE_BYTES_MAX: usize = 256;
 
 /// Proof systems that one node offers: releases of a few stand beside each other while a network moves on.
 pub const SYSTEM_COUNT_MAX: usize = 8;
 
 /// The name of a proof system.
 pub const SYSTEM_NAME_SIZE_BYTES_MAX: usize = 128;
-
-/// Leases that a node names as still held in one message: one for each slot at most, in 40 bytes each.
-pub const HELD_LEASE_COUNT_MAX: usize = SLOT_COUNT_MAX as usize;
 
 /// Tasks that one node works on at once: far beyond the cores of any machine.
 pub const SLOT_COUNT_MAX: u32 = 1024;

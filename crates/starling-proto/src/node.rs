@@ -1,19 +1,15 @@
 //! What a node says to a client.
 
 use prost::Message as _;
-use std::collections::BTreeSet;
-
-use starling_types::{BlobRef, FailureClass, MemoryBytes, Po2, TaskKind};
+use starling_types::{BlobRef, FailureClass, MemoryBytes};
 
 use crate::{
-    LeaseId,
+    LeaseId, Offer,
     error::{DecodeError, FieldError, FieldProblem},
     field,
-    limits::{
-        CONTROL_MESSAGE_SIZE_BYTES_MAX, DONE_PERMILLE_MAX, HELD_LEASE_COUNT_MAX, SLOT_COUNT_MAX,
-        SYSTEM_COUNT_MAX, SYSTEM_NAME_SIZE_BYTES_MAX,
-    },
+    limits::{CONTROL_MESSAGE_SIZE_BYTES_MAX, DONE_PERMILLE_MAX, SLOT_COUNT_MAX},
     message::{Message, decode_as},
+    system,
     wire::{self, node_to_client::Message as Wire},
 };
 
@@ -24,12 +20,14 @@ pub enum NodeMessage {
     Hello(Hello),
     /// The node has a free slot and wants one lease for it.
     WorkRequested,
-    /// The node still works on the lease.
+    /// The node still works on the lease, or will. After a connection broke it says so of all that it holds.
     Renew {
         /// The lease.
         lease: LeaseId,
         /// How far it is with the task, by its own word: at most [`DONE_PERMILLE_MAX`], 0 where it does not know.
         done_permille: u32,
+        /// Whether the lease, granted ahead, still waits for a slot.
+        waits: bool,
     },
     /// The node does not take the lease up.
     Decline {
@@ -40,11 +38,6 @@ pub enum NodeMessage {
     Done(Done),
     /// There will be no result.
     Failed(Failure),
-    /// After a connection broke, the leases that the node still works on; each counts as renewed.
-    Holding {
-        /// The leases. Of more than [`HELD_LEASE_COUNT_MAX`] the rest is not sent.
-        leases: Vec<LeaseId>,
-    },
     /// The node is about to close the connection.
     Leaving {
         /// Why, in words.
@@ -58,24 +51,13 @@ pub struct Hello {
     /// The node's program and version.
     pub agent: String,
     /// The proof systems that it proves for; at least one.
-    pub systems: Vec<System>,
-    /// How much memory its prover may use.
+    pub systems: Vec<Offer>,
+    /// How much memory its provers may use.
     pub memory: MemoryBytes,
-    /// The largest segment that it proves. It says nothing of keccak proofs, nor of lifting a receipt.
-    pub po2_max: Po2,
     /// How many leases it works on at once; at least one.
     pub slots: u32,
     /// Its speed, in thousandths of the reference machine's.
     pub speed_permille: u32,
-}
-
-/// A proof system, and what of it a node does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct System {
-    /// The name by which systems are compared, such as `risc0-zkvm 3.1.0-rc.1`.
-    pub name: String,
-    /// What the node can do; at least one kind. Kinds that are unknown here are left out when it is decoded.
-    pub kinds: BTreeSet<TaskKind>,
 }
 
 /// A result that lies ready.
@@ -110,18 +92,13 @@ impl Message for NodeMessage {
         let message = match self {
             Self::Hello(hello) => Wire::Hello(hello.to_wire()),
             Self::WorkRequested => Wire::WorkRequested(wire::WorkRequested {}),
-            Self::Renew { lease, done_permille } => {
+            Self::Renew { lease, done_permille, waits } => {
+                let (lease, waits) = (Some(lease.to_wire()), *waits);
                 let done_permille = (*done_permille).min(DONE_PERMILLE_MAX);
-                Wire::Renew(wire::Renew { lease: Some(lease.to_wire()), done_permille })
+                Wire::Renew(wire::Renew { lease, done_permille, waits })
             }
             Self::Decline { lease } => {
                 Wire::Decline(wire::Decline { lease: Some(lease.to_wire()) })
-            }
-            Self::Holding { leases } => {
-                let leases = leases.iter().take(HELD_LEASE_COUNT_MAX);
-                Wire::Holding(wire::Holding {
-                    leases: leases.map(|lease| lease.to_wire()).collect(),
-                })
             }
             Self::Done(done) => Wire::Done(done.to_wire()),
             Self::Failed(failure) => Wire::Failed(failure.to_wire()),
@@ -144,9 +121,6 @@ impl Message for NodeMessage {
                     let lease = field::lease("lease", decline.lease.as_ref());
                     Self::Decline { lease: lease.map_err(|e| e.within("decline"))? }
                 }
-                Wire::Holding(holding) => {
-                    Self::holding(&holding).map_err(|e| e.within("holding"))?
-                }
                 Wire::Done(done) => {
                     Self::Done(Done::from_wire(&done).map_err(|e| e.within("done"))?)
                 }
@@ -166,12 +140,8 @@ impl NodeMessage {
     fn renewal(renew: &wire::Renew) -> Result<Self, FieldError> {
         let done_permille = renew.done_permille;
         field::in_range("done_permille", done_permille.into(), 0, DONE_PERMILLE_MAX.into())?;
-        Ok(Self::Renew { lease: field::lease("lease", renew.lease.as_ref())?, done_permille })
-    }
-
-    fn holding(holding: &wire::Holding) -> Result<Self, FieldError> {
-        let leases = field::at_most("leases", &holding.leases, HELD_LEASE_COUNT_MAX)?;
-        Ok(Self::Holding { leases: field::each("leases", leases, LeaseId::from_wire)? })
+        let (lease, waits) = (field::lease("lease", renew.lease.as_ref())?, renew.waits);
+        Ok(Self::Renew { lease, done_permille, waits })
     }
 }
 
@@ -179,9 +149,8 @@ impl Hello {
     fn to_wire(&self) -> wire::Hello {
         wire::Hello {
             agent: field::outgoing_text(&self.agent),
-            systems: self.systems.iter().map(System::to_wire).collect(),
+            systems: self.systems.iter().map(Offer::to_wire).collect(),
             memory_bytes: self.memory.0,
-            po2_max: self.po2_max.get(),
             slots: self.slots,
             speed_permille: self.speed_permille,
         }
@@ -189,32 +158,13 @@ impl Hello {
 
     fn from_wire(hello: &wire::Hello) -> Result<Self, FieldError> {
         field::in_range("slots", hello.slots.into(), 1, SLOT_COUNT_MAX.into())?;
-        let systems = field::at_most("systems", &hello.systems, SYSTEM_COUNT_MAX)?;
-        if systems.is_empty() {
-            return Err(FieldError::new("systems", FieldProblem::Empty));
-        }
         Ok(Self {
             agent: field::text("agent", &hello.agent)?,
-            systems: field::each("systems", systems, System::from_wire)?,
+            systems: system::offers(&hello.systems)?,
             memory: MemoryBytes(hello.memory_bytes),
-            po2_max: field::po2("po2_max", hello.po2_max)?,
             slots: hello.slots,
             speed_permille: hello.speed_permille,
         })
-    }
-}
-
-impl System {
-    fn to_wire(&self) -> wire::System {
-        wire::System {
-            name: field::outgoing_text(&self.name),
-            kinds: field::kinds_to_wire(&self.kinds),
-        }
-    }
-
-    fn from_wire(system: &wire::System) -> Result<Self, FieldError> {
-        let name = field::bounded("name", &system.name, SYSTEM_NAME_SIZE_BYTES_MAX)?;
-        Ok(Self { name: field::clean(name), kinds: field::kinds("kinds", &system.kinds)? })
     }
 }
 

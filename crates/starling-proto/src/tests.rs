@@ -7,13 +7,13 @@ mod refusals;
 mod round_trip;
 
 use starling_types::{
-    BlobRef, Capability, Epoch, FailureClass, JobId, MemoryBytes, Millis, NodeId, Reference,
-    TaskId, TaskKind,
+    BlobRef, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable, Millis,
+    NodeId, Po2, Reference, Task,
 };
 
 use crate::{
     ClientMessage, Done, Failure, GoodbyeReason, Grant, Hello, Input, JobAd, LeaseId, NodeMessage,
-    PeerAddr, System, Welcome,
+    Offer, PeerAddr, Wanted, Welcome,
 };
 
 /// The public key of the secret of 32 sevens: a node id has to be a key.
@@ -41,12 +41,22 @@ fn lease() -> LeaseId {
     LeaseId { job: JobId([5; 16]), epoch: Epoch(300) }
 }
 
+const SYSTEM: &str = "risc0/a54dc85a/2";
+
+/// A node that proves of two sizes, joins, and takes another kind without a word on its memory.
 fn hello() -> Hello {
+    let sized = [(14, 300), (18, 580)];
+    let sized = sized.map(|(po2, mib)| (Po2::try_from(po2).unwrap(), MemoryBytes::from_mib(mib)));
+    let any = Some(MemoryBytes::from_mib(290));
+    let kinds = [
+        (KindCode(2), MemoryTable { by_po2: sized.into(), any: None }),
+        (KindCode(3), MemoryTable { by_po2: [].into(), any }),
+        (KindCode(300), MemoryTable::default()),
+    ];
     Hello {
         agent: "starling 0.1.0".into(),
-        systems: vec![System { name: "risc0-zkvm 3.1.0-rc.1".into(), kinds: TaskKind::ALL.into() }],
+        systems: vec![Offer { system: SYSTEM.into(), kinds: kinds.into() }],
         memory: MemoryBytes::from_mib(4096),
-        po2_max: 20.try_into().unwrap(),
         slots: 2,
         speed_permille: 1100,
     }
@@ -55,17 +65,15 @@ fn hello() -> Hello {
 fn grant() -> Grant {
     Grant {
         lease: lease(),
-        system: "risc0-zkvm 3.1.0-rc.1".into(),
-        task: "join/12..14".parse::<TaskId>().unwrap(),
-        po2: 18.try_into().unwrap(),
+        system: SYSTEM.into(),
+        task: Task { kind: KindCode(3), range: IndexRange::new(12, 14).unwrap() },
+        arguments: vec![18, 0],
         inputs: vec![
             Input { blob: blob(), holders: vec![addr()] },
             Input { blob: blob(), holders: vec![] },
         ],
         renew_within: Millis(10_000),
         deadline: Millis(600_000),
-        memory: MemoryBytes::from_mib(900),
-        work_claims: false,
         ahead: false,
     }
 }
@@ -74,9 +82,7 @@ fn ad() -> JobAd {
     JobAd {
         job: JobId([5; 16]),
         client: addr(),
-        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
-        kinds: [TaskKind::Lift, TaskKind::Join].into(),
-        po2_max: 20.try_into().unwrap(),
+        systems: vec![Wanted { system: SYSTEM.into(), kinds: [2, 3].map(KindCode).into() }],
         memory: MemoryBytes::from_mib(900),
         issued_at_unix_ms: 1_700_000_000_000,
         ttl_ms: 60_000,
@@ -95,12 +101,12 @@ fn node_messages() -> Vec<NodeMessage> {
     vec![
         NodeMessage::Hello(hello()),
         NodeMessage::WorkRequested,
-        NodeMessage::Renew { lease: lease(), done_permille: 420 },
+        NodeMessage::Renew { lease: lease(), done_permille: 420, waits: false },
         NodeMessage::Decline { lease: lease() },
         NodeMessage::Done(done),
         NodeMessage::Failed(failure),
         NodeMessage::Leaving { reason: "stopped".into() },
-        NodeMessage::Holding { leases: vec![lease()] },
+        NodeMessage::Renew { lease: lease(), done_permille: 0, waits: true },
     ]
 }
 

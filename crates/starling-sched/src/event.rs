@@ -364,15 +364,17 @@ pub enum WaitReason {
         kind: &'static str,
         /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
         po2: Option<Po2>,
-        /// What the task needs.
+        /// What the node with the most memory needs for it.
         needed: MemoryBytes,
-        /// The most that a node of this kind has.
+        /// The memory of that node.
         best: MemoryBytes,
     },
-    /// No connected node that has the memory takes segments this large.
-    #[error("no connected node with enough memory takes segments of po2 {po2}")]
-    SegmentTooLarge {
-        /// The po2 of the segment.
+    /// Nodes take this kind of task, but none of this size.
+    #[error("no connected node takes {kind} tasks of po2 {po2}")]
+    NoSize {
+        /// The kind's name.
+        kind: &'static str,
+        /// The po2 of the segment or of the keccak proof.
         po2: Po2,
     },
 }

@@ -6,7 +6,7 @@
 //! with made-up ones in virtual time; the same events, times and seed give the same actions.
 //!
 //! The rules:
-//! - Nodes pull. A lease fits its node: memory, slots, kinds, po2.
+//! - Nodes pull. A lease fits its node: slots, kinds, sizes, and the memory that its own prover needs.
 //! - Leaves go before what is made of them, the largest to the fastest node that waits; a join, a union, a
 //!   resolve or an unwrap goes to a node that holds an input if one waits.
 //! - A lease expires when its node is silent, and ends at a deadline set by the node's own speed.
@@ -21,7 +21,9 @@
 //! ```
 //! use starling_plan::{PlanShape, TaskCost, ZkvmInput, ZkvmPlan};
 //! use starling_sched::{Action, Config, Event, Scheduler};
-//! use starling_types::{BlobRef, Capability, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind};
+//! use starling_types::{
+//!     BlobRef, Capability, MemoryBytes, MemoryTable, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+//! };
 //!
 //! let plan = ZkvmPlan::new(PlanShape::Succinct, |_kind, _po2| TaskCost::default());
 //! let mut scheduler = Scheduler::new(Config::default(), plan, 1, 42);
@@ -30,8 +32,8 @@
 //! let node = NodeId([7; 32]);
 //! let capability = Capability {
 //!     memory: MemoryBytes::from_mib(4096),
-//!     kinds: TaskKind::ALL.map(TaskKind::code).into(),
-//!     po2_max: po2,
+//!     // It does not say what it needs: the plan's costs count.
+//!     kinds: TaskKind::ALL.map(|kind| (kind.code(), MemoryTable::default())).into(),
 //!     slots: 1,
 //!     speed_permille: 1000,
 //! };

@@ -50,6 +50,8 @@ pub(crate) struct Shown {
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     capability: Capability,
+    /// By class, the memory that it takes by the node's own statement; `None` for what it does not take.
+    needs: Vec<Option<MemoryBytes>>,
     pub(crate) shown: Shown,
     /// Requests for work that are not granted yet.
     pub(crate) open_requests: u32,
@@ -72,8 +74,10 @@ pub(crate) struct Standing {
     pub(crate) speed_permille: u32,
     pub(crate) slots: u32,
     pub(crate) memory: MemoryBytes,
-    /// The classes whose kind it takes.
+    /// The classes whose kind it takes, of whatever size.
     pub(crate) kinds: ClassSet,
+    /// The classes that it takes, if it has the memory.
+    pub(crate) takes: ClassSet,
 }
 
 impl Shown {
@@ -87,8 +91,9 @@ impl Shown {
 }
 
 impl Node {
-    pub(crate) fn new(capability: Capability, shown: Shown) -> Self {
+    pub(crate) fn new(capability: Capability, shown: Shown, demands: &Demands) -> Self {
         Self {
+            needs: needs(&capability, demands),
             capability,
             shown,
             open_requests: 0,
@@ -100,7 +105,8 @@ impl Node {
     }
 
     /// Takes a new statement of what the node can do. Requests made under the old one are void.
-    pub(crate) fn restate(&mut self, capability: Capability) {
+    pub(crate) fn restate(&mut self, capability: Capability, demands: &Demands) {
+        self.needs = needs(&capability, demands);
         self.capability = capability;
         self.open_requests = 0;
         self.is_silent = false;
@@ -187,17 +193,16 @@ impl Node {
         self.shown.speed_permille = Some(speed as u32);
     }
 
-    /// Whether it could take a task of this kind if it were idle.
-    fn is_capable(&self, demand: &Demand) -> bool {
-        self.capability.kinds.contains(&demand.kind)
-            && (!demand.is_segment || demand.po2.is_none_or(|po2| po2 <= self.capability.po2_max))
-            && demand.cost.memory <= self.memory()
+    /// The memory that a task of this class takes there; `None` when it takes none such.
+    pub(crate) fn need(&self, class: Class) -> Option<MemoryBytes> {
+        self.needs.get(usize::from(class.0)).copied().flatten()
     }
 
     /// Where the node should stand.
     pub(crate) fn standing(&self, demands: &Demands) -> Standing {
-        let capable: ClassSet =
-            demands.classes().filter(|class| self.is_capable(demands.of(*class))).collect();
+        let memory = self.memory();
+        let is_capable = |class: &Class| self.need(*class).is_some_and(|need| need <= memory);
+        let capable: ClassSet = demands.classes().filter(is_capable).collect();
         let is_waiting = self.open_requests > 0 && !self.is_silent;
         let is_paused =
             |class| self.shown.pauses.get(&class).is_some_and(|pause| pause.until.is_some());
@@ -205,19 +210,20 @@ impl Node {
             is_waiting
                 && capable.contains(*class)
                 && !is_paused(*class)
-                && self.has_room(demands.of(*class).cost.memory)
+                && self.need(*class).is_some_and(|need| self.has_room(need))
         });
         Standing {
             waiting: waiting.collect(),
             capable,
             speed_permille: self.speed_permille(),
             slots: self.slots(),
-            memory: self.memory(),
+            memory,
             kinds: demands
                 .iter()
-                .filter(|(_, demand)| self.capability.kinds.contains(&demand.kind))
+                .filter(|(_, demand)| self.capability.kinds.contains_key(&demand.kind))
                 .map(|(class, _)| class)
                 .collect(),
+            takes: demands.classes().filter(|class| self.need(*class).is_some()).collect(),
         }
     }
 
@@ -241,4 +247,12 @@ impl Node {
     pub(crate) fn pause_ends(&self) -> impl Iterator<Item = Millis> + '_ {
         self.shown.pauses.values().filter_map(|pause| pause.until)
     }
+}
+
+/// What the node says that its prover takes for each class; what the plan's costs say where it says nothing.
+fn needs(capability: &Capability, demands: &Demands) -> Vec<Option<MemoryBytes>> {
+    let need = |demand: &Demand| {
+        capability.kinds.get(&demand.kind)?.memory(demand.po2, demand.cost.memory)
+    };
+    demands.iter().map(|(_, demand)| need(demand)).collect()
 }

@@ -38,7 +38,9 @@ pub(crate) struct Nodes {
     waiting: Vec<BTreeSet<(u32, NodeId)>>,
     /// By class, how many nodes could take a task if they were idle.
     capable_count: Vec<u32>,
-    /// By class, the nodes that take its kind, by memory.
+    /// By class, how many nodes take its kind, of whatever size.
+    kind_count: Vec<u32>,
+    /// By class, the nodes that take it if they have the memory, by memory.
     by_memory: Vec<BTreeSet<(MemoryBytes, NodeId)>>,
     /// When pauses end.
     pause_ends: BTreeSet<(Millis, NodeId)>,
@@ -59,6 +61,7 @@ impl Nodes {
             dismissed: Recent::new(DISMISSED_NODES_MAX),
             waiting: vec![BTreeSet::new(); count],
             capable_count: vec![0; count],
+            kind_count: vec![0; count],
             by_memory: vec![BTreeSet::new(); count],
             pause_ends: BTreeSet::new(),
             slot_count: 0,
@@ -86,13 +89,14 @@ impl Nodes {
         capability.speed_permille = capability.speed_permille.clamp(1, SPEED_PERMILLE_MAX);
         if !self.connected.contains_key(&id) {
             let shown = self.departed.remove(id).unwrap_or_default();
-            let node = Node::new(capability, shown);
+            let node = Node::new(capability, shown, &self.demands);
             self.pause_ends.extend(node.pause_ends().map(|until| (until, id)));
             self.connected.insert(id, node);
             self.watch_memory(id);
             self.relist(id);
         } else {
-            self.edit(id, |node| node.restate(capability));
+            let demands = self.demands.clone();
+            self.edit(id, |node| node.restate(capability, &demands));
         }
     }
 
@@ -178,18 +182,16 @@ impl Nodes {
             return None;
         }
         let demand = self.demands.of(class);
-        let best = self.by_memory[usize::from(class.0)].last().map(|(memory, _)| *memory);
-        Some(match (best, demand.po2.filter(|_| demand.is_segment)) {
-            (None, _) => WaitReason::NoKind { kind: demand.name },
-            (Some(best), Some(po2)) if best >= demand.cost.memory => {
-                WaitReason::SegmentTooLarge { po2 }
+        let best = self.by_memory[usize::from(class.0)].last();
+        let best = best.and_then(|(memory, id)| Some((*memory, self.get(*id)?.need(class)?)));
+        Some(match (best, demand.po2) {
+            (Some((best, needed)), po2) => {
+                WaitReason::NotEnoughMemory { kind: demand.name, po2, needed, best }
             }
-            (Some(best), _) => WaitReason::NotEnoughMemory {
-                kind: demand.name,
-                po2: demand.po2,
-                needed: demand.cost.memory,
-                best,
-            },
+            (None, Some(po2)) if self.kind_count[usize::from(class.0)] > 0 => {
+                WaitReason::NoSize { kind: demand.name, po2 }
+            }
+            (None, _) => WaitReason::NoKind { kind: demand.name },
         })
     }
 
@@ -222,13 +224,15 @@ impl Nodes {
             }
             self.capable_count[index] += u32::from(new.capable.contains(class));
             self.capable_count[index] -= u32::from(old.capable.contains(class));
+            self.kind_count[index] += u32::from(new.kinds.contains(class));
+            self.kind_count[index] -= u32::from(old.kinds.contains(class));
         }
-        if (old.kinds, old.memory) != (new.kinds, new.memory) {
+        if (old.takes, old.memory) != (new.takes, new.memory) {
             for (class, by_memory) in self.demands.classes().zip(&mut self.by_memory) {
-                if old.kinds.contains(class) {
+                if old.takes.contains(class) {
                     by_memory.remove(&(old.memory, id));
                 }
-                if new.kinds.contains(class) {
+                if new.takes.contains(class) {
                     by_memory.insert((new.memory, id));
                 }
             }

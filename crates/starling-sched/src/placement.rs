@@ -81,7 +81,10 @@ impl<P: Plan> Scheduler<P> {
 
     fn record(&self, node: NodeId, spec: &TaskSpec, class: Class) -> LeaseRecord {
         let demand = self.demands.of(class);
-        let speed = self.nodes.get(node).map_or(1, |state| state.speed_permille());
+        let (speed, need) = match self.nodes.get(node) {
+            Some(state) => (state.speed_permille(), state.need(class)),
+            None => (1, None),
+        };
         let expected = expected(demand, speed);
         let times =
             |factor: u32, unit: u64| Millis(expected.0.saturating_mul(u64::from(factor)) / unit);
@@ -90,7 +93,7 @@ impl<P: Plan> Scheduler<P> {
             node,
             task: spec.id,
             class,
-            memory: demand.cost.memory,
+            memory: need.unwrap_or(demand.cost.memory),
             granted_at: self.now(),
             expected_at: self.now() + expected,
             backup_at: self.now() + times(self.config.backup_after_permille, 1000),

@@ -5,11 +5,13 @@ mod common;
 
 use common::{
     Action, Bench, Event, Scheduler, blob, capability, config, grant_to, granted_tasks, grants,
-    leaf, named, node, plan, po2,
+    kinds, leaf, lifting_up_to, named, node, plan, po2,
 };
 use starling_plan::{Assumed, Outcome, PlanShape, ZkvmInput};
 use starling_sched::{Config, IgnoreReason, WaitReason};
-use starling_types::{Capability, Epoch, IndexRange, MemoryBytes, Millis, TaskId, TaskKind};
+use starling_types::{
+    Capability, Epoch, FailureClass, IndexRange, MemoryBytes, MemoryTable, Millis, TaskId, TaskKind,
+};
 
 /// What nodes say they have done of tasks of a kind that are not accepted.
 fn partly(scheduler: &Scheduler, kind: TaskKind) -> u64 {
@@ -78,16 +80,51 @@ fn the_memory_of_a_nodes_leases_never_exceeds_its_own() {
 #[test]
 fn kinds_and_po2s_that_a_node_does_not_take_are_not_offered() {
     let mut bench = Bench::new(config(), &[13, 13, 16]);
-    let joiner = Capability { kinds: [TaskKind::Join.code()].into(), ..capability(1000, 1000) };
+    let joiner = Capability { kinds: kinds(&[TaskKind::Join]), ..capability(1000, 1000) };
     bench.join(1, joiner);
     assert_eq!(granted_tasks(&bench.ask(1)), []);
-    let small = Capability { po2_max: po2(15), ..capability(1000, 1000) };
+    let small = lifting_up_to(15, capability(1000, 1000));
     let lease = bench.enter(2, small);
     assert_eq!(named(lease.task), TaskId::Lift(0));
     bench.ask(2);
     assert_eq!(granted_tasks(&bench.finish(2, lease.epoch)), [(2, TaskId::Lift(1))]);
     let last = Epoch(lease.epoch.0 + 1);
     assert_eq!(granted_tasks(&bench.finish(2, last)), [(1, join(0, 2))], "lift/2 waits");
+}
+
+/// A lift of po2 13 takes 100 MiB by the plan's costs.
+fn stating(memory_mib: u64, lift_mib: u64) -> Capability {
+    let any = Some(MemoryBytes::from_mib(lift_mib));
+    let lift = MemoryTable { any, ..MemoryTable::default() };
+    let kinds = [(TaskKind::Lift.code(), lift)].into();
+    Capability { kinds, slots: 3, ..capability(memory_mib, 1000) }
+}
+
+#[test]
+fn a_node_is_given_what_its_own_prover_can_hold_whatever_the_costs_say() {
+    let mut bench = Bench::new(config(), &[13, 13, 13]);
+    let lease = bench.enter(1, stating(90, 40));
+    assert_eq!(lease.memory, MemoryBytes::from_mib(40), "the costs say 100");
+    assert!(grant_to(1, &bench.ask(1)).is_some());
+    assert_eq!(grants(&bench.ask(1)), [], "80 of 90 MiB are taken by its own word");
+    let greedy = stating(1000, 1200);
+    bench.join(2, greedy);
+    assert_eq!(grants(&bench.ask(2)), [], "it says itself that it can't");
+}
+
+#[test]
+fn a_node_that_understates_its_need_runs_out_of_memory_at_its_own_expense() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let lease = bench.enter(1, stating(100, 1));
+    bench.join(2, capability(1000, 1000));
+    bench.ask(1);
+    let task = lease.task;
+    let actions = bench.fail(1, lease.epoch, FailureClass::Memory);
+    assert_eq!(grants(&actions), [], "it asks for more, and is not given the task again");
+    assert_eq!(grant_to(2, &bench.ask(2)).map(|lease| lease.task), Some(task));
+    let judged =
+        |action: &Action| matches!(action, Action::Judge { .. } | Action::JobFailed { .. });
+    assert!(!actions.iter().any(judged), "it says nothing against the task");
 }
 
 #[test]
@@ -164,7 +201,7 @@ fn what_is_farthest_from_the_end_goes_first_and_the_chain_of_resolves_last() {
 #[test]
 fn the_largest_segment_that_a_node_takes_says_nothing_of_keccak_proofs_and_lifting() {
     let mut bench = Bench::executing(config());
-    let small = Capability { po2_max: po2(13), ..capability(1000, 1000) };
+    let small = lifting_up_to(13, capability(1000, 1000));
     bench.join(1, small.clone());
     bench.keccak(18);
     assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Keccak(0))]);
@@ -219,7 +256,7 @@ fn the_user_is_told_once_what_a_ready_task_lacks_and_when_it_lacks_nothing() {
     let mut bench = Bench::executing(config());
     assert_eq!(waiting(&bench.segment(18)), [Some(WaitReason::NoNodes)]);
     assert_eq!(waiting(&bench.wait(1000)), []);
-    let joiner = Capability { kinds: [TaskKind::Join.code()].into(), ..capability(9000, 1000) };
+    let joiner = Capability { kinds: kinds(&[TaskKind::Join]), ..capability(9000, 1000) };
     let no_kind = WaitReason::NoKind { kind: "lift" };
     assert_eq!(waiting(&bench.join(1, joiner)), [Some(no_kind)]);
     let too_small = |best| WaitReason::NotEnoughMemory {
@@ -231,10 +268,11 @@ fn the_user_is_told_once_what_a_ready_task_lacks_and_when_it_lacks_nothing() {
     assert_eq!(waiting(&bench.join(2, capability(300, 1000))), [Some(too_small(300))]);
     assert_eq!(waiting(&bench.join(3, capability(200, 1000))), []);
     assert_eq!(waiting(&bench.tell(Event::NodeLeft { node: node(2) })), [Some(too_small(200))]);
-    let timid = Capability { po2_max: po2(17), ..capability(9000, 1000) };
-    let too_large = WaitReason::SegmentTooLarge { po2: po2(18) };
-    assert_eq!(waiting(&bench.join(4, timid)), [Some(too_large)]);
-    assert_eq!(bench.scheduler.status().waiting, Some(too_large));
+    let timid = lifting_up_to(17, capability(9000, 1000));
+    assert_eq!(waiting(&bench.join(4, timid)), [], "it changes nothing for the others");
+    let no_size = WaitReason::NoSize { kind: "lift", po2: po2(18) };
+    assert_eq!(waiting(&bench.tell(Event::NodeLeft { node: node(3) })), [Some(no_size)]);
+    assert_eq!(bench.scheduler.status().waiting, Some(no_size));
     // A node that could take it is enough, whether or not it has asked.
     assert_eq!(waiting(&bench.join(5, capability(600, 1000))), [None]);
     assert_eq!(waiting(&bench.ask(5)), []);

@@ -3,6 +3,7 @@
 //! This crate owns no behaviour beyond parsing, printing and comparing. It knows nothing of plans,
 //! nodes, sockets or provers, and it stays that way: everything else depends on it.
 
+pub mod as_hex;
 mod code;
 mod id;
 mod node;
@@ -13,7 +14,7 @@ mod unit;
 
 pub use code::{KindCode, Task};
 pub use id::{JobId, NodeId, ParseIdError, Reference, WorkLogId};
-pub use node::{Capability, FailureClass};
+pub use node::{Capability, FailureClass, MemoryTable};
 pub use profile::Profile;
 pub use progress::{Progress, Stage};
 pub use task::{IndexRange, ParseTaskError, ReceiptKind, TaskId, TaskKind};

@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
 use starling_types::{MemoryBytes, Po2, Profile, TaskId};
 use thiserror::Error;
 
 use crate::{
-    Emitted, ExecuteError, ExecuteOptions, Expected, Guest, ProveFailure, ProverProcess, Refusal,
-    SegmentOut, TaskWork, execute, verify_task,
+    Emitted, ExecuteError, ExecuteOptions, Expected, Guest, Refusal, SegmentOut, TaskArguments,
+    execute, prover::step, verify_task,
 };
 
 /// What the self-test found out.
@@ -81,12 +82,12 @@ pub async fn self_test(
     std::fs::write(&input, &segment.bytes).map_err(files)?;
     let task = TaskId::Lift(segment.index);
     let work = TaskWork {
-        task,
-        inputs: vec![input],
+        task: task.into(),
+        arguments: TaskArguments { po2_max: segment.po2, work_claims: false }.encode(),
+        inputs: vec![InputFile::input(input)],
         output: output.clone(),
-        po2_max: segment.po2,
-        work_claims: false,
         profile,
+        memory_limit: None,
     };
     let started = Instant::now();
     let report = prover.run(&work, deadline).await?;
@@ -96,8 +97,8 @@ pub async fn self_test(
     Ok(SelfTest {
         po2: segment.po2,
         execute_ms,
-        prove_ms: report.prove_ms,
-        lift_ms: report.lift_ms,
+        prove_ms: report.step_ms(step::PROVE),
+        lift_ms: report.step_ms(step::LIFT),
         total_ms,
         peak_memory: report.peak_memory,
     })

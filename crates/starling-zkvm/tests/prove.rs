@@ -11,13 +11,16 @@ use std::{
 };
 
 use risc0_zkvm::{Digest, MaybePruned, Output};
+use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
+use starling_cost::Costs;
 use starling_types::{
     FailureClass, IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId,
 };
 use starling_zkvm::{
-    AssumptionId, Emitted, ExecuteOptions, Execution, ExitCode, Expected, Guest, KeccakOut,
-    PovwJob, ProveFailure, ProverConfig, ProverProcess, RefusalReason, SEGMENT_PO2_MIN, Segment,
-    SegmentOut, TaskWork, Work, codec, execute,
+    AssumptionId, Backend, Emitted, ExecuteOptions, Execution, ExitCode, Expected, Guest,
+    KeccakOut, PovwJob, RefusalReason, SEGMENT_PO2_MIN, Segment, SegmentOut, TaskArguments, Work,
+    codec, execute,
+    prover::config,
     receipt::{self, ReceiptError},
     verify_task,
 };
@@ -53,6 +56,8 @@ struct Bench {
     keccaks: Vec<KeccakOut>,
     counts_work: bool,
     profile: Profile,
+    /// What the prover may allocate.
+    memory_limit: Option<MemoryBytes>,
     /// Whether the prover tells nothing of the proofs of recursion in progress.
     is_quiet: bool,
     prover: ProverProcess,
@@ -85,17 +90,35 @@ impl Bench {
         for segment in &segments {
             std::fs::write(segment_path(&folder, segment.index), &segment.bytes).unwrap();
         }
-        let prover = ProverProcess::new(ProverConfig::new(prover_program(), []));
+        let prover = ProverProcess::new(config(prover_program(), [], Backend::Fast));
         let profile = Profile::Usual;
         let is_quiet = false;
-        Self { folder, guest, execution, segments, keccaks, counts_work, profile, is_quiet, prover }
+        let memory_limit = None;
+        Self {
+            folder,
+            guest,
+            execution,
+            segments,
+            keccaks,
+            counts_work,
+            profile,
+            memory_limit,
+            is_quiet,
+            prover,
+        }
     }
 
     fn work(&self, task: TaskId, inputs: Vec<PathBuf>) -> TaskWork {
         let output = self.folder.path().join(task.to_string().replace('/', "-"));
-        let po2_max = Po2::try_from(16).unwrap();
-        let (work_claims, profile) = (self.counts_work, self.profile);
-        TaskWork { task, inputs, output, po2_max, work_claims, profile }
+        let (po2_max, work_claims) = (Po2::try_from(16).unwrap(), self.counts_work);
+        TaskWork {
+            task: task.into(),
+            arguments: TaskArguments { po2_max, work_claims }.encode(),
+            inputs: inputs.into_iter().map(InputFile::input).collect(),
+            output,
+            profile: self.profile,
+            memory_limit: self.memory_limit,
+        }
     }
 
     async fn prove(&mut self, task: TaskId, inputs: Vec<PathBuf>) -> Result<Vec<u8>, ProveFailure> {
@@ -434,9 +457,7 @@ async fn the_stock_backend_proves_the_same_tasks() {
         options.povw = Some(JOB);
         options.segment_po2 = Po2::try_from(16).unwrap();
     });
-    let mut config = ProverConfig::new(prover_program(), []);
-    config.backend = starling_zkvm::Backend::Stock;
-    bench.prover = ProverProcess::new(config);
+    bench.prover = ProverProcess::new(config(prover_program(), [], Backend::Stock));
     bench.is_quiet = true;
     united(&mut bench).await;
     bench.prove_one(TaskId::Lift(0)).await;
@@ -455,7 +476,8 @@ async fn a_task_that_contradicts_its_input_is_refused_without_proving() {
     assert_eq!(failure.to_string(), "the blob holds segment 0, not 1");
 
     let mut small = bench.work(TaskId::Lift(0), vec![segment.clone()]);
-    small.po2_max = Po2::try_from(Po2::MIN).unwrap();
+    let po2_max = Po2::try_from(Po2::MIN).unwrap();
+    small.arguments = TaskArguments { po2_max, work_claims: false }.encode();
     let failure = bench.prover.run(&small, PATIENCE).await.unwrap_err();
     assert_eq!(failure.class(), FailureClass::Task);
     assert!(failure.to_string().contains("po2 14, allowed is 14 to 13 here"), "{failure}");
@@ -472,12 +494,39 @@ async fn a_task_that_contradicts_its_input_is_refused_without_proving() {
 #[cfg(target_os = "linux")]
 async fn a_prover_beyond_its_memory_limit_costs_only_the_task() {
     let mut bench = Bench::new(0);
-    let mut config = ProverConfig::new(prover_program(), []);
-    config.memory_limit = Some(MemoryBytes::from_mib(600));
-    bench.prover = ProverProcess::new(config);
+    bench.memory_limit = Some(MemoryBytes::from_mib(600));
     let input = segment_path(&bench.folder, 0);
     let failure = bench.prove(TaskId::Lift(0), vec![input]).await.unwrap_err();
     assert!(matches!(failure, ProveFailure::OutOfMemory { .. }), "{failure}");
+}
+
+/// One child, warm, does small tasks after large ones and the other way round: what it keeps of one must not count against
+/// the next beyond what the limit leaves.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn each_task_gets_by_with_the_memory_that_it_is_counted_for_and_the_margin() {
+    let mut bench = Bench::of(keccak_program(), |_| {});
+    let keccak = bench.folder.path().join("keccak-input");
+    std::fs::write(&keccak, &bench.keccaks[0].bytes).unwrap();
+    for profile in [Profile::Usual, Profile::Frugal, Profile::Usual] {
+        bench.profile = profile;
+        let model = Costs::FAST.in_profile(profile);
+        let po2 = |task: TaskId| (task.kind() != TaskKind::Join).then_some(14);
+        for task in [TaskId::Keccak(0), TaskId::Lift(0), TaskId::Lift(1), TaskId::Join(range(0, 2))]
+        {
+            let po2 = po2(task).map(|po2| Po2::try_from(po2).unwrap());
+            bench.memory_limit = Some(Costs::limit(model.memory(task.kind(), po2)));
+            let inputs = match task {
+                TaskId::Keccak(_) => vec![keccak.clone()],
+                TaskId::Lift(index) => vec![segment_path(&bench.folder, index)],
+                _ => [0, 1].map(|index| bench.work(TaskId::Lift(index), vec![]).output).into(),
+            };
+            bench
+                .prove(task, inputs)
+                .await
+                .unwrap_or_else(|error| panic!("{task} {profile}: {error}"));
+        }
+    }
 }
 
 #[test]
@@ -493,11 +542,11 @@ fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    writeln!(stdin, r#"{{"memory_limit":null,"threads":null,"backend":"fast"}}"#).unwrap();
+    writeln!(stdin, r#"{{"threads":null,"params":"fast"}}"#).unwrap();
     writeln!(
         stdin,
-        r#"{{"id":1,"task":"lift/0","inputs":[{:?}],"output":{:?},"po2_max":14,"work_claims":false,"profile":"usual"}}"#,
-        work.inputs[0], work.output
+        r#"{{"id":1,"task":{{"kind":2,"range":{{"start":0,"end":1}}}},"arguments":"0e00","inputs":[{{"role":"input","path":{:?}}}],"output":{:?},"profile":"usual"}}"#,
+        work.inputs[0].path, work.output
     )
     .unwrap();
     std::thread::sleep(Duration::from_secs(1));

@@ -62,7 +62,10 @@ pub enum Command {
     Bench(BenchCommand),
     /// The prover process that a node supervises. Not for people.
     #[command(hide = true)]
-    Prover,
+    Prover {
+        /// The proof system that it is for.
+        system: String,
+    },
 }
 
 /// A guest and all that it is given.

@@ -14,7 +14,7 @@ mod yardstick;
 use std::process::ExitCode;
 
 use clap::Parser;
-use starling_zkvm::prover::Phases;
+use starling_child::Phases;
 use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         .with_filter(log_filter());
     let phases = Phases::default();
     // The prover process alone listens to its proofs.
-    let heard = matches!(cli.command, Command::Prover).then(|| phases.layer());
+    let heard = matches!(cli.command, Command::Prover { .. }).then(|| phases.layer());
     tracing_subscriber::registry().with(log).with(heard).init();
     match run(cli, phases) {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,8 +59,8 @@ fn run(cli: Cli, phases: Phases) -> CommandResult {
     // Who asks for other vectors compares: with a wrong name, it would be the wrong figures.
     starling_zkvm::backend::check_vectors().map_err(|error| Exit::message(Code::Usage, error))?;
     // The prover process is native code with a memory limit: it has no use for an async runtime.
-    if let Command::Prover = &cli.command {
-        return commands::prover::run(phases);
+    if let Command::Prover { system } = &cli.command {
+        return commands::prover::run(system, phases);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -74,7 +74,7 @@ fn run(cli: Cli, phases: Phases) -> CommandResult {
             Command::Job(command) => commands::job::run(&cli.common, command).await,
             Command::Doctor(args) => commands::doctor::run(&cli.common, args).await,
             Command::Bench(command) => commands::bench::run(&cli.common, command).await,
-            Command::Prover => unreachable!("handled before the runtime is built"),
+            Command::Prover { .. } => unreachable!("handled before the runtime is built"),
         }
     });
     // A blocking thread may sit in the executor or in a read of stdin: the result does not wait for it.

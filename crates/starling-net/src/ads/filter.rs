@@ -69,7 +69,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use starling_proto::PeerAddr;
-    use starling_types::{MemoryBytes, TaskKind};
+    use starling_types::MemoryBytes;
 
     use super::*;
 
@@ -79,9 +79,7 @@ mod tests {
         JobAd {
             job: JobId([job; 16]),
             client: PeerAddr::new(NodeId([client; 32])),
-            zkvm: String::new(),
-            kinds: [TaskKind::Join].into(),
-            po2_max: 20.try_into().unwrap(),
+            systems: vec![],
             memory: MemoryBytes(0),
             issued_at_unix_ms,
             ttl_ms: 1000,

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use starling_net::{Ads, Net};
-use starling_proto::JobAd;
-use starling_types::{JobId, MemoryBytes, TaskKind};
+use starling_proto::{JobAd, Wanted};
+use starling_types::{JobId, KindCode, MemoryBytes};
 use tokio::time::timeout;
 
 use crate::{Peer, bind_again, soon};
@@ -14,9 +14,7 @@ fn ad(client: &Net) -> JobAd {
     JobAd {
         job: JobId([5; 16]),
         client: client.addr(),
-        zkvm: "risc0-zkvm 3.1.0-rc.1".into(),
-        kinds: TaskKind::ALL.into(),
-        po2_max: 20.try_into().unwrap(),
+        systems: vec![Wanted { system: "fake/1".into(), kinds: [KindCode(1)].into() }],
         memory: MemoryBytes::from_mib(900),
         issued_at_unix_ms: now.as_millis() as u64,
         ttl_ms: 60_000,

@@ -85,7 +85,7 @@ fn lease(epoch: u64) -> LeaseId {
 }
 
 fn renew(epoch: u64) -> NodeMessage {
-    NodeMessage::Renew { lease: lease(epoch), done_permille: 0 }
+    NodeMessage::Renew { lease: lease(epoch), done_permille: 0, waits: false }
 }
 
 /// An endpoint that speaks for itself, to misbehave with.

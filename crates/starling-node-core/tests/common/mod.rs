@@ -3,20 +3,41 @@
 #![allow(clippy::unwrap_used)]
 
 use starling_node_core::{
-    Action, Config, Core, Event, Need, Order, ProofReport, SessionId, Speed, WorkId,
+    Action, Config, Core, Event, Need, Order, ProofReport, SessionId, Speed, System, WorkId,
 };
 use starling_proto::{
     ClientMessage, Done, GoodbyeReason, Grant, Input, JobAd, LeaseId, NodeMessage, PeerAddr,
-    System, Welcome,
+    Wanted, Welcome,
 };
 use starling_types::{
-    BlobRef, Epoch, JobId, MemoryBytes, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+    BlobRef, Epoch, IndexRange, JobId, KindCode, MemoryBytes, Millis, NodeId, Po2, Profile,
+    Reference, Task,
 };
 
 pub const SYSTEM: &str = "fake/1";
 
-/// What a lift takes at least, in MiB; with everything kept it takes half as much again. A join takes a quarter.
+/// The kinds of a made-up system: the arguments of a lift are its po2, up to 18; a join has none.
+pub const LIFT: KindCode = KindCode(2);
+pub const JOIN: KindCode = KindCode(3);
+
+/// What a lift takes, in MiB. A join takes a quarter.
 pub const LIFT_MIB: u64 = 400;
+
+fn size_of(task: Task, arguments: &[u8]) -> Option<Option<Po2>> {
+    match (task.kind, arguments) {
+        (LIFT, [size]) => Some(Some(u32::from(*size).try_into().ok()?)),
+        (JOIN, []) => Some(None),
+        _ => None,
+    }
+}
+
+pub fn lift(index: u32) -> Task {
+    Task { kind: LIFT, range: IndexRange::single(index) }
+}
+
+pub fn join() -> Task {
+    Task { kind: JOIN, range: IndexRange::new(0, 2).unwrap() }
+}
 
 pub fn po2(value: u32) -> Po2 {
     value.try_into().unwrap()
@@ -27,26 +48,14 @@ pub fn mib(mib: u64) -> MemoryBytes {
 }
 
 pub fn config(slots: u32, memory_mib: u64) -> Config {
-    let need = |frugal: u64| Need {
-        usual: mib(frugal * 3 / 2),
-        frugal: mib(frugal),
-        work: Millis(frugal * 100),
-    };
-    let sizes = (Po2::MIN..=Po2::MAX).map(po2);
-    let needs = sizes.flat_map(|po2| {
-        let lift = ((TaskKind::Lift, po2), need(LIFT_MIB));
-        [lift, ((TaskKind::Join, po2), need(LIFT_MIB / 4))]
-    });
+    let need = |of: u64| Need { memory: mib(of), profile: Profile::Frugal, work: Millis(of * 100) };
+    let lifts = (Po2::MIN..=18).map(|size| ((LIFT, Some(po2(size))), need(LIFT_MIB)));
+    let needs = lifts.chain([((JOIN, None), need(LIFT_MIB / 4))]).collect();
     Config {
         agent: "test".into(),
-        systems: vec![System {
-            name: SYSTEM.into(),
-            kinds: [TaskKind::Lift, TaskKind::Join].into(),
-        }],
+        systems: vec![System { name: SYSTEM.into(), needs, size_of }],
         memory: mib(memory_mib),
         slots,
-        po2_max: po2(18),
-        needs: needs.collect(),
         speed_guess_permille: 500,
         results_bytes_max: 1 << 20,
         seed: 0,
@@ -85,13 +94,11 @@ pub fn grant(epoch: u64) -> Grant {
     Grant {
         lease: lease(epoch),
         system: SYSTEM.into(),
-        task: TaskId::Lift(epoch as u32),
-        po2: po2(18),
+        task: lift(epoch as u32),
+        arguments: vec![18],
         inputs: vec![Input { blob: blob(epoch), holders: vec![] }],
         renew_within: Millis(20_000),
         deadline: Millis(300_000),
-        memory: mib(LIFT_MIB),
-        work_claims: false,
         ahead: false,
     }
 }
@@ -100,9 +107,7 @@ pub fn ad(client: PeerAddr) -> JobAd {
     JobAd {
         job: job(1),
         client,
-        zkvm: SYSTEM.into(),
-        kinds: TaskKind::ALL.into(),
-        po2_max: po2(18),
+        systems: vec![Wanted { system: SYSTEM.into(), kinds: [1, 2, 3].map(KindCode).into() }],
         memory: mib(100),
         issued_at_unix_ms: 0,
         ttl_ms: 30_000,
@@ -246,7 +251,7 @@ pub fn declined(actions: &[Action], epoch: u64) -> bool {
 
 pub fn renewed(actions: &[Action], epoch: u64) -> Vec<u32> {
     let renewals = sent(actions).into_iter().filter_map(|message| match message {
-        NodeMessage::Renew { lease: of, done_permille } if of == lease(epoch) => {
+        NodeMessage::Renew { lease: of, done_permille, .. } if of == lease(epoch) => {
             Some(done_permille)
         }
         _ => None,

@@ -48,8 +48,6 @@ impl TaskClass {
             name: kind.name(),
             cost: cost(kind, self.po2()),
             po2: self.po2(),
-            // A keccak proof has a po2 of its own, and to lift a receipt takes the same whatever its segment was.
-            is_segment: matches!(kind, TaskKind::Prove | TaskKind::Lift),
             reads_results: !matches!(self, Self::Leaf(_) | Self::Keccak(_)),
             order: match self {
                 Self::Leaf(_) => Order::Leaves(0),

@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 
 use proptest::{collection::vec, option, prelude::*};
 use starling_types::{
-    BlobRef, Capability, Epoch, FailureClass, IndexRange, JobId, MemoryBytes, Millis, NodeId, Po2,
-    Reference, TaskId, TaskKind,
+    BlobRef, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable, Millis,
+    NodeId, Po2, Reference, Task,
 };
 
 use crate::{
     BlobHeader, BlobRequest, ClientMessage, Done, Failure, GoodbyeReason, Grant, Hello, Input,
-    JobAd, LeaseId, Message, NodeMessage, PeerAddr, System, Ticket, Welcome,
+    JobAd, LeaseId, Message, NodeMessage, Offer, PeerAddr, Ticket, Wanted, Welcome,
     limits::{
-        AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, BLOB_SIZE_BYTES_MAX, CONTROL_MESSAGE_SIZE_BYTES_MAX,
-        DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX, HELD_LEASE_COUNT_MAX,
+        AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, ARGUMENTS_SIZE_BYTES_MAX, BLOB_SIZE_BYTES_MAX,
+        CONTROL_MESSAGE_SIZE_BYTES_MAX, DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX,
         HOLDER_COUNT_MAX, INPUT_COUNT_MAX, RELAY_URL_SIZE_BYTES_MAX, SLOT_COUNT_MAX,
-        SYSTEM_COUNT_MAX, TEXT_SIZE_BYTES_MAX,
+        SYSTEM_COUNT_MAX, SYSTEM_NAME_SIZE_BYTES_MAX, TASK_KIND_COUNT_MAX, TEXT_SIZE_BYTES_MAX,
     },
 };
 
@@ -55,19 +55,29 @@ fn po2() -> impl Strategy<Value = Po2> {
     (Po2::MIN..=Po2::MAX).prop_map(|po2| po2.try_into().unwrap())
 }
 
-fn task() -> impl Strategy<Value = TaskId> {
-    let kind = prop::sample::select(&TaskKind::ALL[..]);
-    (kind, 0..u32::MAX - 2, 2..u32::MAX).prop_map(|(kind, start, count)| {
-        let range = IndexRange::new(start, start.saturating_add(count)).unwrap();
-        [range, IndexRange::single(start), IndexRange::single(0)]
-            .into_iter()
-            .find_map(|range| TaskId::new(kind, range))
-            .unwrap()
-    })
+fn kind() -> impl Strategy<Value = KindCode> {
+    (1..=u32::MAX).prop_map(KindCode)
 }
 
-fn kinds() -> impl Strategy<Value = std::collections::BTreeSet<TaskKind>> {
-    prop::collection::btree_set(prop::sample::select(&TaskKind::ALL[..]), 1..=TaskKind::ALL.len())
+fn task() -> impl Strategy<Value = Task> {
+    let range = (0..u32::MAX, 1..u32::MAX)
+        .prop_map(|(start, count)| IndexRange::new(start, start.saturating_add(count)).unwrap());
+    (kind(), range).prop_map(|(kind, range)| Task { kind, range })
+}
+
+fn table() -> impl Strategy<Value = MemoryTable> {
+    let by_po2 = prop::collection::btree_map(po2(), memory(), 0..=12);
+    (by_po2, option::of(memory())).prop_map(|(by_po2, any)| MemoryTable { by_po2, any })
+}
+
+fn offer() -> impl Strategy<Value = Offer> {
+    let kinds = prop::collection::btree_map(kind(), table(), 1..=TASK_KIND_COUNT_MAX);
+    (system_name(), kinds).prop_map(|(system, kinds)| Offer { system, kinds })
+}
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let kinds = prop::collection::btree_set(kind(), 1..=TASK_KIND_COUNT_MAX);
+    (system_name(), kinds).prop_map(|(system, kinds)| Wanted { system, kinds })
 }
 
 fn lease() -> impl Strategy<Value = LeaseId> {
@@ -95,11 +105,10 @@ fn memory() -> impl Strategy<Value = MemoryBytes> {
 }
 
 fn node_message() -> impl Strategy<Value = NodeMessage> {
-    let system = (system_name(), kinds()).prop_map(|(name, kinds)| System { name, kinds });
-    let systems = vec(system, 1..=SYSTEM_COUNT_MAX);
-    let hello = (text(), systems, memory(), po2(), 1..=SLOT_COUNT_MAX, any::<u32>()).prop_map(
-        |(agent, systems, memory, po2_max, slots, speed_permille)| {
-            NodeMessage::Hello(Hello { agent, systems, memory, po2_max, slots, speed_permille })
+    let systems = vec(offer(), 1..=SYSTEM_COUNT_MAX);
+    let hello = (text(), systems, memory(), 1..=SLOT_COUNT_MAX, any::<u32>()).prop_map(
+        |(agent, systems, memory, slots, speed_permille)| {
+            NodeMessage::Hello(Hello { agent, systems, memory, slots, speed_permille })
         },
     );
     let done = (lease(), blob(), 0..=DURATION_MS_MAX, memory()).prop_map(
@@ -119,10 +128,10 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
     prop_oneof![
         hello,
         Just(NodeMessage::WorkRequested),
-        (lease(), 0..=DONE_PERMILLE_MAX)
-            .prop_map(|(lease, done_permille)| NodeMessage::Renew { lease, done_permille }),
+        (lease(), 0..=DONE_PERMILLE_MAX, any::<bool>()).prop_map(
+            |(lease, done_permille, waits)| NodeMessage::Renew { lease, done_permille, waits }
+        ),
         lease().prop_map(|lease| NodeMessage::Decline { lease }),
-        vec(lease(), 0..5).prop_map(|leases| NodeMessage::Holding { leases }),
         done,
         failed,
         text().prop_map(|reason| NodeMessage::Leaving { reason }),
@@ -137,21 +146,18 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
     let inputs = vec(input, 0..=INPUT_COUNT_MAX);
     let times = (0..=DURATION_MS_MAX, 0..=DURATION_MS_MAX);
     let name = (lease(), system_name());
-    let flags = any::<(bool, bool)>();
-    let grant = (name, task(), po2(), inputs, times, memory(), flags).prop_map(
-        |((lease, system), task, po2, inputs, times, memory, (work_claims, ahead))| {
-            let (renew_within, deadline) = times;
+    let arguments = vec(any::<u8>(), 0..=ARGUMENTS_SIZE_BYTES_MAX);
+    let grant = (name, task(), arguments, inputs, times, any::<bool>()).prop_map(
+        |((lease, system), task, arguments, inputs, (renew_within, deadline), ahead)| {
             let (renew_within, deadline) = (Millis(renew_within), Millis(deadline));
             ClientMessage::Grant(Grant {
                 lease,
                 system,
                 task,
-                po2,
+                arguments,
                 inputs,
                 renew_within,
                 deadline,
-                memory,
-                work_claims,
                 ahead,
             })
         },
@@ -172,11 +178,11 @@ fn signed_ad() -> impl Strategy<Value = (iroh_base::SecretKey, JobAd)> {
     secret().prop_flat_map(|key| {
         let client = addr_of(NodeId(*key.public().as_bytes()));
         let times = (any::<u64>(), 1..=AD_TTL_MS_MAX);
-        (any::<[u8; 16]>(), client, text(), kinds(), po2(), memory(), times).prop_map(
-            move |(job, client, zkvm, kinds, po2_max, memory, (issued_at_unix_ms, ttl_ms))| {
+        let systems = vec(wanted(), 1..=3);
+        (any::<[u8; 16]>(), client, systems, memory(), times).prop_map(
+            move |(job, client, systems, memory, (issued_at_unix_ms, ttl_ms))| {
                 let job = JobId(job);
-                let ad =
-                    JobAd { job, client, zkvm, kinds, po2_max, memory, issued_at_unix_ms, ttl_ms };
+                let ad = JobAd { job, client, systems, memory, issued_at_unix_ms, ttl_ms };
                 (key.clone(), ad)
             },
         )
@@ -235,7 +241,12 @@ fn longest_addr() -> PeerAddr {
 
 #[test]
 fn the_largest_messages_stay_within_their_limits() {
-    let ad = JobAd { client: longest_addr(), zkvm: "z".repeat(2000), ..super::ad() };
+    // The most that the grammar of an ad allows would not fit; two releases side by side do.
+    let wanted = Wanted {
+        system: "s".repeat(SYSTEM_NAME_SIZE_BYTES_MAX),
+        kinds: (0..TASK_KIND_COUNT_MAX as u32).map(|kind| KindCode(u32::MAX - kind)).collect(),
+    };
+    let ad = JobAd { client: longest_addr(), systems: vec![wanted; 2], ..super::ad() };
     assert!(ad.sign(&super::key()).len() <= AD_SIZE_BYTES_MAX);
     let ticket = Ticket(longest_addr());
     assert_eq!(ticket.to_string().parse(), Ok(ticket));
@@ -251,14 +262,18 @@ fn the_largest_messages_stay_within_their_limits() {
 }
 
 #[test]
-fn all_leases_that_a_node_can_hold_fit_into_one_message() {
-    let lease = LeaseId { job: JobId([9; 16]), epoch: Epoch(u64::MAX) };
-    let bytes = NodeMessage::Holding { leases: vec![lease; HELD_LEASE_COUNT_MAX + 1] }.encode();
+fn a_hello_that_states_all_it_can_fits_into_its_limit() {
+    let memory = MemoryBytes(u64::MAX);
+    let by_po2 = (Po2::MIN..=Po2::MAX).map(|po2| (po2.try_into().unwrap(), memory)).collect();
+    let table = MemoryTable { by_po2, any: Some(memory) };
+    let kinds =
+        (0..TASK_KIND_COUNT_MAX as u32).map(|kind| (KindCode(u32::MAX - kind), table.clone()));
+    let system = "s".repeat(SYSTEM_NAME_SIZE_BYTES_MAX);
+    let offer = Offer { system, kinds: kinds.collect() };
+    let hello = Hello { systems: vec![offer; SYSTEM_COUNT_MAX], ..super::hello() };
+    let bytes = NodeMessage::Hello(hello.clone()).encode();
     assert!(bytes.len() <= CONTROL_MESSAGE_SIZE_BYTES_MAX, "{} bytes", bytes.len());
-    let Ok(NodeMessage::Holding { leases }) = NodeMessage::decode(&bytes) else {
-        panic!("what a node holds came back as something else");
-    };
-    assert_eq!(leases.len(), HELD_LEASE_COUNT_MAX);
+    assert_eq!(NodeMessage::decode(&bytes), Ok(NodeMessage::Hello(hello)));
 }
 
 #[test]

@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use starling_plan::{Assumed, Outcome, PlanShape, TaskClass, TaskCost, ZkvmInput, ZkvmPlan};
 use starling_sched::{Config, Failure, Lease};
 use starling_types::{
-    BlobRef, Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, Reference, Task,
-    TaskId, TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
+    Po2, Reference, Task, TaskId, TaskKind,
 };
 
 /// A lift of po2 13 + i, or a keccak proof of po2 14 + i, takes 100 * (i + 1) MiB and 10 * (i + 1) s; to lift a receipt
@@ -55,11 +57,24 @@ pub fn blob(name: u64) -> BlobRef {
 pub fn capability(memory_mib: u64, speed_permille: u32) -> Capability {
     Capability {
         memory: MemoryBytes::from_mib(memory_mib),
-        kinds: TaskKind::ALL.map(TaskKind::code).into(),
-        po2_max: po2(24),
+        kinds: kinds(&TaskKind::ALL),
         slots: 1,
         speed_permille,
     }
+}
+
+/// These kinds, of all sizes, at the plan's costs.
+pub fn kinds(kinds: &[TaskKind]) -> BTreeMap<KindCode, MemoryTable> {
+    kinds.iter().map(|kind| (kind.code(), MemoryTable::default())).collect()
+}
+
+/// A node that lifts segments up to this po2 only; it says the same of its memory as the plan.
+pub fn lifting_up_to(largest: u32, capability: Capability) -> Capability {
+    let mut kinds = capability.kinds;
+    let sizes = (Po2::MIN..=largest).map(po2);
+    let by_po2 = sizes.map(|po2| (po2, cost(TaskKind::Lift, Some(po2)).memory)).collect();
+    kinds.insert(TaskKind::Lift.code(), MemoryTable { by_po2, any: None });
+    Capability { kinds, ..capability }
 }
 
 /// A scheduler at a time.

@@ -12,7 +12,7 @@ use rand_chacha::{
 use starling_plan::{Outcome, ZkvmInput};
 use starling_sched::{Config, Failure, Lease};
 use starling_types::{
-    Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Po2, Task, TaskId, TaskKind,
+    Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Task, TaskId, TaskKind,
 };
 
 use crate::common::{self, Action, Event, Scheduler};
@@ -113,8 +113,7 @@ pub fn node_id(name: u32) -> NodeId {
 pub fn capability(memory_mib: u64, speed_permille: u32, slots: u32) -> Capability {
     Capability {
         memory: MemoryBytes::from_mib(memory_mib),
-        kinds: TaskKind::ALL.map(TaskKind::code).into(),
-        po2_max: Po2::try_from(Po2::MAX).unwrap(),
+        kinds: common::kinds(&TaskKind::ALL),
         slots,
         speed_permille,
     }

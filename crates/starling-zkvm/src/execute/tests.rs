@@ -7,7 +7,7 @@ use std::{
 
 use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
-use risc0_zkvm::Output;
+use risc0_zkvm::{Digest, ExitCode, Output};
 use starling_types::WorkLogId;
 
 use super::*;

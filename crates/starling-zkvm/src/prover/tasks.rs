@@ -1,137 +1,131 @@
-//! One task of a prover child: inputs from their files, the proof, the receipt into its file.
+//! One task: its inputs, the proof, the receipt.
 //!
 //! Inputs come from strangers. What they hold is checked before it is proved: a size, an index, a count that does not
 //! fit the task costs no proof.
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::time::Instant;
 
 use risc0_circuit_keccak::{KECCAK_CONTROL_ROOT, KECCAK_PO2_RANGE, max_keccak_inputs};
 use risc0_zkvm::SegmentReceipt;
+use starling_child::{Input, Phases, Proved, Refusal, StepTime, Work};
 use starling_fastprove::recursion::ProveError;
-use starling_files::{Existing, Readers, write_whole};
 use starling_types::{FailureClass, TaskId};
 
-use super::{peak_memory, phases::Phases};
+use super::step;
 use crate::{
     AssumptionId, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
     backend::Provers,
     codec::{self, BlobKind, CodecError},
     leaf::{KeccakRequest, keccak_claim},
-    protocol::{Proved, Request},
+    task::TaskArguments,
     twice::is_own_fault,
 };
 
-/// A task that failed.
-#[derive(Debug)]
-pub(super) struct TaskError {
-    pub(super) class: FailureClass,
-    pub(super) message: String,
+/// A segment's or a keccak proof that failed: because of what was to be proved, unless it was proved and does not
+/// verify, twice.
+fn proving_failed(error: &anyhow::Error) -> Refusal {
+    let message = format!("proving failed: {error:#}");
+    if is_own_fault(error) { Refusal::internal(message) } else { Refusal::task(message) }
 }
 
-impl TaskError {
-    fn input(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Input, message: message.into() }
-    }
-
-    pub(super) fn task(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Task, message: message.into() }
-    }
-
-    pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self { class: FailureClass::Node, message: message.into() }
-    }
-
-    /// A segment's or a keccak proof that failed: because of what was to be proved, unless it was proved and does not
-    /// verify, twice.
-    fn proving(error: &anyhow::Error) -> Self {
-        let message = format!("proving failed: {error:#}");
-        if is_own_fault(error) { Self::internal(message) } else { Self::task(message) }
-    }
-
-    /// A recursion proof that failed: because of its inputs, unless the prover says that it is itself to blame.
-    fn recursion(what: &str, error: &anyhow::Error) -> Self {
-        let message = format!("{what} failed: {error:#}");
-        match error.downcast_ref() {
-            _ if is_own_fault(error) => Self::internal(message),
-            Some(ProveError::Program(_)) => Self::internal(message),
-            _ => Self::input(message),
-        }
-    }
-
-    /// The same where the input was proved here: it is the task that has no receipt.
-    fn after_proving(mut self) -> Self {
-        if self.class == FailureClass::Input {
-            self.class = FailureClass::Task;
-        }
-        self
+/// A recursion proof that failed: because of its inputs, unless the prover says that it is itself to blame.
+fn recursion_failed(what: &str, error: &anyhow::Error) -> Refusal {
+    let message = format!("{what} failed: {error:#}");
+    match error.downcast_ref() {
+        _ if is_own_fault(error) => Refusal::internal(message),
+        Some(ProveError::Program(_)) => Refusal::internal(message),
+        _ => Refusal::input(message),
     }
 }
 
-/// Proves the task of `request` and writes its receipt.
+/// The same where the input was proved here: it is the task that has no receipt.
+fn after_proving(mut refusal: Refusal) -> Refusal {
+    if refusal.class == FailureClass::Input {
+        refusal.class = FailureClass::Task;
+    }
+    refusal
+}
+
+/// How long the steps of a task took, in milliseconds.
+#[derive(Default)]
+struct Times {
+    prove_ms: u64,
+    lift_ms: u64,
+    join_ms: u64,
+}
+
+impl Times {
+    /// Those of the steps that there were.
+    fn steps(self) -> Vec<StepTime> {
+        let Self { prove_ms, lift_ms, join_ms } = self;
+        [(step::PROVE, prove_ms), (step::LIFT, lift_ms), (step::JOIN, join_ms)]
+            .into_iter()
+            .filter(|(_, elapsed_ms)| *elapsed_ms > 0)
+            .map(|(name, elapsed_ms)| StepTime { name: name.into(), elapsed_ms })
+            .collect()
+    }
+}
+
+/// Proves `task`.
 pub(super) fn prove(
     provers: &mut Provers,
     phases: &Phases,
-    request: &Request,
-) -> Result<Proved, TaskError> {
-    let prepared = provers.prepare(request.profile);
-    prepared.map_err(|error| TaskError::internal(format!("{error:#}")))?;
+    work: &Work<'_>,
+    task: TaskId,
+    arguments: TaskArguments,
+) -> Result<Proved, Refusal> {
+    let prepared = provers.prepare(work.profile);
+    prepared.map_err(|error| Refusal::internal(format!("{error:#}")))?;
     let provers = &*provers;
-    let task: TaskId = request.task.parse().map_err(|error| TaskError::task(format!("{error}")))?;
-    let mut proved = Proved::default();
-    let blob = match (task, request.inputs.as_slice()) {
+    let mut times = Times::default();
+    let blob = match (task, work.inputs) {
         (TaskId::Prove(index), [segment]) => {
-            let receipt = prove_segment(provers, phases, request, segment, index, &mut proved)?;
+            let receipt = prove_segment(provers, phases, arguments, segment, index, &mut times)?;
             codec::encode_segment_receipt(&receipt)
         }
         (TaskId::Lift(index), [segment]) => {
-            let receipt = prove_segment(provers, phases, request, segment, index, &mut proved)?;
-            lift(provers, request, &receipt, &mut proved).map_err(TaskError::after_proving)?
+            let receipt = prove_segment(provers, phases, arguments, segment, index, &mut times)?;
+            lift(provers, arguments, &receipt, &mut times).map_err(after_proving)?
         }
         (TaskId::LiftReceipt(index), [receipt]) => {
             let read = codec::decode_segment_receipt;
             let receipt = input(receipt, BlobKind::SegmentReceipt, "segment", read)?;
             if receipt.index != index {
                 let found = receipt.index;
-                return Err(TaskError::input(format!(
+                return Err(Refusal::input(format!(
                     "the blob holds the receipt of segment {found}, not {index}"
                 )));
             }
-            lift(provers, request, &receipt, &mut proved)?
+            lift(provers, arguments, &receipt, &mut times)?
         }
-        (TaskId::Keccak(_), [asked]) => prove_keccak(provers, phases, request, asked, &mut proved)?,
-        (TaskId::Join(_), [left, right]) => join(provers, request, [left, right], &mut proved)?,
+        (TaskId::Keccak(_), [asked]) => {
+            prove_keccak(provers, phases, arguments, asked, &mut times)?
+        }
+        (TaskId::Join(_), [left, right]) => join(provers, arguments, [left, right], &mut times)?,
         (TaskId::Union(_), [left, right]) => {
             let (left, right) = (assumption(left, "left")?, assumption(right, "right")?);
             let united =
-                timed(&mut proved.join_ms, || provers.twice(|| provers.union(&left, &right)))
-                    .map_err(|error| TaskError::recursion("uniting", &error))?;
+                timed(&mut times.join_ms, || provers.twice(|| provers.union(&left, &right)))
+                    .map_err(|error| recursion_failed("uniting", &error))?;
             codec::encode_assumption_receipt(&united)
         }
         (TaskId::Resolve(_), [conditional, resolving]) => {
-            resolve(provers, request, [conditional, resolving], &mut proved)?
+            resolve(provers, arguments, [conditional, resolving], &mut times)?
         }
         (TaskId::Unwrap, [receipt]) => {
             let read = codec::decode_work_receipt;
             let receipt = input(receipt, BlobKind::WorkReceipt, "work", read)?;
             let unwrapped =
-                timed(&mut proved.join_ms, || provers.twice(|| provers.unwrap_work(&receipt)))
-                    .map_err(|error| TaskError::recursion("unwrapping", &error))?;
+                timed(&mut times.join_ms, || provers.twice(|| provers.unwrap_work(&receipt)))
+                    .map_err(|error| recursion_failed("unwrapping", &error))?;
             codec::encode_succinct_receipt(&unwrapped)
         }
         (task, inputs) => {
-            return Err(TaskError::task(format!("{task} does not take {} inputs", inputs.len())));
+            return Err(Refusal::task(format!("{task} does not take {} inputs", inputs.len())));
         }
     };
-    let blob = blob.map_err(|error| TaskError::internal(error.to_string()))?;
-    write_blob(&request.output, &blob)?;
-    proved.peak_memory = peak_memory();
-    proved.reproved = provers.reproved();
-    Ok(proved)
+    let blob = blob.map_err(|error| Refusal::internal(error.to_string()))?;
+    Ok(Proved { blob, steps: times.steps(), reproved: provers.reproved() })
 }
 
 /// A receipt as the blob that leaves.
@@ -140,49 +134,49 @@ type Encoded = Result<Vec<u8>, CodecError>;
 fn prove_segment(
     provers: &Provers,
     phases: &Phases,
-    request: &Request,
-    path: &Path,
+    arguments: TaskArguments,
+    blob: &Input,
     index: u32,
-    proved: &mut Proved,
-) -> Result<SegmentReceipt, TaskError> {
-    let po2_max = request.po2_max.get().min(SEGMENT_PO2_MAX);
-    let blob = read_blob(path, BlobKind::Segment, codec::segment_bytes_max(po2_max))?;
+    times: &mut Times,
+) -> Result<SegmentReceipt, Refusal> {
+    let po2_max = arguments.po2_max.get().min(SEGMENT_PO2_MAX);
+    let blob = read_blob(blob, BlobKind::Segment, codec::segment_bytes_max(po2_max))?;
     let segment = codec::decode_segment_within(po2_max, &blob).map_err(|error| {
         let message = format!("the segment input: {error}");
         // One that is larger than it should be is no damaged one: it is as large for everybody.
         let too_large = matches!(error, CodecError::TooLarge { .. });
-        if too_large { TaskError::task(message) } else { TaskError::input(message) }
+        if too_large { Refusal::task(message) } else { Refusal::input(message) }
     })?;
     drop(blob);
     if segment.index != index {
         let found = segment.index;
-        return Err(TaskError::input(format!("the blob holds segment {found}, not {index}")));
+        return Err(Refusal::input(format!("the blob holds segment {found}, not {index}")));
     }
     let po2 = segment.po2();
     if po2 > po2_max as usize || po2 < SEGMENT_PO2_MIN as usize {
-        return Err(TaskError::task(format!(
+        return Err(Refusal::task(format!(
             "the segment has po2 {po2}, allowed is {SEGMENT_PO2_MIN} to {po2_max} here"
         )));
     }
-    let receipt = timed(&mut proved.prove_ms, || provers.twice(|| provers.prove_segment(&segment)))
-        .map_err(|error| TaskError::proving(&error))?;
+    let receipt = timed(&mut times.prove_ms, || provers.twice(|| provers.prove_segment(&segment)))
+        .map_err(|error| proving_failed(&error))?;
     phases.proof_ended();
     Ok(receipt)
 }
 
 fn lift(
     provers: &Provers,
-    request: &Request,
+    arguments: TaskArguments,
     receipt: &SegmentReceipt,
-    proved: &mut Proved,
-) -> Result<Encoded, TaskError> {
-    let failed = |error| TaskError::recursion("lifting", &error);
-    Ok(if request.work_claims {
-        let lifted = timed(&mut proved.lift_ms, || provers.twice(|| provers.lift_work(receipt)))
+    times: &mut Times,
+) -> Result<Encoded, Refusal> {
+    let failed = |error| recursion_failed("lifting", &error);
+    Ok(if arguments.work_claims {
+        let lifted = timed(&mut times.lift_ms, || provers.twice(|| provers.lift_work(receipt)))
             .map_err(failed)?;
         codec::encode_work_receipt(&lifted)
     } else {
-        let lifted = timed(&mut proved.lift_ms, || provers.twice(|| provers.lift(receipt)))
+        let lifted = timed(&mut times.lift_ms, || provers.twice(|| provers.lift(receipt)))
             .map_err(failed)?;
         codec::encode_succinct_receipt(&lifted)
     })
@@ -190,44 +184,44 @@ fn lift(
 
 fn join(
     provers: &Provers,
-    request: &Request,
-    [left, right]: [&PathBuf; 2],
-    proved: &mut Proved,
-) -> Result<Encoded, TaskError> {
+    arguments: TaskArguments,
+    [left, right]: [&Input; 2],
+    times: &mut Times,
+) -> Result<Encoded, Refusal> {
     // The recursion program checks that right begins where left ends.
-    let failed = |error| TaskError::recursion("joining", &error);
-    Ok(if request.work_claims {
+    let failed = |error| recursion_failed("joining", &error);
+    Ok(if arguments.work_claims {
         let read =
             |path, role| input(path, BlobKind::WorkReceipt, role, codec::decode_work_receipt);
         let (left, right) = (read(left, "left")?, read(right, "right")?);
         let joined =
-            timed(&mut proved.join_ms, || provers.twice(|| provers.join_work(&left, &right)));
+            timed(&mut times.join_ms, || provers.twice(|| provers.join_work(&left, &right)));
         codec::encode_work_receipt(&joined.map_err(failed)?)
     } else {
         let (left, right) = (succinct(left, "left")?, succinct(right, "right")?);
-        let joined = timed(&mut proved.join_ms, || provers.twice(|| provers.join(&left, &right)));
+        let joined = timed(&mut times.join_ms, || provers.twice(|| provers.join(&left, &right)));
         codec::encode_succinct_receipt(&joined.map_err(failed)?)
     })
 }
 
 fn resolve(
     provers: &Provers,
-    request: &Request,
-    [conditional, resolving]: [&PathBuf; 2],
-    proved: &mut Proved,
-) -> Result<Encoded, TaskError> {
-    let failed = |error| TaskError::recursion("resolving", &error);
+    arguments: TaskArguments,
+    [conditional, resolving]: [&Input; 2],
+    times: &mut Times,
+) -> Result<Encoded, Refusal> {
+    let failed = |error| recursion_failed("resolving", &error);
     let resolving = assumption(resolving, "assumption's")?;
-    Ok(if request.work_claims {
+    Ok(if arguments.work_claims {
         let read = codec::decode_work_receipt;
         let conditional = input(conditional, BlobKind::WorkReceipt, "conditional", read)?;
-        let resolved = timed(&mut proved.join_ms, || {
+        let resolved = timed(&mut times.join_ms, || {
             provers.twice(|| provers.resolve_work(&conditional, &resolving))
         });
         codec::encode_work_receipt(&resolved.map_err(failed)?)
     } else {
         let conditional = succinct(conditional, "conditional")?;
-        let resolved = timed(&mut proved.join_ms, || {
+        let resolved = timed(&mut times.join_ms, || {
             provers.twice(|| provers.resolve(&conditional, &resolving))
         });
         codec::encode_succinct_receipt(&resolved.map_err(failed)?)
@@ -237,19 +231,18 @@ fn resolve(
 fn prove_keccak(
     provers: &Provers,
     phases: &Phases,
-    request: &Request,
-    path: &Path,
-    proved: &mut Proved,
-) -> Result<Encoded, TaskError> {
-    let po2_max = request.po2_max.get() as usize;
-    let request = input(path, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
+    arguments: TaskArguments,
+    blob: &Input,
+    times: &mut Times,
+) -> Result<Encoded, Refusal> {
+    let po2_max = arguments.po2_max.get() as usize;
+    let request = input(blob, BlobKind::KeccakRequest, "keccak", codec::decode_keccak_request)?;
     let assumption = check_keccak(&request, po2_max)?;
     let attempt = || {
-        let proof =
-            timed(&mut proved.prove_ms, || provers.twice(|| provers.prove_keccak(&request)))
-                .map_err(KeccakFailure::Proving)?;
+        let proof = timed(&mut times.prove_ms, || provers.twice(|| provers.prove_keccak(&request)))
+            .map_err(KeccakFailure::Proving)?;
         phases.proof_ended();
-        timed(&mut proved.lift_ms, || {
+        timed(&mut times.lift_ms, || {
             provers.twice(|| provers.lift_keccak(&request, proof.clone(), &assumption))
         })
         .map_err(KeccakFailure::Lifting)
@@ -257,9 +250,9 @@ fn prove_keccak(
     // The program that lifts a seal is what verifies it: a seal that it does not take is made once more.
     let receipt = provers.twice_if(KeccakFailure::is_refused_seal, attempt);
     let receipt = receipt.map_err(|failed| match failed {
-        KeccakFailure::Proving(error) => TaskError::proving(&error),
+        KeccakFailure::Proving(error) => proving_failed(&error),
         // The permutations are such that there is a proof of them, and a lift of it.
-        KeccakFailure::Lifting(error) => TaskError::internal(format!("lifting failed: {error:#}")),
+        KeccakFailure::Lifting(error) => Refusal::internal(format!("lifting failed: {error:#}")),
     })?;
     Ok(codec::encode_assumption_receipt(&receipt))
 }
@@ -282,29 +275,29 @@ impl KeccakFailure {
 }
 
 /// What the receipt of `request` will prove, if there can be one that is no larger than what was leased.
-fn check_keccak(request: &KeccakRequest, po2_max: usize) -> Result<AssumptionId, TaskError> {
+fn check_keccak(request: &KeccakRequest, po2_max: usize) -> Result<AssumptionId, Refusal> {
     let KeccakRequest { claim_digest, po2, control_root, input } = request;
     let (least, most) = (*KECCAK_PO2_RANGE.start(), po2_max.min(*KECCAK_PO2_RANGE.end()));
     if *po2 < least || *po2 > most {
-        return Err(TaskError::task(format!(
+        return Err(Refusal::task(format!(
             "the keccak request has po2 {po2}, allowed is {least} to {most} here"
         )));
     }
     let (count, count_max) = (input.len(), max_keccak_inputs(*po2));
     if count == 0 || count > count_max {
-        return Err(TaskError::task(format!(
+        return Err(Refusal::task(format!(
             "the keccak request has {count} permutations, a proof of po2 {po2} has 1 to {count_max}"
         )));
     }
     if *control_root != KECCAK_CONTROL_ROOT {
-        return Err(TaskError::task(format!(
+        return Err(Refusal::task(format!(
             "the keccak request is for programs under {control_root}, there are those under \
              {KECCAK_CONTROL_ROOT}"
         )));
     }
     let actual = keccak_claim(input);
     if actual != *claim_digest {
-        return Err(TaskError::task(format!(
+        return Err(Refusal::task(format!(
             "the keccak request claims {claim_digest}, its permutations are {actual}"
         )));
     }
@@ -312,47 +305,33 @@ fn check_keccak(request: &KeccakRequest, po2_max: usize) -> Result<AssumptionId,
 }
 
 fn succinct(
-    path: &Path,
+    blob: &Input,
     role: &str,
-) -> Result<risc0_zkvm::SuccinctReceipt<risc0_zkvm::ReceiptClaim>, TaskError> {
-    input(path, BlobKind::SuccinctReceipt, role, codec::decode_succinct_receipt)
+) -> Result<risc0_zkvm::SuccinctReceipt<risc0_zkvm::ReceiptClaim>, Refusal> {
+    input(blob, BlobKind::SuccinctReceipt, role, codec::decode_succinct_receipt)
 }
 
 fn assumption(
-    path: &Path,
+    blob: &Input,
     role: &str,
-) -> Result<risc0_zkvm::SuccinctReceipt<risc0_zkvm::Unknown>, TaskError> {
-    input(path, BlobKind::AssumptionReceipt, role, codec::decode_assumption_receipt)
+) -> Result<risc0_zkvm::SuccinctReceipt<risc0_zkvm::Unknown>, Refusal> {
+    input(blob, BlobKind::AssumptionReceipt, role, codec::decode_assumption_receipt)
 }
 
 /// An input, decoded; `role` tells it from the other one.
 fn input<T>(
-    path: &Path,
+    blob: &Input,
     kind: BlobKind,
     role: &str,
     decode: impl FnOnce(&[u8]) -> Result<T, CodecError>,
-) -> Result<T, TaskError> {
-    decode(&read_blob(path, kind, kind.content_bytes_max())?)
-        .map_err(|error| TaskError::input(format!("the {role} input: {error}")))
+) -> Result<T, Refusal> {
+    decode(&read_blob(blob, kind, kind.content_bytes_max())?)
+        .map_err(|error| Refusal::input(format!("the {role} input: {error}")))
 }
 
-fn read_blob(path: &Path, kind: BlobKind, content_bytes_max: u64) -> Result<Vec<u8>, TaskError> {
-    let unreadable = |error| TaskError::input(format!("cannot read {}: {error}", path.display()));
-    let size_bytes = fs::metadata(path).map_err(unreadable)?.len();
-    let limit_bytes = codec::blob_bytes_max(content_bytes_max);
-    if size_bytes > limit_bytes {
-        return Err(TaskError::input(format!(
-            "{} has {size_bytes} bytes, a blob with a {kind} has at most {limit_bytes}",
-            path.display()
-        )));
-    }
-    fs::read(path).map_err(unreadable)
-}
-
-/// Writes a blob whole: a reader never sees half of one.
-fn write_blob(path: &Path, blob: &[u8]) -> Result<(), TaskError> {
-    write_whole(path, Readers::Owner, Existing::Replace, |file| file.write_all(blob))
-        .map_err(|error| TaskError::internal(format!("cannot write {}: {error}", path.display())))
+fn read_blob(input: &Input, kind: BlobKind, content_bytes_max: u64) -> Result<Vec<u8>, Refusal> {
+    let read = input.blob.read(codec::blob_bytes_max(content_bytes_max));
+    read.map_err(|error| Refusal::input(format!("the {kind} input: {error}")))
 }
 
 /// Runs `work`; `elapsed_ms` becomes the time that it took.
@@ -370,15 +349,6 @@ mod tests {
     use risc0_zkvm::Digest;
 
     use super::*;
-
-    #[test]
-    fn a_blob_appears_whole_under_its_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        assert!(write_blob(&path, b"receipt").is_ok());
-        assert_eq!(fs::read(&path).unwrap(), b"receipt");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
 
     fn request(po2: usize, count: usize) -> KeccakRequest {
         let input = vec![[7; 25]; count];

@@ -4,10 +4,11 @@ use std::{net::UdpSocket, path::Path, time::Duration};
 
 use rand::Rng as _;
 use serde_json::json;
+use starling_child::ProverProcess;
 use starling_cost::{CostModel, Costs};
 use starling_store::DiskBudget;
 use starling_types::{Po2, TaskKind};
-use starling_zkvm::{Backend, ProverProcess, ZKVM_VERSION, backend, groth16, selftest::self_test};
+use starling_zkvm::{Backend, ZKVM_VERSION, backend, groth16, selftest::self_test};
 
 use crate::{
     args::{Common, DoctorArgs},

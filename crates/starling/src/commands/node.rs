@@ -8,11 +8,13 @@ use std::{
 use anyhow::Context;
 use rand::Rng as _;
 use serde_json::json;
+use starling_child::ProverConfig;
+use starling_cost::Costs;
 use starling_net::{Net, NetConfig};
-use starling_node::{Node, NodeConfig};
+use starling_node::{Node, NodeConfig, SystemProver, needs_of, speed_guess};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::{MemoryBytes, TaskKind};
-use starling_zkvm::{Backend, ProverConfig, zkvm};
+use starling_zkvm::{Backend, prover, size_of, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
@@ -79,27 +81,38 @@ async fn serve(
 
 fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
     let threads = args.threads.unwrap_or_else(|| (machine::cores() / args.slots).max(1));
-    Ok(NodeConfig {
-        memory: args.memory.map_or_else(machine::memory_for_proving, MemoryBytes),
-        slots: args.slots,
-        po2_max: args.po2_max,
+    let costs = costs_of(args.prover.backend());
+    let memory = args.memory.map_or_else(machine::memory_for_proving, MemoryBytes);
+    let kinds = match args.kinds.is_empty() {
+        true => TaskKind::ALL.into(),
+        false => args.kinds.iter().copied().collect(),
+    };
+    let share = MemoryBytes(memory.0 / u64::from(args.slots.max(1)));
+    let zkvm = SystemProver {
         prover: prover_config(Some(threads), args.prover.backend())?,
-        zkvm: zkvm(),
-        kinds: match args.kinds.is_empty() {
-            true => TaskKind::ALL.into(),
-            false => args.kinds.iter().copied().collect(),
-        },
+        needs: needs_of(&costs, &kinds, args.po2_max, share),
+        size_of,
+    };
+    Ok(NodeConfig {
+        memory,
+        slots: args.slots,
+        systems: vec![zkvm],
+        speed_guess_permille: speed_guess(threads, &costs),
         results_bytes_max: args.endpoint.disk_budget / RESULTS_SHARE,
     })
+}
+
+/// What tasks need of this prover.
+pub fn costs_of(backend: Backend) -> Costs {
+    // Not by `match`: builds differ in the provers that they have besides this one.
+    if backend == Backend::Fast { Costs::FAST } else { Costs::STOCK }
 }
 
 /// How this program starts its own prover process.
 pub fn prover_config(threads: Option<u32>, backend: Backend) -> Result<ProverConfig, Exit> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
-    let mut config = ProverConfig::new(program, ["prover".to_owned()]);
-    config.threads = threads;
-    config.backend = backend;
-    Ok(config)
+    let config = prover::config(program, ["prover".to_owned(), zkvm()], backend);
+    Ok(ProverConfig { threads, ..config })
 }
 
 /// A node has a directory of its own beside the client's, so that one user can run both.

@@ -10,7 +10,6 @@ use serde_json::json;
 use starling_client::{
     Client, Delivery, JobError, JobOptions, LocalNodes, Patience, Progress, RunOptions,
 };
-use starling_node::costs_of;
 use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
 use tokio::sync::watch;
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs},
+    commands::node::costs_of,
     exit::{Code, CommandResult, Exit},
     files, machine,
     output::print,

@@ -4,7 +4,7 @@ use risc0_circuit_keccak::KECCAK_CONTROL_ROOT;
 use risc0_zkvm::ReceiptClaim;
 
 use super::*;
-use crate::{codec::decode_keccak_request, leaf::keccak_claim};
+use crate::{OutputParts, codec::decode_keccak_request, leaf::keccak_claim};
 
 #[test]
 fn what_a_guest_assumes_is_in_its_output_the_last_first() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use starling_cost::{CostModel, TaskCost, Workload};
 use starling_plan::PlanShape;
 use starling_types::{Millis, Po2, Profile};
-use starling_zkvm::{Backend, Emitted, execute};
+use starling_zkvm::{Backend, Emitted, execute, prover::step};
 
 use super::measure::{self, Setup};
 use crate::{
@@ -80,13 +80,13 @@ async fn measured_costs(
     let setup = Setup { backend, profile: Profile::Usual, threads: 1, vectors: None };
     if let Some(smallest) = po2s.first() {
         let recursion = measure::recursion(*smallest, setup).await?;
-        costs.lift_receipt = cost(recursion.lift.lift_ms);
-        costs.join = cost(recursion.join.join_ms);
+        costs.lift_receipt = cost(recursion.lift.step_ms(step::LIFT));
+        costs.join = cost(recursion.join.step_ms(step::JOIN));
         let (lift, join) = (costs.lift_receipt.work, costs.join.work);
         tracing::info!(%lift, %join, "measured on one thread");
     }
     for po2 in po2s {
-        let prove = cost(measure::prove(po2, setup).await?.prove_ms);
+        let prove = cost(measure::prove(po2, setup).await?.step_ms(step::PROVE));
         tracing::info!(%po2, prove = %prove.work, "measured on one thread");
         let index = (po2.get() - Po2::MIN) as usize;
         costs.prove[index] = prove;

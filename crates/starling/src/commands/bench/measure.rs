@@ -3,8 +3,9 @@
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::{Context, anyhow};
+use starling_child::{InputFile, ProverConfig, ProverProcess, TaskWork, WorkReport};
 use starling_types::{IndexRange, Po2, Profile, TaskId};
-use starling_zkvm::{Backend, Emitted, ProverConfig, ProverProcess, TaskWork, WorkReport, execute};
+use starling_zkvm::{Backend, Emitted, TaskArguments, execute};
 use tempfile::TempDir;
 
 use crate::{commands::node::prover_config, exit::Exit, machine, yardstick};
@@ -157,12 +158,12 @@ impl Bench {
         }
         let mut prover = ProverProcess::new(pinned(config, threads));
         let work = TaskWork {
-            task,
-            inputs,
+            task: task.into(),
+            arguments: TaskArguments { po2_max: self.po2, work_claims: false }.encode(),
+            inputs: inputs.into_iter().map(InputFile::input).collect(),
             output: self.output(task),
-            po2_max: self.po2,
-            work_claims: false,
             profile,
+            memory_limit: None,
         };
         Ok(prover.run(&work, TASK_DEADLINE).await?)
     }

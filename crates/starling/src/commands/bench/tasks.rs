@@ -2,8 +2,9 @@
 //! scheduler's cost model is such a table (`docs/costs.md`).
 
 use serde_json::{Value, json};
+use starling_child::WorkReport;
 use starling_types::{Po2, Profile};
-use starling_zkvm::{Backend, KECCAK_PO2, WorkReport, ZKVM_VERSION};
+use starling_zkvm::{Backend, KECCAK_PO2, ZKVM_VERSION, prover::step};
 
 use super::measure::{self, Setup};
 use crate::{
@@ -94,8 +95,9 @@ impl Table {
         report: &WorkReport,
     ) -> CommandResult {
         let seconds = |ms: u64| ms as f64 / 1000.0;
-        let all = seconds(report.prove_ms + report.lift_ms + report.join_ms);
-        let (proving, lifting) = (seconds(report.prove_ms), seconds(report.lift_ms));
+        let all = seconds(report.all_steps_ms());
+        let (proving, lifting) =
+            (seconds(report.step_ms(step::PROVE)), seconds(report.step_ms(step::LIFT)));
         let cpu = report.cpu_ms.map(seconds);
         let peak_mib = report.peak_memory.map(|peak| peak.0.div_ceil(1 << 20));
         let phases = report.phases.iter().filter(|_| self.phases);

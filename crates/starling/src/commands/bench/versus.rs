@@ -2,8 +2,9 @@
 //! all of them. Ratios are of one round; a table has their median and range.
 
 use serde_json::{Value, json};
+use starling_child::WorkReport;
 use starling_types::{Po2, Profile};
-use starling_zkvm::{Backend, KECCAK_PO2, WorkReport, ZKVM_VERSION, backend};
+use starling_zkvm::{Backend, KECCAK_PO2, ZKVM_VERSION, backend};
 
 use super::measure::{self, Setup};
 use crate::{
@@ -115,7 +116,7 @@ async fn compare(
 
 /// A proof's CPU-seconds, or its wall time where the system does not tell.
 fn seconds(report: &WorkReport) -> f64 {
-    let wall_ms = report.prove_ms + report.lift_ms + report.join_ms;
+    let wall_ms = report.all_steps_ms();
     report.cpu_ms.unwrap_or(wall_ms).max(1) as f64 / 1000.0
 }
 

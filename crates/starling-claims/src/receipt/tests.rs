@@ -101,6 +101,25 @@ fn a_fake_receipt_never_verifies() {
 }
 
 #[test]
+fn a_receipt_of_another_system_is_named_as_such_and_a_damaged_one_is_not() {
+    let verified = |parameters: Option<Digest>| {
+        let claim = ReceiptClaim::ok(Digest::from([5; 8]), vec![]);
+        let mut inner = forged_succinct_receipt(MaybePruned::Value(claim), vec![0; 10]);
+        inner.verifier_parameters = parameters.unwrap_or(inner.verifier_parameters);
+        let receipt = Receipt::new(InnerReceipt::Succinct(inner), vec![]);
+        verify_receipt(&receipt, Digest::from([5; 8])).unwrap_err()
+    };
+    let other = Digest::from([7; 8]);
+    let error = verified(Some(other));
+    assert!(
+        matches!(error, ReceiptError::OtherSystem { actual, .. } if actual == other),
+        "{error}"
+    );
+    assert!(error.to_string().contains("those of risc0/a54dc85a/2 are ece5e9b8"), "{error}");
+    assert!(matches!(verified(None), ReceiptError::Invalid { .. }));
+}
+
+#[test]
 fn inspecting_shows_what_the_claim_says() {
     let receipt = fake();
     let info = receipt_info(&receipt).unwrap();

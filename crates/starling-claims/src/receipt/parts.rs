@@ -82,7 +82,7 @@ fn pruned(root: SuccinctReceipt<ReceiptClaim>) -> Result<GivenAssumption, Receip
 }
 
 /// A receipt from a host's environment as what resolves `assumed`.
-pub(crate) fn resolving(
+pub fn resolving(
     assumed: &AssumptionId,
     receipt: &SuccinctReceipt<Unknown>,
 ) -> Result<GivenAssumption, ReceiptError> {

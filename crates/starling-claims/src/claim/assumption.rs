@@ -113,7 +113,7 @@ impl OutputParts {
     }
 
     /// The output as a segment carries it to its prover: assumptions opened, the journal as its digest.
-    pub(crate) fn to_output(&self) -> Output {
+    pub fn to_output(&self) -> Output {
         self.after(0)
     }
 
@@ -124,7 +124,7 @@ impl OutputParts {
     }
 
     /// The parts of an output whose assumptions are opened; `None` when they are not.
-    pub(crate) fn of(output: &Output) -> Option<Self> {
+    pub fn of(output: &Output) -> Option<Self> {
         let assumptions = match &output.assumptions {
             MaybePruned::Value(list) => list
                 .iter()

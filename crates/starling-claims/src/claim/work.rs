@@ -16,11 +16,13 @@ pub struct PovwJob {
 }
 
 impl PovwJob {
-    pub(crate) fn to_job_id(self) -> PovwJobId {
+    /// As RISC Zero has it.
+    pub fn to_job_id(self) -> PovwJobId {
         PovwJobId { log: PovwLogId::from_be_bytes(self.log_id.0), job: self.job }
     }
 
-    pub(crate) fn of_job_id(id: PovwJobId) -> Self {
+    /// Of what RISC Zero has.
+    pub fn of_job_id(id: PovwJobId) -> Self {
         Self { log_id: WorkLogId(id.log.to_be_bytes()), job: id.job }
     }
 
@@ -61,7 +63,7 @@ impl Work {
     }
 
     /// The work as risc0 says it.
-    pub(crate) fn to_stock(self) -> risc0_zkvm::Work {
+    pub fn to_stock(self) -> risc0_zkvm::Work {
         let job = PovwJob { log_id: self.log_id, job: self.job }.to_job_id();
         risc0_zkvm::Work {
             nonce_min: job.nonce(self.first),
@@ -71,7 +73,7 @@ impl Work {
     }
 
     /// What risc0 says in our words; `None` when it is not of one job.
-    pub(crate) fn of_stock(work: &risc0_zkvm::Work) -> Option<Self> {
+    pub fn of_stock(work: &risc0_zkvm::Work) -> Option<Self> {
         let [first, last] = [&work.nonce_min, &work.nonce_max];
         let PovwJob { log_id, job } = PovwJob::of(first);
         let one_job = (first.log, first.job) == (last.log, last.job);
@@ -80,7 +82,7 @@ impl Work {
     }
 
     /// What a segment's seal says that it counts; `None` when its work is not counted for anyone.
-    pub(crate) fn of_nonce(nonce: &PovwNonce, po2: Po2) -> Option<Self> {
+    pub fn of_nonce(nonce: &PovwNonce, po2: Po2) -> Option<Self> {
         let uncounted = nonce.log == PovwLogId::ZERO && nonce.job == 0;
         (!uncounted).then(|| Self::of_segment(PovwJob::of(nonce), nonce.segment, po2))
     }

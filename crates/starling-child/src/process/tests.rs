@@ -4,37 +4,42 @@
 
 use std::time::Instant;
 
+use starling_types::{IndexRange, KindCode, Profile, Task};
+
 use super::*;
+use crate::InputFile;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A child that says that it is ready and then runs `script` for its first request.
 fn child(script: &str) -> ProverProcess {
-    let ready = format!(r#"read line; echo '{{"zkvm":"{ZKVM_VERSION}","memory_limited":true}}'"#);
+    let ready = r#"read line; echo '{"system":"hash/1"}'"#;
     shell(&format!("{ready}; read line; {script}"))
 }
 
 fn shell(script: &str) -> ProverProcess {
-    ProverProcess::new(ProverConfig::new("/bin/sh", ["-c".to_string(), script.to_string()]))
+    let args = ["-c".to_string(), script.to_string()];
+    ProverProcess::new(ProverConfig::new("hash/1", "/bin/sh", args))
 }
 
 fn work() -> TaskWork {
     TaskWork {
-        task: TaskId::Lift(0),
-        inputs: vec!["segment".into()],
-        output: "receipt".into(),
-        po2_max: Po2::try_from(20).unwrap(),
-        work_claims: false,
+        task: Task { kind: KindCode(1), range: IndexRange::single(0) },
+        arguments: vec![20],
+        inputs: vec![InputFile::input("leaf")],
+        output: "result".into(),
         profile: Profile::Usual,
+        memory_limit: None,
     }
 }
 
-const DONE: &str = r#"{"id":1,"ok":{"prove_ms":5,"lift_ms":6,"join_ms":0,"peak_memory":1048576}}"#;
+const DONE: &str =
+    r#"{"id":1,"ok":{"steps":[{"name":"hash","elapsed_ms":5}],"peak_memory":1048576}}"#;
 
 #[tokio::test]
 async fn an_answer_becomes_a_report() {
     let report = child(&format!("echo '{DONE}'; read line")).run(&work(), PATIENCE).await.unwrap();
-    assert_eq!((report.prove_ms, report.lift_ms), (5, 6));
+    assert_eq!(report.step_ms("hash"), 5);
     assert_eq!(report.peak_memory, Some(MemoryBytes::from_mib(1)));
 }
 
@@ -46,7 +51,7 @@ async fn a_task_tells_how_far_it_is_before_it_is_done() {
         .run_watched(&work(), PATIENCE, |permille| told.push(permille))
         .await
         .unwrap();
-    assert_eq!((told, report.prove_ms), (vec![100, 420, 1000], 5));
+    assert_eq!((told, report.step_ms("hash")), (vec![100, 420, 1000], 5));
 }
 
 #[tokio::test]
@@ -115,8 +120,8 @@ async fn a_signal_is_told_apart_from_lack_of_memory() {
     assert!(matches!(failure, ProveFailure::Killed { .. }), "{failure}");
     let script = "echo memory allocation of 268435456 bytes failed >&2; kill -ABRT $$";
     let mut prover = child(script);
-    prover.config.memory_limit = Some(MemoryBytes::from_mib(512));
-    let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+    let limited = TaskWork { memory_limit: Some(MemoryBytes::from_mib(512)), ..work() };
+    let failure = prover.run(&limited, PATIENCE).await.unwrap_err();
     assert_eq!(failure.class(), FailureClass::Memory);
     assert_eq!(
         failure.to_string(),
@@ -157,10 +162,10 @@ async fn a_program_that_is_no_prover_is_named() {
     let shown = failure.to_string();
     assert!(shown.contains("/bin/sh is no prover"), "{shown}");
     assert!(shown.contains("usage: sh"), "{shown}");
-    let other = r#"read line; echo '{"zkvm":"1.0.0","memory_limited":true}'; read line"#;
+    let other = r#"read line; echo '{"system":"hash/0"}'; read line"#;
     let failure = shell(other).run(&work(), PATIENCE).await.unwrap_err();
-    assert!(failure.to_string().contains("proves for zkvm 1.0.0"), "{failure}");
-    let config = ProverConfig::new("/nonexistent/prover", []);
+    assert!(failure.to_string().contains("proves for hash/0, not hash/1"), "{failure}");
+    let config = ProverConfig::new("hash/1", "/nonexistent/prover", []);
     let failure = ProverProcess::new(config).run(&work(), PATIENCE).await.unwrap_err();
     assert!(matches!(failure, ProveFailure::Spawn { .. }), "{failure}");
 }
@@ -174,5 +179,17 @@ async fn only_the_end_of_a_talkative_child_is_kept() {
             assert!(stderr_tail.ends_with("line 1999"), "{stderr_tail}");
         }
         other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_fit_into_a_line_is_refused_before_a_child_is_asked() {
+    let mut prover = child("read line");
+    let inputs = vec![InputFile::input("leaf"); INPUT_COUNT_MAX + 1];
+    let arguments = vec![0; ARGUMENTS_BYTES_MAX + 1];
+    for work in [TaskWork { inputs, ..work() }, TaskWork { arguments, ..work() }] {
+        let failure = prover.run(&work, PATIENCE).await.unwrap_err();
+        assert_eq!(failure.class(), FailureClass::Task, "{failure}");
+        assert!(prover.idle.is_none(), "no child was started");
     }
 }

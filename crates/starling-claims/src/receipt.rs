@@ -14,7 +14,6 @@ use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
 use risc0_zkvm::{Digest, ExitCode, InnerReceipt, Receipt};
 use thiserror::Error;
 
-pub(crate) use self::parts::resolving;
 pub use self::{
     assemble::{assemble_composite, assemble_succinct, assemble_work},
     file::{
@@ -22,7 +21,7 @@ pub use self::{
     },
     parts::{
         CompositeParts, GivenAssumption, SegmentPart, given_assumption, nested_composites,
-        open_composite, replace_nested,
+        open_composite, replace_nested, resolving,
     },
 };
 use crate::{panic, verify::verifier_context};
@@ -41,6 +40,18 @@ pub enum ReceiptError {
     Invalid {
         /// What the verifier said.
         reason: String,
+    },
+    /// The receipt is of another proof system, or of a release that is another system.
+    #[error(
+        "the receipt is for verifiers with the parameters {actual}, those of {system} are {expected}; verify it with the \
+         release that made it",
+        system = crate::zkvm()
+    )]
+    OtherSystem {
+        /// The digest of this system's verifier parameters.
+        expected: Digest,
+        /// That in the receipt.
+        actual: Digest,
     },
     /// The receipt is of another program.
     #[error("the receipt is of image id {actual}, expected {expected}")]
@@ -121,7 +132,7 @@ pub struct ReceiptInfo<'r> {
 /// `receipt.verify(image_id)`, with reasons.
 ///
 /// # Errors
-/// [`ReceiptError::WrongImage`], [`ReceiptError::WrongExit`] or [`ReceiptError::Invalid`].
+/// [`ReceiptError::OtherSystem`], [`ReceiptError::WrongImage`], [`ReceiptError::WrongExit`] or [`ReceiptError::Invalid`].
 pub fn verify_receipt(receipt: &Receipt, image_id: Digest) -> Result<(), ReceiptError> {
     let Err(error) = check(|| receipt.verify_with_context(&verifier_context(), image_id)) else {
         return Ok(());
@@ -134,7 +145,7 @@ pub fn verify_receipt(receipt: &Receipt, image_id: Digest) -> Result<(), Receipt
 /// Verifies that `receipt` proves a run of the program `image_id` that ended with `exit_code`.
 ///
 /// # Errors
-/// [`ReceiptError::WrongImage`], [`ReceiptError::WrongExit`] or [`ReceiptError::Invalid`].
+/// [`ReceiptError::OtherSystem`], [`ReceiptError::WrongImage`], [`ReceiptError::WrongExit`] or [`ReceiptError::Invalid`].
 pub fn verify_outcome(
     receipt: &Receipt,
     image_id: Digest,
@@ -144,7 +155,8 @@ pub fn verify_outcome(
         let reason = "it is a fake receipt of development mode and proves nothing".into();
         return Err(ReceiptError::Invalid { reason });
     }
-    check(|| receipt.verify_integrity_with_context(&verifier_context()))?;
+    check(|| receipt.verify_integrity_with_context(&verifier_context()))
+        .map_err(|error| other_system(&receipt.inner).unwrap_or(error))?;
     let claim = check(|| receipt.claim())?;
     let claim = check(|| claim.as_value())?;
     let actual = claim.pre.digest::<Sha256>();
@@ -155,6 +167,19 @@ pub fn verify_outcome(
         return Err(ReceiptError::WrongExit { expected: exit_code, actual: claim.exit_code });
     }
     Ok(())
+}
+
+/// What a receipt is told apart by, should it not verify: what its bytes happen to decode to says nothing.
+fn other_system(receipt: &InnerReceipt) -> Option<ReceiptError> {
+    let context = verifier_context();
+    let expected = match receipt {
+        InnerReceipt::Composite(_) => context.composite_verifier_parameters()?.digest::<Sha256>(),
+        InnerReceipt::Succinct(_) => context.succinct_verifier_parameters?.digest::<Sha256>(),
+        InnerReceipt::Groth16(_) => context.groth16_verifier_parameters?.digest::<Sha256>(),
+        _ => return None,
+    };
+    let actual = receipt.verifier_parameters();
+    (actual != expected).then_some(ReceiptError::OtherSystem { expected, actual })
 }
 
 fn check<T, E: std::fmt::Display>(work: impl FnOnce() -> Result<T, E>) -> Result<T, ReceiptError> {

@@ -122,12 +122,12 @@ impl fmt::Display for ClaimField {
 }
 
 /// The stock verifier's context, development mode off whatever the environment says.
-pub(crate) fn verifier_context() -> VerifierContext {
+pub fn verifier_context() -> VerifierContext {
     VerifierContext::default().with_dev_mode(false)
 }
 
 /// The context for a receipt from the programs under `control_root`, and from no others.
-pub(crate) fn assumption_context(control_root: Digest) -> VerifierContext {
+pub fn assumption_context(control_root: Digest) -> VerifierContext {
     VerifierContext::empty()
         .with_dev_mode(false)
         .with_suites(VerifierContext::default_hash_suites())
@@ -186,7 +186,7 @@ fn judge_segment(
     // A segment's work is counted when it is lifted, for whom its seal says.
     if let Some(work) = work {
         let nonce = panic::catch(|| receipt.povw_nonce())
-            .unwrap_or_else(|message| Err(anyhow::anyhow!(message)))
+            .map_err(RefusalReason::SealInvalid)?
             .map_err(|error| RefusalReason::SealInvalid(format!("{error:#}")))?;
         let stock = work.to_stock();
         check_work(&risc0_zkvm::Work { nonce_min: nonce, nonce_max: nonce, ..stock }, work)?;

@@ -53,7 +53,7 @@ pub struct UnknownHalt {
 
 impl SegmentClaim {
     /// The claim that a receipt of an executed segment will make.
-    pub(crate) fn of_executed(claim: &Rv32imV2Claim) -> Result<Self, UnknownHalt> {
+    pub fn of_executed(claim: &Rv32imV2Claim) -> Result<Self, UnknownHalt> {
         let exit_code = match claim.terminate_state {
             None => ExitCode::SystemSplit,
             Some(state) => match u32::from(state.a0.1) {
@@ -74,7 +74,7 @@ impl SegmentClaim {
     }
 
     /// The claim that a segment's receipt makes; `None` when its states are pruned.
-    pub(crate) fn of_receipt(claim: &ReceiptClaim) -> Option<Self> {
+    pub fn of_receipt(claim: &ReceiptClaim) -> Option<Self> {
         let root =
             |state: &MaybePruned<SystemState>| state.as_value().ok().map(|state| state.merkle_root);
         let claimed = Self {
@@ -119,11 +119,7 @@ impl SegmentClaim {
     }
 
     /// As [`Self::with_journal`], with the assumptions that the output commits to.
-    pub(crate) fn opened(
-        &self,
-        journal: &[u8],
-        assumptions: &[AssumptionId],
-    ) -> Option<ReceiptClaim> {
+    pub fn opened(&self, journal: &[u8], assumptions: &[AssumptionId]) -> Option<ReceiptClaim> {
         let output: MaybePruned<Option<Output>> = if self.output == Digest::ZERO {
             (journal.is_empty() && assumptions.is_empty()).then_some(None)?.into()
         } else {

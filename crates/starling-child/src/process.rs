@@ -6,25 +6,23 @@
 //! at once.
 
 use std::{
-    collections::VecDeque,
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use starling_types::{FailureClass, MemoryBytes, Po2, Profile, TaskId};
-use thiserror::Error;
+use starling_types::{FailureClass, MemoryBytes};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    process::{Child, ChildStdin, ChildStdout, Command},
     task::JoinHandle,
     time::timeout,
 };
 
 use crate::{
-    Backend, ZKVM_VERSION,
-    protocol::{Answer, Configure, LINE_BYTES_MAX, PhaseTime, Proved, Ready, Request},
+    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, ProveFailure, TaskWork, WorkReport,
+    protocol::{Answer, Configure, LINE_BYTES_MAX, Ready, Request},
+    tail::Tail,
 };
 
 /// How long a child may take to say that it is ready: loading a binary of 100 MB from a slow disk.
@@ -36,16 +34,18 @@ const END_DEADLINE: Duration = Duration::from_secs(5);
 /// How to start a prover child.
 #[derive(Debug, Clone)]
 pub struct ProverConfig {
+    /// The system that it must prove for, as it says itself when it is ready.
+    pub system: String,
     /// The executable, usually the running one.
     pub program: PathBuf,
-    /// Arguments that make it call [`crate::prover::serve`].
+    /// Arguments that make it call [`serve`](crate::serve) for that system.
     pub args: Vec<String>,
-    /// What its memory may grow to (see [`crate::prover`] for where this is enforced).
-    pub memory_limit: Option<MemoryBytes>,
+    /// Environment variables that it does not get.
+    pub env_removed: Vec<String>,
+    /// What else the system's prover wants to know, in its own words.
+    pub params: String,
     /// How many threads it proves with; all cores when absent.
     pub threads: Option<u32>,
-    /// What it proves with.
-    pub backend: Backend,
     /// How much of its stderr is kept for reports of its death.
     pub stderr_tail_bytes: usize,
     /// Whether it stays between tasks. It holds some hundred MiB then, and saves seconds.
@@ -57,131 +57,20 @@ impl ProverConfig {
     pub const STDERR_TAIL_BYTES: usize = 4 << 10;
 
     /// A warm child on all cores without a memory limit.
-    pub fn new(program: impl Into<PathBuf>, args: impl IntoIterator<Item = String>) -> Self {
+    pub fn new(
+        system: impl Into<String>,
+        program: impl Into<PathBuf>,
+        args: impl IntoIterator<Item = String>,
+    ) -> Self {
         Self {
+            system: system.into(),
             program: program.into(),
             args: args.into_iter().collect(),
-            memory_limit: None,
+            env_removed: Vec::new(),
+            params: String::new(),
             threads: None,
-            backend: Backend::default(),
             stderr_tail_bytes: Self::STDERR_TAIL_BYTES,
             keep_warm: true,
-        }
-    }
-}
-
-/// A task with its files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskWork {
-    /// What to prove.
-    pub task: TaskId,
-    /// The blobs that the task is about: a segment, a keccak request or a receipt; two receipts, left first, for a
-    /// join or a union; the conditional receipt and that of its assumption for a resolve.
-    pub inputs: Vec<PathBuf>,
-    /// Where the receipt blob goes. It appears whole or not at all.
-    pub output: PathBuf,
-    /// The largest segment to take, as leased.
-    pub po2_max: Po2,
-    /// Whether the job counts work: its receipts of segments are [`WorkReceipt`](crate::WorkReceipt)s then.
-    pub work_claims: bool,
-    /// How memory is traded for time.
-    pub profile: Profile,
-}
-
-/// What a finished task cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkReport {
-    /// Time to prove the segment or the keccak permutations; zero for tasks of recursion alone.
-    pub prove_ms: u64,
-    /// Time to lift that; zero for other kinds, and where the stock prover proves and lifts keccak in one.
-    pub lift_ms: u64,
-    /// Time to join, unite, resolve or unwrap; zero for other kinds.
-    pub join_ms: u64,
-    /// The child's peak of resident memory during the task, where the system tells.
-    pub peak_memory: Option<MemoryBytes>,
-    /// The time of all cores together, where the system tells.
-    pub cpu_ms: Option<u64>,
-    /// How many proofs did not verify and were made once more. It says nothing against the guest, and little against the
-    /// machine.
-    pub reproved: u32,
-    /// Where the time went, as far as the prover tells.
-    pub phases: Vec<PhaseTime>,
-}
-
-impl From<Proved> for WorkReport {
-    fn from(proved: Proved) -> Self {
-        let Proved { prove_ms, lift_ms, join_ms, peak_memory, cpu_ms, reproved, phases } = proved;
-        Self { prove_ms, lift_ms, join_ms, peak_memory, cpu_ms, reproved, phases }
-    }
-}
-
-/// Why a task was not proved.
-#[derive(Debug, Error)]
-pub enum ProveFailure {
-    /// The child did not start.
-    #[error("cannot start the prover {program}: {source}")]
-    Spawn {
-        /// What was to be started.
-        program: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// What was started is no prover of this release.
-    #[error("{program} is no prover of this release: {detail}")]
-    NotProver {
-        /// What was started.
-        program: PathBuf,
-        /// What it did instead.
-        detail: String,
-    },
-    /// The child needed more memory than it may have, or than there is.
-    #[error("the prover ran out of memory{}: {detail}", limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default())]
-    OutOfMemory {
-        /// The limit it had.
-        limit: Option<MemoryBytes>,
-        /// How it shows.
-        detail: String,
-    },
-    /// Somebody ended the child: the system, where memory is short, or a person. It says nothing of the task until it
-    /// happens again.
-    #[error(
-        "the prover was killed from outside (signal 9), as it happens when the system's memory is short: {stderr_tail}"
-    )]
-    Killed {
-        /// The end of what it printed.
-        stderr_tail: String,
-    },
-    /// The child died.
-    #[error("the prover died ({status}): {stderr_tail}")]
-    Crashed {
-        /// Exit code or signal.
-        status: String,
-        /// The end of what it printed.
-        stderr_tail: String,
-    },
-    /// The child took too long and was killed.
-    #[error("the prover was stopped after {} s: the task's deadline has passed", after.as_secs())]
-    Deadline {
-        /// The time it was given.
-        after: Duration,
-    },
-    /// The child looked at the task and declined.
-    #[error("{message}")]
-    Refused {
-        /// Who should try again.
-        class: FailureClass,
-        /// The child's reason.
-        message: String,
-    },
-}
-
-impl ProveFailure {
-    /// Whose trouble it is. A crash is this machine's until others report the same.
-    pub fn class(&self) -> FailureClass {
-        match self {
-            Self::Refused { class, .. } => *class,
-            Self::OutOfMemory { .. } => FailureClass::Memory,
-            _ => FailureClass::Node,
         }
     }
 }
@@ -222,18 +111,11 @@ impl ProverProcess {
         deadline: Duration,
         progress: impl FnMut(u32) + Send,
     ) -> Result<WorkReport, ProveFailure> {
+        check_bounds(work)?;
         // Taken out, so that a dropped future drops it, and with it kills it.
         let running = self.idle.take();
         self.next_id += 1;
-        let request = Request {
-            id: self.next_id,
-            task: work.task.to_string(),
-            inputs: work.inputs.clone(),
-            output: work.output.clone(),
-            po2_max: work.po2_max,
-            work_claims: work.work_claims,
-            profile: work.profile,
-        };
+        let request = Request::new(self.next_id, work);
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
@@ -241,7 +123,7 @@ impl ProverProcess {
             };
             match running.exchange(&request, progress).await {
                 Some(answer) => Ok((running, answer)),
-                None => Err(running.obituary(self.config.memory_limit).await),
+                None => Err(running.obituary(work.memory_limit).await),
             }
         };
         let (running, answer) = timeout(deadline, attempt)
@@ -251,7 +133,7 @@ impl ProverProcess {
             self.idle = Some(running);
         }
         match (answer.ok, answer.error) {
-            (Some(proved), None) => Ok(proved.into()),
+            (Some(report), None) => Ok(report),
             (_, Some(failed)) => {
                 Err(ProveFailure::Refused { class: failed.class, message: failed.message })
             }
@@ -266,6 +148,20 @@ impl ProverProcess {
     pub fn stop(&mut self) {
         self.idle = None;
     }
+}
+
+/// Refuses what would not fit into a line: nobody leases such a task.
+fn check_bounds(work: &TaskWork) -> Result<(), ProveFailure> {
+    let (inputs, arguments) = (work.inputs.len(), work.arguments.len());
+    if inputs <= INPUT_COUNT_MAX && arguments <= ARGUMENTS_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "{} has {inputs} inputs and {arguments} bytes of arguments, at most {INPUT_COUNT_MAX} and \
+         {ARGUMENTS_BYTES_MAX} are taken",
+        work.task
+    );
+    Err(ProveFailure::Refused { class: FailureClass::Task, message })
 }
 
 /// glibc maps allocations of this size or more one by one, and so gives them back when they are freed. Unless told, it
@@ -290,8 +186,6 @@ impl Running {
         let mut command = Command::new(&config.program);
         command
             .args(&config.args)
-            // The zkVM reads this in places that take no options.
-            .env_remove("RISC0_DEV_MODE")
             .env(MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -300,7 +194,10 @@ impl Running {
         // Ctrl-C goes to the whole foreground group: whoever runs this child decides what it means.
         #[cfg(unix)]
         command.process_group(0);
-        // The stock prover takes its threads from here.
+        for variable in &config.env_removed {
+            command.env_remove(variable);
+        }
+        // Provers on rayon's global pool take their threads from here.
         if let Some(threads) = config.threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }
@@ -313,21 +210,17 @@ impl Running {
             return Err(ProveFailure::Spawn { program, source });
         };
         let tail = Tail::new(config.stderr_tail_bytes);
-        let reader = tokio::spawn(keep_tail(stderr, tail.clone()));
+        let reader = tokio::spawn(tail.clone().keep(stderr));
         let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
 
-        let configure = Configure {
-            memory_limit: config.memory_limit,
-            threads: config.threads,
-            backend: config.backend,
-        };
+        let configure = Configure { threads: config.threads, params: config.params.clone() };
         let greeting = async {
             running.write(&configure).await?;
             running.read::<Ready>().await
         };
         let detail = match timeout(START_DEADLINE, greeting).await {
-            Ok(Ok(ready)) if ready.zkvm == ZKVM_VERSION => return Ok(running),
-            Ok(Ok(ready)) => format!("it proves for zkvm {}, not {ZKVM_VERSION}", ready.zkvm),
+            Ok(Ok(ready)) if ready.system == config.system => return Ok(running),
+            Ok(Ok(ready)) => format!("it proves for {}, not {}", ready.system, config.system),
             Ok(Err(error)) => {
                 let (status, stderr) = running.end().await;
                 format!("{error} ({status}) {stderr}")
@@ -421,39 +314,6 @@ fn describe(status: ExitStatus) -> String {
         return format!("signal {signal}");
     }
     status.code().map_or_else(|| "unknown status".into(), |code| format!("exit code {code}"))
-}
-
-/// The last bytes of a stream.
-#[derive(Debug, Clone)]
-struct Tail {
-    bytes: Arc<Mutex<VecDeque<u8>>>,
-    limit: usize,
-}
-
-impl Tail {
-    fn new(limit: usize) -> Self {
-        Self { bytes: Arc::default(), limit }
-    }
-
-    fn push(&self, chunk: &[u8]) {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.extend(chunk);
-        let surplus = bytes.len().saturating_sub(self.limit);
-        bytes.drain(..surplus);
-    }
-
-    fn text(&self) -> String {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(bytes.make_contiguous()).trim().into()
-    }
-}
-
-async fn keep_tail(mut stderr: ChildStderr, tail: Tail) {
-    let mut chunk = [0; 4096];
-    while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
-        tail.push(&chunk[..count]);
-        tracing::debug!(text = %String::from_utf8_lossy(&chunk[..count]).trim_end(), "prover stderr");
-    }
 }
 
 #[cfg(test)]

@@ -20,8 +20,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::course::Course;
-use crate::protocol::PhaseTime;
+use crate::{Course, PhaseTime};
 
 /// The least time between two reports of how far a task is.
 const REPORT_PERIOD: Duration = Duration::from_millis(250);
@@ -30,7 +29,7 @@ const REPORT_PERIOD: Duration = Duration::from_millis(250);
 const SPAN: &str = "phase";
 
 /// Hears of phases: add [`Phases::layer`] to the process's subscriber and give the same `Phases` to
-/// [`serve`](super::serve). Without the layer a task's progress is known by its proofs alone.
+/// [`serve`](crate::serve). Without the layer a task's progress is known by its proofs alone.
 #[derive(Clone, Default)]
 pub struct Phases(Arc<Mutex<Option<Watched>>>);
 
@@ -57,10 +56,11 @@ impl Phases {
         Listener(self.clone()).with_filter(only_phases())
     }
 
-    /// A task begins. `report` is called when it has got on, a few times a second at most, on any thread.
-    pub(super) fn begin(&self, course: Course, report: impl FnMut(u32) + Send + 'static) {
+    /// A task begins, of which nothing is known yet. `report` is called when it has got on, a few times a second at most,
+    /// on any thread.
+    pub fn begin(&self, report: impl FnMut(u32) + Send + 'static) {
         *self.lock() = Some(Watched {
-            course,
+            course: Course::default(),
             times: Vec::new(),
             open: Vec::new(),
             report: Box::new(report),
@@ -69,8 +69,15 @@ impl Phases {
         });
     }
 
+    /// What the task is made of.
+    pub fn expect(&self, course: Course) {
+        if let Some(watched) = self.lock().as_mut() {
+            watched.course = course;
+        }
+    }
+
     /// A proof of the task is over.
-    pub(super) fn proof_ended(&self) {
+    pub fn proof_ended(&self) {
         if let Some(watched) = self.lock().as_mut() {
             watched.course.proof_ended();
             watched.report(Instant::now());
@@ -78,7 +85,7 @@ impl Phases {
     }
 
     /// The task is over: nothing is reported any more. How long its phases took, in the order in which they first ended.
-    pub(super) fn end(&self) -> Vec<PhaseTime> {
+    pub fn end(&self) -> Vec<PhaseTime> {
         self.lock().take().map_or_else(Vec::new, |watched| watched.times)
     }
 
@@ -175,10 +182,10 @@ mod tests {
 
     use std::{sync::mpsc, thread};
 
-    use starling_types::TaskKind;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
+    use crate::{Proof, phase as share};
 
     fn phase(name: &'static str, work: impl FnOnce()) {
         let _span = tracing::debug_span!("phase", name).entered();
@@ -189,8 +196,11 @@ mod tests {
     fn phases_on_any_thread_are_heard_of_with_their_own_time_and_told_of_once_in_a_while() {
         let phases = Phases::default();
         let (sender, told) = mpsc::channel();
-        let course = Course::new(TaskKind::Join, "18".parse().unwrap());
-        phases.begin(course, move |permille| sender.send(permille).unwrap());
+        phases.begin(move |permille| sender.send(permille).unwrap());
+        let shares = const {
+            &[share("commit data", 1, 473), share("accum", 1, 4), share("constraints", 4, 244)]
+        };
+        phases.expect(Course::new(vec![Proof { phases: shares, weight: 1_000 }]));
         let subscriber = tracing_subscriber::registry().with(phases.layer());
         let dispatch = tracing::Dispatch::new(subscriber);
         let work = move || {
@@ -219,8 +229,8 @@ mod tests {
     fn the_end_of_a_proof_is_told_of_without_any_phase_and_nothing_after_the_task() {
         let phases = Phases::default();
         let (sender, told) = mpsc::channel();
-        let course = Course::new(TaskKind::Lift, "18".parse().unwrap());
-        phases.begin(course, move |permille| sender.send(permille).unwrap());
+        phases.begin(move |permille| sender.send(permille).unwrap());
+        phases.expect(Course::new(vec![Proof { phases: &[], weight: 1_000 }; 2]));
         phases.proof_ended();
         assert!(told.try_recv().is_ok());
         assert_eq!(phases.end(), []);

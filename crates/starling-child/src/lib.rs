@@ -1,0 +1,42 @@
+//! Provers in supervised child processes, whatever they prove.
+//!
+//! A task is a function from bytes to bytes: [`Prover`] is what each proof system implements, without files, processes
+//! or limits. A process is one host of it: [`serve`] is the main function of the child, [`ProverProcess`] its supervisor
+//! in the parent. The two ends say to each other what `protocol.rs` lists.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! use starling_child::{ProverConfig, ProverProcess, TaskWork};
+//!
+//! # async fn prove(work: TaskWork) -> Result<(), starling_child::ProveFailure> {
+//! let config = ProverConfig::new("risc0/a54dc85a/2", "starling", ["prover".to_owned()]);
+//! let report = ProverProcess::new(config).run(&work, Duration::from_secs(600)).await?;
+//! println!("{:?}", report.peak_memory);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is a process because provers are native code fed by strangers: a crash, a hang or lack of memory costs one task.
+//! There is one child for each system, and its arguments say which: two releases of a system, which cannot be linked into
+//! one program, so stand beside each other. Nothing here knows a system, a kind of task, or what a blob holds.
+
+mod course;
+mod failure;
+mod host;
+mod phases;
+mod process;
+mod protocol;
+mod prover;
+mod tail;
+mod usage;
+
+pub use course::{Course, Phase, Proof, phase};
+pub use failure::ProveFailure;
+pub use host::{ServeError, serve};
+pub use phases::Phases;
+pub use process::{ProverConfig, ProverProcess};
+pub use protocol::{
+    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, InputFile, PhaseTime, Role, StepTime, TaskWork,
+    WorkReport,
+};
+pub use prover::{Blob, BlobError, Input, Proved, Prover, Refusal, Setup, Work};

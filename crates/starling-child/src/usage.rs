@@ -1,0 +1,82 @@
+//! What this process uses of its machine, and what it may: as far as the system tells and enforces it.
+
+use std::{fs, io};
+
+use starling_types::MemoryBytes;
+
+/// Caps what this process may allocate for the next task, what it holds already included, where the system has such a cap.
+///
+/// Linux counts private writable mappings, thread stacks included, against `RLIMIT_DATA`. macOS accepts
+/// the limit and ignores it for mappings: there, the node's own accounting is the only guard.
+///
+/// # Errors
+/// What the system says.
+#[cfg(target_os = "linux")]
+pub(crate) fn limit_memory(limit: Option<MemoryBytes>) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    // A hard limit from outside stays: raising it is not ours to ask for. Ours is the soft one, for the next to differ.
+    let maximum = getrlimit(Resource::Data).maximum;
+    let current = match (limit.map(|limit| limit.0), maximum) {
+        (Some(limit), Some(hard)) => Some(limit.min(hard)),
+        (limit, hard) => limit.or(hard),
+    };
+    setrlimit(Resource::Data, Rlimit { current, maximum })?;
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn limit_memory(_: Option<MemoryBytes>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes the next peak the peak of one task. Without it the report is the peak of all tasks so far.
+pub(crate) fn reset_peak_memory() {
+    if cfg!(target_os = "linux") {
+        let _ = fs::write("/proc/self/clear_refs", "5");
+    }
+}
+
+/// The peak of resident memory, where the system tells.
+pub(crate) fn peak_memory() -> Option<MemoryBytes> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(MemoryBytes(kib << 10))
+}
+
+/// The time that all threads of this process have spent on cores so far, where the system tells.
+pub(crate) fn cpu_ms() -> Option<u64> {
+    // Linux counts it for others in hundredths of a second, whatever its own clock is.
+    const TICK_MS: u64 = 10;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in parentheses; user and system time are the 14th and 15th.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map(|ticks| ticks.parse::<u64>().ok());
+    Some((times.next()?? + times.next()??) * TICK_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_time_on_cores_grows_by_what_is_spent() {
+        let (started, before) = (std::time::Instant::now(), cpu_ms().unwrap());
+        while started.elapsed().as_secs() < 30 && cpu_ms().unwrap() < before + 50 {
+            std::hint::black_box((0..100_000u64).sum::<u64>());
+        }
+        let spent = cpu_ms().unwrap() - before;
+        assert!((50..60_000).contains(&spent), "{spent} ms");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn peak_memory_is_known_on_linux() {
+        let peak = peak_memory().unwrap();
+        assert!(peak > MemoryBytes::from_mib(1) && peak < MemoryBytes::from_mib(1 << 20), "{peak}");
+    }
+}

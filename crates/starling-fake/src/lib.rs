@@ -1,0 +1,25 @@
+//! A fake proof system: a prover that hashes, a verifier that compares. **It proves nothing.**
+//!
+//! It stands behind the same seams as a real one ([`starling_child::Prover`], plans, leases, blobs), so that whole networks
+//! over real QUIC, files and processes are tested in seconds. No program that is released depends on this crate.
+//!
+//! - A task on one piece of raw data hashes it with the task's index: a [`Sum`] of one.
+//! - A task on results adds them up: neighbours to the sum of both ranges, as joins do, however the range was split; and a
+//!   result that begins where the first does is folded into that, as an assumption is resolved.
+//! - A task on one result marks it finished.
+//!
+//! So any plan of leaves, merges, chains and rounds can be played, and whoever has the raw data knows what each result must
+//! be ([`Expected`]). Kinds of tasks mean nothing here. What a prover does wrong is in its parameters ([`Manners`]).
+
+mod expected;
+mod manners;
+mod prover;
+mod sum;
+
+pub use expected::{Expected, Mismatch};
+pub use manners::{Manners, ParseMannersError};
+pub use prover::Hashing;
+pub use sum::{NotASum, Sum};
+
+/// The system's name, and that of the next release of it, which is a system of its own and otherwise the same.
+pub const SYSTEMS: [&str; 2] = ["fake/1", "fake/2"];

@@ -1,0 +1,477 @@
+//! A client as small as can be: the real scheduler, sessions and fetches, and checks that compare.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use starling_fake::{Expected, SYSTEMS, Sum};
+use starling_net::{ClientSession, JobHandle, Net, NetConfig, PeerAddr, SessionSender, Source};
+use starling_plan::{Certainty, MergesPlan, Plan};
+use starling_proto::{ClientMessage, GoodbyeReason, Grant, Input, LeaseId, NodeMessage, Welcome};
+use starling_sched::{Action, Config, Event, Failure, Scheduler};
+use starling_store::{BlobStore, DiskBudget, Pin};
+use starling_types::{BlobRef, Capability, Epoch, JobId, Millis, NodeId, Task};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::{loopback, soon};
+
+/// The largest blob that is read.
+const BLOB_BYTES_MAX: u64 = 64 << 20;
+
+const JOB: JobId = JobId([9; 16]);
+
+/// What the result of each task must be.
+type MustBe = dyn Fn(Task) -> Option<Sum> + Send + Sync;
+
+/// What becomes of results.
+#[derive(Clone)]
+pub(crate) struct Checks {
+    must_be: Option<Arc<MustBe>>,
+}
+
+impl Checks {
+    pub(crate) fn new(must_be: impl Fn(Task) -> Option<Sum> + Send + Sync + 'static) -> Self {
+        Self { must_be: Some(Arc::new(must_be)) }
+    }
+
+    /// None: whatever is fetched is taken.
+    pub(crate) fn none() -> Self {
+        Self { must_be: None }
+    }
+
+    /// Of a job of wide merges over `raw`.
+    pub(crate) fn of_merges(raw: &[Vec<u8>]) -> Self {
+        let expected = Expected::of(raw.iter().map(Vec::as_slice));
+        let whole = starling_types::IndexRange::new(0, raw.len() as u32).unwrap();
+        Self::new(move |task| match task.kind {
+            MergesPlan::FINISH => expected.sum(whole).map(Sum::finish),
+            _ => expected.sum(task.range),
+        })
+    }
+
+    /// Whether `blob` is what it must be.
+    pub(crate) fn judge(&self, task: Task, blob: &[u8]) -> Result<(), String> {
+        let Some(must_be) = &self.must_be else { return Ok(()) };
+        let sum = must_be(task).ok_or_else(|| format!("{task} is nothing that was asked for"))?;
+        sum.compare(blob).map_err(|error| error.to_string())
+    }
+}
+
+/// What happens to the client.
+enum Happened {
+    Joined { node: NodeId, generation: u64, capability: Capability, peer: Peer },
+    Said { node: NodeId, generation: u64, message: NodeMessage },
+    Left { node: NodeId, generation: u64 },
+    Checked { epoch: Epoch, task: Task, blob: BlobRef, outcome: Result<Pin, Fault> },
+}
+
+/// Why a result is not taken.
+enum Fault {
+    Unfetchable(String),
+    False(String),
+}
+
+struct Peer {
+    generation: u64,
+    addr: PeerAddr,
+    handle: JobHandle,
+    sender: SessionSender<ClientMessage>,
+}
+
+/// What a test wants to know afterwards.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// The tasks in the order in which they were granted, and to whom.
+    pub(crate) granted: Vec<(Task, NodeId)>,
+    /// What was accepted, in order, and from which lease.
+    pub(crate) accepted: Vec<(Task, BlobRef, Epoch)>,
+    pub(crate) dismissed: BTreeSet<NodeId>,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) joined: Vec<NodeId>,
+    /// What went with leases that were not taken up.
+    pub(crate) declined_count: u32,
+}
+
+/// The client.
+pub(crate) struct Client<P: Plan> {
+    pub(crate) net: Net,
+    pub(crate) blobs: BlobStore,
+    pub(crate) seen: Seen,
+    pub(crate) scheduler: Scheduler<P>,
+    pub(crate) system: &'static str,
+    key: u8,
+    checks: Checks,
+    /// Everything that the client has, so that it stays.
+    pins: Vec<Pin>,
+    started: Instant,
+    peers: BTreeMap<NodeId, Peer>,
+    happenings: mpsc::Sender<Happened>,
+    happened: mpsc::Receiver<Happened>,
+    outcome: Option<P::Outcome>,
+    dir: TempDir,
+}
+
+fn config() -> Config {
+    // Machines that build and test at the same time are slow, never minutes.
+    Config { deadline_min: Millis(20_000), ..Config::default() }
+}
+
+impl<P> Client<P>
+where
+    P: Plan + Send + 'static,
+    P::Input: Send,
+    P::Outcome: Send + Clone,
+{
+    /// A client of a job over `raw`.
+    pub(crate) async fn new(
+        key: u8,
+        raw: &[Vec<u8>],
+        checks: Checks,
+        plan: impl FnOnce(&[BlobRef]) -> P,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
+        let blobs = BlobStore::open(dir.path(), budget).unwrap();
+        let pins: Vec<Pin> = raw.iter().map(|raw| blobs.put(raw).unwrap()).collect();
+        let inputs: Vec<BlobRef> = pins.iter().map(Pin::blob).collect();
+        let net = Net::bind(loopback(key), blobs.clone()).await.unwrap();
+        Self::with(net, blobs, dir, key, pins, checks, plan(&inputs), 1)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that a client is made of, twice")]
+    fn with(
+        net: Net,
+        blobs: BlobStore,
+        dir: TempDir,
+        key: u8,
+        pins: Vec<Pin>,
+        checks: Checks,
+        plan: P,
+        run: u32,
+    ) -> Self {
+        let (happenings, happened) = mpsc::channel(1024);
+        tokio::spawn(accept(net.clone(), u64::from(run), happenings.clone()));
+        Self {
+            scheduler: Scheduler::new(config(), plan, run, 7),
+            net,
+            blobs,
+            seen: Seen::default(),
+            system: SYSTEMS[0],
+            key,
+            checks,
+            pins,
+            started: Instant::now(),
+            peers: BTreeMap::new(),
+            happenings,
+            happened,
+            outcome: None,
+            dir,
+        }
+    }
+
+    /// Dies, as far as anybody sees, and starts again at the same address from what was accepted, as a log would have it.
+    pub(crate) async fn killed_and_started_again(self, plan: impl FnOnce(&[BlobRef]) -> P) -> Self {
+        let Self { net, blobs, seen, key, checks, pins, peers, happened, dir, .. } = self;
+        let addr = net.addr().direct[0];
+        let inputs: Vec<BlobRef> = pins.iter().map(Pin::blob).collect();
+        // Without a word: nobody is told that the job goes on.
+        drop((happened, peers));
+        net.close().await;
+        // Its socket with it, else the address stays taken.
+        drop(net);
+        let mut plan = plan(&inputs);
+        for (task, blob, _) in &seen.accepted {
+            plan.restore(*task, *blob, Certainty::Final).unwrap();
+        }
+        let net = bind_again(key, addr, &blobs).await;
+        let again = Self::with(net, blobs, dir, key, pins, checks, plan, 2);
+        Self { seen, ..again }
+    }
+
+    pub(crate) fn addr(&self) -> PeerAddr {
+        self.net.addr()
+    }
+
+    /// Tells the scheduler and does what it says.
+    pub(crate) async fn tell(&mut self, event: Event<P::Input>) {
+        let now = Millis(self.started.elapsed().as_millis() as u64);
+        for action in self.scheduler.handle(now, event) {
+            self.act(action).await;
+        }
+    }
+
+    /// Goes on until `enough` says so.
+    pub(crate) async fn run_until(&mut self, enough: impl Fn(&Self) -> bool) {
+        soon(async {
+            while !enough(self) {
+                self.step().await;
+            }
+        })
+        .await;
+    }
+
+    /// Goes on until everything is proved, and says goodbye to all.
+    pub(crate) async fn finish(&mut self) -> P::Outcome {
+        self.run_until(|client| client.outcome.is_some()).await;
+        self.say_goodbye().await;
+        self.outcome.clone().unwrap()
+    }
+
+    /// Ends with all nodes, in good order.
+    pub(crate) async fn say_goodbye(&mut self) {
+        for (_, peer) in std::mem::take(&mut self.peers) {
+            let message = "the client ends".into();
+            let goodbye = ClientMessage::Goodbye { reason: GoodbyeReason::ShuttingDown, message };
+            let _ = peer.sender.send(&goodbye).await;
+        }
+    }
+
+    /// Keeps a blob.
+    pub(crate) fn keep(&mut self, pin: Pin) {
+        self.pins.push(pin);
+    }
+
+    /// What is fetched from here on is looked at like this.
+    pub(crate) fn check_from_now_on(&mut self, checks: Checks) {
+        self.checks = checks;
+    }
+
+    /// Closes the connection to a node as if it had broken.
+    pub(crate) fn cut_off(&mut self, node: NodeId) {
+        self.peers.remove(&node);
+    }
+
+    /// A blob that the client has, read.
+    pub(crate) fn read(&self, blob: BlobRef) -> Vec<u8> {
+        self.blobs.get(blob.reference, BLOB_BYTES_MAX).unwrap().unwrap()
+    }
+
+    /// How often a task was granted.
+    pub(crate) fn grants_of(&self, task: Task) -> usize {
+        self.seen.granted.iter().filter(|(granted, _)| *granted == task).count()
+    }
+
+    async fn step(&mut self) {
+        let wakeup = self.scheduler.next_wakeup();
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        let wait_ms = wakeup.map_or(1000, |at| at.0.saturating_sub(now_ms)).clamp(1, 1000);
+        tokio::select! {
+            happened = self.happened.recv() => self.take(happened.unwrap()).await,
+            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => self.tell(Event::Tick).await,
+        }
+    }
+
+    async fn take(&mut self, happened: Happened) {
+        match happened {
+            Happened::Joined { node, generation, capability, peer } => {
+                if self.peers.insert(node, peer).is_none_or(|old| old.generation < generation) {
+                    self.seen.joined.push(node);
+                    self.tell(Event::NodeJoined { node, capability }).await;
+                }
+            }
+            Happened::Left { node, generation } => {
+                let is_current = self.is_current(node, generation);
+                if is_current || !self.peers.contains_key(&node) {
+                    self.peers.remove(&node);
+                    self.tell(Event::NodeLeft { node }).await;
+                }
+            }
+            Happened::Said { node, generation, message } => {
+                if self.is_current(node, generation) {
+                    self.hear(node, message).await;
+                }
+            }
+            Happened::Checked { epoch, task, blob, outcome } => match outcome {
+                Ok(pin) => {
+                    self.pins.push(pin);
+                    // What is late is told, and no part of the log.
+                    if self.scheduler.awaits(epoch) {
+                        self.seen.accepted.push((task, blob, epoch));
+                    }
+                    self.tell(Event::ResultAccepted { epoch, blob }).await;
+                }
+                Err(Fault::False(reason)) => {
+                    self.tell(Event::ResultRefused { epoch, reason }).await
+                }
+                Err(Fault::Unfetchable(reason)) => {
+                    self.tell(Event::ResultUnfetchable { epoch, reason }).await;
+                }
+            },
+        }
+    }
+
+    fn is_current(&self, node: NodeId, generation: u64) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.generation == generation)
+    }
+
+    async fn hear(&mut self, node: NodeId, message: NodeMessage) {
+        let event = match message {
+            NodeMessage::WorkRequested => Event::WorkRequested { node },
+            NodeMessage::Renew { lease, done_permille, .. } => {
+                Event::LeaseRenewed { node, epoch: lease.epoch, done_permille }
+            }
+            NodeMessage::Decline { lease } => {
+                self.seen.declined_count += 1;
+                Event::LeaseDeclined { node, epoch: lease.epoch }
+            }
+            NodeMessage::Done(done) => {
+                Event::ResultReported { node, epoch: done.lease.epoch, blob: done.result }
+            }
+            NodeMessage::Failed(failed) => {
+                let failure = Failure { class: failed.class, message: failed.message };
+                self.seen.failures.push(failure.clone());
+                Event::TaskFailed { node, epoch: failed.lease.epoch, failure }
+            }
+            NodeMessage::Hello(_) | NodeMessage::Leaving { .. } => return,
+        };
+        self.tell(event).await;
+    }
+
+    async fn act(&mut self, action: Action<P::Outcome>) {
+        match action {
+            Action::Grant { node, lease } => {
+                self.seen.granted.push((lease.task, node));
+                let grant = Grant {
+                    lease: LeaseId { job: JOB, epoch: lease.epoch },
+                    system: self.system.into(),
+                    task: lease.task,
+                    arguments: vec![1, 2, 3],
+                    inputs: lease
+                        .inputs
+                        .iter()
+                        .map(|input| Input { blob: input.blob, holders: vec![] })
+                        .collect(),
+                    renew_within: lease.renew_within,
+                    deadline: lease.deadline,
+                    ahead: false,
+                };
+                self.send(node, ClientMessage::Grant(grant)).await;
+            }
+            Action::Revoke { node, epoch, reason, .. } => {
+                let lease = LeaseId { job: JOB, epoch };
+                let revoke = ClientMessage::Revoke { lease, reason: format!("{reason:?}") };
+                self.send(node, revoke).await;
+            }
+            Action::CheckResult { node, epoch, task, blob } => {
+                let Some(peer) = self.peers.get(&node) else { return };
+                let source = Source::via(peer.addr.clone(), peer.handle.clone());
+                let (net, blobs) = (self.net.clone(), self.blobs.clone());
+                let (checks, happenings) = (self.checks.clone(), self.happenings.clone());
+                tokio::spawn(async move {
+                    let outcome = check(&net, &blobs, &checks, task, blob, source).await;
+                    let _ = happenings.send(Happened::Checked { epoch, task, blob, outcome }).await;
+                });
+            }
+            Action::Dismiss { node, reason } => {
+                self.seen.dismissed.insert(node);
+                let reason =
+                    ClientMessage::Goodbye { reason: GoodbyeReason::Dismissed, message: reason };
+                self.send(node, reason).await;
+                self.peers.remove(&node);
+            }
+            Action::JobProved { outcome } => self.outcome = Some(outcome),
+            Action::JobFailed { reason } => panic!("the job failed: {reason}"),
+            Action::Judge { .. }
+            | Action::Reread { .. }
+            | Action::Expired { .. }
+            | Action::Revived { .. }
+            | Action::Ignored { .. }
+            | Action::Waiting { .. }
+            | Action::WaitingOver => {}
+        }
+    }
+
+    async fn send(&mut self, node: NodeId, message: ClientMessage) {
+        if let Some(peer) = self.peers.get(&node) {
+            let _ = peer.sender.send(&message).await;
+        }
+    }
+}
+
+async fn check(
+    net: &Net,
+    blobs: &BlobStore,
+    checks: &Checks,
+    task: Task,
+    blob: BlobRef,
+    source: Source,
+) -> Result<Pin, Fault> {
+    let fetched = net.fetch(blob, &[source]).await;
+    let pin = fetched.map_err(|error| Fault::Unfetchable(error.to_string()))?.pin;
+    let bytes = blobs.get(blob.reference, BLOB_BYTES_MAX);
+    let bytes = bytes.ok().flatten().ok_or_else(|| Fault::Unfetchable("it is gone".into()))?;
+    checks.judge(task, &bytes).map_err(Fault::False)?;
+    Ok(pin)
+}
+
+/// Takes in nodes until the endpoint is closed.
+async fn accept(net: Net, run: u64, happenings: mpsc::Sender<Happened>) {
+    let mut generation = 0;
+    while let Some(session) = net.accept_job().await {
+        generation += 1;
+        tokio::spawn(converse(session, generation, run, happenings.clone()));
+    }
+}
+
+async fn converse(
+    mut session: ClientSession,
+    generation: u64,
+    run: u64,
+    happenings: mpsc::Sender<Happened>,
+) {
+    let node = session.peer();
+    let Ok(Some(NodeMessage::Hello(hello))) = session.recv().await else { return };
+    let Some(offer) = hello.systems.iter().find(|offer| SYSTEMS.contains(&offer.system.as_str()))
+    else {
+        let message = "the job is fake".to_owned();
+        let reason = GoodbyeReason::WrongSystem;
+        let _ = session.send(&ClientMessage::Goodbye { reason, message }).await;
+        return;
+    };
+    let capability = Capability {
+        memory: hello.memory,
+        kinds: offer.kinds.clone(),
+        slots: hello.slots,
+        speed_permille: hello.speed_permille,
+    };
+    let welcome = Welcome { agent: "a test".into(), run };
+    if session.send(&ClientMessage::Welcome(welcome)).await.is_err() {
+        return;
+    }
+    let (addr, handle) = (session.peer_addr(), session.handle());
+    let (sender, mut receiver) = session.split();
+    let peer = Peer { generation, addr, handle: handle.clone(), sender };
+    // Nobody listens any more once the client is dead.
+    if happenings.send(Happened::Joined { node, generation, capability, peer }).await.is_err() {
+        return;
+    }
+    loop {
+        let message = tokio::select! {
+            received = receiver.recv() => received,
+            () = happenings.closed() => return,
+        };
+        let Ok(Some(message)) = message else { break };
+        if happenings.send(Happened::Said { node, generation, message }).await.is_err() {
+            return;
+        }
+    }
+    let _ = happenings.send(Happened::Left { node, generation }).await;
+}
+
+/// Listens where a closed process did: its socket is gone when the last task that had it is.
+async fn bind_again(key: u8, addr: SocketAddr, blobs: &BlobStore) -> Net {
+    let config = || NetConfig { bind: Some(addr), ..loopback(key) };
+    soon(async {
+        loop {
+            match Net::bind(config(), blobs.clone()).await {
+                Ok(net) => return net,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,115 @@
+//! Nodes that lie, die, hang or have no room.
+
+use starling_fake::{Expected, Sum};
+use starling_node::NodeError;
+use starling_plan::{MergesPlan, Plan as _};
+use starling_sched::Event;
+use starling_types::{FailureClass, IndexRange, Task};
+
+use crate::{
+    client::{Checks, Client},
+    merging,
+    node::Setup,
+    raw, shape, soon,
+};
+
+fn leaf(index: u32) -> Task {
+    Task { kind: MergesPlan::LEAF, range: IndexRange::single(index) }
+}
+
+#[tokio::test]
+async fn a_liar_is_dismissed_and_the_job_ends_without_it() {
+    let raw = raw(12, 500);
+    let mut client = merging(20, &raw).await;
+    let liar = Setup::new(21, "pace=10,lies").serve(client.addr()).await;
+    client.run_until(|client| client.seen.dismissed.contains(&liar.id)).await;
+    let honest = Setup::new(22, "pace=10").serve(client.addr()).await;
+    client.finish().await;
+    assert!(client.seen.accepted.iter().all(|(task, blob, _)| {
+        Checks::of_merges(&raw).judge(*task, &client.read(*blob)).is_ok()
+    }));
+    assert!(matches!(soon(liar.ended()).await, Err(NodeError::Dismissed { .. })));
+    assert_eq!(soon(honest.ended()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn false_results_that_were_taken_for_now_are_made_again_with_all_that_was_made_of_them() {
+    let raw = raw(8, 500);
+    let expected = Expected::of(raw.iter().map(Vec::as_slice));
+    // Nothing is looked at until all is there: as a group.
+    let mut client =
+        Client::new(23, &raw, Checks::none(), |blobs| MergesPlan::new(&shape(4), blobs)).await;
+    let liar = Setup::new(24, "pace=10,lies").serve(client.addr()).await;
+    let leaf_count = |client: &Client<MergesPlan>| {
+        client.seen.accepted.iter().filter(|(task, ..)| task.kind == MergesPlan::LEAF).count()
+    };
+    client.run_until(|client| leaf_count(client) >= 6).await;
+    liar.stop().await;
+    let _honest = Setup::new(25, "pace=10").serve(client.addr()).await;
+    // An honest node merges what the liar made.
+    let is_merge = |task: &Task| task.kind == MergesPlan::MERGE;
+    client.run_until(|client| client.seen.accepted.iter().any(|(task, ..)| is_merge(task))).await;
+    let guilty: Vec<Task> = client
+        .seen
+        .accepted
+        .iter()
+        .filter(|(task, blob, _)| {
+            let must_be = expected.sum(task.range);
+            !is_merge(task) && must_be.is_none_or(|sum| sum.compare(&client.read(*blob)).is_err())
+        })
+        .map(|(task, ..)| *task)
+        .collect();
+    assert!(guilty.len() >= 6, "{guilty:?}");
+    client.check_from_now_on(Checks::of_merges(&raw));
+    for task in &guilty {
+        client.tell(Event::ResultRevoked { task: *task }).await;
+    }
+    assert!(guilty.iter().all(|task| !client.scheduler.plan().is_accepted(*task)));
+    let outcome = client.finish().await;
+    let all = expected.sum(IndexRange::new(0, 8).unwrap()).map(Sum::finish).unwrap();
+    assert_eq!(all.compare(&client.read(outcome)), Ok(()));
+    assert!(guilty.iter().all(|task| client.grants_of(*task) > 1));
+}
+
+#[tokio::test]
+async fn a_prover_that_dies_costs_its_task_another_try_elsewhere() {
+    let raw = raw(8, 500);
+    let mut client = merging(26, &raw).await;
+    let mortal = Setup::new(27, "pace=10,dies-of=2").serve(client.addr()).await;
+    let _other = Setup::new(28, "pace=10").serve(client.addr()).await;
+    client.finish().await;
+    assert!(client.seen.dismissed.is_empty(), "to die is no lie");
+    let of_nodes = client.seen.failures.iter().all(|failure| failure.class == FailureClass::Node);
+    assert!(of_nodes, "{:?}", client.seen.failures);
+    assert_eq!(soon(mortal.ended()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_prover_that_hangs_does_not_hold_the_job_up() {
+    let raw = raw(6, 500);
+    let mut client = merging(29, &raw).await;
+    let hanging = Setup::new(30, "hangs").serve(client.addr()).await;
+    client.run_until(|client| !client.seen.granted.is_empty()).await;
+    let _other = Setup::new(31, "pace=10").serve(client.addr()).await;
+    client.finish().await;
+    let stuck = client.seen.granted.iter().find(|(_, node)| *node == hanging.id).unwrap().0;
+    assert!(client.grants_of(stuck) > 1, "somebody else did it");
+    // Told that the task is done, it has let go of the prover, and hears the goodbye.
+    assert_eq!(soon(hanging.ended()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_node_whose_disk_is_full_takes_nothing_and_is_blamed_for_nothing() {
+    let raw = raw(6, 100_000);
+    let mut client = merging(32, &raw).await;
+    let full = Setup { disk_bytes: 50_000, ..Setup::new(33, "pace=10") };
+    let full = full.serve(client.addr()).await;
+    client.run_until(|client| !client.seen.granted.is_empty()).await;
+    let _other = Setup::new(34, "pace=10").serve(client.addr()).await;
+    client.finish().await;
+    assert!(client.seen.dismissed.is_empty());
+    let of_disks = client.seen.failures.iter().all(|failure| failure.class == FailureClass::Disk);
+    assert!(of_disks, "{:?}", client.seen.failures);
+    assert!(client.grants_of(leaf(0)) > 0);
+    assert_eq!(soon(full.ended()).await, Ok(()));
+}

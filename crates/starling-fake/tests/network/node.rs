@@ -1,0 +1,100 @@
+//! A real node whose provers are fake, in this process; its provers are processes of their own.
+
+use starling_child::ProverConfig;
+use starling_fake::SYSTEMS;
+use starling_net::{Net, PeerAddr};
+use starling_node::{Need, Node, NodeConfig, NodeError, SystemProver};
+use starling_store::{DataDir, DiskBudget};
+use starling_types::{KindCode, MemoryBytes, Millis, NodeId, Profile};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::loopback;
+
+/// The kinds of the plans here end before this number.
+const KIND_END: u32 = 10;
+
+/// What a node is.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    /// Of which its key is made.
+    pub(crate) key: u8,
+    /// How its provers behave.
+    pub(crate) manners: &'static str,
+    pub(crate) systems: Vec<&'static str>,
+    /// What its blobs may take, in bytes.
+    pub(crate) disk_bytes: u64,
+    pub(crate) slots: u32,
+}
+
+impl Setup {
+    pub(crate) fn new(key: u8, manners: &'static str) -> Self {
+        Self { key, manners, systems: vec![SYSTEMS[0]], disk_bytes: 1 << 30, slots: 1 }
+    }
+
+    /// Starts it; it serves the client until that says goodbye or the node is dropped.
+    pub(crate) async fn serve(self, client: PeerAddr) -> Running {
+        let Self { key, manners, systems, disk_bytes, slots } = self;
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::open(dir.path(), "a test").unwrap();
+        let budget = DiskBudget { max_bytes: disk_bytes, min_free_bytes: 0 };
+        let blobs = data_dir.unrooted_blobs(budget).unwrap();
+        let net = Net::bind(loopback(key), blobs.clone()).await.unwrap();
+        let id = net.id();
+        let config = NodeConfig {
+            memory: MemoryBytes::from_mib(1024),
+            slots,
+            systems: systems.into_iter().map(|system| fake(system, manners)).collect(),
+            speed_guess_permille: 1000,
+            results_bytes_max: disk_bytes / 2,
+        };
+        let node = Node::new(net.clone(), blobs, &data_dir, config).unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            let ended = node.serve_client(client, stopped).await;
+            net.close().await;
+            // Not before: its lock is of a directory in use.
+            drop(data_dir);
+            ended
+        });
+        Running { id, task, stop, _dir: dir }
+    }
+}
+
+/// The prover of a fake system.
+fn fake(system: &str, manners: &str) -> SystemProver {
+    let program = env!("CARGO_BIN_EXE_starling-fake-prover");
+    let need =
+        Need { memory: MemoryBytes::from_mib(64), profile: Profile::Usual, work: Millis(100) };
+    SystemProver {
+        prover: ProverConfig {
+            params: manners.into(),
+            ..ProverConfig::new(system, program, [system.into()])
+        },
+        needs: (1..KIND_END).map(|kind| ((KindCode(kind), None), need)).collect(),
+        size_of: |_, _| Some(None),
+    }
+}
+
+/// A node at work.
+pub(crate) struct Running {
+    pub(crate) id: NodeId,
+    task: JoinHandle<Result<(), NodeError>>,
+    stop: CancellationToken,
+    _dir: TempDir,
+}
+
+impl Running {
+    /// How it ended with its client.
+    pub(crate) async fn ended(self) -> Result<(), NodeError> {
+        self.task.await.unwrap()
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
