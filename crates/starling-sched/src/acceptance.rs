@@ -116,7 +116,7 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    fn inputs_of(&self, task: Task) -> Vec<BlobRef> {
+    pub(crate) fn inputs_of(&self, task: Task) -> Vec<BlobRef> {
         self.leases.flight(task).map_or_else(Vec::new, |flight| flight.spec.inputs.clone())
     }
 

@@ -10,7 +10,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use starling_plan::{Plan, PlanError, Revoked};
-use starling_types::{Epoch, Millis, NodeId, Reference, Task};
+use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
     Action, Config, Event, IgnoreReason, JobFailure, RevokeReason, Status, WaitReason,
@@ -103,6 +103,18 @@ impl<P: Plan> Scheduler<P> {
     /// Whether the check of this lease's result is awaited. It is not, once what the result was made of is taken back.
     pub fn awaits(&self, epoch: Epoch) -> bool {
         self.leases.get(epoch).is_some_and(|record| !record.is_running())
+    }
+
+    /// What the task of this node's lease reads; nothing when it has no such lease.
+    pub fn inputs_of_lease(&self, node: NodeId, epoch: Epoch) -> Vec<BlobRef> {
+        let record = self.leases.get(epoch).filter(|record| record.node == node);
+        record.map_or_else(Vec::new, |record| self.inputs_of(record.task))
+    }
+
+    /// Says that a blob is gone before anything was given out; what is read again since. Unlike [`Event::BlobLost`], it
+    /// does not ask whether the job is done: more may be gone.
+    pub fn lose_unseen(&mut self, blob: Reference) -> Vec<BlobRef> {
+        self.plan.lost(blob).reread
     }
 
     /// Whether the job is proved or failed.

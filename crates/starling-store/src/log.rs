@@ -75,6 +75,18 @@ impl EventLog {
         self.writer.append(entry).await
     }
 
+    /// As [`Self::append`], but the entry is handed over before this returns: entries are written in the order of these
+    /// calls. Whoever calls it bounds how many are under way.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn hand_over(
+        &self,
+        entry: Entry,
+    ) -> impl Future<Output = Result<u64, LogError>> + Send + use<> {
+        self.writer.hand_over(entry)
+    }
+
     /// As [`Self::append`], for callers that may wait.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::hex_digest;
-use risc0_binfmt::Digestible as _;
+use risc0_binfmt::{Digestible as _, tagged_list_cons, tagged_struct};
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
 use risc0_zkvm::{
     ALLOWED_CONTROL_ROOT, Assumption, Assumptions, Digest, MaybePruned, Output, UnionClaim,
@@ -112,6 +112,20 @@ impl OutputParts {
         self.after(resolved).digest::<Sha256>()
     }
 
+    /// [`Self::digest_after`] of each count of resolved assumptions, from none to all: each takes two hashes.
+    pub fn digests(&self) -> Vec<Digest> {
+        let output =
+            |list: &Digest| tagged_struct::<Sha256>("risc0.Output", &[&self.journal, list], &[]);
+        let mut list = Digest::ZERO;
+        let mut digests = vec![output(&list)];
+        for assumption in self.assumptions.iter().rev() {
+            list = tagged_list_cons::<Sha256>("risc0.Assumptions", &assumption.digest(), &list);
+            digests.push(output(&list));
+        }
+        digests.reverse();
+        digests
+    }
+
     /// The output as a segment carries it to its prover: assumptions opened, the journal as its digest.
     pub fn to_output(&self) -> Output {
         self.after(0)
@@ -214,6 +228,15 @@ mod tests {
         }
         assert_eq!(output.digest_after(3), stock.digest::<Sha256>());
         assert_eq!(output.digest_after(9), stock.digest::<Sha256>());
+    }
+
+    #[test]
+    fn the_digests_of_all_steps_at_once_are_those_of_each() {
+        for count in [0, 1, 7] {
+            let output = OutputParts::new(b"journal", leaves(count));
+            let each = (0..=count as usize).map(|resolved| output.digest_after(resolved));
+            assert_eq!(output.digests(), each.collect::<Vec<_>>(), "{count}");
+        }
     }
 
     #[test]

@@ -92,15 +92,20 @@ impl Writer {
 
     pub async fn append(&self, entry: Entry) -> Answer {
         let _place = self.waiting.acquire().await.expect("the semaphore is never closed");
+        self.hand_over(entry).await
+    }
+
+    pub fn hand_over(&self, entry: Entry) -> impl Future<Output = Answer> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         self.submit(entry, Answering::Task(answer));
-        answered.await.unwrap_or_else(|_| Err(self.stopped()))
+        let path = self.path.clone();
+        async move { answered.await.unwrap_or_else(|_| Err(LogError::Stopped { path })) }
     }
 
     pub fn append_blocking(&self, entry: Entry) -> Answer {
         let (answer, answered) = mpsc::sync_channel(1);
         self.submit(entry, Answering::Thread(answer));
-        answered.recv().unwrap_or_else(|_| Err(self.stopped()))
+        answered.recv().unwrap_or_else(|_| Err(LogError::Stopped { path: self.path.clone() }))
     }
 
     fn submit(&self, entry: Entry, answer: Answering) {
@@ -109,10 +114,6 @@ impl Writer {
             // Where the thread is gone the request is dropped, and the appender sees its answer's sender go.
             let _ = requests.send(Request { entry, failures_known, answer });
         }
-    }
-
-    fn stopped(&self) -> LogError {
-        LogError::Stopped { path: self.path.clone() }
     }
 }
 

@@ -1,0 +1,296 @@
+//! The core itself: takes events, passes time, returns actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use starling_plan::{Plan, PlanError};
+use starling_sched::{Scheduler, Status, WaitReason};
+use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
+
+use crate::{
+    Action, Config, End, Event, JobState, Note, Script,
+    kept::Kept,
+    lost::Judgement,
+    nodes::Connected,
+    records::Records,
+    script::{InputOf, OutcomeOf},
+    source::Source,
+};
+
+/// Where a run of a job stands.
+#[derive(Debug)]
+pub(crate) enum Phase<S: Script> {
+    /// What is there is looked at; nothing is given out.
+    Beginning,
+    /// Tasks are given out and results taken.
+    Working,
+    /// That the job starts over is being logged.
+    StartingOver,
+    /// That the job is given up is being logged.
+    Cancelling,
+    /// It has ended, but for what is on its way to the log.
+    Ending(End<S>),
+    /// Nothing follows.
+    Over,
+}
+
+/// One run of one job.
+#[derive(Debug)]
+pub struct JobCore<S: Script> {
+    pub(crate) config: Config,
+    pub(crate) now: Millis,
+    pub(crate) phase: Phase<S>,
+    pub(crate) state: JobState<S>,
+    pub(crate) scheduler: Scheduler<S::Plan>,
+    pub(crate) nodes: BTreeMap<NodeId, Connected>,
+    pub(crate) records: Records<S>,
+    pub(crate) source: Source<S>,
+    /// What the source put out and is gone.
+    pub(crate) lost: BTreeSet<Reference>,
+    /// Blobs that are being looked at.
+    pub(crate) looking: BTreeSet<Reference>,
+    /// Tasks that are looked at since several nodes refuse them.
+    pub(crate) judging: BTreeMap<Task, Judgement>,
+    /// Tasks whose result is on its way to the log.
+    pub(crate) accepting: BTreeSet<Task>,
+    /// Results that are being checked, by lease: whose they are.
+    pub(crate) checking: BTreeMap<Epoch, (NodeId, Task, BlobRef)>,
+    /// Since when a ready task has been waiting for a node, and why.
+    pub(crate) waiting: Option<(Millis, WaitReason)>,
+    /// How much the log keeps that is done with.
+    pub(crate) kept: Kept,
+    /// What is to be delivered, once nothing is lost any more.
+    pub(crate) proved: Option<OutcomeOf<S>>,
+    actions: Vec<Action<S>>,
+}
+
+impl<S: Script> JobCore<S> {
+    /// A run of the job that its log tells of. That it was taken up is in the log already: no earlier run had the state's
+    /// incarnation. [`Event::Begin`] sets it going.
+    ///
+    /// # Errors
+    /// When the log's own inputs contradict each other.
+    pub fn new(config: Config, state: JobState<S>) -> Result<Self, PlanError> {
+        let replayed = state.replay()?;
+        let notes = replayed.refused.into_iter();
+        let notes = notes.map(|(task, error)| Action::Say(Note::NotRestored { task, error }));
+        let incarnation = state.incarnation;
+        let scheduler =
+            Scheduler::new(config.scheduler.clone(), replayed.plan, incarnation, config.seed);
+        Ok(Self {
+            config,
+            now: Millis(0),
+            phase: Phase::Beginning,
+            state,
+            scheduler,
+            nodes: BTreeMap::new(),
+            records: Records::default(),
+            source: Source::default(),
+            lost: BTreeSet::new(),
+            looking: BTreeSet::new(),
+            judging: BTreeMap::new(),
+            accepting: BTreeSet::new(),
+            checking: BTreeMap::new(),
+            waiting: None,
+            kept: Kept::default(),
+            proved: None,
+            actions: notes.collect(),
+        })
+    }
+
+    /// Takes what happened at `now`, on a clock that was zero when the run began; returns what is to be done, in order.
+    /// Time never goes back.
+    pub fn handle(&mut self, now: Millis, event: Event<S>) -> Vec<Action<S>> {
+        self.now = self.now.max(now);
+        if !matches!(self.phase, Phase::Over) {
+            self.take(event);
+            self.pass_time();
+            self.run_source();
+            self.trim();
+            self.end_if_proved();
+            self.end_if_written();
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Event::Tick`] is due if nothing happens before. It is always later than the last event.
+    pub fn next_wakeup(&self) -> Option<Millis> {
+        if matches!(self.phase, Phase::Ending(_) | Phase::Over) {
+            return None;
+        }
+        let patience = self.waiting.map(|(since, _)| since + self.config.node_wait);
+        let scheduled = self.scheduler.next_wakeup().filter(|_| self.is_working());
+        let wakeups = [patience, self.config.timeout, scheduled].into_iter().flatten();
+        wakeups.min().map(|at| at.max(self.now + Millis(1)))
+    }
+
+    /// The job as its log tells it.
+    pub fn state(&self) -> &JobState<S> {
+        &self.state
+    }
+
+    /// The job as its log tells it, when the run is over.
+    pub fn into_state(self) -> JobState<S> {
+        self.state
+    }
+
+    /// How many records are on their way to the log: the shell lets neither checks nor the source add to too many.
+    pub fn record_count(&self) -> usize {
+        self.records.count()
+    }
+
+    /// A snapshot for people. It walks nodes and leases: meant for a few times a second, not for every event.
+    pub fn status(&self) -> Status {
+        self.scheduler.status()
+    }
+
+    /// The blobs that the job may still read or deliver. It walks all.
+    pub fn live_blobs(&self) -> Vec<BlobRef> {
+        let mut live = self.scheduler.plan().live_blobs();
+        live.extend(self.state.kept_blobs());
+        live
+    }
+
+    fn take(&mut self, event: Event<S>) {
+        match event {
+            Event::Begin => self.begin(),
+            Event::Recorded { id } => self.recorded(id),
+            Event::NotRecorded { id, error } => self.not_recorded(id, error),
+            Event::Emitted { run, piece, pins } => self.emitted(run, piece, pins),
+            Event::SourceFailed { run, error } => self.source_failed(run, error),
+            Event::NodeConnected { node, connection, capability } => {
+                self.node_connected(node, connection, capability);
+            }
+            Event::NodeSaid { node, connection, word } => self.node_said(node, connection, word),
+            Event::NodeGone { node, connection } => self.node_gone(node, connection),
+            Event::Checked { epoch, verdict } => self.checked(epoch, verdict),
+            Event::Looked { blobs, gone, pins } => self.looked(&blobs, gone, pins),
+            Event::Judged { task, faults } => self.judged(task, faults),
+            Event::Cancel => self.cancel(),
+            Event::Stop => self.end(End::Stopped),
+            Event::Tick => {}
+        }
+    }
+
+    fn begin(&mut self) {
+        let blobs = self.live_blobs();
+        if blobs.is_empty() {
+            return self.work();
+        }
+        self.look(blobs);
+    }
+
+    /// All was looked at: from now on tasks are given out.
+    pub(crate) fn work(&mut self) {
+        self.phase = Phase::Working;
+        self.introduce_nodes();
+        self.tell_plan();
+        // The plan of a resumed job may be complete already.
+        self.schedule(starling_sched::Event::Tick);
+    }
+
+    pub(crate) fn is_working(&self) -> bool {
+        matches!(self.phase, Phase::Working)
+    }
+
+    fn pass_time(&mut self) {
+        if self.scheduler.next_wakeup().is_some_and(|at| at <= self.now) {
+            self.schedule(starling_sched::Event::Tick);
+        }
+        if let Some(limit) = self.config.timeout
+            && limit <= self.now
+        {
+            self.end(End::OutOfTime { limit });
+        }
+        if let Some((since, reason)) = self.waiting
+            && since + self.config.node_wait <= self.now
+        {
+            self.end(End::NoCapacity { waited: self.now.since(since), reason });
+        }
+    }
+
+    /// Tells the scheduler, and does what it asks for. It is told nothing while no work is given out.
+    pub(crate) fn schedule(&mut self, event: starling_sched::Event<InputOf<S>>) {
+        if self.is_working() {
+            for action in self.scheduler.handle(self.now, event) {
+                self.act_for_scheduler(action);
+            }
+        }
+    }
+
+    /// Tells the plan what follows from the log.
+    pub(crate) fn tell_plan(&mut self) {
+        while self.is_working()
+            && let Some(input) = self.state.input_for(self.scheduler.plan())
+        {
+            self.schedule(starling_sched::Event::Input(input));
+        }
+    }
+
+    fn act_for_scheduler(&mut self, action: starling_sched::Action<OutcomeOf<S>>) {
+        use starling_sched::Action as Asked;
+        match action {
+            Asked::Grant { node, lease } => self.grant(node, lease),
+            Asked::Revoke { node, epoch, reason, .. } => {
+                self.act(Action::Revoke { node, epoch, reason });
+            }
+            Asked::CheckResult { node, epoch, task, blob } => self.check(node, epoch, task, blob),
+            Asked::Judge { task, inputs, nodes, message } => {
+                self.judge(task, inputs, Judgement { nodes, message });
+            }
+            Asked::Reread { blobs } => self.look(blobs),
+            Asked::Dismiss { node, reason } => {
+                self.nodes.remove(&node);
+                self.act(Action::Dismiss { node, reason });
+            }
+            Asked::Expired { node, epoch, task, reason } => {
+                self.say(Note::Expired { node, epoch, task, reason });
+            }
+            Asked::Revived { node, epoch, task } => self.say(Note::Revived { node, epoch, task }),
+            Asked::Ignored { reason } => self.say(Note::Ignored(reason)),
+            Asked::Waiting { reason } => {
+                let since = self.waiting.map_or(self.now, |(since, _)| since);
+                self.waiting = Some((since, reason));
+            }
+            Asked::WaitingOver => self.waiting = None,
+            Asked::JobProved { outcome } => self.proved = Some(outcome),
+            Asked::JobFailed { reason } => self.end(End::Failed(reason)),
+        }
+    }
+
+    pub(crate) fn act(&mut self, action: Action<S>) {
+        self.actions.push(action);
+    }
+
+    pub(crate) fn say(&mut self, note: Note) {
+        self.act(Action::Say(note));
+    }
+
+    /// Ends the run; what is on its way to the log is waited for. The first end counts.
+    pub(crate) fn end(&mut self, end: End<S>) {
+        if matches!(self.phase, Phase::Ending(_) | Phase::Over) {
+            return;
+        }
+        self.stop_source();
+        self.phase = Phase::Ending(end);
+    }
+
+    /// What is delivered beside the results may be lost and on its way.
+    fn end_if_proved(&mut self) {
+        if self.is_working()
+            && self.lost.is_empty()
+            && let Some(outcome) = self.proved.take()
+        {
+            self.end(End::Proved(outcome));
+        }
+    }
+
+    fn end_if_written(&mut self) {
+        if self.records.count() > 0 {
+            return;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Ending(end) => self.act(Action::End(end)),
+            phase => self.phase = phase,
+        }
+    }
+}

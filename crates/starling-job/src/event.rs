@@ -1,0 +1,411 @@
+//! What happens to a job, and what its core does about it.
+
+use std::collections::BTreeSet;
+
+use starling_plan::PlanError;
+use starling_sched::{
+    ExpiryReason, Failure, IgnoreReason, JobFailure, Lease, RevokeReason, WaitReason,
+};
+use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
+
+use crate::{JobEvent, Script, script::OutcomeOf};
+
+/// One connection of a node, counted by the shell: of two, the one with the larger number is the newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// One thing that is written to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub u64);
+
+/// One run of the source, from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceRun(pub u32);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<S: Script> {
+    /// The shell is ready: the first event.
+    Begin,
+    /// The answer to [`Action::Record`]: all of it is in the log.
+    Recorded {
+        /// Of which.
+        id: RecordId,
+    },
+    /// The answer to [`Action::Record`]: nothing of it is in the log.
+    NotRecorded {
+        /// Of which.
+        id: RecordId,
+        /// Why.
+        error: S::Error,
+    },
+    /// The source put something out, and its blobs are in the store.
+    Emitted {
+        /// Which run of it.
+        run: SourceRun,
+        /// What.
+        piece: S::Piece,
+        /// What keeps its blobs.
+        pins: Vec<S::Pin>,
+    },
+    /// The source came to no good end, or can't be run.
+    SourceFailed {
+        /// Which run of it.
+        run: SourceRun,
+        /// Why.
+        error: S::Error,
+    },
+    /// A node connected.
+    NodeConnected {
+        /// The node.
+        node: NodeId,
+        /// Over which connection.
+        connection: ConnectionId,
+        /// What it can do.
+        capability: Capability,
+    },
+    /// A node said something.
+    NodeSaid {
+        /// The node.
+        node: NodeId,
+        /// Over which connection.
+        connection: ConnectionId,
+        /// What.
+        word: Word,
+    },
+    /// A connection is gone.
+    NodeGone {
+        /// Whose.
+        node: NodeId,
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The answer to [`Action::Check`].
+    Checked {
+        /// The lease.
+        epoch: Epoch,
+        /// What the check found.
+        verdict: Verdict<S>,
+    },
+    /// The answer to [`Action::Look`].
+    Looked {
+        /// What was looked at.
+        blobs: Vec<BlobRef>,
+        /// What of it is missing or damaged.
+        gone: Vec<Reference>,
+        /// What keeps the rest.
+        pins: Vec<S::Pin>,
+    },
+    /// The answer to [`Action::Judge`].
+    Judged {
+        /// The task.
+        task: Task,
+        /// What is wrong with its inputs.
+        faults: Vec<Fault>,
+    },
+    /// The user gives the job up.
+    Cancel,
+    /// This run of the job is to end.
+    Stop,
+    /// Time has passed.
+    Tick,
+}
+
+/// What a node says of this job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// It has a free slot.
+    WorkRequested,
+    /// It still works on a lease.
+    Renewed {
+        /// The lease.
+        epoch: Epoch,
+        /// How far it says that it is.
+        done_permille: u32,
+    },
+    /// It does not take a lease up.
+    Declined {
+        /// The lease.
+        epoch: Epoch,
+    },
+    /// It says that it has a result.
+    Done {
+        /// The lease.
+        epoch: Epoch,
+        /// The result.
+        blob: BlobRef,
+    },
+    /// It gave a lease up.
+    Failed {
+        /// The lease.
+        epoch: Epoch,
+        /// What went wrong.
+        failure: Failure,
+    },
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub enum Verdict<S: Script> {
+    /// The result is what it must be, and in the store as long as this is kept.
+    Accepted(S::Pin),
+    /// It is not, and its maker is at fault.
+    Refused {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It could not be had, which proves no fault.
+    Unfetchable {
+        /// Why not.
+        reason: String,
+    },
+    /// The check could not be made at all: the job ends.
+    Impossible(S::Error),
+}
+
+/// What is wrong with an input of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is gone, or is not what its name says.
+    Lost(Reference),
+    /// It is the result of this task, and is not what it must be.
+    False(Task),
+}
+
+/// An input of a task that several nodes refuse.
+#[derive(Debug)]
+pub struct JudgedInput<X> {
+    /// The input.
+    pub blob: BlobRef,
+    /// Whose result it is and what it must be, where it is a result.
+    pub made: Option<(Task, X)>,
+}
+
+/// What to do, in this order.
+#[derive(Debug)]
+pub enum Action<S: Script> {
+    /// Append this to the log, all or nothing, after all that was to be recorded before; the answer is [`Event::Recorded`]
+    /// or [`Event::NotRecorded`].
+    Record {
+        /// Its name.
+        id: RecordId,
+        /// What to append.
+        events: Vec<JobEvent<S::Event>>,
+        /// What keeps the blobs that the events name, until the log does.
+        pins: Vec<S::Pin>,
+        /// All that the log is still to keep for the job besides, where that is less than before.
+        keep: Option<BTreeSet<Reference>>,
+    },
+    /// Remove what nobody keeps any more.
+    Collect,
+    /// Send a node a lease.
+    Grant {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        lease: Lease,
+        /// What the node is told of the task besides.
+        arguments: S::Arguments,
+    },
+    /// Tell a node to stop.
+    Revoke {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// Why.
+        reason: RevokeReason,
+    },
+    /// Tell a node what became of its result.
+    Tell {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// The result.
+        blob: BlobRef,
+        /// That it counts, or why it does not.
+        verdict: Result<(), String>,
+    },
+    /// Break with a node.
+    Dismiss {
+        /// The node.
+        node: NodeId,
+        /// What it did.
+        reason: String,
+    },
+    /// Tell a node that its leases of this job are void. It stays connected, and what it asked for is remembered.
+    Void {
+        /// The node.
+        node: NodeId,
+    },
+    /// Fetch a result and check it; the answer is [`Event::Checked`].
+    Check {
+        /// Who has it.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// What it is to be the result of.
+        task: Task,
+        /// The result.
+        blob: BlobRef,
+        /// What it must be.
+        expected: S::Expected,
+    },
+    /// Look whether these blobs are in the store and are what their names say; the answer is [`Event::Looked`].
+    Look {
+        /// The blobs.
+        blobs: Vec<BlobRef>,
+    },
+    /// Look at the inputs of a task that several nodes refuse, and whether those that are results are what they must be; the
+    /// answer is [`Event::Judged`].
+    Judge {
+        /// The task.
+        task: Task,
+        /// What it reads.
+        inputs: Vec<JudgedInput<S::Expected>>,
+    },
+    /// Run the source from its beginning.
+    StartSource {
+        /// The name of the run.
+        run: SourceRun,
+    },
+    /// Stop the source. What it still puts out does not count.
+    StopSource,
+    /// For the log that people read.
+    Say(Note),
+    /// The job is over, and nothing of it is on its way to the log. Nothing follows.
+    End(End<S>),
+}
+
+/// How a run of a job ended.
+#[derive(Debug)]
+pub enum End<S: Script> {
+    /// All is proved: deliver this.
+    Proved(OutcomeOf<S>),
+    /// It can't be proved.
+    Failed(JobFailure),
+    /// A trouble of the shell.
+    Broken(S::Error),
+    /// The source tells another story each time.
+    Diverged {
+        /// What differed.
+        reason: String,
+    },
+    /// Nobody takes the work.
+    NoCapacity {
+        /// How long nothing could be given out.
+        waited: Millis,
+        /// What is missing.
+        reason: WaitReason,
+    },
+    /// The time for this run is over.
+    OutOfTime {
+        /// The time it had.
+        limit: Millis,
+    },
+    /// A blob is gone that nobody can make again.
+    BlobMissing {
+        /// The blob.
+        blob: Reference,
+    },
+    /// The log does not follow from itself: a defect of ours.
+    Contradiction {
+        /// What does not follow.
+        detail: String,
+    },
+    /// The user gave the job up.
+    Cancelled,
+    /// The run was stopped.
+    Stopped,
+}
+
+/// Something for people to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A lease was granted.
+    Granted {
+        /// To whom.
+        node: NodeId,
+        /// Its number.
+        epoch: Epoch,
+        /// Its task.
+        task: Task,
+        /// The task's size.
+        po2: Option<Po2>,
+    },
+    /// A lease ended without a result.
+    Expired {
+        /// Whose.
+        node: NodeId,
+        /// Its number.
+        epoch: Epoch,
+        /// Its task.
+        task: Task,
+        /// Why.
+        reason: ExpiryReason,
+    },
+    /// A lease that had expired stands again.
+    Revived {
+        /// Whose.
+        node: NodeId,
+        /// Its number.
+        epoch: Epoch,
+        /// Its task.
+        task: Task,
+    },
+    /// A result is in the log.
+    Accepted {
+        /// Whose.
+        node: NodeId,
+        /// Its task.
+        task: Task,
+    },
+    /// A result is false.
+    Refused {
+        /// Whose.
+        node: NodeId,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A result could not be had.
+    Unfetchable {
+        /// Whose.
+        node: NodeId,
+        /// Why not.
+        reason: String,
+    },
+    /// An event changed nothing.
+    Ignored(IgnoreReason),
+    /// A blob is gone, and is made again.
+    Lost {
+        /// The blob.
+        blob: Reference,
+    },
+    /// A blob that was gone is there again.
+    Found {
+        /// The blob.
+        blob: Reference,
+    },
+    /// A task that nodes refuse was looked at.
+    Judged {
+        /// The task.
+        task: Task,
+        /// What is wrong with its inputs.
+        faults: Vec<Fault>,
+    },
+    /// A result of an earlier run has no place any more.
+    NotRestored {
+        /// Its task.
+        task: Task,
+        /// Why.
+        error: PlanError,
+    },
+    /// The source told another story: all begins again.
+    StartsOver {
+        /// What differed.
+        reason: String,
+    },
+    /// The source has come to its end.
+    SourceEnded,
+}

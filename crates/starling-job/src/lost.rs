@@ -1,0 +1,130 @@
+//! What is gone from the store, or false though it was accepted: found, withheld, made again.
+
+use starling_plan::Plan as _;
+use starling_sched::Event as Scheduled;
+use starling_types::{BlobRef, NodeId, Reference, Task};
+
+use crate::{
+    Action, End, Fault, JobCore, JobEvent, JudgedInput, Note, Script, core::Phase, records::Then,
+};
+
+/// Why a task is looked at.
+#[derive(Debug)]
+pub(crate) struct Judgement {
+    /// Who refuses it.
+    pub(crate) nodes: Vec<NodeId>,
+    /// The last one's words.
+    pub(crate) message: String,
+}
+
+impl<S: Script> JobCore<S> {
+    /// Has blobs looked at, but for those that are being looked at.
+    pub(crate) fn look(&mut self, blobs: Vec<BlobRef>) {
+        let is_new = |blob: &BlobRef| self.looking.insert(blob.reference);
+        let blobs: Vec<BlobRef> = blobs.into_iter().filter(is_new).collect();
+        if !blobs.is_empty() {
+            self.act(Action::Look { blobs });
+        }
+    }
+
+    pub(crate) fn looked(&mut self, blobs: &[BlobRef], gone: Vec<Reference>, pins: Vec<S::Pin>) {
+        for blob in blobs {
+            self.looking.remove(&blob.reference);
+        }
+        if !matches!(self.phase, Phase::Beginning | Phase::Working) {
+            return;
+        }
+        // What had been done with is not kept any more, and is needed again.
+        if !pins.is_empty() {
+            self.record(Vec::new(), pins, Then::Kept);
+        }
+        for blob in gone {
+            self.lose(blob);
+        }
+        self.work_if_looked();
+    }
+
+    /// Begins to work when all that is there was looked at, and what is gone is in the log.
+    pub(crate) fn work_if_looked(&mut self) {
+        let is_beginning = matches!(self.phase, Phase::Beginning);
+        if is_beginning && self.looking.is_empty() && self.records.count() == 0 {
+            self.work();
+        }
+    }
+
+    /// A blob is gone. A result is made again by nodes, what the source put out by the source.
+    fn lose(&mut self, blob: Reference) {
+        if self.state.maker(blob).is_some() {
+            return self.record(vec![JobEvent::ResultLost { blob }], Vec::new(), Then::Lose(blob));
+        }
+        if self.state.is_of_source(blob) {
+            if self.lost.insert(blob) {
+                self.say(Note::Lost { blob });
+                self.tell_lost(blob);
+            }
+            return;
+        }
+        if self.live_blobs().iter().any(|live| live.reference == blob) {
+            self.end(End::BlobMissing { blob });
+        }
+    }
+
+    /// That the result is gone is in the log.
+    pub(crate) fn lose_result(&mut self, blob: Reference) {
+        self.say(Note::Lost { blob });
+        self.tell_lost(blob);
+        self.work_if_looked();
+    }
+
+    /// Tells the plan, also while nothing is given out: what is read again since is looked at in turn.
+    fn tell_lost(&mut self, blob: Reference) {
+        if matches!(self.phase, Phase::Beginning) {
+            let revoked = self.scheduler.lose_unseen(blob);
+            return self.look(revoked);
+        }
+        self.schedule(Scheduled::BlobLost { blob });
+    }
+
+    pub(crate) fn judge(&mut self, task: Task, inputs: Vec<BlobRef>, judgement: Judgement) {
+        let inputs = inputs.into_iter().map(|blob| {
+            let maker = self.state.maker(blob.reference);
+            let made = maker.and_then(|task| Some((task, self.state.expected(task)?)));
+            JudgedInput { blob, made }
+        });
+        let inputs = inputs.collect();
+        self.judging.insert(task, judgement);
+        self.act(Action::Judge { task, inputs });
+    }
+
+    pub(crate) fn judged(&mut self, task: Task, faults: Vec<Fault>) {
+        let Some(Judgement { nodes, message }) = self.judging.remove(&task) else { return };
+        if !self.is_working() {
+            return;
+        }
+        self.say(Note::Judged { task, faults: faults.clone() });
+        let is_sound = faults.is_empty();
+        for fault in faults {
+            match fault {
+                Fault::Lost(blob) => self.lose(blob),
+                Fault::False(task) => {
+                    let events = vec![JobEvent::ResultRevoked { task }];
+                    self.record(events, Vec::new(), Then::Revoke(task));
+                }
+            }
+        }
+        let has_proved = |node: &NodeId| self.state.receipts_by_node.contains_key(node);
+        // Strangers are not believed as long as nobody who has proved something agrees with them.
+        self.schedule(match is_sound && nodes.iter().any(has_proved) {
+            true => Scheduled::JudgedUnprovable { task, message },
+            false => Scheduled::JudgedSound { task },
+        });
+    }
+
+    /// That the result is false is in the log.
+    pub(crate) fn revoke(&mut self, task: Task) {
+        // Two looks may have found the same.
+        if self.scheduler.plan().is_accepted(task) {
+            self.schedule(Scheduled::ResultRevoked { task });
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The job's nodes: which connection of each counts, and what it is waiting for.
+
+use starling_sched::{Event as Scheduled, Lease};
+use starling_types::{BlobRef, Capability, FailureClass, NodeId};
+
+use crate::{Action, ConnectionId, JobCore, Note, Script, Word};
+
+/// A connected node. It outlasts a scheduler, so that a job that starts over keeps its nodes.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    connection: ConnectionId,
+    capability: Capability,
+    /// Its requests for work that are not granted yet: no more than it has slots.
+    asked: u32,
+}
+
+impl<S: Script> JobCore<S> {
+    pub(crate) fn node_connected(
+        &mut self,
+        node: NodeId,
+        connection: ConnectionId,
+        capability: Capability,
+    ) {
+        if self.nodes.get(&node).is_some_and(|known| known.connection >= connection) {
+            return;
+        }
+        let connected = Connected { connection, capability: capability.clone(), asked: 0 };
+        // What the old connection was granted stands again when the node says that it still holds it.
+        if self.nodes.insert(node, connected).is_some() {
+            self.schedule(Scheduled::NodeLeft { node });
+        }
+        self.schedule(Scheduled::NodeJoined { node, capability });
+    }
+
+    pub(crate) fn node_gone(&mut self, node: NodeId, connection: ConnectionId) {
+        if self.is_current(node, connection) {
+            self.nodes.remove(&node);
+            self.schedule(Scheduled::NodeLeft { node });
+        }
+    }
+
+    pub(crate) fn node_said(&mut self, node: NodeId, connection: ConnectionId, word: Word) {
+        if !self.is_current(node, connection) {
+            return;
+        }
+        match word {
+            Word::WorkRequested => {
+                if let Some(connected) = self.nodes.get_mut(&node) {
+                    let slots = connected.capability.slots.max(1);
+                    connected.asked = connected.asked.saturating_add(1).min(slots);
+                }
+                self.schedule(Scheduled::WorkRequested { node });
+            }
+            Word::Renewed { epoch, done_permille } => {
+                self.schedule(Scheduled::LeaseRenewed { node, epoch, done_permille });
+            }
+            Word::Declined { epoch } => self.schedule(Scheduled::LeaseDeclined { node, epoch }),
+            Word::Done { epoch, blob } => {
+                self.schedule(Scheduled::ResultReported { node, epoch, blob });
+            }
+            Word::Failed { epoch, failure } => {
+                // It may be right: a look costs little, and other nodes would fail in the same way.
+                let blamed: Vec<BlobRef> = match failure.class {
+                    FailureClass::Input => self.scheduler.inputs_of_lease(node, epoch),
+                    _ => Vec::new(),
+                };
+                self.schedule(Scheduled::TaskFailed { node, epoch, failure });
+                self.look(blamed);
+            }
+        }
+    }
+
+    fn is_current(&self, node: NodeId, connection: ConnectionId) -> bool {
+        self.nodes.get(&node).is_some_and(|known| known.connection == connection)
+    }
+
+    pub(crate) fn grant(&mut self, node: NodeId, lease: Lease) {
+        if let Some(connected) = self.nodes.get_mut(&node) {
+            connected.asked = connected.asked.saturating_sub(1);
+        }
+        let (epoch, task, po2) = (lease.epoch, lease.task, lease.po2);
+        self.say(Note::Granted { node, epoch, task, po2 });
+        let arguments = self.state.arguments(task, po2);
+        self.act(Action::Grant { node, lease, arguments });
+    }
+
+    /// Tells a scheduler that knows nobody of all nodes and of what they wait for.
+    pub(crate) fn introduce_nodes(&mut self) {
+        let known = self.nodes.iter();
+        let known: Vec<_> =
+            known.map(|(node, known)| (*node, known.capability.clone(), known.asked)).collect();
+        for (node, capability, asked) in known {
+            self.schedule(Scheduled::NodeJoined { node, capability });
+            for _ in 0..asked {
+                self.schedule(Scheduled::WorkRequested { node });
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What is on its way to the log, in order, and what follows once it is there.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use starling_types::{BlobRef, Epoch, NodeId, Reference, Task};
+
+use crate::{Action, End, JobCore, JobEvent, Note, RecordId, Script, core::Phase};
+
+/// What follows when a record is in the log and applied.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// The piece counts.
+    PieceStored,
+    /// Blobs that were lost are there again.
+    Found(Vec<Reference>),
+    /// The result counts.
+    Accept { node: NodeId, epoch: Epoch, task: Task, blob: BlobRef },
+    /// A result does not count any more, since it proved false.
+    Revoke(Task),
+    /// A result is gone.
+    Lose(Reference),
+    /// Everything begins again.
+    StartOver,
+    /// The job is given up.
+    Cancel,
+    /// The log keeps what was looked at.
+    Kept,
+    /// The log keeps no more than what is needed.
+    Trimmed,
+}
+
+#[derive(Debug)]
+struct Record<S: Script> {
+    id: RecordId,
+    events: Vec<JobEvent<S::Event>>,
+    then: Then,
+    is_written: bool,
+}
+
+/// The records that are under way, oldest first.
+#[derive(Debug)]
+pub(crate) struct Records<S: Script> {
+    next: u64,
+    under_way: VecDeque<Record<S>>,
+}
+
+impl<S: Script> Default for Records<S> {
+    fn default() -> Self {
+        Self { next: 0, under_way: VecDeque::new() }
+    }
+}
+
+impl<S: Script> Records<S> {
+    pub(crate) fn count(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// The oldest, if it is written: they are applied in their order, whatever the order of the answers.
+    fn pop_written(&mut self) -> Option<Record<S>> {
+        self.under_way.pop_front_if(|record| record.is_written)
+    }
+}
+
+impl<S: Script> JobCore<S> {
+    pub(crate) fn record(
+        &mut self,
+        events: Vec<JobEvent<S::Event>>,
+        pins: Vec<S::Pin>,
+        then: Then,
+    ) {
+        self.record_keeping(events, pins, None, then);
+    }
+
+    pub(crate) fn record_keeping(
+        &mut self,
+        events: Vec<JobEvent<S::Event>>,
+        pins: Vec<S::Pin>,
+        keep: Option<BTreeSet<Reference>>,
+        then: Then,
+    ) {
+        let id = RecordId(self.records.next);
+        self.records.next += 1;
+        let record = Record { id, events: events.clone(), then, is_written: false };
+        self.records.under_way.push_back(record);
+        self.act(Action::Record { id, events, pins, keep });
+    }
+
+    pub(crate) fn recorded(&mut self, id: RecordId) {
+        // Numbered in their order.
+        if let Ok(place) = self.records.under_way.binary_search_by_key(&id, |record| record.id) {
+            self.records.under_way[place].is_written = true;
+        }
+        while let Some(record) = self.records.pop_written() {
+            let applied = record.events.iter().try_for_each(|event| self.state.apply(event));
+            match applied {
+                Ok(()) => self.follow(record.then),
+                Err(detail) => self.end(End::Contradiction { detail }),
+            }
+        }
+    }
+
+    /// What was not written has not happened. What came after it, the log does not take either.
+    pub(crate) fn not_recorded(&mut self, id: RecordId, error: S::Error) {
+        self.records.under_way.retain(|record| record.id != id);
+        self.end(End::Broken(error));
+    }
+
+    fn follow(&mut self, then: Then) {
+        match then {
+            Then::PieceStored => {
+                self.source.piece_recorded();
+                self.take_pieces();
+            }
+            Then::Found(blobs) => {
+                for blob in blobs {
+                    self.say(Note::Found { blob });
+                    self.schedule(starling_sched::Event::BlobFound { blob });
+                }
+            }
+            Then::Accept { node, epoch, task, blob } => self.accept(node, epoch, task, blob),
+            Then::Revoke(task) => self.revoke(task),
+            Then::Lose(blob) => self.lose_result(blob),
+            Then::StartOver => self.start_over(),
+            Then::Cancel => self.end(End::Cancelled),
+            Then::Kept => self.work_if_looked(),
+            Then::Trimmed => self.act(Action::Collect),
+        }
+        self.tell_plan();
+    }
+
+    pub(crate) fn cancel(&mut self) {
+        if !matches!(self.phase, Phase::Cancelling | Phase::Ending(_) | Phase::Over) {
+            self.stop_source();
+            self.phase = Phase::Cancelling;
+            self.record(vec![JobEvent::Cancelled], Vec::new(), Then::Cancel);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a job's log adds up to, and the plan that follows from it.
+
+use std::{collections::BTreeMap, ops::Deref};
+
+use starling_plan::{Plan, PlanError};
+use starling_types::{BlobRef, NodeId, Reference, Task};
+
+use crate::{JobEvent, Script, script::InputOf};
+
+/// A job as its log tells it: what every job knows, around what its [`Script`] knows. It reads as the script.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobState<S> {
+    script: S,
+    /// How many client processes have taken the job up, and how often it started over, in one number.
+    pub incarnation: u32,
+    /// The results that count, by task.
+    pub accepted: BTreeMap<Task, BlobRef>,
+    /// How many results of each node were accepted.
+    pub receipts_by_node: BTreeMap<NodeId, u32>,
+    /// Whose result a blob is.
+    makers: BTreeMap<Reference, Task>,
+    /// What became of results, in order: a plan is replayed by the same steps.
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Accepted(Task, BlobRef),
+    Revoked(Task),
+    Lost(Reference),
+}
+
+/// The plan of a job as far as its log goes.
+#[derive(Debug, Clone)]
+pub struct Replayed<P> {
+    /// The plan, in which nothing runs.
+    pub plan: P,
+    /// Results that the plan has no place for any more. They are made again if they are needed.
+    pub refused: Vec<(Task, PlanError)>,
+}
+
+impl<S> Deref for JobState<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.script
+    }
+}
+
+impl<S: Script> JobState<S> {
+    /// The state of a job that was just asked for.
+    pub fn new(script: S) -> Self {
+        Self {
+            script,
+            incarnation: 0,
+            accepted: BTreeMap::new(),
+            receipts_by_node: BTreeMap::new(),
+            makers: BTreeMap::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// The state after `event`.
+    ///
+    /// # Errors
+    /// When `event` can't follow: the log was not written by this code, or is damaged.
+    pub fn apply(&mut self, event: &JobEvent<S::Event>) -> Result<(), String> {
+        match event {
+            JobEvent::ClientStarted { incarnation } => {
+                if *incarnation <= self.incarnation {
+                    return Err(format!("incarnation {incarnation} follows {}", self.incarnation));
+                }
+                self.incarnation = *incarnation;
+            }
+            JobEvent::ResultAccepted { task, blob, node } => {
+                if self.script.expected(*task).is_none() {
+                    return Err(format!("{task} is accepted before what it proves is known"));
+                }
+                *self.receipts_by_node.entry(*node).or_default() += 1;
+                self.accepted.insert(*task, *blob);
+                self.makers.insert(blob.reference, *task);
+                self.steps.push(Step::Accepted(*task, *blob));
+            }
+            JobEvent::ResultRevoked { task } => {
+                if let Some(blob) = self.accepted.remove(task) {
+                    self.makers.remove(&blob.reference);
+                }
+                self.steps.push(Step::Revoked(*task));
+            }
+            JobEvent::ResultLost { blob } => {
+                if let Some(task) = self.makers.remove(blob) {
+                    self.accepted.remove(&task);
+                }
+                self.steps.push(Step::Lost(*blob));
+            }
+            JobEvent::Restarted { .. } => {
+                self.accepted.clear();
+                self.receipts_by_node.clear();
+                self.makers.clear();
+                self.steps.clear();
+            }
+            JobEvent::Failed { .. } | JobEvent::Cancelled | JobEvent::Own(_) => {}
+        }
+        self.script.apply(event)
+    }
+
+    /// The task that this blob is the result of.
+    pub fn maker(&self, blob: Reference) -> Option<Task> {
+        self.makers.get(&blob).copied()
+    }
+
+    /// The plan as far as the log goes. What of its blobs is still there, it does not know.
+    ///
+    /// # Errors
+    /// When the log's own inputs contradict each other.
+    pub fn replay(&self) -> Result<Replayed<S::Plan>, PlanError> {
+        let mut plan = self.script.plan();
+        let mut refused = Vec::new();
+        self.tell(&mut plan)?;
+        for step in &self.steps {
+            match *step {
+                Step::Accepted(task, blob) => {
+                    let certainty = starling_plan::Certainty::Final;
+                    if let Err(error) = plan.restore(task, blob, certainty) {
+                        refused.push((task, error));
+                    }
+                }
+                // What the plan never took, it can't take back.
+                Step::Revoked(task) => drop(plan.revoke(task)),
+                Step::Lost(blob) => drop(plan.lost(blob)),
+            }
+            self.tell(&mut plan)?;
+        }
+        Ok(Replayed { plan, refused })
+    }
+
+    fn tell(&self, plan: &mut S::Plan) -> Result<(), PlanError> {
+        while let Some(input) = self.input_for(plan) {
+            plan.input(input)?;
+        }
+        Ok(())
+    }
+
+    /// What the plan is to be told next; nothing once it is complete.
+    pub(crate) fn input_for(&self, plan: &S::Plan) -> Option<InputOf<S>> {
+        if plan.outcome().is_some() { None } else { self.script.next_input(plan) }
+    }
+}

@@ -1,0 +1,212 @@
+//! What is lost, damaged, or told otherwise the second time.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use starling_job::{End, Event, JobEvent, Note};
+use starling_types::{BlobRef, Reference, TaskId, TaskKind};
+use world::*;
+
+const HONEST: [Habit; 2] = [Habit::Honest; 2];
+
+fn is_proved(world: &World<Segments>, count: u32) -> bool {
+    matches!(&world.end, Some(End::Proved(outcome)) if *outcome == proved(count))
+}
+
+fn lost(world: &World<Segments>) -> Vec<Reference> {
+    let lost = |note: &Note| match note {
+        Note::Lost { blob } => Some(*blob),
+        _ => None,
+    };
+    world.notes.iter().filter_map(lost).collect()
+}
+
+/// A job whose source has run to its end, with nobody to prove anything.
+fn executed(count: u32) -> World<Segments> {
+    let mut world = World::new(Segments::new(count));
+    world.begin();
+    world.go_on_until(|world| world.notes.contains(&Note::SourceEnded));
+    world.go_on_until(|world| world.core.record_count() == 0);
+    world
+}
+
+fn lift(index: u32) -> BlobRef {
+    result_of(TaskId::Lift(index).into(), 0, 0)
+}
+
+#[test]
+fn a_segment_that_is_lost_in_mid_run_is_made_again_by_running_the_source_again_and_the_job_goes_on()
+{
+    let mut world = executed(4);
+    world.lose(made_here(0, 2));
+    world = world.with(&HONEST);
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 4), "{:?}", world.end);
+    assert_eq!(world.source_runs, 2);
+    assert_eq!(lost(&world), [made_here(0, 2).reference]);
+    assert!(world.notes.contains(&Note::Found { blob: made_here(0, 2).reference }));
+}
+
+#[test]
+fn a_damaged_input_is_found_on_the_first_blame_and_withheld_until_it_is_there_again() {
+    let mut world = executed(1);
+    world.lose(made_here(0, 0));
+    world.add(1, Habit::Honest);
+    world.add(2, Habit::Honest);
+    world.go_on_until(|world| !lost(world).is_empty());
+    assert_eq!(world.judged, 0, "one word is enough to look");
+    let given = world.granted.len();
+    world.go_on_until(|world| {
+        world.notes.contains(&Note::Found { blob: made_here(0, 0).reference })
+    });
+    assert_eq!(world.granted.len(), given, "nobody is given what is not there");
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 1), "{:?}", world.end);
+}
+
+#[test]
+fn a_blame_for_a_sound_input_costs_a_look_and_nothing_else() {
+    let mut world = executed(1);
+    world.add(1, Habit::Hung);
+    world.go_on_until(|world| !world.granted.is_empty());
+    let epoch = world.last_epoch;
+    let (connection, looks) = (world.connection(1), world.looks);
+    let failure = starling_sched::Failure {
+        class: starling_types::FailureClass::Input,
+        message: "not served".into(),
+    };
+    for other in [epoch, starling_types::Epoch(77)] {
+        let word = starling_job::Word::Failed { epoch: other, failure: failure.clone() };
+        world.tell(Event::NodeSaid { node: node(1), connection, word });
+    }
+    assert_eq!(world.looks, looks + 1, "of a lease that it does not have nothing is looked at");
+    world.add(2, Habit::Honest);
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 1) && lost(&world).is_empty() && world.source_runs == 1);
+}
+
+#[test]
+fn what_a_resumed_job_lost_meanwhile_is_made_again_and_no_more() {
+    let mut whole = World::new(Segments::new(4)).with(&HONEST);
+    whole.run();
+    // Before the last join.
+    let length = whole.log.len() - 1;
+    let last = &whole.log[length];
+    assert!(matches!(last, JobEvent::ResultAccepted { .. }), "{last:?}");
+    let log = &whole.log[..length];
+    let is_join = |event: &&JobEvent<Piece>| matches!(event, JobEvent::ResultAccepted { task, .. } if task.kind == TaskKind::Join.code());
+    let JobEvent::ResultAccepted { task, blob, .. } = log.iter().rfind(is_join).unwrap() else {
+        panic!()
+    };
+    let mut world = World::resumed(Segments::new(4), config(), log, whole.disk.clone());
+    world.lose(*blob);
+    // Of what the join was made of, one more is gone.
+    world.lose(lift(task.range.start()));
+    world = world.with(&HONEST);
+    world.run();
+    assert!(is_proved(&world, 4), "{:?}", world.end);
+    assert_eq!(lost(&world), [blob.reference, lift(task.range.start()).reference]);
+    let redone = world.granted.iter().filter(|(_, done)| done.kind == TaskKind::Lift.code());
+    assert_eq!(redone.count(), 1, "the other lift is still there");
+    assert_eq!(world.source_runs, 0, "its segment is there as well");
+}
+
+#[test]
+fn losses_are_in_the_log_so_that_it_says_the_same_again() {
+    let mut whole = World::new(Segments::new(3)).with(&HONEST);
+    whole.run();
+    let root = result_of(TaskId::Join(starling_types::IndexRange::new(0, 3).unwrap()).into(), 0, 0);
+    let mut world = World::resumed(Segments::new(3), config(), &whole.log, whole.disk.clone());
+    world.lose(root);
+    world = world.with(&HONEST);
+    world.run();
+    assert!(is_proved(&world, 3), "a complete job whose receipt is gone: {:?}", world.end);
+    assert_eq!(world.granted.len(), 1, "{:?}", world.granted);
+    assert!(world.log.contains(&JobEvent::ResultLost { blob: root.reference }));
+    let replayed = taken_up(&Segments::new(3), &world.log).replay().unwrap();
+    assert!(replayed.refused.is_empty(), "{:?}", replayed.refused);
+}
+
+#[test]
+fn a_journal_that_is_gone_is_made_again_before_a_complete_job_is_delivered() {
+    let mut whole = World::new(Segments::new(2)).with(&HONEST);
+    whole.run();
+    let mut world = World::resumed(Segments::new(2), config(), &whole.log, whole.disk.clone());
+    world.lose(made_here(0, u32::MAX));
+    world.run();
+    assert!(is_proved(&world, 2), "{:?}", world.end);
+    assert_eq!((world.source_runs, world.granted.len()), (1, 0));
+}
+
+#[test]
+fn a_source_that_never_gives_back_what_is_lost_ends_the_job_with_the_blob_that_is_missing() {
+    let mut world = executed(3);
+    world.lose(made_here(0, 1));
+    let found = |world: &World<Segments>| {
+        world.notes.iter().filter(|note| matches!(note, Note::Found { .. })).count()
+    };
+    // The disk loses it again each time that it is there.
+    while world.end.is_none() {
+        let before = found(&world);
+        let (blobs, gone) = (vec![made_here(0, 1)], vec![made_here(0, 1).reference]);
+        world.tell(Event::Looked { blobs, gone, pins: vec![] });
+        world.go_on_until(|world| found(world) > before);
+    }
+    assert_eq!(found(&world), 3);
+    assert!(
+        matches!(world.end, Some(End::BlobMissing { blob }) if blob == made_here(0, 1).reference),
+        "{:?}",
+        world.end
+    );
+}
+
+/// A job whose client was killed while its source ran, with some results accepted.
+fn killed_in_mid_execution() -> World<Segments> {
+    let mut world = World::new(Segments::new(20)).with(&HONEST);
+    world.begin();
+    world.go_on_until(|world| world.accepted_count() >= 2);
+    assert!(!world.notes.contains(&Note::SourceEnded));
+    world
+}
+
+#[test]
+fn a_source_that_tells_the_same_again_costs_no_result() {
+    let first = killed_in_mid_execution();
+    let mut world = World::resumed(Segments::new(20), config(), &first.log, first.disk);
+    world = world.with(&HONEST);
+    world.run();
+    assert!(is_proved(&world, 20), "{:?}", world.end);
+    let leaf = |task: &starling_types::Task| task.kind == TaskKind::Lift.code();
+    assert_eq!(world.granted.iter().filter(|(_, task)| leaf(task)).count(), 18);
+}
+
+#[test]
+fn a_source_that_diverges_starts_the_job_over_once_and_keeps_its_nodes() {
+    let first = killed_in_mid_execution();
+    let mut world = World::resumed(Segments::new(20), config(), &first.log, first.disk);
+    world.stories = vec![1];
+    world = world.with(&[Habit::Honest, Habit::Hung]);
+    world.log_is.delay_ms_max = 200;
+    world.run();
+    assert!(is_proved(&world, 20), "{:?}", world.end);
+    let restarts = world.log.iter().filter(|event| matches!(event, JobEvent::Restarted { .. }));
+    assert_eq!(restarts.count(), 1);
+    assert_eq!(world.voided, [node(1), node(2)], "told that their leases are void, and kept");
+    assert_eq!(world.core.status().node_count, 2);
+    assert_eq!(world.core.state().incarnation, 3);
+    assert_eq!(world.accepted_count(), 39, "what was accepted before does not count");
+}
+
+#[test]
+fn a_source_that_never_repeats_itself_ends_the_job() {
+    let first = killed_in_mid_execution();
+    let mut world = World::resumed(Segments::new(20), config(), &first.log, first.disk);
+    world.stories = vec![1, 1, 2];
+    world.begin();
+    world.go_on_until(|world| world.source_runs == 2 && world.notes.contains(&Note::SourceEnded));
+    world.go_on_until(|world| world.core.record_count() == 0);
+    let (blobs, gone) = (vec![made_here(1, 0)], vec![made_here(1, 0).reference]);
+    world.tell(Event::Looked { blobs, gone, pins: vec![] });
+    world.go_on_until(|_| false);
+    assert!(matches!(world.end, Some(End::Diverged { .. })), "{:?}", world.end);
+}

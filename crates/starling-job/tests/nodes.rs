@@ -1,0 +1,101 @@
+//! How nodes come, lie, hang and go.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use starling_job::{Config, ConnectionId, End, Event, Note, Word};
+use starling_sched::WaitReason;
+use starling_types::Millis;
+use world::*;
+
+fn is_proved(world: &World<Segments>, count: u32) -> bool {
+    matches!(&world.end, Some(End::Proved(outcome)) if *outcome == proved(count))
+}
+
+#[test]
+fn an_old_connection_of_a_node_that_has_come_back_says_nothing() {
+    let mut world = World::new(Segments::new(1)).with(&[Habit::Hung]);
+    world.begin();
+    world.go_on_until(|world| !world.granted.is_empty());
+    let old = world.connection(1);
+    let new = ConnectionId(old.0 + 1);
+    world.tell(Event::NodeConnected { node: node(1), connection: new, capability: capability() });
+    let grants = world.granted.len();
+    // What was on its way when the connection broke, and the news that it did.
+    let asked = Word::WorkRequested;
+    world.tell(Event::NodeSaid { node: node(1), connection: old, word: asked.clone() });
+    world.tell(Event::NodeGone { node: node(1), connection: old });
+    world.tell(Event::NodeConnected { node: node(1), connection: old, capability: capability() });
+    assert_eq!(world.core.status().node_count, 1, "the node is there");
+    assert_eq!(world.granted.len(), grants, "it asked over a connection that is gone");
+    world.tell(Event::NodeSaid { node: node(1), connection: new, word: asked });
+    assert_eq!(world.granted.len(), grants + 1);
+    world.tell(Event::NodeGone { node: node(1), connection: new });
+    assert_eq!(world.core.status().node_count, 0);
+}
+
+#[test]
+fn a_liar_and_nodes_that_hang_or_leave_cost_time_and_not_the_job() {
+    let habits = [Habit::Lying, Habit::Hung, Habit::Leaving, Habit::Honest];
+    let mut world = World::new(Segments::new(6)).with(&habits);
+    world.log_is.delay_ms_max = 300;
+    world.run();
+    assert!(is_proved(&world, 6), "{:?}", world.end);
+    let refused = |note: &&Note| matches!(note, Note::Refused { .. });
+    assert_eq!(world.notes.iter().filter(refused).count(), 1, "the liar lies once");
+}
+
+#[test]
+fn two_results_of_one_task_are_logged_once_while_the_first_is_on_its_way_to_the_log() {
+    let mut world = World::new(Segments::new(1)).with(&[Habit::Hung]);
+    world.log_is.delay_ms_max = 5_000;
+    world.begin();
+    world.go_on_until(|world| world.granted.len() == 1);
+    let first = world.last_epoch;
+    world.add(2, Habit::Hung);
+    world.go_on_until(|world| world.granted.len() == 2);
+    let second = world.last_epoch;
+    let (_, task) = world.granted[0];
+    for (name, epoch) in [(1, first), (2, second)] {
+        let word = Word::Done { epoch, blob: result_of(task, 0, 0) };
+        let connection = world.connection(name);
+        world.tell(Event::NodeSaid { node: node(name), connection, word });
+    }
+    assert_eq!(world.checks, 2, "the first one's lease had expired, and its result is as good");
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 1), "{:?}", world.end);
+    let accepted = |event: &&_| matches!(event, starling_job::JobEvent::ResultAccepted { .. });
+    assert_eq!(world.log.iter().filter(accepted).count(), 1);
+}
+
+#[test]
+fn a_job_that_nobody_takes_ends_when_its_patience_does_and_not_before() {
+    let mut world = World::new(Segments::new(2));
+    world.run();
+    match &world.end {
+        Some(End::NoCapacity { waited, reason: WaitReason::NoNodes }) => {
+            assert_eq!(*waited, Millis(120_000));
+        }
+        end => panic!("{end:?}"),
+    }
+    // A node in time.
+    let mut world = World::new(Segments::new(2));
+    world.add_later(1, Habit::Honest, 100_000);
+    world.run();
+    assert!(is_proved(&world, 2), "{:?}", world.end);
+}
+
+#[test]
+fn a_job_ends_at_its_time_limit_to_the_millisecond() {
+    let limit = Millis(43_210);
+    let config = Config { timeout: Some(limit), ..config() };
+    let mut world = World::resumed(Segments::new(50), config, &[], Default::default());
+    world = world.with(&[Habit::Honest]);
+    world.run();
+    assert!(
+        matches!(world.end, Some(End::OutOfTime { limit: at }) if at == limit),
+        "{:?}",
+        world.end
+    );
+    assert_eq!(world.now, limit);
+}
