@@ -1,232 +1,118 @@
-//! One job from its log to its receipt: the network, local nodes, the execution and the delivery around
-//! the event loop, which is the [`Runner`]'s.
+//! One job from its log to its receipt: the execution and the delivery around the event loop, which is the [`Runner`]'s.
 
-use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use rand::RngExt as _;
-use starling_net::{Net, NetConfig};
-use starling_proto::{PeerAddr, Ticket};
+use starling_net::Net;
 use starling_swarm::reference_of;
 use starling_types::{BlobRef, JobId, Reference};
 use starling_zkvm::{ExecuteOptions, Guest, PovwJob, receipt::read_receipt, zkvm};
-use tokio::sync::{mpsc, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Client, Delivery, GuestRun, JobError, JobEvent, JobPhase, JobState, LocalNodes, Patience,
-    Progress, Source, StateError,
-    advertise::advertise,
+    Client, Delivered, GuestRun, JobError, JobEvent, JobPhase, JobState, RunOptions, Source,
+    StateError,
+    advertise::Board,
     deliver,
     execution::ExecutionThread,
     journal::{JobJournal, unix_ms},
-    local, peers,
-    runner::{End, PEER_EVENTS_MAX, Parts, Runner},
+    options::GuestOutput,
+    pool::Pool,
+    runner::{End, Parts, Runner},
 };
 
 /// How many times in one run an execution that differs from the log is begun anew. With seeded
 /// randomness it does not happen at all; a guest that never repeats itself must not loop for ever.
 const DIVERGENCES_MAX: u32 = 1;
 
-/// How long the sessions with nodes may take to end: what is queued for a node that reads is sent at once.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How a job finds its nodes, and when it gives up.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// Nodes to tell of the job; they tell others.
-    pub join: Vec<PeerAddr>,
-    /// Nodes to start on this machine.
-    pub local: Option<LocalNodes>,
-    /// Whether nodes elsewhere can come: otherwise the client stays on the loopback interface.
-    pub reachable: bool,
-    /// The UDP address to bind; any free port when `None`.
-    pub bind: Option<std::net::SocketAddr>,
-    /// A relay for machines that can't reach each other.
-    pub relay: Option<String>,
-    /// Told the client's ticket, when nodes elsewhere can come.
-    pub announce: fn(&Ticket),
-    /// When to give up.
-    pub patience: Patience,
-    /// Where the receipt goes.
-    pub receipt: PathBuf,
+/// A run of a job, and what it shares with others.
+pub(crate) struct Job {
+    pub(crate) client: Client,
+    pub(crate) net: Net,
+    pub(crate) pool: Pool,
+    pub(crate) board: Board,
+    pub(crate) options: RunOptions,
+    pub(crate) stop: CancellationToken,
 }
 
-impl RunOptions {
-    /// How long a job waits for a node that can take a task, unless it says otherwise.
-    pub const NODE_WAIT: Duration = Duration::from_secs(120);
-
-    /// With these nodes on this machine and nobody else.
-    pub fn on_this_machine(nodes: LocalNodes) -> Self {
-        Self {
-            join: Vec::new(),
-            local: Some(nodes),
-            reachable: false,
-            bind: None,
-            relay: None,
-            announce: |_| {},
-            patience: Patience { node_wait: Self::NODE_WAIT, timeout: None },
-            receipt: PathBuf::from("receipt"),
-        }
-    }
+/// Where the pieces of a job come from that has not run to its end.
+pub(crate) enum Begin {
+    /// This client makes them.
+    Own,
+    /// A host program makes them.
+    Elsewhere(ExecutionThread),
+    /// They have been made.
+    Nothing,
 }
 
-impl Client {
-    /// Runs the job to its receipt. What the guest prints goes to `guest_output`.
-    ///
-    /// # Errors
-    /// [`JobError`]; unless it says otherwise, running the job again goes on where this run stopped.
-    pub async fn run(
-        &self,
-        id: JobId,
-        options: RunOptions,
-        guest_output: impl Write + Send + Clone + 'static,
-        progress: &watch::Sender<Progress>,
-        stop: CancellationToken,
-    ) -> Result<Delivery, JobError> {
-        self.run_with(id, options, Begin::Own(guest_output), progress, stop).await
-    }
+/// `work`, which waits for the disk or computes, where no other task waits for it.
+///
+/// # Errors
+/// When it panics; it is `what` to people.
+pub(crate) async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JobError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| JobError::Died { what, detail: error.to_string() })
+}
 
-    /// Runs the job of a host program, which tells of its execution through `execution`.
-    ///
-    /// # Errors
-    /// As [`Self::run`], but a job whose execution did not come to its end can't go on.
-    pub(crate) async fn run_of_host(
-        &self,
-        id: JobId,
-        options: RunOptions,
-        execution: ExecutionThread,
-        progress: &watch::Sender<Progress>,
-        stop: CancellationToken,
-    ) -> Result<Delivery, JobError> {
-        let begin = Begin::<io::Sink>::Elsewhere(execution);
-        self.run_with(id, options, begin, progress, stop).await
-    }
-
-    async fn run_with(
-        &self,
-        id: JobId,
-        options: RunOptions,
-        begin: Begin<impl Write + Send + Clone + 'static>,
-        progress: &watch::Sender<Progress>,
-        stop: CancellationToken,
-    ) -> Result<Delivery, JobError> {
-        let mut journal = JobJournal::open(self.log.clone(), id)?;
-        match journal.state().phase.clone() {
-            JobPhase::Cancelled => return Err(JobError::Cancelled { job: id }),
-            JobPhase::Done { receipt, work_receipt, seconds } => {
-                tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
-                let stored = deliver::stored(journal.state(), &self.blobs, receipt, work_receipt)?;
-                // Guest and input were stored once more to find the job.
-                self.blobs.collect()?;
-                return deliver::write(journal.state(), &stored, &options.receipt, seconds);
-            }
-            JobPhase::Open | JobPhase::Failed { .. } => {}
-        }
-        let theirs = &journal.state().request.zkvm;
-        if *theirs != zkvm() {
-            return Err(JobError::OtherRelease { job: id, theirs: theirs.clone(), ours: zkvm() });
-        }
-        let incarnation = journal.state().incarnation + 1;
-        journal.record(JobEvent::ClientStarted { incarnation }, [])?;
-        let result = self.run_open(&mut journal, options, begin, progress, stop).await;
-        if let Err(error) = &result
-            && error.is_final()
-        {
-            // A full disk must not hide why the job failed.
-            if let Err(error) = journal.record(JobEvent::Failed { message: error.to_string() }, [])
-            {
-                tracing::warn!(%error, "the failure could not be logged");
-            }
-        }
-        result
-    }
-
-    async fn run_open(
-        &self,
-        journal: &mut JobJournal,
-        options: RunOptions,
-        begin: Begin<impl Write + Send + Clone + 'static>,
-        progress: &watch::Sender<Progress>,
-        stop: CancellationToken,
-    ) -> Result<Delivery, JobError> {
-        let net = Net::bind(
-            NetConfig {
-                // Kept, so that with a fixed address the ticket of a client that is resumed stays good.
-                secret_key: self.dir.load_or_create_key(|| rand::rng().random())?,
-                bind: options.bind,
-                loopback_only: !options.reachable,
-                relay: options.relay.clone(),
-            },
-            self.blobs.clone(),
-        )
-        .await?;
-        let helpers = CancellationToken::new();
-        let local = options.local.clone().map(|nodes| {
-            let (ticket, dir) = (net.ticket(), self.dir.path().to_owned());
-            tokio::spawn(local::run(nodes, ticket, dir, helpers.clone()))
-        });
-        if options.reachable {
-            (options.announce)(&net.ticket());
-        }
-        let advertised = (!options.join.is_empty()).then(|| {
-            tokio::spawn(advertise(net.clone(), journal.state().clone(), options.join.clone()))
-        });
-
-        let outcome = self.prove(journal, &net, &options, begin, progress, &stop).await;
-        helpers.cancel();
-        if let Some(advertised) = advertised {
-            advertised.abort();
-        }
-        let delivered = match outcome {
-            Ok(outcome) => {
-                progress.send_modify(|now| now.delivering = true);
-                tokio::task::block_in_place(|| self.deliver(journal, &outcome, &options.receipt))
-            }
-            Err(error) => Err(error),
+impl Job {
+    /// Runs the job to its receipt.
+    pub(crate) async fn run(&self, id: JobId, begin: Begin) -> Result<Delivered, JobError> {
+        let client = self.client.clone();
+        let opened = blocking("the log of a job", move || client.take_up(id)).await??;
+        let mut journal = match opened {
+            TakenUp::Done(delivered) => return Ok(*delivered),
+            TakenUp::Open(journal) => journal,
         };
-        if let Some(local) = local {
-            match local.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "local nodes"),
-                Err(error) => tracing::warn!(%error, "local nodes"),
+        let proved = {
+            let _posted = self.board.post(id, journal.state().request.clone());
+            self.prove(&mut journal, begin).await
+        };
+        let (client, progress) = (self.client.clone(), self.options.progress.clone());
+        let finish = move || {
+            let delivered = proved.and_then(|outcome| {
+                progress.send_modify(|now| now.delivering = true);
+                client.deliver(&mut journal, &outcome)
+            });
+            if let Err(error) = &delivered
+                && error.is_final()
+            {
+                // A full disk must not hide why the job failed.
+                let failed = JobEvent::Failed { message: error.to_string() };
+                if let Err(error) = journal.record(failed, []) {
+                    tracing::warn!(%error, "the failure could not be logged");
+                }
             }
-        }
-        net.close().await;
-        delivered
+            delivered
+        };
+        blocking("the delivery", finish).await?
     }
 
     async fn prove(
         &self,
         journal: &mut JobJournal,
-        net: &Net,
-        options: &RunOptions,
-        mut begin: Begin<impl Write + Send + Clone + 'static>,
-        progress: &watch::Sender<Progress>,
-        stop: &CancellationToken,
+        mut begin: Begin,
     ) -> Result<starling_plan::Outcome, JobError> {
-        let zkvm = zkvm();
-        let (events_in, mut events) = mpsc::channel(PEER_EVENTS_MAX);
-        let job = journal.state().id;
-        let sessions = TaskTracker::new();
-        let accepting =
-            tokio::spawn(peers::accept(net.clone(), job, zkvm, events_in, sessions.clone()));
+        let Self { client, net, pool, options, stop, .. } = self;
+        let (job, system) = (journal.state().id, journal.state().request.zkvm.clone());
+        let mut seat = pool.open(job, system, options.weight, options.deadline);
         let mut divergences = 0;
-        let result = loop {
-            let execution = self
-                .needs_execution(journal.state())?
-                .then(|| self.begin(journal.state(), &mut begin))
-                .transpose()?;
+        loop {
+            let (checked, state) = (client.clone(), journal.state().clone());
+            let execution =
+                blocking("a look at what is stored", move || checked.needs_execution(&state))
+                    .await??
+                    .then(|| client.begin(journal.state(), &mut begin, &options.guest_output))
+                    .transpose()?;
             let parts = Parts {
                 net: net.clone(),
-                blobs: self.blobs.clone(),
+                blobs: client.blobs.clone(),
                 journal,
                 execution,
-                peer_events: &mut events,
-                progress,
+                peer_events: &mut seat.events,
+                progress: &options.progress,
                 patience: options.patience.clone(),
                 seed: rand::rng().random(),
             };
@@ -243,8 +129,8 @@ impl Client {
                 },
             );
             match end {
-                Ok(End::Proved(outcome)) => break Ok(outcome),
-                Ok(End::Diverged { reason }) if divergences < DIVERGENCES_MAX => {
+                Ok(End::Proved(outcome)) => return Ok(outcome),
+                Ok(End::Diverged { reason }) if starts_over => {
                     divergences += 1;
                     tracing::warn!(
                         reason,
@@ -255,16 +141,44 @@ impl Client {
                     let incarnation = journal.state().incarnation + 1;
                     journal.record(JobEvent::ClientStarted { incarnation }, [])?;
                 }
-                Ok(End::Diverged { reason }) => break Err(JobError::Diverged { reason }),
-                Err(error) => break Err(error),
+                Ok(End::Diverged { reason }) => return Err(JobError::Diverged { reason }),
+                Err(error) => return Err(error),
             }
-        };
-        accepting.abort();
-        // Nodes hear how it ended before the endpoint closes under their sessions.
-        drop(events);
-        sessions.close();
-        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, sessions.wait()).await;
-        result
+        }
+    }
+}
+
+/// A job that was taken up.
+enum TakenUp {
+    /// It is to be run.
+    Open(JobJournal),
+    /// It was done before.
+    Done(Box<Delivered>),
+}
+
+impl Client {
+    /// Opens the log of a job and notes that it runs. Blocks.
+    fn take_up(&self, id: JobId) -> Result<TakenUp, JobError> {
+        let mut journal = JobJournal::open(self.log.clone(), id)?;
+        match journal.state().phase.clone() {
+            JobPhase::Cancelled => return Err(JobError::Cancelled { job: id }),
+            JobPhase::Done { receipt, work_receipt, seconds } => {
+                tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
+                let state = journal.state();
+                let stored = deliver::stored(state, &self.blobs, receipt, work_receipt)?;
+                // Guest and input were stored once more to find the job.
+                self.blobs.collect()?;
+                return Ok(TakenUp::Done(Box::new(deliver::delivered(state, stored, seconds)?)));
+            }
+            JobPhase::Open | JobPhase::Failed { .. } => {}
+        }
+        let theirs = &journal.state().request.zkvm;
+        if *theirs != zkvm() {
+            return Err(JobError::OtherRelease { job: id, theirs: theirs.clone(), ours: zkvm() });
+        }
+        let incarnation = journal.state().incarnation + 1;
+        journal.record(JobEvent::ClientStarted { incarnation }, [])?;
+        Ok(TakenUp::Open(journal))
     }
 
     /// Whether the guest has to run: it has not ended yet, or something of what it left is lost.
@@ -284,13 +198,14 @@ impl Client {
     fn begin(
         &self,
         state: &JobState,
-        begin: &mut Begin<impl Write + Send + Clone + 'static>,
+        begin: &mut Begin,
+        output: &GuestOutput,
     ) -> Result<ExecutionThread, JobError> {
         match (&state.request.source, std::mem::replace(begin, Begin::Nothing)) {
-            (Source::Guest(run), Begin::Own(output)) => {
+            (Source::Guest(run), Begin::Own) => {
                 // An execution that diverges is begun once more.
-                *begin = Begin::Own(output.clone());
-                self.execute(state, run, output)
+                *begin = Begin::Own;
+                self.execute(state, run, output.writer())
             }
             (Source::Receipt { receipt }, same) => {
                 *begin = same;
@@ -305,7 +220,7 @@ impl Client {
         &self,
         state: &JobState,
         run: &GuestRun,
-        guest_output: impl Write + Send + 'static,
+        guest_output: Box<dyn io::Write + Send>,
     ) -> Result<ExecutionThread, JobError> {
         let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: state.id };
         let guest = self.blobs.get(run.guest.reference, run.guest.size_bytes)?;
@@ -329,7 +244,7 @@ impl Client {
             cycle_limit: run.cycle_limit,
             seed,
             povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(&seed) }),
-            guest_output: Box::new(guest_output),
+            guest_output,
         };
         Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), self.blobs.clone()))
     }
@@ -343,19 +258,16 @@ impl Client {
         Ok(ExecutionThread::open(read_receipt(file.path())?, self.blobs.clone()))
     }
 
+    /// Puts the receipt together, keeps it as a blob and closes the job. Blocks.
     fn deliver(
         &self,
         journal: &mut JobJournal,
         outcome: &starling_plan::Outcome,
-        path: &Path,
-    ) -> Result<Delivery, JobError> {
+    ) -> Result<Delivered, JobError> {
         let assembled = deliver::assemble(journal.state(), &self.blobs, outcome)?;
-        let elapsed_ms = unix_ms().saturating_sub(journal.state().created_at_ms);
-        let seconds = elapsed_ms as f64 / 1000.0;
-        let delivery = deliver::write(journal.state(), &assembled, path, seconds)?;
-        let work_path = delivery.work_receipt.as_deref();
-        let receipt = deliver::keep(&self.blobs, path)?;
-        let work_receipt = work_path.map(|path| deliver::keep(&self.blobs, path)).transpose()?;
+        let seconds = age(journal.state()).as_secs_f64();
+        let receipt = deliver::keep_receipt(&self.blobs, &assembled)?;
+        let work_receipt = deliver::keep_work_receipt(&self.blobs, &assembled)?;
         let done = JobEvent::Done {
             receipt: receipt.blob,
             work_receipt: work_receipt.as_ref().map(|kept| kept.blob),
@@ -367,21 +279,16 @@ impl Client {
         self.blobs.collect()?;
         // There was no room for it before, and there may be now.
         if !is_kept {
-            let pin = deliver::keep(&self.blobs, path)?.pin;
+            let pin = deliver::keep_receipt(&self.blobs, &assembled)?.pin;
             self.log.root(journal.state().id.into()).add(pin)?;
         }
-        Ok(delivery)
+        deliver::delivered(journal.state(), assembled, seconds)
     }
 }
 
-/// Where the pieces of a job come from that has not run to its end.
-enum Begin<W> {
-    /// This client makes them; what a guest prints goes here.
-    Own(W),
-    /// A host program makes them.
-    Elsewhere(ExecutionThread),
-    /// They have been made.
-    Nothing,
+/// How long ago the job was asked for.
+fn age(state: &JobState) -> Duration {
+    Duration::from_millis(unix_ms().saturating_sub(state.created_at_ms))
 }
 
 /// The number of a job within its work log. It follows from the job's secret, which is drawn once for a job,

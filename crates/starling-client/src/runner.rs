@@ -21,11 +21,7 @@ use starling_types::{
     TaskKind,
 };
 use starling_zkvm::{AssumptionId, ExecuteError, Execution, ExitCode};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::MissedTickBehavior,
-};
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,16 +31,13 @@ use crate::{
     execution::{Ended, ExecutionEvent, ExecutionThread},
     journal::JobJournal,
     judge::{Fault, Judged, look_again},
-    peers::{PeerEvent, Peers},
+    peers::{PeerEvent, PeerEvents, Peers},
 };
 
 type Event = starling_sched::Event<ZkvmInput>;
 
 /// How often watchers hear of the progress, and the waiting time is looked at.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
-
-/// Peer events that may wait for the loop; a session that would exceed it waits in turn.
-pub(crate) const PEER_EVENTS_MAX: usize = 1024;
 
 /// What is said of the size of tasks that have none, in jobs without segments.
 const PO2_UNSIZED: Po2 = Po2::SMALLEST;
@@ -72,7 +65,7 @@ pub(crate) struct Runner<'a> {
     journal: &'a mut JobJournal,
     execution: Option<ExecutionThread>,
     peers: Peers,
-    peer_events: &'a mut mpsc::Receiver<PeerEvent>,
+    peer_events: &'a mut PeerEvents,
     progress: &'a watch::Sender<Progress>,
     patience: Patience,
     started: Instant,
@@ -93,7 +86,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) blobs: BlobStore,
     pub(crate) journal: &'a mut JobJournal,
     pub(crate) execution: Option<ExecutionThread>,
-    pub(crate) peer_events: &'a mut mpsc::Receiver<PeerEvent>,
+    pub(crate) peer_events: &'a mut PeerEvents,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) patience: Patience,
     pub(crate) seed: u64,
@@ -197,7 +190,10 @@ impl<'a> Runner<'a> {
                 // A task that is no segment and no keccak proof has no size of its own.
                 let po2 = lease.po2.or(request.segment_po2()).unwrap_or(PO2_UNSIZED);
                 let counts_work = request.counts_work();
-                self.peers.grant(node, lease, po2, counts_work);
+                let epoch = lease.epoch;
+                if !self.peers.grant(node, lease, po2, counts_work) {
+                    self.tell(Event::LeaseReturned { node, epoch });
+                }
             }
             Action::Revoke { node, epoch, task, reason } => {
                 tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "revoked");
@@ -350,7 +346,6 @@ impl<'a> Runner<'a> {
         match event {
             PeerEvent::Joined(joined) => {
                 let (node, capability) = (joined.node, joined.capability.clone());
-                tracing::info!(node = %format_args!("{node:#}"), memory = %capability.memory, slots = capability.slots, "a node joined");
                 // A node that comes back has nothing of what its old connection was granted, though that
                 // connection may not have been found dead yet.
                 if self.peers.insert(joined) {
@@ -358,14 +353,24 @@ impl<'a> Runner<'a> {
                 }
                 self.tell(Event::NodeJoined { node, capability });
             }
-            PeerEvent::Left { node, generation, reason } => {
+            PeerEvent::Asked { node, generation, count, answer } => {
+                if self.peers.is_current(node, generation) {
+                    (0..count).for_each(|_| self.tell(Event::WorkRequested { node }));
+                }
+                drop(answer);
+            }
+            PeerEvent::Withdrawn { node, generation } => {
+                if self.peers.is_current(node, generation) {
+                    self.tell(Event::RequestsWithdrawn { node });
+                }
+            }
+            PeerEvent::Left { node, generation } => {
                 // An old connection of a node that has come back says nothing about the node.
                 if self.peers.remove(node, generation) {
-                    tracing::info!(node = %format_args!("{node:#}"), reason, "a node left");
                     self.tell(Event::NodeLeft { node });
                 }
             }
-            PeerEvent::Said { node, generation, message } => {
+            PeerEvent::Said { node, generation, message, _room } => {
                 if self.peers.is_current(node, generation) {
                     self.on_message(node, message);
                 }

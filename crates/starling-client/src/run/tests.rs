@@ -56,7 +56,7 @@ impl Proved {
 
     /// What is missing for the guest to run; it is no program, so that it never does.
     fn missing_to_execute(&self) -> Option<String> {
-        match self.client.execute(&self.state, self.run(), io::sink()) {
+        match self.client.execute(&self.state, self.run(), Box::new(io::sink())) {
             Err(JobError::BlobMissing { what, .. }) => Some(what),
             Err(JobError::Guest(_)) => None,
             Err(error) => panic!("{error}"),
