@@ -1,14 +1,19 @@
-//! Telling nodes elsewhere of a job, over gossip.
+//! Telling nodes elsewhere of the jobs that run here, over gossip.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use starling_cost::CostModel;
 use starling_net::Net;
 use starling_proto::{JobAd, PeerAddr, Wanted};
-use starling_types::TaskKind;
+use starling_types::{JobId, TaskKind};
 use starling_zkvm::zkvm;
+use tokio::sync::Notify;
 
-use crate::{JobState, journal::unix_ms, script::plan_shape};
+use crate::{JobRequest, journal::unix_ms, script::plan_shape};
 
 /// How often a job is advertised anew: nodes that come later hear of it, and lost ads cost seconds.
 const AD_PERIOD: Duration = Duration::from_secs(5);
@@ -19,43 +24,87 @@ const AD_TTL_MS: u64 = 30_000;
 /// How long an ad waits after a neighbour came: others that come at the same time need no ads of their own.
 const AD_SPACING: Duration = Duration::from_millis(200);
 
-/// Advertises the job until the task is aborted.
-pub(crate) async fn advertise(net: Net, state: JobState, bootstrap: Vec<PeerAddr>) {
+/// Jobs that are advertised in one period. Nodes dial the client, not the job: any ad brings them.
+const ADS_MAX: usize = 16;
+
+/// The jobs that run here.
+#[derive(Clone, Default)]
+pub(crate) struct Board {
+    jobs: Arc<Mutex<BTreeMap<JobId, JobRequest>>>,
+    news: Arc<Notify>,
+}
+
+/// A job on the board, as long as this lives.
+pub(crate) struct Posted {
+    board: Board,
+    job: JobId,
+}
+
+impl Board {
+    /// Puts a job up.
+    pub(crate) fn post(&self, job: JobId, request: JobRequest) -> Posted {
+        self.jobs().insert(job, request);
+        self.news.notify_one();
+        Posted { board: self.clone(), job }
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, JobRequest>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ads of this moment.
+    fn ads(&self, net: &Net) -> Vec<JobAd> {
+        let jobs = self.jobs();
+        jobs.iter().take(ADS_MAX).map(|(job, request)| ad(net, *job, request)).collect()
+    }
+}
+
+impl Drop for Posted {
+    fn drop(&mut self) {
+        self.board.jobs().remove(&self.job);
+    }
+}
+
+/// Advertises what is on the board until it is dropped.
+pub(crate) async fn advertise(net: Net, board: Board, bootstrap: Vec<PeerAddr>) {
     let ads = match net.ads(&bootstrap).await {
         Ok(ads) => ads,
         Err(error) => {
-            tracing::warn!(%error, "the job can't be advertised");
+            tracing::warn!(%error, "jobs can't be advertised");
             return;
         }
-    };
-    let leaf_kind = plan_shape(&state.request).leaf_kind();
-    // A node that can only join is of use to a job with large segments.
-    let po2 = state.request.segment_po2();
-    let leaf = CostModel::ADMISSION.memory(leaf_kind, po2);
-    let memory = match leaf_kind {
-        TaskKind::Prove => leaf,
-        _ => leaf.min(CostModel::ADMISSION.memory(TaskKind::Join, None)),
     };
     let mut period = tokio::time::interval(AD_PERIOD);
     loop {
         // A neighbour that has just come heard nothing of what was sent before.
         tokio::select! {
             _ = period.tick() => {}
+            () = board.news.notified() => {}
             () = ads.neighbour_came() => tokio::time::sleep(AD_SPACING).await,
         }
-        let ad = JobAd {
-            job: state.id,
-            client: net.addr(),
-            systems: vec![Wanted {
-                system: zkvm(),
-                kinds: TaskKind::ALL.map(TaskKind::code).into(),
-            }],
-            memory,
-            issued_at_unix_ms: unix_ms(),
-            ttl_ms: AD_TTL_MS,
-        };
-        if let Err(error) = ads.publish(&ad).await {
-            tracing::debug!(%error, "an ad was not sent");
+        for ad in board.ads(&net) {
+            if let Err(error) = ads.publish(&ad).await {
+                tracing::debug!(%error, "an ad was not sent");
+            }
         }
+    }
+}
+
+fn ad(net: &Net, job: JobId, request: &JobRequest) -> JobAd {
+    let leaf_kind = plan_shape(request).leaf_kind();
+    // A node that can only join is of use to a job with large segments.
+    let po2 = request.segment_po2();
+    let leaf = CostModel::ADMISSION.memory(leaf_kind, po2);
+    let memory = match leaf_kind {
+        TaskKind::Prove => leaf,
+        _ => leaf.min(CostModel::ADMISSION.memory(TaskKind::Join, None)),
+    };
+    JobAd {
+        job,
+        client: net.addr(),
+        systems: vec![Wanted { system: zkvm(), kinds: TaskKind::ALL.map(TaskKind::code).into() }],
+        memory,
+        issued_at_unix_ms: unix_ms(),
+        ttl_ms: AD_TTL_MS,
     }
 }

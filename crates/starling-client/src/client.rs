@@ -1,10 +1,10 @@
-//! The front door: the jobs of a data directory. How one of them runs is in [`run`](crate::run).
+//! The jobs of a data directory. How one of them runs is in [`run`](crate::run).
 
 use std::{
     collections::BTreeMap,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rand::Rng as _;
@@ -17,19 +17,22 @@ use starling_zkvm::{
 };
 
 use crate::{
-    Given, GuestRun, JobError, JobEvent, JobPhase, JobRequest, JobState, Source, StateError,
-    ZkvmEvent,
+    Given, GuestRun, JobError, JobEvent, JobHandle, JobPhase, JobRequest, JobState, Source,
+    StateError, ZkvmEvent,
     journal::{JobJournal, unix_ms},
     state,
 };
 
-/// A data directory and its jobs, owned by this process.
+/// A data directory and its jobs, owned by this process. Clones share it.
+#[derive(Debug, Clone)]
 pub struct Client {
-    pub(crate) dir: DataDir,
+    pub(crate) dir: Arc<DataDir>,
     pub(crate) log: Arc<EventLog>,
     pub(crate) blobs: BlobStore,
     /// A folder for receipts on their way.
     pub(crate) scratch: PathBuf,
+    /// The jobs that run in this process.
+    pub(crate) running: Arc<Mutex<BTreeMap<JobId, JobHandle>>>,
 }
 
 /// The receipt of something that guests may assume. It is kept in the store as long as this lives, and then by the
@@ -89,11 +92,11 @@ impl Client {
     /// # Errors
     /// When another process has it open, or it can't be read or written.
     pub fn open(path: &Path, purpose: &str, disk_budget_bytes: u64) -> Result<Self, JobError> {
-        let dir = DataDir::open(path, purpose)?;
+        let dir = Arc::new(DataDir::open(path, purpose)?);
         let log = Arc::new(dir.log()?);
         let blobs = dir.blobs_of(&log, DiskBudget::up_to(disk_budget_bytes))?;
         let scratch = dir.scratch()?;
-        Ok(Self { dir, log, blobs, scratch })
+        Ok(Self { dir, log, blobs, scratch, running: Arc::default() })
     }
 
     /// The job for this guest and input: the one that is there already, or a new one.
@@ -157,7 +160,7 @@ impl Client {
     /// Takes in the receipt of something that guests may assume, for [`JobOptions::assumptions`].
     ///
     /// # Errors
-    /// When it proves nothing, or is not succinct: [`Client::compress`] makes it so.
+    /// When it proves nothing, or is not succinct: [`Service::compress`](crate::Service::compress) makes it so.
     pub fn give(&self, receipt: &Receipt) -> Result<GivenReceipt, JobError> {
         let given = given_assumption(receipt)?;
         let pin = self.blobs.put(&given.bytes)?;
@@ -173,6 +176,9 @@ impl Client {
         fresh: bool,
     ) -> Result<JobId, JobError> {
         let id = request.job_id();
+        if fresh {
+            self.check_idle(id)?;
+        }
         let events = self.log.read(id)?;
         if !events.is_empty() && !fresh {
             let known = state::load(&events, id)?;
@@ -206,11 +212,30 @@ impl Client {
         Ok(state::load(&self.log.read(id)?, id)?)
     }
 
-    /// Gives a job up and frees what only it holds; the bytes freed.
+    /// Gives a job up that does not run and frees what only it holds; the bytes freed.
     ///
     /// # Errors
-    /// When there is no such job.
+    /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
     pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
+        self.check_idle(id)?;
+        self.give_up(id)
+    }
+
+    /// The jobs that run in this process.
+    pub(crate) fn running(&self) -> MutexGuard<'_, BTreeMap<JobId, JobHandle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses a job that runs: its log is its run's.
+    fn check_idle(&self, id: JobId) -> Result<(), JobError> {
+        match self.running().contains_key(&id) {
+            true => Err(JobError::Running { job: id }),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`Self::cancel`], for the end of a run.
+    pub(crate) fn give_up(&self, id: JobId) -> Result<u64, JobError> {
         match JobJournal::open(self.log.clone(), id) {
             Ok(mut journal) if journal.state().phase != JobPhase::Cancelled => {
                 journal.record(JobEvent::Cancelled, [])?;

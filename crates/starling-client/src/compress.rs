@@ -1,62 +1,58 @@
 //! Compression: a composite receipt becomes one STARK, proved by nodes like any other job.
 
-use std::io;
+use std::sync::Arc;
 
 use starling_types::ReceiptKind;
 use starling_zkvm::{
     InnerReceipt, Receipt,
-    receipt::{nested_composites, read_receipt, replace_nested},
+    receipt::{nested_composites, replace_nested},
 };
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use crate::{Client, Delivery, JobError, Progress, RunOptions};
+use crate::{JobError, JobHandle, RunOptions, Service, run::blocking};
 
-impl Client {
-    /// The receipts, the composite ones among them made succinct: what [`Client::give`] takes.
+impl Service {
+    /// The receipts, the composite ones among them made succinct: what [`Client::give`](crate::Client::give) takes.
     ///
     /// # Errors
-    /// As [`Client::compress`].
+    /// As [`Self::compress`], and those of its job.
     pub async fn all_succinct(
         &self,
         receipts: Vec<Receipt>,
         options: &RunOptions,
-        progress: &watch::Sender<Progress>,
-        stop: &CancellationToken,
-    ) -> Result<Vec<Receipt>, JobError> {
+    ) -> Result<Vec<Receipt>, Arc<JobError>> {
         let mut succinct = Vec::with_capacity(receipts.len());
         for receipt in receipts {
             succinct.push(match receipt.inner {
-                InnerReceipt::Composite(_) => {
-                    self.compressed(receipt, options, progress, stop).await?
-                }
+                InnerReceipt::Composite(_) => self.compressed(receipt, options).await?,
                 _ => receipt,
             });
         }
         Ok(succinct)
     }
 
-    /// Makes a receipt of `kind` of a composite one: each segment's receipt is lifted, all are joined, and what
-    /// was assumed is resolved. Composite receipts among its assumptions come first, each in a job of its own.
+    /// A job that makes a receipt of `kind` of a composite one: each segment's receipt is lifted, all are joined, and
+    /// what was assumed is resolved. Composite receipts among its assumptions come first, each in a job of its own,
+    /// which is over when this returns.
     ///
     /// # Errors
-    /// [`JobError`]; running it again goes on where this run stopped.
+    /// [`JobError`]; asking for it again goes on where this stopped.
     pub async fn compress(
         &self,
         mut receipt: Receipt,
         kind: ReceiptKind,
         options: &RunOptions,
-        progress: &watch::Sender<Progress>,
-        stop: &CancellationToken,
-    ) -> Result<Delivery, JobError> {
+    ) -> Result<JobHandle, Arc<JobError>> {
         // Their depth is bounded: deeper ones are refused when a receipt is read.
-        for (index, nested) in nested_composites(&receipt)? {
-            let compressed = self.compressed(nested, options, progress, stop).await?;
-            receipt = replace_nested(receipt, index, compressed)?;
+        let nested = nested_composites(&receipt).map_err(JobError::from)?;
+        for (index, nested) in nested {
+            let compressed = self.compressed(nested, options).await?;
+            receipt = replace_nested(receipt, index, compressed).map_err(JobError::from)?;
         }
-        let job = self.create_compression(&receipt, kind)?;
+        let client = self.client().clone();
+        let create = move || client.create_compression(&receipt, kind);
+        let job = blocking("a composite receipt", create).await??;
         tracing::info!(%job, "compressing a composite receipt");
-        self.run(job, options.clone(), io::sink(), progress, stop.clone()).await
+        Ok(self.submit(job, options.clone()))
     }
 
     /// A composite receipt, made succinct; only its job keeps it.
@@ -64,15 +60,9 @@ impl Client {
         &self,
         receipt: Receipt,
         options: &RunOptions,
-        progress: &watch::Sender<Progress>,
-        stop: &CancellationToken,
-    ) -> Result<Receipt, JobError> {
-        let path = self.scratch.join("assumption.receipt");
-        let options = RunOptions { receipt: path.clone(), ..options.clone() };
-        let compressing = self.compress(receipt, ReceiptKind::Succinct, &options, progress, stop);
+    ) -> Result<Receipt, Arc<JobError>> {
         // Boxed, since a receipt may hold receipts that hold receipts.
-        let done = Box::pin(compressing).await.and_then(|_| Ok(read_receipt(&path)?));
-        let _ = std::fs::remove_file(&path);
-        done
+        let job = Box::pin(self.compress(receipt, ReceiptKind::Succinct, options)).await?;
+        Ok(job.result().await?.receipt.clone())
     }
 }

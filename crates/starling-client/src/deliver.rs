@@ -1,8 +1,12 @@
-//! The last step: accepted receipts become one `risc0_zkvm::Receipt` file that anyone can verify.
+//! The last step: accepted receipts become one `risc0_zkvm::Receipt` that anyone can verify. It is handed over in memory and
+//! kept as a blob; a file is written where somebody wants one.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use starling_plan::Outcome;
 use starling_store::{BlobStore, Pin, StoreError};
 use starling_swarm::ReferenceHasher;
@@ -11,20 +15,34 @@ use starling_zkvm::{
     Digest, Execution, Receipt, SuccinctReceipt, Unknown, codec,
     groth16::compress_groth16,
     receipt::{
-        assemble_composite, assemble_succinct, assemble_work, read_receipt, receipt_info,
-        verify_outcome, write_receipt, write_work_receipt,
+        assemble_composite, assemble_succinct, assemble_work, encode_receipt, read_receipt,
+        receipt_info, verify_outcome, write_receipt, write_work_receipt,
     },
 };
 
-use crate::{AssumedFrom, JobError, JobState, check::RESULT_SIZE_BYTES_MAX};
+use crate::{AssumedFrom, JobError, JobState, check::RESULT_SIZE_BYTES_MAX, error::unwrap_io};
 
 /// The most bytes of a journal that are printed beside the receipt, which holds them in any case: a journal may have
 /// 100 MiB, and nobody reads as many.
 pub const JOURNAL_PRINTED_BYTES_MAX: usize = 1 << 20;
 
-/// What a finished job delivers.
-#[derive(Debug, Clone, Serialize)]
-pub struct Delivery {
+/// How much of a receipt is handed to the store at once: its encoder writes word by word.
+const WRITE_SIZE_BYTES: usize = 256 << 10;
+
+/// A finished job: its receipt, in memory.
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    /// What the job was asked for.
+    pub receipt: Receipt,
+    /// The bytes of the work receipt's file, of jobs that count their work.
+    pub work_receipt: Option<Vec<u8>>,
+    /// What there is to say of it.
+    pub facts: Facts,
+}
+
+/// What there is to say of a finished job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Facts {
     /// The guest's image id, in hex.
     pub image_id: String,
     /// How the guest ended.
@@ -35,13 +53,8 @@ pub struct Delivery {
     pub journal_bytes: u64,
     /// The digest of the receipt's claim, in hex.
     pub claim_digest: String,
-    /// The receipt file.
-    pub receipt: PathBuf,
     /// The kind of the receipt.
     pub receipt_kind: String,
-    /// The work receipt file, of jobs that count their work.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub work_receipt: Option<PathBuf>,
     /// How many segments were proved.
     pub segments: u32,
     /// How many keccak proofs the guest asked for.
@@ -56,6 +69,37 @@ pub struct Delivery {
     pub seconds: f64,
     /// The job.
     pub job: String,
+}
+
+/// What was written of a finished job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What there is to say of it.
+    pub facts: Facts,
+    /// The receipt file.
+    pub receipt: PathBuf,
+    /// The work receipt file, of jobs that count their work.
+    pub work_receipt: Option<PathBuf>,
+}
+
+impl Delivered {
+    /// Writes the receipt to `path`, and the work receipt, if there is one, beside it with `.work` at the end. Blocks.
+    ///
+    /// # Errors
+    /// When a file can't be written; one that was there before stays then.
+    pub fn write(&self, path: &Path) -> Result<Delivery, JobError> {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        write_receipt(path, &self.receipt)?;
+        let work_receipt = match &self.work_receipt {
+            Some(bytes) => {
+                let path = work_receipt_path(path);
+                write_work_receipt(&path, bytes)?;
+                Some(absolute(&path))
+            }
+            None => None,
+        };
+        Ok(Delivery { facts: self.facts.clone(), receipt: absolute(path), work_receipt })
+    }
 }
 
 /// What a job's receipts were put together to.
@@ -170,7 +214,7 @@ pub(crate) fn stored(
     Ok(Assembled { receipt, work_receipt })
 }
 
-/// A delivered file.
+/// A delivered receipt as a blob.
 pub(crate) struct Kept {
     /// What it is named by.
     pub(crate) blob: BlobRef,
@@ -178,18 +222,35 @@ pub(crate) struct Kept {
     pub(crate) pin: Option<Pin>,
 }
 
-/// Keeps a file as a blob, so that asking for the job again delivers it again. Blocks.
-///
-/// A disk or a budget that is full is no reason to call a job failed whose receipt is written: the
-/// receipt is only named then, and asking again says that it is not here.
-pub(crate) fn keep(blobs: &BlobStore, path: &Path) -> Result<Kept, JobError> {
-    match blobs.put_file(path) {
-        Err(StoreError::NoSpace(error)) => {
-            tracing::warn!(%error, "the receipt is written, but not kept in the data directory");
+/// Keeps the bytes of the receipt's file, so that asking for the job again delivers it again. Blocks.
+pub(crate) fn keep_receipt(blobs: &BlobStore, assembled: &Assembled) -> Result<Kept, JobError> {
+    keep(blobs, |to| encode_receipt(&assembled.receipt, to))
+}
+
+/// Keeps the work receipt of a job that counts its work. Blocks.
+pub(crate) fn keep_work_receipt(
+    blobs: &BlobStore,
+    assembled: &Assembled,
+) -> Result<Option<Kept>, JobError> {
+    let bytes = assembled.work_receipt.as_ref();
+    bytes.map(|bytes| keep(blobs, |to| to.write_all(bytes))).transpose()
+}
+
+/// A disk or a budget that is full is no reason to call a job failed whose receipt is there: it is only named then, and
+/// asking again says that it is not here.
+fn keep(
+    blobs: &BlobStore,
+    encode: impl Fn(&mut dyn Write) -> io::Result<()>,
+) -> Result<Kept, JobError> {
+    let mut writer = BufWriter::with_capacity(WRITE_SIZE_BYTES, blobs.writer()?);
+    let written = encode(&mut writer)
+        .and_then(|()| writer.into_inner().map_err(io::IntoInnerError::into_error))
+        .map_err(unwrap_io);
+    match written.and_then(|writer| Ok(writer.finish()?)) {
+        Err(JobError::Store(StoreError::NoSpace(error))) => {
+            tracing::warn!(%error, "the receipt is not kept in the data directory");
             let mut hasher = ReferenceHasher::new();
-            std::fs::File::open(path)
-                .and_then(|mut file| std::io::copy(&mut file, &mut hasher))
-                .map_err(JobError::Input)?;
+            encode(&mut hasher).map_err(JobError::Input)?;
             Ok(Kept { blob: hasher.finish(), pin: None })
         }
         kept => {
@@ -200,42 +261,29 @@ pub(crate) fn keep(blobs: &BlobStore, path: &Path) -> Result<Kept, JobError> {
 }
 
 /// Where the work receipt goes when the receipt goes to `receipt`: beside it, with `.work` at the end.
-pub(crate) fn work_receipt_path(receipt: &Path) -> PathBuf {
+fn work_receipt_path(receipt: &Path) -> PathBuf {
     let mut path = receipt.as_os_str().to_owned();
     path.push(".work");
     path.into()
 }
 
-/// Writes the receipt files and says what they hold. Blocks.
-pub(crate) fn write(
+/// What is handed to those who asked for the job.
+pub(crate) fn delivered(
     state: &JobState,
-    assembled: &Assembled,
-    path: &Path,
+    assembled: Assembled,
     seconds: f64,
-) -> Result<Delivery, JobError> {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+) -> Result<Delivered, JobError> {
     let Assembled { receipt, work_receipt } = assembled;
-    write_receipt(path, receipt)?;
-    let work_receipt = match work_receipt {
-        Some(bytes) => {
-            let path = work_receipt_path(path);
-            write_work_receipt(&path, bytes)?;
-            Some(absolute(&path))
-        }
-        None => None,
-    };
-    let info = receipt_info(receipt)?;
+    let info = receipt_info(&receipt)?;
     let execution = state.execution.as_ref();
-    Ok(Delivery {
+    let facts = Facts {
         image_id: state.image_id.clone(),
         exit_code: execution.map_or(String::new(), |summary| format!("{:?}", summary.exit_code)),
         journal: (info.journal.len() <= JOURNAL_PRINTED_BYTES_MAX)
             .then(|| hex::encode(info.journal)),
         journal_bytes: info.journal.len() as u64,
         claim_digest: hex::encode(info.claim_digest.as_bytes()),
-        receipt: absolute(path),
         receipt_kind: info.kind.to_owned(),
-        work_receipt,
         segments: state.segments.len() as u32,
         keccaks: state.keccaks.len() as u32,
         assumptions: execution.map_or(0, |summary| summary.assumed.len() as u32),
@@ -243,7 +291,8 @@ pub(crate) fn write(
         total_cycles: execution.map_or(0, |summary| summary.total_cycles),
         seconds,
         job: state.id.to_string(),
-    })
+    };
+    Ok(Delivered { receipt, work_receipt, facts })
 }
 
 /// The execution as the log tells of it.

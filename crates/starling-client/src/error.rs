@@ -114,7 +114,13 @@ pub enum JobError {
         /// What this is.
         ours: String,
     },
-    /// The job was cancelled earlier.
+    /// The job runs, and what was asked for would take its log away.
+    #[error("job {job} is running; stop it first")]
+    Running {
+        /// The job.
+        job: JobId,
+    },
+    /// The job was cancelled.
     #[error("job {job} was cancelled; `starling prove` asks for it anew")]
     Cancelled {
         /// The job.

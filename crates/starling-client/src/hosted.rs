@@ -5,74 +5,144 @@
 
 use std::{
     collections::VecDeque,
-    io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    future::Future,
+    sync::{Arc, mpsc as blocking},
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context, bail, ensure};
 use risc0_zkvm::{
     ExecutorEnv, InnerReceipt, ProveInfo, Prover, ProverOpts, Receipt, VerifierContext,
 };
-use starling_types::ReceiptKind;
+use starling_types::{JobId, ReceiptKind};
 use starling_zkvm::{
     Guest,
     execute::hosted::{HostedExecution, execute_hosted, prove_info},
-    receipt::read_receipt,
     zkvm,
 };
-use tokio::{
-    runtime::Runtime,
-    sync::{mpsc, watch},
-};
+use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Client, Delivery, HostRun, JobRequest, Progress, RunOptions, Source,
+    Client, Delivered, HostRun, JobError, JobRequest, NetworkOptions, Progress, RunOptions,
+    Service, Source,
     execution::{Ended, ExecutionEvent, ExecutionThread, stored, stored_given},
+    source::Begin,
 };
 
 /// The one hash function that receipts are proved with.
 const HASHFN: &str = "poseidon2";
 
+/// Pieces that may wait between the guest and its job. They lie on disk already; this bounds messages only.
+const PIECES_WAITING_MAX: usize = 64;
+
+/// The threads of the prover's own runtime: they carry messages, what computes has threads of its own.
+const RUNTIME_THREADS: usize = 2;
+
+/// How long what computes at the end may go on when the prover is dropped: the check of a result, at most.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A [`Prover`] whose work is done by nodes.
+///
+/// It works on any thread, inside a tokio runtime or outside: it has a runtime and threads of its own, and a call waits
+/// on the thread that makes it. Threads that share it prove at the same time, and the nodes are shared fairly between
+/// them. When it is dropped, its nodes on this machine end.
 ///
 /// It differs from `risc0_zkvm`'s local prover in this: receipts in the environment that prove assumptions
 /// are succinct ([`Prover::compress`] makes them so); keccak requests of guests are proved by nodes too, whatever
-/// coprocessor the environment has; and environments that trace instructions are refused. It has one job at a time;
-/// threads that share it wait for one another.
+/// coprocessor the environment has; and environments that trace instructions are refused.
 ///
 /// ```no_run
 /// use risc0_zkvm::{ExecutorEnv, Prover};
-/// use starling_client::{Client, NetworkProver, RunOptions};
-/// # fn host(options: RunOptions, elf: &[u8]) -> anyhow::Result<()> {
+/// use starling_client::{Client, NetworkOptions, NetworkProver};
+/// # fn host(network: NetworkOptions, elf: &[u8]) -> anyhow::Result<()> {
 /// let client = Client::open("data".as_ref(), "my host program", 20 << 30)?;
-/// let prover = NetworkProver::new(client, options)?; // was: risc0_zkvm::default_prover()
+/// let prover = NetworkProver::new(client, network)?; // was: risc0_zkvm::default_prover()
 /// let env = ExecutorEnv::builder().write(&7_u32)?.build()?;
 /// let receipt = prover.prove(env, elf)?.receipt;
 /// # Ok(())
 /// # }
 /// ```
 pub struct NetworkProver {
-    client: Client,
+    service: Arc<Service>,
     options: RunOptions,
-    runtime: Runtime,
-    /// Held by whoever has a job: jobs share the local nodes, and what is garbage in the store.
-    job: Mutex<()>,
+    on_progress: Option<Arc<ProgressHook>>,
+    runtime: Handle,
+    ending: CancellationToken,
+    /// Has the runtime.
+    thread: Option<JoinHandle<()>>,
 }
 
+type ProgressHook = dyn Fn(JobId, &Progress) + Send + Sync;
+
 impl NetworkProver {
-    /// Proves in the data directory of `client`, with the nodes that `options` name.
+    /// Proves in the data directory of `client`, with the nodes that `network` names.
     ///
     /// # Errors
-    /// When this process can't start threads.
-    pub fn new(client: Client, options: RunOptions) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { client, options, runtime, job: Mutex::default() })
+    /// When this process can't start threads, or the endpoint can't be opened.
+    pub fn new(client: Client, network: NetworkOptions) -> Result<Self, JobError> {
+        let (started, starting) = blocking::channel();
+        let ending = CancellationToken::new();
+        let end = ending.clone();
+        let thread = std::thread::Builder::new()
+            .name("starling prover".into())
+            .spawn(move || live(client, network, &started, &end));
+        let died = |detail: String| JobError::Died { what: "the prover's runtime", detail };
+        let thread = thread.map_err(|error| died(error.to_string()))?;
+        let started = starting.recv().map_err(|error| died(error.to_string()))?;
+        let (service, runtime) = started?;
+        let (options, on_progress) = (RunOptions::default(), None);
+        Ok(Self { service, options, on_progress, runtime, ending, thread: Some(thread) })
     }
 
-    /// Waits until no other thread has a job.
-    fn alone(&self) -> MutexGuard<'_, ()> {
-        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Proves with these options: how long it waits for nodes, how long a proof may take
+    /// ([`Patience::timeout`](crate::Patience)), its share of the nodes.
+    #[must_use]
+    pub fn with_options(mut self, options: RunOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Calls `hook` twice a second for each proof under way, on a thread of the prover's own.
+    #[must_use]
+    pub fn on_progress(mut self, hook: impl Fn(JobId, &Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Arc::new(hook));
+        self
+    }
+
+    /// Once it is cancelled, proofs under way end with an error, and so do those that are asked for later. Guests end at
+    /// their next segment.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.options.stop.clone()
+    }
+
+    /// Waits for `future` on this thread, whatever runs on it: a tokio runtime's `block_on` would panic inside another.
+    fn wait<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let (done, waiting) = blocking::channel();
+        self.runtime.spawn(async move {
+            // Nobody waits where the thread is gone.
+            let _ = done.send(future.await);
+        });
+        waiting.recv().context("the prover's runtime is gone")
+    }
+
+    /// The options of one job: its progress is its own.
+    fn job_options(&self) -> RunOptions {
+        RunOptions { progress: watch::Sender::default(), ..self.options.clone() }
+    }
+
+    fn watch(&self, job: JobId, mut progress: watch::Receiver<Progress>) {
+        let Some(hook) = self.on_progress.clone() else { return };
+        self.runtime.spawn(async move {
+            while progress.changed().await.is_ok() {
+                let now = progress.borrow_and_update().clone();
+                hook(job, &now);
+            }
+        });
     }
 
     /// Runs the guest here, and its job on a thread beside it.
@@ -83,29 +153,31 @@ impl NetworkProver {
         opts: &ProverOpts,
     ) -> anyhow::Result<ProveInfo> {
         let guest = Guest::parse(elf.to_vec())?;
-        let (pieces, events) = ExecutionThread::channel();
+        let client = self.service.client();
+        // Not tokio's channel: this thread may be one of a runtime, on which that refuses to wait.
+        let (pieces, events) = blocking::sync_channel(PIECES_WAITING_MAX);
         let (executed, proved) = std::thread::scope(|scope| {
             let job = scope.spawn(|| self.run_job(&guest, opts, events));
-            let on_emitted =
-                |emitted| Ok(pieces.blocking_send(stored(emitted, &self.client.blobs)?)?);
+            let on_emitted = |emitted| Ok(pieces.send(stored(emitted, &client.blobs)?)?);
             let executed =
-                execute_hosted(&env, &guest, rand::random(), &self.client.scratch, on_emitted);
-            let (ended, stats) = match executed {
-                Ok(HostedExecution { execution, keccak_count, given, stats }) => {
-                    let ended = stored_given(&given, &self.client.blobs)
-                        .map(|(given, pins)| Ended { execution, keccak_count, given, pins });
-                    (ended, Some(stats))
-                }
-                Err(error) => (Err(error.into()), None),
-            };
+                execute_hosted(&env, &guest, rand::random(), &client.scratch, on_emitted);
+            let (ended, stats) =
+                match executed {
+                    Ok(HostedExecution { execution, keccak_count, given, stats }) => {
+                        let ended = stored_given(&given, &client.blobs)
+                            .map(|(given, pins)| Ended { execution, keccak_count, given, pins });
+                        (ended, Some(stats))
+                    }
+                    Err(error) => (Err(error.into()), None),
+                };
             // Where the job is over already, its own error says why.
-            let _ = pieces.blocking_send(ExecutionEvent::Ended(ended));
+            let _ = pieces.send(ExecutionEvent::Ended(ended));
             drop(pieces);
             (stats, job.join())
         });
         let proved = proved.map_err(|_| anyhow::anyhow!("the job's thread panicked"))??;
         let stats = executed.context("a job was proved whose execution failed")?;
-        Ok(prove_info(proved.receipt, proved.work_receipt.as_deref(), stats)?)
+        Ok(prove_info(proved.receipt.clone(), proved.work_receipt.as_deref(), stats)?)
     }
 
     /// Waits for the first segment, since it tells what job it is, and runs that job.
@@ -113,11 +185,11 @@ impl NetworkProver {
         &self,
         guest: &Guest,
         opts: &ProverOpts,
-        mut events: mpsc::Receiver<ExecutionEvent>,
-    ) -> anyhow::Result<Proved> {
+        events: blocking::Receiver<ExecutionEvent>,
+    ) -> anyhow::Result<Arc<Delivered>> {
         let mut first = VecDeque::new();
         let (segment_po2, counts_work) = loop {
-            match events.blocking_recv().context("the execution died")? {
+            match events.recv().context("the execution died")? {
                 ExecutionEvent::Ended(ended) => {
                     ended?;
                     bail!("the execution ended without a segment");
@@ -128,7 +200,8 @@ impl NetworkProver {
                 break (*po2, work.is_some());
             }
         };
-        let guest_pin = self.client.blobs.put(guest.bytes())?;
+        let client = self.service.client();
+        let guest_pin = client.blobs.put(guest.bytes())?;
         let run = HostRun {
             guest: guest_pin.blob(),
             nonce: hex::encode(rand::random::<[u8; 16]>()),
@@ -138,37 +211,68 @@ impl NetworkProver {
         };
         let request =
             JobRequest { zkvm: zkvm(), source: Source::Host(run), receipt_kind: kind_of(opts)? };
-        let job = self.client.create_job(request, vec![guest_pin], guest.image_id(), false)?;
-        let execution = ExecutionThread::elsewhere(first, events);
-        let path = self.client.scratch.join("job.receipt");
-        let options = RunOptions { receipt: path.clone(), ..self.options.clone() };
-        let (progress, stop) = (watch::Sender::new(Progress::default()), CancellationToken::new());
-        let running = self.client.run_of_host(job, options, execution, &progress, stop);
-        let proved = self.runtime.block_on(running).map_err(Into::into).and_then(Proved::read);
-        // The host has the receipt, or an error; without it, nobody can go on with the job.
-        self.client.cancel(job)?;
-        proved
-    }
-}
-
-/// What a job delivered, in memory.
-struct Proved {
-    receipt: Receipt,
-    work_receipt: Option<Vec<u8>>,
-}
-
-impl Proved {
-    /// Reads the files of a delivery, and removes them.
-    fn read(delivery: Delivery) -> anyhow::Result<Self> {
-        let receipt = read_receipt(&delivery.receipt)?;
-        let work_receipt = delivery.work_receipt.as_deref().map(std::fs::read).transpose()?;
-        for path in [Some(&delivery.receipt), delivery.work_receipt.as_ref()].into_iter().flatten()
-        {
-            std::fs::remove_file(path)
-                .with_context(|| format!("can't remove {}", path.display()))?;
+        let job = client.create_job(request, vec![guest_pin], guest.image_id(), false)?;
+        let (forward, forwarded) = ExecutionThread::channel();
+        let begin = Begin::Elsewhere(Some(ExecutionThread::elsewhere(first, forwarded)));
+        let handle = self.service.submit_hosted(job, self.job_options(), begin);
+        self.watch(job, handle.progress());
+        for event in events {
+            if forward.blocking_send(event).is_err() {
+                // The job is over. Without this end of its channel, so is the execution.
+                break;
+            }
         }
-        Ok(Self { receipt, work_receipt })
+        drop(forward);
+        let service = self.service.clone();
+        self.wait(async move {
+            let outcome = handle.result().await;
+            // The host has the receipt, or an error; without it, nobody can go on with the job.
+            service.cancel(job).await?;
+            Ok(outcome?)
+        })?
     }
+}
+
+impl Drop for NetworkProver {
+    fn drop(&mut self) {
+        self.ending.cancel();
+        if let Some(thread) = self.thread.take() {
+            // It panics with the runtime only, which has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Has the service on a runtime until `end`.
+fn live(
+    client: Client,
+    network: NetworkOptions,
+    started: &blocking::Sender<Result<(Arc<Service>, Handle), JobError>>,
+    end: &CancellationToken,
+) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let (what, detail) = ("the prover's runtime", error.to_string());
+            let _ = started.send(Err(JobError::Died { what, detail }));
+            return;
+        }
+    };
+    runtime.block_on(async {
+        let service = match Service::start(client, network).await {
+            Ok(service) => Arc::new(service),
+            Err(error) => return drop(started.send(Err(error))),
+        };
+        if started.send(Ok((service.clone(), Handle::current()))).is_ok() {
+            end.cancelled().await;
+        }
+        service.close().await;
+    });
+    runtime.shutdown_timeout(END_TIMEOUT);
 }
 
 fn kind_of(opts: &ProverOpts) -> anyhow::Result<ReceiptKind> {
@@ -202,7 +306,6 @@ impl Prover for NetworkProver {
         opts: &ProverOpts,
     ) -> anyhow::Result<ProveInfo> {
         check(opts)?;
-        let _job = self.alone();
         let info = self.prove_hosted(env, elf, opts)?;
         info.receipt.verify_integrity_with_context(ctx)?;
         Ok(info)
@@ -211,16 +314,15 @@ impl Prover for NetworkProver {
     fn compress(&self, opts: &ProverOpts, receipt: &Receipt) -> anyhow::Result<Receipt> {
         check(opts)?;
         let kind = kind_of(opts)?;
-        let _job = self.alone();
         match (&receipt.inner, kind) {
             (InnerReceipt::Composite(_), ReceiptKind::Succinct | ReceiptKind::Groth16) => {
-                let (progress, stop) =
-                    (watch::Sender::new(Progress::default()), CancellationToken::new());
-                let path = self.client.scratch.join("compressed.receipt");
-                let options = RunOptions { receipt: path.clone(), ..self.options.clone() };
-                let compressing =
-                    self.client.compress(receipt.clone(), kind, &options, &progress, &stop);
-                Ok(Proved::read(self.runtime.block_on(compressing)?)?.receipt)
+                let (service, options) = (self.service.clone(), self.job_options());
+                let receipt = receipt.clone();
+                let compressed = self.wait(async move {
+                    let job = service.compress(receipt, kind, &options).await?;
+                    job.result().await
+                })??;
+                Ok(compressed.receipt.clone())
             }
             (InnerReceipt::Succinct(_), ReceiptKind::Groth16) => {
                 Ok(starling_zkvm::groth16::compress_groth16(receipt)?)

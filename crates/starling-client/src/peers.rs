@@ -1,36 +1,37 @@
-//! The nodes that are connected: one session task each, and the table through which the loop speaks.
+//! The connected nodes as one job sees them: how it is told of them, and how it speaks to them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    sync::Arc,
 };
 
-use rand::RngExt as _;
-use starling_net::{ClientSession, JobHandle, Net, Source};
+use starling_cost::CostModel;
+use starling_net::{JobHandle, Source};
 use starling_proto::{
-    ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr, Welcome,
+    ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr,
 };
 use starling_sched::{Lease, RevokeReason};
-use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference};
+use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference, TaskId};
 use starling_zkvm::TaskArguments;
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
 
-/// Messages that may wait for a node. A node that lets more pile up has stopped reading.
-const OUTBOX_MAX: usize = 64;
+use crate::pool::{Answer, Link, Room};
 
-/// How long a node may take to introduce itself.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a job is told of nodes, in order. The pool bounds how much of one node waits here.
+pub(crate) type PeerEvents = mpsc::UnboundedReceiver<PeerEvent>;
 
-/// What a session tells the event loop.
+/// What a job is told of nodes.
 pub(crate) enum PeerEvent {
-    /// A node has introduced itself.
+    /// A node that proves the job's system is there.
     Joined(Joined),
-    /// It said something.
-    Said { node: NodeId, generation: u64, message: NodeMessage },
+    /// It asks for `count` leases. `answer` is to be dropped when the job has granted what it can grant now.
+    Asked { node: NodeId, generation: u64, count: u32, answer: Answer },
+    /// It asks for none any more: another job was quicker.
+    Withdrawn { node: NodeId, generation: u64 },
+    /// It said something of one of the job's leases.
+    Said { node: NodeId, generation: u64, message: NodeMessage, _room: Arc<Room> },
     /// Its connection is gone.
-    Left { node: NodeId, generation: u64, reason: String },
+    Left { node: NodeId, generation: u64 },
 }
 
 /// A node that has introduced itself.
@@ -39,12 +40,12 @@ pub(crate) struct Joined {
     /// Which of the node's connections this is: the newest counts.
     pub(crate) generation: u64,
     pub(crate) capability: Capability,
-    outbox: mpsc::Sender<ClientMessage>,
-    handle: JobHandle,
-    addr: PeerAddr,
+    pub(crate) link: Link,
+    pub(crate) handle: JobHandle,
+    pub(crate) addr: PeerAddr,
 }
 
-/// The connected nodes.
+/// The connected nodes, as far as they work for one job.
 pub(crate) struct Peers {
     /// The job that they work for, and the system of all its tasks.
     job: JobId,
@@ -54,7 +55,7 @@ pub(crate) struct Peers {
 
 struct Peer {
     generation: u64,
-    outbox: mpsc::Sender<ClientMessage>,
+    link: Link,
     handle: JobHandle,
     addr: PeerAddr,
     /// Results of this node that were accepted: it can hand them to others.
@@ -67,10 +68,10 @@ impl Peers {
         Self { job, system, peers: BTreeMap::new() }
     }
 
-    /// Takes a node in; an older connection of it is dropped, which closes it.
+    /// Takes a node in, in the place of an older connection of it.
     pub(crate) fn insert(&mut self, joined: Joined) {
-        let Joined { node, generation, outbox, handle, addr, .. } = joined;
-        let peer = Peer { generation, outbox, handle, addr, held: BTreeSet::new() };
+        let Joined { node, generation, link, handle, addr, .. } = joined;
+        let peer = Peer { generation, link, handle, addr, held: BTreeSet::new() };
         self.peers.insert(node, peer);
     }
 
@@ -94,8 +95,22 @@ impl Peers {
         }
     }
 
-    /// Sends a lease; `po2` is the largest segment that it concerns, `work_claims` whether the job counts work.
-    pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, po2: Po2, work_claims: bool) {
+    /// Sends a lease; `po2` is the largest segment that it concerns, `work_claims` whether the job counts work. False
+    /// when another job has the node's slot: the lease was not sent, and is to be returned to the scheduler.
+    #[must_use]
+    pub(crate) fn grant(
+        &mut self,
+        node: NodeId,
+        lease: Lease,
+        po2: Po2,
+        work_claims: bool,
+    ) -> bool {
+        let task = TaskId::try_from(lease.task).expect("the zkVM's plan makes the zkVM's tasks");
+        let work = CostModel::ADMISSION.cost(task.kind(), Some(po2)).work;
+        let is_free = self.peers.get(&node).is_some_and(|peer| peer.link.take_request(work));
+        if !is_free {
+            return false;
+        }
         let inputs = lease
             .inputs
             .iter()
@@ -123,6 +138,7 @@ impl Peers {
             ahead: false,
         };
         self.send(node, ClientMessage::Grant(grant));
+        true
     }
 
     /// Tells the node to stop working on a lease.
@@ -151,169 +167,38 @@ impl Peers {
 
     /// Breaks with the node.
     pub(crate) fn dismiss(&mut self, node: NodeId, message: &str) {
-        self.send_goodbye(node, GoodbyeReason::Dismissed, message);
-        // Without its outbox the session ends, whether or not the node takes the hint.
-        self.peers.remove(&node);
+        if let Some(peer) = self.peers.remove(&node) {
+            peer.link.dismiss(message);
+        }
     }
 
     /// Tells the node that its leases of this job are void. It stays.
     pub(crate) fn void(&mut self, node: NodeId) {
         let reason = GoodbyeReason::JobOver { job: self.job };
-        self.send_goodbye(node, reason, "the job starts over");
+        self.send(node, ClientMessage::Goodbye { reason, message: "the job starts over".into() });
     }
 
-    /// Says goodbye to every node.
+    /// Tells every node that the job is over. The nodes stay, for other jobs.
     pub(crate) fn say_goodbye(&mut self, message: &str) {
-        for node in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.send_goodbye(node, GoodbyeReason::ShuttingDown, message);
+        let reason = GoodbyeReason::JobOver { job: self.job };
+        for peer in std::mem::take(&mut self.peers).into_values() {
+            peer.link.send(ClientMessage::Goodbye { reason, message: message.to_owned() });
         }
-        // The sessions end once their outboxes are closed and empty.
-        self.peers.clear();
     }
 
     fn lease(&self, epoch: Epoch) -> LeaseId {
         LeaseId { job: self.job, epoch }
     }
 
-    fn send_goodbye(&mut self, node: NodeId, reason: GoodbyeReason, message: &str) {
-        self.send(node, ClientMessage::Goodbye { reason, message: message.to_owned() });
-    }
-
     fn send(&mut self, node: NodeId, message: ClientMessage) {
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        if peer.outbox.try_send(message).is_err() {
-            // Without its outbox, its session ends and reports that the node left.
-            tracing::debug!(node = %format_args!("{node:#}"), "a node does not read what it is sent");
-            peer.outbox = mpsc::channel(1).0;
+        if let Some(peer) = self.peers.get(&node) {
+            peer.link.send(message);
         }
-    }
-}
-
-/// Takes in nodes until the endpoint is closed. Their sessions are among `sessions`, and end when nobody listens to
-/// `events`, or when the node is dropped from [`Peers`]: what was queued for it before is sent first.
-pub(crate) async fn accept(
-    net: Net,
-    job: JobId,
-    zkvm: String,
-    events: mpsc::Sender<PeerEvent>,
-    sessions: TaskTracker,
-) {
-    let generations = AtomicU64::new(0);
-    let client = Client { job, system: zkvm, run: rand::rng().random() };
-    while let Some(connection) = net.accept_job().await {
-        let generation = generations.fetch_add(1, Ordering::Relaxed);
-        sessions.spawn(session(connection, generation, client.clone(), events.clone()));
-    }
-}
-
-/// What a session tells its node of this client.
-#[derive(Clone)]
-struct Client {
-    job: JobId,
-    system: String,
-    /// Which run of the client this is.
-    run: u64,
-}
-
-async fn session(
-    mut connection: ClientSession,
-    generation: u64,
-    Client { job, system, run }: Client,
-    events: mpsc::Sender<PeerEvent>,
-) {
-    let node = connection.peer();
-    let introduction = tokio::select! {
-        introduction = tokio::time::timeout(HELLO_TIMEOUT, connection.recv()) => introduction,
-        () = events.closed() => return,
-    };
-    let hello = match introduction {
-        Ok(Ok(Some(NodeMessage::Hello(hello)))) => hello,
-        other => {
-            tracing::debug!(node = %format_args!("{node:#}"), ?other, "a node did not introduce itself");
-            return;
-        }
-    };
-    let Some(capability) = introduced(&hello, &system) else {
-        let theirs: Vec<_> = hello.systems.iter().map(|offer| offer.system.as_str()).collect();
-        let theirs = theirs.join(", ");
-        let message = format!("this job is proved with {system}, the node proves with {theirs}");
-        tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
-        let reason = GoodbyeReason::WrongSystem;
-        let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
-        return;
-    };
-    let welcome = Welcome { agent: agent(), run };
-    if connection.send(&ClientMessage::Welcome(welcome)).await.is_err() {
-        return;
-    }
-    let (outbox, mut messages) = mpsc::channel(OUTBOX_MAX);
-    let joined = Joined {
-        node,
-        generation,
-        capability,
-        outbox,
-        handle: connection.handle(),
-        addr: connection.peer_addr(),
-    };
-    if events.send(PeerEvent::Joined(joined)).await.is_err() {
-        return;
-    }
-    let reason = loop {
-        tokio::select! {
-            biased;
-            // First, so that a node hears that the job is over before what it says finds nobody.
-            message = messages.recv() => {
-                let Some(message) = message else { break "this client broke the session off".to_owned() };
-                if let Err(error) = connection.send(&message).await {
-                    break error.to_string();
-                }
-            }
-            received = connection.recv() => match received {
-                Ok(Some(message)) => {
-                    if !pass_on(node, generation, job, message, &events).await {
-                        break "the job is over".to_owned();
-                    }
-                }
-                Ok(None) => break "it closed the connection".to_owned(),
-                Err(error) => break error.to_string(),
-            },
-        }
-    };
-    // What is queued is still sent; the connection closes with the session.
-    drop(connection);
-    // Nobody listens any more when the job is over.
-    let _ = events.send(PeerEvent::Left { node, generation, reason }).await;
-}
-
-/// What this program calls itself to peers.
-fn agent() -> String {
-    concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned()
-}
-
-/// Passes on what a node said of this job; says whether anybody listens.
-async fn pass_on(
-    node: NodeId,
-    generation: u64,
-    job: JobId,
-    message: NodeMessage,
-    events: &mpsc::Sender<PeerEvent>,
-) -> bool {
-    !concerns(&message, job)
-        || events.send(PeerEvent::Said { node, generation, message }).await.is_ok()
-}
-
-/// Whether a message is about `job`, or about none.
-fn concerns(message: &NodeMessage, job: JobId) -> bool {
-    match message {
-        NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease } => lease.job == job,
-        NodeMessage::Done(done) => done.lease.job == job,
-        NodeMessage::Failed(failure) => failure.lease.job == job,
-        NodeMessage::Hello(_) | NodeMessage::WorkRequested | NodeMessage::Leaving { .. } => true,
     }
 }
 
 /// What a node can do of `system`; `None` when it does not offer it.
-fn introduced(hello: &Hello, system: &str) -> Option<Capability> {
+pub(crate) fn introduced(hello: &Hello, system: &str) -> Option<Capability> {
     let offer = hello.systems.iter().find(|offer| offer.system == system)?;
     let &Hello { memory, slots, speed_permille, .. } = hello;
     Some(Capability { memory, kinds: offer.kinds.clone(), slots, speed_permille })

@@ -1,9 +1,10 @@
 //! What a job tells whoever watches it.
 
+use serde::{Deserialize, Serialize};
 use starling_types::Millis;
 
 /// A job's progress at one moment. Watchers see the newest, not each one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// How far its tasks are, stage by stage; the first stage has one task for each segment.
     pub tasks: starling_types::Progress,

@@ -3,18 +3,17 @@
 //! Everything comes in through [`Runner::run`], in one task: what the source puts out, what nodes say, what the log and the
 //! checks answer, and time. Whatever takes long or touches the disk runs beside it and comes back as an event.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use starling_job::{Config, ConnectionId, End, Event, JobCore, SourceRun};
+use starling_job::{Config, ConnectionId, End, Event, JobCore, SourceRun, Word};
 use starling_net::Net;
 use starling_plan::Outcome;
 use starling_store::BlobStore;
 use starling_types::Millis;
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::MissedTickBehavior,
-};
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
     check::Checker,
     execution::{ExecutionEvent, ExecutionThread},
     journal::JobJournal,
-    peers::{PeerEvent, Peers},
+    peers::{PeerEvent, PeerEvents, Peers},
     source::JobSource,
     translate::{millis, outcome_of, word_of},
 };
@@ -31,9 +30,6 @@ mod act;
 
 /// How often watchers hear of the progress.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
-
-/// Peer events that may wait for the loop; a session that would exceed it waits in turn.
-pub(crate) const PEER_EVENTS_MAX: usize = 1024;
 
 /// Records on their way to the log, beyond which neither nodes nor the source are listened to: as many as the log writes in
 /// one transaction. Each is about a kilobyte.
@@ -55,7 +51,7 @@ pub(crate) struct Runner<'a> {
     blobs: BlobStore,
     checker: Checker,
     peers: Peers,
-    peer_events: &'a mut mpsc::Receiver<PeerEvent>,
+    peer_events: &'a mut PeerEvents,
     progress: &'a watch::Sender<Progress>,
     source: JobSource,
     /// The run of the source that is wanted: it may not have been started yet.
@@ -79,7 +75,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) blobs: BlobStore,
     pub(crate) journal: &'a mut JobJournal,
     pub(crate) source: JobSource,
-    pub(crate) peer_events: &'a mut mpsc::Receiver<PeerEvent>,
+    pub(crate) peer_events: &'a mut PeerEvents,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) patience: Patience,
     pub(crate) seed: u64,
@@ -159,31 +155,42 @@ impl<'a> Runner<'a> {
     }
 
     fn tell(&mut self, event: Event<ZkvmScript>) {
-        let now = millis(self.started.elapsed());
-        for action in self.core.handle(now, event) {
-            self.act(action);
+        // What the core hears of its actions waits until all of them are done: the log takes them in their order.
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.core.handle(millis(self.started.elapsed()), event) {
+                events.extend(self.act(action));
+            }
         }
     }
 
     fn on_peer(&mut self, event: PeerEvent) {
+        let said = |node, generation, word| {
+            let connection = ConnectionId(generation);
+            Event::NodeSaid { node, connection, word }
+        };
         match event {
             PeerEvent::Joined(joined) => {
                 let (node, capability) = (joined.node, joined.capability.clone());
                 let connection = ConnectionId(joined.generation);
-                tracing::info!(node = %format_args!("{node:#}"), memory = %capability.memory, slots = capability.slots, "a node joined");
                 self.peers.insert(joined);
                 self.tell(Event::NodeConnected { node, connection, capability });
             }
-            PeerEvent::Left { node, generation, reason } => {
-                tracing::info!(node = %format_args!("{node:#}"), reason, "a connection is gone");
+            PeerEvent::Asked { node, generation, count, answer } => {
+                (0..count).for_each(|_| self.tell(said(node, generation, Word::WorkRequested)));
+                drop(answer);
+            }
+            PeerEvent::Withdrawn { node, generation } => {
+                self.tell(said(node, generation, Word::RequestsWithdrawn));
+            }
+            PeerEvent::Said { node, generation, message, _room } => {
+                if let Some(word) = word_of(node, message) {
+                    self.tell(said(node, generation, word));
+                }
+            }
+            PeerEvent::Left { node, generation } => {
                 self.peers.remove(node, generation);
                 self.tell(Event::NodeGone { node, connection: ConnectionId(generation) });
-            }
-            PeerEvent::Said { node, generation, message } => {
-                if let Some(word) = word_of(node, message) {
-                    let connection = ConnectionId(generation);
-                    self.tell(Event::NodeSaid { node, connection, word });
-                }
             }
         }
     }

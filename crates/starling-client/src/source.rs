@@ -10,18 +10,21 @@ use starling_zkvm::{ExecuteOptions, Execution, ExitCode, Guest, PovwJob, receipt
 use crate::{
     ExecutionSummary, GuestRun, JobError, Source, StateError, ZkvmPiece, ZkvmScript,
     execution::{Ended, ExecutionThread},
+    options::GuestOutput,
 };
 
 /// What starts a job's source, as often as it is needed.
 pub(crate) struct JobSource {
     pub(crate) blobs: BlobStore,
     pub(crate) begin: Begin,
+    /// Where what a guest prints goes, each time that it runs.
+    pub(crate) output: GuestOutput,
 }
 
 /// Where the pieces come from.
 pub(crate) enum Begin {
-    /// This client makes them; what a guest prints goes to what this makes, for each time that it runs.
-    Own(Box<dyn FnMut() -> Box<dyn Write + Send> + Send>),
+    /// This client makes them.
+    Own,
     /// A host program makes them, once.
     Elsewhere(Option<ExecutionThread>),
 }
@@ -34,8 +37,8 @@ impl JobSource {
     pub(crate) fn start(&mut self, job: &ZkvmScript) -> Start {
         let (blobs, job) = (self.blobs.clone(), job.asked());
         match (&mut self.begin, job.request.source.clone()) {
-            (Begin::Own(output), Source::Guest(run)) => {
-                let output = output();
+            (Begin::Own, Source::Guest(run)) => {
+                let output = self.output.writer();
                 Box::new(move || execute(&blobs, &job, &run, output))
             }
             (_, Source::Receipt { receipt }) => Box::new(move || take_apart(&blobs, &job, receipt)),

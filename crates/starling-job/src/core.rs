@@ -161,6 +161,9 @@ impl<S: Script> JobCore<S> {
                 self.node_connected(node, connection, capability);
             }
             Event::NodeSaid { node, connection, word } => self.node_said(node, connection, word),
+            Event::LeaseReturned { node, epoch } => {
+                self.schedule(starling_sched::Event::LeaseReturned { node, epoch });
+            }
             Event::NodeGone { node, connection } => self.node_gone(node, connection),
             Event::Checked { epoch, verdict } => self.checked(epoch, verdict),
             Event::Looked { blobs, gone, pins } => self.looked(&blobs, gone, pins),

@@ -73,6 +73,13 @@ pub enum Event<S: Script> {
         /// What.
         word: Word,
     },
+    /// The answer to [`Action::Grant`] where the node has other work meanwhile: the lease was not sent.
+    LeaseReturned {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+    },
     /// A connection is gone.
     NodeGone {
         /// Whose.
@@ -116,6 +123,8 @@ pub enum Event<S: Script> {
 pub enum Word {
     /// It has a free slot.
     WorkRequested,
+    /// It wants no work any more: others have what it asked for.
+    RequestsWithdrawn,
     /// It still works on a lease.
     Renewed {
         /// The lease.

@@ -51,6 +51,12 @@ impl<S: Script> JobCore<S> {
                 }
                 self.schedule(Scheduled::WorkRequested { node });
             }
+            Word::RequestsWithdrawn => {
+                if let Some(connected) = self.nodes.get_mut(&node) {
+                    connected.asked = 0;
+                }
+                self.schedule(Scheduled::RequestsWithdrawn { node });
+            }
             Word::Renewed { epoch, done_permille } => {
                 self.schedule(Scheduled::LeaseRenewed { node, epoch, done_permille });
             }

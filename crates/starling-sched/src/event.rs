@@ -29,6 +29,18 @@ pub enum Event<I> {
         /// The node.
         node: NodeId,
     },
+    /// A node has no free slot any more: another job was quicker. Its open requests are void.
+    RequestsWithdrawn {
+        /// The node.
+        node: NodeId,
+    },
+    /// A lease was never sent, since another job has the node's slot. The task is ready again, and nobody is to blame.
+    LeaseReturned {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+    },
     /// A node cannot take the lease that it was granted, since it took other work meanwhile. No failure.
     LeaseDeclined {
         /// The node.

@@ -36,6 +36,17 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
+    pub(crate) fn requests_withdrawn(&mut self, node: NodeId) {
+        self.nodes.edit(node, |state| state.open_requests = 0);
+    }
+
+    pub(crate) fn lease_returned(&mut self, node: NodeId, epoch: Epoch) {
+        match self.running_lease_of(node, epoch) {
+            Ok(_) => drop(self.close_lease(epoch)),
+            Err(reason) => self.ignore(reason),
+        }
+    }
+
     pub(crate) fn lease_declined(&mut self, node: NodeId, epoch: Epoch) {
         self.hear(node);
         match self.running_lease_of(node, epoch) {

@@ -18,6 +18,8 @@
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.
 //!
+//! Above the schedulers of several jobs stands a [`Dispatcher`], to which nodes' requests for work go first.
+//!
 //! ```
 //! use starling_plan::{PlanShape, TaskCost, ZkvmInput, ZkvmPlan};
 //! use starling_sched::{Action, Config, Event, Scheduler};
@@ -53,6 +55,7 @@
 mod acceptance;
 mod class;
 mod config;
+mod dispatch;
 mod eta;
 mod event;
 mod holders;
@@ -66,6 +69,7 @@ mod scheduler;
 mod status;
 
 pub use config::Config;
+pub use dispatch::{DispatchAction, Dispatcher, Taken, Terms, WEIGHT_MAX};
 pub use event::{
     Action, Event, ExpiryReason, Failure, IgnoreReason, JobFailure, Lease, LeaseInput,
     RevokeReason, WaitReason,

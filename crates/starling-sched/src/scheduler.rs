@@ -147,6 +147,8 @@ impl<P: Plan> Scheduler<P> {
             Event::NodeJoined { node, capability } => self.node_joined(node, capability),
             Event::NodeLeft { node } => self.node_left(node),
             Event::WorkRequested { node } => self.work_requested(node),
+            Event::RequestsWithdrawn { node } => self.requests_withdrawn(node),
+            Event::LeaseReturned { node, epoch } => self.lease_returned(node, epoch),
             Event::LeaseDeclined { node, epoch } => self.lease_declined(node, epoch),
             Event::LeaseRenewed { node, epoch, done_permille } => {
                 self.lease_renewed(node, epoch, done_permille);

@@ -344,3 +344,23 @@ fn a_failed_job_takes_all_leases_back() {
     let Action::JobFailed { reason } = &actions[1] else { panic!("{actions:?}") };
     assert_eq!(reason.to_string(), "lift/0 cannot be proved: its instructions make no sense");
 }
+
+#[test]
+fn a_request_that_is_withdrawn_is_not_granted_later() {
+    let mut bench = Bench::executing(config());
+    bench.join(1, capability(600, 1000));
+    bench.ask(1);
+    bench.tell(Event::RequestsWithdrawn { node: node(1) });
+    assert_eq!(grants(&bench.segment(18)), []);
+    assert!(grant_to(1, &bench.ask(1)).is_some());
+}
+
+#[test]
+fn a_lease_that_was_never_sent_is_ready_again_at_once_and_costs_its_node_nothing() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    bench.tell(Event::LeaseReturned { node: node(1), epoch: lease.epoch });
+    let again = grant_to(1, &bench.ask(1)).unwrap();
+    assert_eq!(again.task, lease.task);
+    assert_ne!(again.epoch, lease.epoch);
+}

@@ -1,7 +1,7 @@
 //! A host program, as users of RISC Zero write them, whose proofs are made by a network of nodes.
 //!
 //! One line differs from a host that proves by itself: the prover. Here the nodes are started on this machine;
-//! `RunOptions::join` names nodes elsewhere.
+//! `NetworkOptions::join` names nodes elsewhere.
 //!
 //! ```sh
 //! cargo build --release --bin starling
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use risc0_zkvm::{ExecutorEnv, Prover, ProverOpts};
-use starling_client::{Client, LocalNodes, NetworkProver, RunOptions};
+use starling_client::{Client, LocalNodes, NetworkOptions, NetworkProver};
 use starling_types::MemoryBytes;
 use starling_zkvm::Backend;
 
@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
         loopback: true,
     };
     // The line that differs: `let prover = risc0_zkvm::default_prover();`
-    let prover = NetworkProver::new(client, RunOptions::on_this_machine(nodes))?;
+    let prover = NetworkProver::new(client, NetworkOptions::on_this_machine(nodes))?;
 
     let env = ExecutorEnv::builder()
         .segment_limit_po2(16)

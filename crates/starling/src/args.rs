@@ -3,6 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use starling_client::{Terms, WEIGHT_MAX};
 use starling_proto::{RelayUrl, Ticket};
 use starling_types::{JobId, Po2, Profile, ReceiptKind, TaskKind, WorkLogId};
 use starling_zkvm::{
@@ -12,6 +14,9 @@ use starling_zkvm::{
 use crate::capacity::Capacity;
 
 /// Prove big RISC Zero programs on networks of small machines.
+///
+/// One process has a data directory. A `prove`, `compress` or `job resume` in a directory that another of them has is carried
+/// out by that one, with its nodes and beside its jobs; Ctrl-C stops the job as usual.
 ///
 /// Results go to stdout, progress and logs to stderr (RUST_LOG sets what is logged).
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 receipt does not verify, 4 no capacity or out of time,
@@ -69,7 +74,7 @@ pub enum Command {
 }
 
 /// A guest and all that it is given.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct GuestArgs {
     /// The guest: a program binary (R0BF), as `cargo risczero build` makes it.
     pub guest: PathBuf,
@@ -152,14 +157,27 @@ pub struct ClientNetworkArgs {
     /// Print a ticket with which nodes come to this job by themselves (`starling node --client TICKET`).
     #[arg(long)]
     pub listen: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+}
+
+/// When a job gives up, and its share of the nodes.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub struct RunArgs {
     /// Seconds to wait for a node that can take a task, before giving up.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub node_wait: u64,
     /// Seconds that this run of the job may take, before it is stopped (it can be resumed).
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
-    #[command(flatten)]
-    pub endpoint: EndpointArgs,
+    /// The job's share of the nodes against that of other jobs in the same data directory.
+    #[arg(long, value_name = "N", default_value_t = Terms::WEIGHT_USUAL, value_parser = clap::value_parser!(u32).range(1..=i64::from(WEIGHT_MAX)))]
+    pub weight: u32,
+    /// Seconds in which the job should be done: until then it goes before others in the same data directory.
+    #[arg(long, value_name = "SECONDS")]
+    pub deadline: Option<u64>,
 }
 
 /// How proofs are made on this machine.

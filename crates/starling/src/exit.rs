@@ -2,8 +2,10 @@
 
 use std::{fmt, process::ExitCode};
 
+use serde::{Deserialize, Serialize};
+
 /// What the exit code of a failed command means. 0 is success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Code {
     /// The command failed.
@@ -36,8 +38,8 @@ impl Exit {
         Self { code, error: anyhow::anyhow!("{message}") }
     }
 
-    /// Prints the error with its causes to stderr.
-    pub fn report(&self) -> ExitCode {
+    /// The error with its causes.
+    pub fn text(&self) -> String {
         let mut text = self.error.to_string();
         for cause in self.error.chain().skip(1) {
             let cause = cause.to_string();
@@ -47,7 +49,12 @@ impl Exit {
                 text.push_str(&cause);
             }
         }
-        eprintln!("error: {text}");
+        text
+    }
+
+    /// Prints the error with its causes to stderr.
+    pub fn report(&self) -> ExitCode {
+        eprintln!("error: {}", self.text());
         ExitCode::from(self.code as u8)
     }
 }

@@ -97,12 +97,17 @@ pub fn read_receipts(paths: &[PathBuf]) -> Result<Vec<Receipt>, Exit> {
     paths.iter().map(|path| read_receipt(path, "no receipt")).collect()
 }
 
+/// Whether a path stands for this process's own standard input.
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// The guest's standard input: the file `input` (stdin for `-`), then each of `frames` behind its size, as
 /// `ExecutorEnv::write_frame` writes them. Nothing is read before it is asked for.
 pub fn guest_input(input: Option<&Path>, frames: &[PathBuf]) -> Result<Box<dyn Read + Send>, Exit> {
     let mut stream: Box<dyn Read + Send> = match input {
         None => Box::new(io::empty()),
-        Some(path) if path == Path::new("-") => Box::new(io::stdin()),
+        Some(path) if is_stdin(path) => Box::new(io::stdin()),
         Some(path) => Box::new(open(path, "input")?),
     };
     for path in frames {

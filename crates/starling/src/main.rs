@@ -3,9 +3,11 @@
 mod args;
 mod capacity;
 mod commands;
+mod control;
 mod exit;
 mod files;
 mod machine;
+mod order;
 mod output;
 mod progress;
 mod signals;

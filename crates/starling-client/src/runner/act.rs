@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Runner<'_> {
-    pub(super) fn act(&mut self, action: Action<ZkvmScript>) {
+    /// Does it. What the core is to hear of that at once is returned.
+    pub(super) fn act(&mut self, action: Action<ZkvmScript>) -> Option<Event<ZkvmScript>> {
         match action {
             Action::Record { id, events, pins, keep } => {
                 let entry = entry_of(self.core.state(), &events).map(|entry| match keep {
@@ -38,7 +39,10 @@ impl Runner<'_> {
                 }));
             }
             Action::Grant { node, lease, arguments } => {
-                self.peers.grant(node, lease, arguments.po2, arguments.counts_work);
+                let epoch = lease.epoch;
+                if !self.peers.grant(node, lease, arguments.po2, arguments.counts_work) {
+                    return Some(Event::LeaseReturned { node, epoch });
+                }
             }
             Action::Revoke { node, epoch, reason } => self.peers.revoke(node, epoch, reason),
             Action::Tell { node, epoch, blob, verdict } => {
@@ -86,6 +90,7 @@ impl Runner<'_> {
             Action::Say(note) => notes::say(note),
             Action::End(end) => self.end = Some(end),
         }
+        None
     }
 
     pub(super) fn on_execution(&mut self, run: SourceRun, event: Option<ExecutionEvent>) {

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use serde_json::{Value, json};
-use starling_client::{AssumedFrom, Client, JobPhase, JobState, list_jobs};
+use starling_client::{AssumedFrom, JobPhase, JobState, list_jobs};
 use starling_types::ReceiptKind;
 
 use crate::{
     args::{Common, JobArg, JobCommand},
     commands::prove,
+    control::{self, Opened},
     exit::{CommandResult, Exit},
     files,
     output::{Fields, line, object, print},
@@ -20,16 +21,17 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
         JobCommand::List => list(common),
         JobCommand::Show { job } => print(common, fields(&find(common, job)?)),
         JobCommand::Resume { job, receipt, network } => {
-            let JobState { id, phase, .. } = find(common, job)?;
-            if phase == JobPhase::Cancelled {
+            let state = find(common, job)?;
+            let id = state.id;
+            if state.phase == JobPhase::Cancelled {
                 return Err(Exit::usage(anyhow!(
                     "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
                 )));
             }
             let receipt = receipt.clone().unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
-            prove::resume(common, id, network, receipt).await
+            prove::resume(common, &state, network, receipt).await
         }
-        JobCommand::Cancel { job } => cancel(common, job),
+        JobCommand::Cancel { job } => cancel(common, job).await,
     }
 }
 
@@ -80,12 +82,16 @@ fn list(common: &Common) -> CommandResult {
     Ok(())
 }
 
-fn cancel(common: &Common, job: &JobArg) -> CommandResult {
-    let state = find(common, job)?;
+async fn cancel(common: &Common, job: &JobArg) -> CommandResult {
+    let id = find(common, job)?.id;
+    let dir = files::data_dir(common)?;
+    let ask = async |channel| control::cancel(channel, id).await;
     // Freeing space must work when the budget is used up.
-    let client = Client::open(&files::data_dir(common)?, "starling job cancel", u64::MAX)?;
-    let freed = client.cancel(state.id)?;
-    print(common, vec![("job", json!(state.id.to_string())), ("freed_bytes", json!(freed))])
+    let freed = match control::open_or_ask(&dir, "starling job cancel", u64::MAX, ask).await? {
+        Opened::Ours(client) => client.cancel(id)?,
+        Opened::Theirs(freed) => freed,
+    };
+    print(common, vec![("job", json!(id.to_string())), ("freed_bytes", json!(freed))])
 }
 
 fn phase(state: &JobState) -> &'static str {

@@ -2,27 +2,26 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Arc,
 };
-
-use anyhow::Context;
-use serde_json::json;
-use starling_client::{
-    Client, Delivery, JobError, JobOptions, LocalNodes, Patience, Progress, RunOptions,
-};
-use starling_types::{JobId, MemoryBytes, Po2, ReceiptKind, TaskKind};
-use starling_zkvm::{Backend, groth16};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs},
-    commands::node::costs_of,
-    exit::{Code, CommandResult, Exit},
+    args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs, RunArgs},
+    control::{self, Control, Opened, Request},
+    exit::{CommandResult, Exit},
     files, machine,
+    order::{Order, Prepared, ProveOrder, exit},
     output::print,
     progress, signals,
 };
+use anyhow::Context;
+use serde_json::json;
+use starling_client::{
+    Client, Delivery, GuestOutput, JobState, LocalNodes, NetworkOptions, RunOptions, Service,
+};
+use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
+use starling_zkvm::{Backend, groth16};
+use tokio_util::sync::CancellationToken;
 
 /// Cores for each local node. A prover keeps two cores busy; with more, the serial parts of one task
 /// leave cores idle that another task could use.
@@ -32,38 +31,27 @@ pub async fn run(common: &Common, args: &ProveArgs) -> CommandResult {
     let kind = ReceiptKind::from(args.receipt_kind);
     let what = &args.guest;
     warn_of_small_segments(what.segment_po2);
-    let guest = files::read_guest(&what.guest)?;
-    let input = files::guest_input(what.input.as_deref(), &what.frame)?;
-    let assumptions = files::read_receipts(&what.assumptions)?;
     // Whatever can be refused is refused before the job is in the log.
     if args.povw.is_some() && kind == ReceiptKind::Composite {
         return Err(Exit::usage(anyhow::anyhow!(
             "--povw counts work in receipts that are joined: ask for --receipt-kind succinct"
         )));
     }
-    let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(&what.guest, "receipt"));
-    let run = run_options(&args.network, kind, Some(what.segment_po2), receipt)?;
-    let client = open(common, &args.network, &format!("starling prove {}", what.guest.display()))?;
-    let mut options = JobOptions {
-        args: what.args.clone(),
-        env: what.env.iter().cloned().collect(),
-        keccak_po2: what.keccak_po2,
-        cycle_limit: what.cycle_limit,
+    let order = ProveOrder {
+        guest: what.clone(),
+        kind,
         prove_guest_errors: args.prove_guest_errors,
         work_log: args.povw,
         fresh: args.fresh,
-        ..JobOptions::new(kind, what.segment_po2)
     };
-    let delivery = watched(async |progress, stop| {
-        let succinct = client.all_succinct(assumptions, &run, &progress, &stop).await?;
-        for receipt in succinct {
-            options.assumptions.push(client.give(&receipt)?);
-        }
-        let job = client.create(&guest, input, options)?;
-        tracing::info!(%job, "proving");
-        client.run(job, run, progress::Stderr, &progress, stop).await
-    });
-    print_delivery(common, &delivery.await?)
+    let asked = Asked {
+        order: Order::Prove(Box::new(order)),
+        kind,
+        po2: Some(what.segment_po2),
+        receipt: args.receipt.clone().unwrap_or_else(|| default_receipt(&what.guest, "receipt")),
+        purpose: format!("starling prove {}", what.guest.display()),
+    };
+    deliver(common, asked, &args.network).await
 }
 
 /// `starling compress`: a composite receipt becomes a succinct one.
@@ -75,50 +63,144 @@ pub async fn compress(common: &Common, args: &CompressArgs) -> CommandResult {
         )));
     }
     let path = &args.composite;
-    let composite = files::read_receipt(path, "no receipt")?;
-    let receipt = args.receipt.clone().unwrap_or_else(|| default_receipt(path, &kind.to_string()));
-    let run = run_options(&args.network, kind, None, receipt)?;
-    let client = open(common, &args.network, &format!("starling compress {}", path.display()))?;
-    let delivery = watched(async |progress, stop| {
-        client.compress(composite, kind, &run, &progress, &stop).await
-    });
-    print_delivery(common, &delivery.await?)
+    let asked = Asked {
+        order: Order::Compress { composite: path.clone(), kind },
+        kind,
+        po2: None,
+        receipt: args.receipt.clone().unwrap_or_else(|| default_receipt(path, &kind.to_string())),
+        purpose: format!("starling compress {}", path.display()),
+    };
+    deliver(common, asked, &args.network).await
 }
 
 /// Goes on with a job that is in the data directory.
 pub async fn resume(
     common: &Common,
-    job: JobId,
+    state: &JobState,
     network: &ClientNetworkArgs,
     receipt: PathBuf,
 ) -> CommandResult {
-    let client = open(common, network, &format!("starling job resume {job}"))?;
-    let request = client.job(job)?.request;
-    let run = run_options(network, request.receipt_kind, request.segment_po2(), receipt)?;
-    let delivery = watched(async |progress, stop| {
-        tracing::info!(%job, "proving");
-        client.run(job, run, progress::Stderr, &progress, stop).await
-    });
-    print_delivery(common, &delivery.await?)
+    let asked = Asked {
+        order: Order::Resume { job: state.id },
+        kind: state.request.receipt_kind,
+        po2: state.request.segment_po2(),
+        receipt,
+        purpose: format!("starling job resume {}", state.id),
+    };
+    deliver(common, asked, network).await
 }
 
-/// Opens the client's data directory.
-fn open(common: &Common, network: &ClientNetworkArgs, purpose: &str) -> Result<Client, Exit> {
-    let dir = files::data_dir(common)?;
-    Ok(Client::open(&dir, purpose, network.endpoint.disk_budget)?)
+/// What a command asks for.
+struct Asked {
+    order: Order,
+    /// What is to be delivered, and the size of the segments, if there are any.
+    kind: ReceiptKind,
+    po2: Option<Po2>,
+    /// Where to.
+    receipt: PathBuf,
+    /// What others are told who want the data directory.
+    purpose: String,
 }
 
-/// What `work` delivers, with its progress shown meanwhile and Ctrl-C heeded.
-async fn watched(
-    work: impl AsyncFnOnce(watch::Sender<Progress>, CancellationToken) -> Result<Delivery, JobError>,
-) -> Result<Delivery, Exit> {
+/// Has the order carried out, here or by the process that has the data directory, and prints what is delivered.
+async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> CommandResult {
+    let Asked { order, kind, po2, receipt, purpose } = asked;
+    let prepared = order.prepare()?;
+    let network = network_options(args, kind, po2, &receipt)?;
     let stop = signals::stop_token("the job");
-    let (sender, receiver) = watch::channel(Progress::default());
-    let shown = tokio::spawn(progress::show(receiver));
-    let result = work(sender, stop).await;
+    let dir = files::data_dir(common)?;
+    let receipt = std::path::absolute(&receipt).unwrap_or(receipt);
+    let input = tokio::sync::OnceCell::new();
+    let ask = async |channel| {
+        let mut order = order.clone().absolute();
+        if order.reads_stdin() {
+            let file = input.get_or_try_init(async || spooled_stdin()).await?;
+            order = order.with_input(file.path());
+        }
+        let request = Request::Run { order, receipt: receipt.clone(), run: args.run.clone() };
+        control::hand_over(channel, &request, &stop).await
+    };
+    match control::open_or_ask(&dir, &purpose, args.endpoint.disk_budget, ask).await? {
+        Opened::Theirs(delivery) => print_delivery(common, &delivery),
+        Opened::Ours(client) => {
+            let prepared = match input.get() {
+                // It has been read.
+                Some(file) => order.with_input(file.path()).prepare()?,
+                None => prepared,
+            };
+            own(common, client, network, prepared, &args.run, &receipt, stop).await
+        }
+    }
+}
+
+/// Runs the order in a service of this process, which other commands may use meanwhile.
+async fn own(
+    common: &Common,
+    client: Client,
+    network: NetworkOptions,
+    prepared: Prepared,
+    run: &RunArgs,
+    receipt: &Path,
+    stop: CancellationToken,
+) -> CommandResult {
+    let is_reachable = network.reachable;
+    let service = Arc::new(Service::start(client, network).await?);
+    if is_reachable {
+        progress::say(&format!("this client's ticket: {}", service.ticket()));
+    }
+    let control = Control::serve(&service);
+    let options = RunOptions {
+        guest_output: GuestOutput::to(progress::Stderr),
+        stop: stop.clone(),
+        ..run.options()
+    };
+    let shown = tokio::spawn(progress::show(options.progress.subscribe()));
+    let outcome = match prepared.submit(&service, options).await {
+        Ok(job) => job.result().await,
+        Err(error) => Err(error),
+    };
     // The bars are gone before the result or the error is printed.
     let _ = shown.await;
-    result.map_err(exit)
+    let delivered = outcome.and_then(|delivered| Ok(delivered.write(receipt)?)).map_err(exit);
+    let result = delivered.and_then(|delivery| print_delivery(common, &delivery));
+    if !stop.is_cancelled() {
+        wait_for_others(&service, &result, &stop).await;
+    }
+    service.close().await;
+    control.end().await;
+    result
+}
+
+/// Waits for the jobs that others have handed over.
+async fn wait_for_others(service: &Service, result: &CommandResult, stop: &CancellationToken) {
+    let others = service.running();
+    if others.is_empty() {
+        return;
+    }
+    if let Err(exit) = result {
+        progress::say(&format!("this command failed: {}", exit.text()));
+    }
+    progress::say(&format!(
+        "jobs of other commands go on here: {}; Ctrl-C leaves them to those commands",
+        others.len()
+    ));
+    let all = async {
+        while let Some(job) = service.running().first() {
+            let _ = job.result().await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// What stdin holds, in a file that another process can read.
+fn spooled_stdin() -> Result<tempfile::NamedTempFile, Exit> {
+    let mut file = tempfile::NamedTempFile::new().context("can't keep the input in a file")?;
+    let mut input = files::guest_input(Some(Path::new("-")), &[])?;
+    std::io::copy(&mut input, &mut file).context("can't keep the input in a file")?;
+    Ok(file)
 }
 
 /// The executor keeps 25,000 cycles of each segment in reserve, from po2 15 up: of 32,768, that leaves little.
@@ -138,25 +220,16 @@ fn check_kind(kind: ReceiptKind) -> CommandResult {
     Ok(())
 }
 
-fn exit(error: JobError) -> Exit {
-    let code = match &error {
-        JobError::NoCapacity { .. } | JobError::OutOfTime { .. } => Code::NoCapacity,
-        JobError::Interrupted { .. } => Code::Interrupted,
-        JobError::Guest(_) | JobError::Input(_) => Code::Usage,
-        _ => Code::Failed,
-    };
-    Exit { code, error: error.into() }
-}
-
-/// How to run a job that asks for `kind` and cuts at `po2`, if it cuts at all; refuses what can't come to an end.
-fn run_options(
+/// Where the nodes come from for a job that asks for `kind` and cuts at `po2`, if it cuts at all; refuses what can't come to
+/// an end.
+fn network_options(
     network: &ClientNetworkArgs,
     kind: ReceiptKind,
     po2: Option<Po2>,
-    receipt: PathBuf,
-) -> Result<RunOptions, Exit> {
+    receipt: &Path,
+) -> Result<NetworkOptions, Exit> {
     check_kind(kind)?;
-    check_writable(&receipt)?;
+    check_writable(receipt)?;
     check_network(network)?;
     let reachable = !network.join.is_empty() || network.listen || network.endpoint.bind.is_some();
     let elsewhere = !network.join.is_empty() || network.listen;
@@ -169,18 +242,12 @@ fn run_options(
         0 => None,
         count => Some(local_nodes(count, network, reachable)?),
     };
-    Ok(RunOptions {
+    Ok(NetworkOptions {
         join: network.join.iter().map(|ticket| ticket.0.clone()).collect(),
         local,
         reachable,
-        announce: |ticket| progress::say(&format!("this client's ticket: {ticket}")),
         bind: network.endpoint.bind,
         relay: network.endpoint.relay.clone(),
-        patience: Patience {
-            node_wait: Duration::from_secs(network.node_wait),
-            timeout: network.timeout.map(Duration::from_secs),
-        },
-        receipt,
     })
 }
 
@@ -250,21 +317,22 @@ fn check_writable(path: &Path) -> Result<(), Exit> {
 }
 
 fn print_delivery(common: &Common, delivery: &Delivery) -> CommandResult {
+    let facts = &delivery.facts;
     let mut fields = vec![
-        ("image_id", json!(delivery.image_id)),
-        ("exit_code", json!(delivery.exit_code)),
-        ("journal", json!(delivery.journal)),
-        ("journal_bytes", json!(delivery.journal_bytes)),
-        ("claim_digest", json!(delivery.claim_digest)),
+        ("image_id", json!(facts.image_id)),
+        ("exit_code", json!(facts.exit_code)),
+        ("journal", json!(facts.journal)),
+        ("journal_bytes", json!(facts.journal_bytes)),
+        ("claim_digest", json!(facts.claim_digest)),
         ("receipt", json!(delivery.receipt)),
-        ("receipt_kind", json!(delivery.receipt_kind)),
-        ("segments", json!(delivery.segments)),
-        ("keccaks", json!(delivery.keccaks)),
-        ("assumptions", json!(delivery.assumptions)),
-        ("user_cycles", json!(delivery.user_cycles)),
-        ("total_cycles", json!(delivery.total_cycles)),
-        ("seconds", json!(delivery.seconds)),
-        ("job", json!(delivery.job)),
+        ("receipt_kind", json!(facts.receipt_kind)),
+        ("segments", json!(facts.segments)),
+        ("keccaks", json!(facts.keccaks)),
+        ("assumptions", json!(facts.assumptions)),
+        ("user_cycles", json!(facts.user_cycles)),
+        ("total_cycles", json!(facts.total_cycles)),
+        ("seconds", json!(facts.seconds)),
+        ("job", json!(facts.job)),
     ];
     if let Some(path) = &delivery.work_receipt {
         fields.push(("work_receipt", json!(path)));

@@ -146,6 +146,10 @@ impl Process {
         }
     }
 
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Sends a signal by its name, as `kill` does.
     pub fn signal(&self, name: &str) {
         let sent =

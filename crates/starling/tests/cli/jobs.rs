@@ -76,16 +76,93 @@ fn ctrl_c_stops_the_job_cleanly_and_says_how_to_resume_it() {
     assert_eq!(home.run(&["job", "show", job, "--json"]).json(), jobs[0]);
 }
 
+/// Starts another command in the directory of `executed_client`, which hands its job over; with the job's id.
+fn second_client(home: &Home, links: u32, more: &[&str]) -> (Process, String) {
+    let (guest, input) = (guest("sha-chain"), home.write("links", &links.to_le_bytes()));
+    let prove = ["prove", &guest, "--input", &input];
+    let mut client = home.start(&[&prove[..], more, &WAITING].concat());
+    let handed = "proving, in the process that has this data directory and by its nodes job=";
+    let job = client.wait_for(handed);
+    (client, job)
+}
+
 #[test]
-fn a_second_client_on_a_data_directory_is_told_who_owns_it() {
+fn a_second_client_on_a_data_directory_hands_its_job_to_the_first() {
+    let home = Home::new();
+    let mut owner = executed_client(&home);
+    let (client, job) = second_client(&home, 3, &["--node-wait", "1"]);
+    // It ends as it would by itself, and the other goes on.
+    client.wait().fails(4, &["no node is connected", "go on with the same command"]);
+    let jobs = home.jobs();
+    assert_eq!(jobs.len(), 2);
+    assert_eq!((&jobs[1]["job"], &jobs[1]["executed"]), (&job.as_str().into(), &true.into()));
+    assert!(jobs.iter().all(|job| job["phase"] == "open"));
+    assert!(owner.is_running());
+    // A file that is none is refused where it was named.
+    home.prove(&["no-such-guest"]).fails(2, &["no-such-guest"]);
+}
+
+#[test]
+fn ctrl_c_stops_the_job_that_was_handed_over_and_no_other() {
+    let home = Home::new();
+    let mut owner = executed_client(&home);
+    let (client, job) = second_client(&home, 3, &[]);
+    client.signal("INT");
+    client.wait().fails(130, &[&format!("starling job resume {job}")]);
+    assert!(owner.is_running());
+    // Whoever looks at a job that another command asked for leaves it alone.
+    let (client, same) = second_client(&home, 100, &[]);
+    assert_eq!(same, home.jobs()[0]["job"].as_str().unwrap());
+    client.signal("INT");
+    client.wait().fails(130, &["the job goes on"]);
+    assert!(owner.is_running());
+}
+
+#[test]
+fn a_job_is_cancelled_and_resumed_while_another_process_runs_it() {
     let home = Home::new();
     let owner = executed_client(&home);
-    let pid = format!("process {}", owner.id());
-    home.prove(&[&guest("sha-chain")]).fails(1, &["is in use by", &pid, "--data-dir"]);
-    let job = home.jobs()[0]["job"].as_str().unwrap().to_owned();
-    home.run(&["job", "cancel", &job]).fails(1, &["is in use by", &pid]);
-    // Looking is allowed, and nothing was lost.
-    assert_eq!(home.jobs()[0]["phase"], "open");
+    let (client, job) = second_client(&home, 3, &[]);
+    assert!(home.run(&["job", "cancel", &job, "--json"]).json()["freed_bytes"].as_u64() > Some(0));
+    client.wait().fails(1, &["was cancelled"]);
+    let (client, job) = second_client(&home, 4, &["--node-wait", "1"]);
+    client.wait().fails(4, &["no node"]);
+    let resume = ["job", "resume", &job, "--node-wait", "1"];
+    home.run(&[&resume[..], &WAITING].concat()).fails(4, &["no node"]);
+    assert_eq!(home.jobs()[2]["runs"], 2);
+    // The owner's own, too; then nothing keeps it.
+    let first = home.jobs()[0]["job"].as_str().unwrap().to_owned();
+    home.run(&["job", "cancel", &first]).succeeds();
+    owner.wait().fails(1, &["was cancelled"]);
+}
+
+#[test]
+fn a_client_whose_owner_is_killed_takes_the_directory_over() {
+    let home = Home::new();
+    let owner = executed_client(&home);
+    let (mut client, _) = second_client(&home, 3, &["--node-wait", "3"]);
+    owner.signal("KILL");
+    client.wait_for("going on here");
+    client.wait_for("this client's ticket: ");
+    client.wait().fails(4, &["no node is connected"]);
+    // Both can be gone on with.
+    let jobs = home.jobs();
+    assert!(jobs.iter().all(|job| job["phase"] == "open"));
+    assert_eq!((&jobs[0]["runs"], &jobs[1]["runs"]), (&1.into(), &2.into()));
+    assert!(!home.data_dir().join("control").exists());
+}
+
+#[test]
+fn an_owner_that_is_done_stays_for_the_jobs_of_others() {
+    let home = Home::new();
+    let owner = executed_client(&home);
+    let (client, _) = second_client(&home, 3, &["--node-wait", "4"]);
+    let first = home.jobs()[0]["job"].as_str().unwrap().to_owned();
+    home.run(&["job", "cancel", &first]).succeeds();
+    client.wait().fails(4, &["no node is connected"]);
+    let owner = owner.wait();
+    owner.fails(1, &["was cancelled"]);
+    assert!(owner.stderr.contains("jobs of other commands go on here: 1"), "{owner:#?}");
 }
 
 #[test]

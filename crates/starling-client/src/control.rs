@@ -1,0 +1,250 @@
+//! The socket through which other processes speak to the one that owns a data directory.
+//!
+//! It is the file `control` in the directory, made when its owner wants to be spoken to. What is said is up to the two
+//! programs: here are messages, one line of JSON each, of bounded size. Only the same user gets in: by the mode of the
+//! socket, 0600, and once more by what the system says of who connects. A socket whose owner was killed is nobody's:
+//! connecting to it fails, and the next owner, who has the directory's lock, removes it.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use n0_future::{SinkExt as _, StreamExt as _};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
+
+use crate::Client;
+
+/// The longest message: the hex of the longest journal that is printed, twice over.
+const MESSAGE_SIZE_BYTES_MAX: usize = 4 * crate::JOURNAL_PRINTED_BYTES_MAX;
+
+/// The longest path of a socket that every system takes: `sun_path` has 104 bytes on some, the last one for a zero.
+const PATH_SIZE_BYTES_MAX: usize = 103;
+
+/// The socket's name in the data directory.
+const NAME: &str = "control";
+
+/// Why the owner of a data directory could not be spoken to.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// Nobody listens there.
+    #[error("no process answers in {}", dir.display())]
+    Nobody {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The connection failed.
+    #[error("can't speak with the owner of the data directory: {0}")]
+    Io(#[from] io::Error),
+    /// A message is longer than any.
+    #[error("a message of more than {MESSAGE_SIZE_BYTES_MAX} bytes")]
+    TooLong,
+    /// A message is none that is known here.
+    #[error("a message that is not understood ({0}): are both of the same release?")]
+    Unknown(#[from] serde_json::Error),
+}
+
+impl From<LinesCodecError> for ControlError {
+    fn from(error: LinesCodecError) -> Self {
+        match error {
+            LinesCodecError::MaxLineLengthExceeded => Self::TooLong,
+            LinesCodecError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// Where the owner of a data directory is spoken to. The socket goes when this is dropped.
+pub struct ControlServer {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Keeps the directory's lock: as long as the socket is there, it is ours.
+    _client: Client,
+}
+
+/// A conversation: messages in both directions, in order.
+pub struct ControlChannel {
+    lines: Framed<UnixStream, LinesCodec>,
+}
+
+impl ControlServer {
+    /// Makes the socket in the directory of `client`, in the place of one that a killed process has left.
+    ///
+    /// # Errors
+    /// When it can't be made: on a file system without sockets, say.
+    pub fn bind(client: &Client) -> io::Result<Self> {
+        let path = client.dir.path().join(NAME);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = with_short_path(client.dir.path(), |path| UnixListener::bind(path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path, _client: client.clone() })
+    }
+
+    /// The next conversation. Others than this user are turned away.
+    ///
+    /// # Errors
+    /// When the system has no more descriptors, say; later ones may come.
+    pub async fn accept(&self) -> io::Result<ControlChannel> {
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            let uid = stream.peer_cred()?.uid();
+            if uid == rustix::process::geteuid().as_raw() {
+                return Ok(ControlChannel::over(stream));
+            }
+            tracing::warn!(uid, "another user was turned away from the control socket");
+        }
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        // One that stays is cleaned up by the next owner.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl ControlChannel {
+    /// Connects to the owner of the data directory `dir`.
+    ///
+    /// # Errors
+    /// [`ControlError::Nobody`] when none listens: there is no owner, it is about to end, or it does something short.
+    pub async fn connect(dir: &Path) -> Result<Self, ControlError> {
+        // Not tokio's: the descriptor in the path must be open until the connection stands. A local one stands at once.
+        match with_short_path(dir, |path| std::os::unix::net::UnixStream::connect(path)) {
+            Ok(stream) => {
+                stream.set_nonblocking(true)?;
+                Ok(Self::over(UnixStream::from_std(stream)?))
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Err(ControlError::Nobody { dir: dir.to_owned() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn over(stream: UnixStream) -> Self {
+        let codec = LinesCodec::new_with_max_length(MESSAGE_SIZE_BYTES_MAX);
+        Self { lines: Framed::new(stream, codec) }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the other side is gone.
+    pub async fn send(&mut self, message: &impl Serialize) -> Result<(), ControlError> {
+        let line = serde_json::to_string(message)?;
+        if line.len() > MESSAGE_SIZE_BYTES_MAX {
+            return Err(ControlError::TooLong);
+        }
+        Ok(self.lines.send(line).await?)
+    }
+
+    /// The next message; `None` when the other side has ended. Nothing is lost when the future is dropped early.
+    ///
+    /// # Errors
+    /// When the connection fails or the message is none.
+    pub async fn recv<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
+        match self.lines.next().await {
+            Some(line) => Ok(Some(serde_json::from_str(&line?)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Calls `with` with a path of the socket in `dir` that is short enough for one: of a directory with a long name, the one
+/// through its descriptor.
+fn with_short_path<T>(dir: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let path = dir.join(NAME);
+    if path.as_os_str().len() <= PATH_SIZE_BYTES_MAX {
+        return with(&path);
+    }
+    let dir = File::open(dir)?;
+    with(&PathBuf::from(format!("/proc/self/fd/{}/{NAME}", dir.as_raw_fd())))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const DISK_BUDGET_BYTES: u64 = 1 << 30;
+
+    fn open(dir: &Path) -> Client {
+        Client::open(dir, "a test", DISK_BUDGET_BYTES).unwrap()
+    }
+
+    /// Says something through the socket of `dir` and hears it back.
+    async fn converse(dir: &Path, server: &ControlServer) {
+        let mut caller = ControlChannel::connect(dir).await.unwrap();
+        let mut owner = server.accept().await.unwrap();
+        caller.send(&("hello\nthere", 7)).await.unwrap();
+        let heard: (String, u32) = owner.recv().await.unwrap().unwrap();
+        assert_eq!(heard, ("hello\nthere".to_owned(), 7));
+        drop(owner);
+        assert!(caller.recv::<u32>().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_owner_is_spoken_to_by_its_own_user_alone_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ControlServer::bind(&open(dir.path())).unwrap();
+        converse(dir.path(), &server).await;
+        let socket = dir.path().join(NAME);
+        let mode = fs::metadata(&socket).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(server);
+        assert!(!socket.exists());
+        let gone = ControlChannel::connect(dir.path()).await;
+        assert!(matches!(gone, Err(ControlError::Nobody { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_directory_whose_path_is_longer_than_a_socket_may_have_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = dir.path().join("a".repeat(100)).join("b".repeat(100));
+        let server = ControlServer::bind(&open(&long)).unwrap();
+        converse(&long, &server).await;
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_killed_owner_left_answers_nobody_and_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(dir.path());
+        // Dropped without removing the file, as by a kill.
+        drop(std::os::unix::net::UnixListener::bind(dir.path().join(NAME)).unwrap());
+        let gone = ControlChannel::connect(dir.path()).await;
+        assert!(matches!(gone, Err(ControlError::Nobody { .. })));
+        let server = ControlServer::bind(&client).unwrap();
+        converse(dir.path(), &server).await;
+    }
+
+    #[tokio::test]
+    async fn an_endless_message_and_one_that_is_none_are_refused() {
+        use tokio::io::AsyncWriteExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let server = ControlServer::bind(&open(dir.path())).unwrap();
+        for (bytes, is_too_long) in
+            [(vec![b'x'; MESSAGE_SIZE_BYTES_MAX + 2], true), (b"{\n".to_vec(), false)]
+        {
+            let mut stream = UnixStream::connect(dir.path().join(NAME)).await.unwrap();
+            let mut owner = server.accept().await.unwrap();
+            let writing = tokio::spawn(async move { stream.write_all(&bytes).await });
+            let error = owner.recv::<u32>().await.unwrap_err();
+            assert_eq!(matches!(error, ControlError::TooLong), is_too_long, "{error}");
+            drop(owner);
+            let _ = writing.await.unwrap();
+        }
+    }
+}

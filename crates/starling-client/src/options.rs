@@ -1,0 +1,101 @@
+//! How a client takes part in the network, and how one job of it is run.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use starling_proto::PeerAddr;
+use starling_sched::Terms;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{LocalNodes, Patience, Progress};
+
+/// Where a client finds its nodes.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkOptions {
+    /// Nodes to tell of jobs; they tell others.
+    pub join: Vec<PeerAddr>,
+    /// Nodes to start on this machine.
+    pub local: Option<LocalNodes>,
+    /// Whether nodes elsewhere can come: otherwise the client stays on the loopback interface.
+    pub reachable: bool,
+    /// The UDP address to bind; any free port when `None`.
+    pub bind: Option<SocketAddr>,
+    /// A relay for machines that can't reach each other.
+    pub relay: Option<String>,
+}
+
+impl NetworkOptions {
+    /// With these nodes on this machine and nobody else.
+    pub fn on_this_machine(nodes: LocalNodes) -> Self {
+        Self { local: Some(nodes), ..Self::default() }
+    }
+}
+
+/// How a job is run. Clones share its progress and its stop.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// When to give up.
+    pub patience: Patience,
+    /// The job's share of the nodes against that of other jobs: from 1 to [`WEIGHT_MAX`](crate::WEIGHT_MAX).
+    pub weight: u32,
+    /// When the job should be done, from now on: until then it goes before others.
+    pub deadline: Option<Duration>,
+    /// What the guest prints goes here.
+    pub guest_output: GuestOutput,
+    /// Told of the job's progress.
+    pub progress: watch::Sender<Progress>,
+    /// Stops the job when it is cancelled; it can be gone on with later.
+    pub stop: CancellationToken,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            patience: Patience { node_wait: Self::NODE_WAIT, timeout: None },
+            weight: Terms::WEIGHT_USUAL,
+            deadline: None,
+            guest_output: GuestOutput::default(),
+            progress: watch::Sender::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+impl RunOptions {
+    /// How long a job waits for a node that can take a task, unless it says otherwise.
+    pub const NODE_WAIT: Duration = Duration::from_secs(120);
+}
+
+/// Where what guests print goes. A guest that diverges is begun once more, so there may be several writers.
+#[derive(Clone)]
+pub struct GuestOutput(Arc<dyn Fn() -> Box<dyn Write + Send> + Send + Sync>);
+
+impl GuestOutput {
+    /// To clones of `writer`.
+    pub fn to(writer: impl Write + Send + Sync + Clone + 'static) -> Self {
+        Self(Arc::new(move || Box::new(writer.clone())))
+    }
+
+    pub(crate) fn writer(&self) -> Box<dyn Write + Send> {
+        (self.0)()
+    }
+}
+
+impl Default for GuestOutput {
+    /// Nowhere.
+    fn default() -> Self {
+        Self(Arc::new(|| Box::new(io::sink())))
+    }
+}
+
+impl fmt::Debug for GuestOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GuestOutput")
+    }
+}

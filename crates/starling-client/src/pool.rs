@@ -1,0 +1,517 @@
+//! The connected nodes: one session with each, for all jobs of this client.
+//!
+//! What a node says of a lease goes to the job that the lease names. A request for work goes to the [`Dispatcher`], which
+//! says whose turn it is. Jobs come by [`Pool::open`], are introduced to every node that proves their system, and speak
+//! through their [`Peers`](crate::peers::Peers). The pool alone keeps a session open: whatever jobs do, a node that is let
+//! go is gone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rand::RngExt as _;
+use starling_net::{ClientSession, JobHandle, Net};
+use starling_proto::{
+    ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr, Welcome,
+};
+use starling_sched::{DispatchAction, Dispatcher, Terms};
+use starling_types::{JobId, Millis, NodeId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::peers::{Joined, PeerEvent, PeerEvents, introduced};
+
+/// Messages that may wait for a node. A node that lets more pile up has stopped reading.
+const OUTBOX_MAX: usize = 64;
+
+/// Messages of one node that may wait for jobs: what it sends beyond them is not read before. It bounds what a node can
+/// have this client remember, and no node keeps another's messages waiting.
+const MESSAGES_WAITING_MAX: usize = 64;
+
+/// How long a node may take to introduce itself.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the sessions with nodes may take to end: what is queued for a node that reads is sent at once.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Dismissed nodes that are remembered: the oldest is forgotten first. A key costs nothing, so this bounds memory, not lies.
+const DISMISSED_MAX: usize = 65_536;
+
+/// The connected nodes. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The systems that this client's jobs may have.
+    systems: Vec<String>,
+    /// Which run of the client this is.
+    run: u64,
+    started: Instant,
+    closing: CancellationToken,
+    sessions: TaskTracker,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    dispatcher: Dispatcher,
+    nodes: BTreeMap<NodeId, Node>,
+    jobs: BTreeMap<JobId, Job>,
+    generations: u64,
+    dismissed: Dismissed,
+    /// Events whose job is gone. They are dropped outside of the lock, which their answers take.
+    undelivered: Vec<PeerEvent>,
+}
+
+/// The nodes that some job broke with, oldest first.
+#[derive(Default)]
+struct Dismissed {
+    nodes: BTreeSet<NodeId>,
+    order: VecDeque<NodeId>,
+}
+
+struct Node {
+    /// Which of the node's connections this is.
+    generation: u64,
+    hello: Hello,
+    outbox: mpsc::Sender<ClientMessage>,
+    handle: JobHandle,
+    addr: PeerAddr,
+}
+
+struct Job {
+    system: String,
+    events: mpsc::UnboundedSender<PeerEvent>,
+}
+
+/// A job's place in the pool. When it is dropped, the job is told of nothing any more.
+pub(crate) struct Seat {
+    pool: Pool,
+    job: JobId,
+    /// What the job is told.
+    pub(crate) events: PeerEvents,
+}
+
+/// A job's way to a node, over one connection.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pool: Pool,
+    job: JobId,
+    node: NodeId,
+    generation: u64,
+}
+
+/// To be dropped when the job has done with an offer what it can do now.
+pub(crate) struct Answer {
+    pool: Pool,
+    node: NodeId,
+    job: JobId,
+}
+
+/// Room for one more message of a node; free again when the message was handled.
+pub(crate) type Room = OwnedSemaphorePermit;
+
+impl Pool {
+    /// Nobody yet. Nodes that prove none of `systems` are turned away.
+    pub(crate) fn new(systems: Vec<String>) -> Self {
+        let shared = Shared {
+            systems,
+            run: rand::rng().random(),
+            started: Instant::now(),
+            closing: CancellationToken::new(),
+            sessions: TaskTracker::new(),
+            state: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes in nodes until the endpoint is closed.
+    pub(crate) async fn accept(self, net: Net) {
+        while let Some(connection) = net.accept_job().await {
+            self.shared.sessions.spawn(session(self.clone(), connection));
+        }
+    }
+
+    /// Says goodbye to every node, and waits a little for them to hear it.
+    pub(crate) async fn close(&self, message: &str) {
+        self.shared.closing.cancel();
+        self.with(|state| {
+            let reason = GoodbyeReason::ShuttingDown;
+            for node in state.nodes.values_mut() {
+                node.send(ClientMessage::Goodbye { reason, message: message.to_owned() });
+            }
+            // The sessions end once their outboxes are closed and empty.
+            for node in state.nodes.keys().copied().collect::<Vec<_>>() {
+                state.remove(node, "this client ends");
+            }
+        });
+        self.shared.sessions.close();
+        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, self.shared.sessions.wait()).await;
+    }
+
+    /// A place for a job of `system`, which is introduced to all nodes. `deadline` counts from now.
+    pub(crate) fn open(
+        &self,
+        job: JobId,
+        system: String,
+        weight: u32,
+        deadline: Option<Duration>,
+    ) -> Seat {
+        let (sender, events) = mpsc::unbounded_channel();
+        let now = self.now();
+        let deadline = deadline.map(|within| now + Millis(within.as_millis() as u64));
+        self.with(|state| {
+            state.dispatcher.open(job, Terms { weight, deadline });
+            state.jobs.insert(job, Job { system, events: sender });
+            self.introduce_all(state, job);
+        });
+        Seat { pool: self.clone(), job, events }
+    }
+
+    fn introduce_all(&self, state: &mut State, job: JobId) {
+        for node in state.nodes.keys().copied().collect::<Vec<_>>() {
+            self.introduce(state, node, job);
+        }
+    }
+
+    /// Tells a job of a node, if they have a system in common.
+    fn introduce(&self, state: &mut State, node: NodeId, job: JobId) {
+        let (Some(at), Some(of)) = (state.nodes.get(&node), state.jobs.get(&job)) else { return };
+        let Some(capability) = introduced(&at.hello, &of.system) else { return };
+        let generation = at.generation;
+        let link = Link { pool: self.clone(), job, node, generation };
+        let (addr, handle) = (at.addr.clone(), at.handle.clone());
+        state.tell(
+            job,
+            PeerEvent::Joined(Joined { node, generation, capability, link, handle, addr }),
+        );
+        let actions = state.dispatcher.introduce(self.now(), node, job);
+        self.act(state, actions);
+    }
+
+    /// Takes a node in; an older connection of it is closed. Its generation.
+    fn join(
+        &self,
+        id: NodeId,
+        hello: Hello,
+        outbox: mpsc::Sender<ClientMessage>,
+        connection: &ClientSession,
+    ) -> u64 {
+        self.with(|state| {
+            state.generations += 1;
+            let generation = state.generations;
+            state.dispatcher.join(id, hello.slots);
+            let (handle, addr) = (connection.handle(), connection.peer_addr());
+            let node = Node { generation, hello, outbox, handle, addr };
+            tracing::info!(node = %format_args!("{id:#}"), memory = %node.hello.memory, slots = node.hello.slots, "a node joined");
+            state.nodes.insert(id, node);
+            for job in state.jobs.keys().copied().collect::<Vec<_>>() {
+                self.introduce(state, id, job);
+            }
+            generation
+        })
+    }
+
+    fn left(&self, node: NodeId, generation: u64, reason: &str) {
+        self.with(|state| {
+            // An old connection of a node that has come back says nothing about the node.
+            if state.is_current(node, generation) {
+                state.remove(node, reason);
+            }
+        });
+    }
+
+    /// Passes on what a node said.
+    fn said(&self, node: NodeId, generation: u64, message: NodeMessage, room: Room) {
+        self.with(|state| {
+            if !state.is_current(node, generation) {
+                return;
+            }
+            let job = match &message {
+                NodeMessage::WorkRequested => {
+                    let actions = state.dispatcher.work_requested(self.now(), node);
+                    return self.act(state, actions);
+                }
+                // The connection closes next, and that is what counts.
+                NodeMessage::Hello(_) | NodeMessage::Leaving { .. } => return,
+                message => job_of(message),
+            };
+            if let Some(job) = job {
+                self.pass_on(state, node, generation, job, message, &Arc::new(room));
+            }
+        });
+    }
+
+    fn pass_on(
+        &self,
+        state: &mut State,
+        node: NodeId,
+        generation: u64,
+        job: JobId,
+        message: NodeMessage,
+        room: &Arc<Room>,
+    ) {
+        if state.jobs.contains_key(&job) {
+            let _room = room.clone();
+            return state.tell(job, PeerEvent::Said { node, generation, message, _room });
+        }
+        // Nobody waits for it: the node need not work on.
+        let answer = match message {
+            NodeMessage::Renew { lease, .. } => {
+                ClientMessage::Revoke { lease, reason: OVER.to_owned() }
+            }
+            NodeMessage::Done(done) => ClientMessage::Verdict {
+                lease: done.lease,
+                accepted: false,
+                reason: OVER.to_owned(),
+            },
+            _ => return,
+        };
+        if let Some(node) = state.nodes.get_mut(&node) {
+            node.send(answer);
+        }
+    }
+
+    /// Does what the dispatcher asks for.
+    fn act(&self, state: &mut State, actions: Vec<DispatchAction>) {
+        for action in actions {
+            let (DispatchAction::Offer { node, job, .. } | DispatchAction::Withdraw { node, job }) =
+                action;
+            let Some(generation) = state.nodes.get(&node).map(|node| node.generation) else {
+                continue;
+            };
+            let event = match action {
+                DispatchAction::Offer { count, .. } => {
+                    let answer = Answer { pool: self.clone(), node, job };
+                    PeerEvent::Asked { node, generation, count, answer }
+                }
+                DispatchAction::Withdraw { .. } => PeerEvent::Withdrawn { node, generation },
+            };
+            state.tell(job, event);
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis(self.shared.started.elapsed().as_millis() as u64)
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        // Nothing under the lock panics half-way through a change.
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut state);
+        let undelivered = std::mem::take(&mut state.undelivered);
+        drop(state);
+        drop(undelivered);
+        result
+    }
+}
+
+/// What a node is told that works for a job which is not there.
+const OVER: &str = "the job is over";
+
+/// What a node is told that comes back.
+const DISMISSED: &str = "a result of this node was refused before";
+
+/// The job that a message is about.
+fn job_of(message: &NodeMessage) -> Option<JobId> {
+    let lease: &LeaseId = match message {
+        NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease } => lease,
+        NodeMessage::Done(done) => &done.lease,
+        NodeMessage::Failed(failure) => &failure.lease,
+        _ => return None,
+    };
+    Some(lease.job)
+}
+
+impl Dismissed {
+    fn add(&mut self, node: NodeId) {
+        if !self.nodes.insert(node) {
+            return;
+        }
+        self.order.push_back(node);
+        if self.order.len() > DISMISSED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.nodes.remove(&oldest);
+        }
+    }
+}
+
+impl State {
+    fn is_current(&self, node: NodeId, generation: u64) -> bool {
+        self.nodes.get(&node).is_some_and(|node| node.generation == generation)
+    }
+
+    fn tell(&mut self, job: JobId, event: PeerEvent) {
+        let Some(to) = self.jobs.get(&job) else { return self.undelivered.push(event) };
+        if let Err(error) = to.events.send(event) {
+            self.undelivered.push(error.0);
+        }
+    }
+
+    /// Lets a node go; its session ends when what is queued for it is sent.
+    fn remove(&mut self, node: NodeId, reason: &str) {
+        let Some(gone) = self.nodes.remove(&node) else { return };
+        tracing::info!(node = %format_args!("{node:#}"), reason, "a node left");
+        self.dispatcher.leave(node);
+        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.tell(job, PeerEvent::Left { node, generation: gone.generation });
+        }
+    }
+}
+
+impl Node {
+    fn send(&mut self, message: ClientMessage) {
+        if self.outbox.try_send(message).is_err() {
+            // Without its outbox, its session ends and reports that the node left.
+            tracing::debug!(peer = ?self.addr.node_id, "a node does not read what it is sent");
+            self.outbox = mpsc::channel(1).0;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Self { pool, job, .. } = self;
+        pool.with(|state| {
+            state.jobs.remove(job);
+            let actions = state.dispatcher.close(pool.now(), *job);
+            pool.act(state, actions);
+        });
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let Self { pool, node, job } = self;
+        pool.with(|state| {
+            let actions = state.dispatcher.answered(pool.now(), *node, *job);
+            pool.act(state, actions);
+        });
+    }
+}
+
+impl Link {
+    /// Sends a message, if the connection is still the node's newest.
+    pub(crate) fn send(&self, message: ClientMessage) {
+        self.pool.with(|state| {
+            if state.is_current(self.node, self.generation)
+                && let Some(node) = state.nodes.get_mut(&self.node)
+            {
+                node.send(message);
+            }
+        });
+    }
+
+    /// Takes one of the node's requests for a task of `work`; false when no other is open: then nothing may be granted.
+    pub(crate) fn take_request(&self, work: Millis) -> bool {
+        let Self { pool, job, node, generation } = self;
+        pool.with(|state| {
+            if !state.is_current(*node, *generation) {
+                return false;
+            }
+            let granted = state.dispatcher.granted(pool.now(), *node, *job, work);
+            granted.map(|actions| pool.act(state, actions)).is_ok()
+        })
+    }
+
+    /// Breaks with the node, for all jobs: a liar lies to any of them.
+    pub(crate) fn dismiss(&self, message: &str) {
+        let reason = GoodbyeReason::Dismissed;
+        self.send(ClientMessage::Goodbye { reason, message: message.to_owned() });
+        self.pool.with(|state| state.dismissed.add(self.node));
+        self.pool.left(self.node, self.generation, message);
+    }
+}
+
+/// One connection, from the node's introduction to its end.
+async fn session(pool: Pool, mut connection: ClientSession) {
+    let node = connection.peer();
+    let closing = pool.shared.closing.clone();
+    let introduction = tokio::select! {
+        introduction = tokio::time::timeout(HELLO_TIMEOUT, connection.recv()) => introduction,
+        () = closing.cancelled() => return,
+    };
+    let hello = match introduction {
+        Ok(Ok(Some(NodeMessage::Hello(hello)))) => hello,
+        other => {
+            tracing::debug!(node = %format_args!("{node:#}"), ?other, "a node did not introduce itself");
+            return;
+        }
+    };
+    if pool.with(|state| state.dismissed.nodes.contains(&node)) {
+        let (reason, message) = (GoodbyeReason::Dismissed, DISMISSED.to_owned());
+        let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
+        return;
+    }
+    let ours = &pool.shared.systems;
+    if !ours.iter().any(|system| introduced(&hello, system).is_some()) {
+        let theirs: Vec<_> = hello.systems.iter().map(|system| system.name.as_str()).collect();
+        let (ours, theirs) = (ours.join(", "), theirs.join(", "));
+        let message = format!("this client proves with {ours}, the node with {theirs}");
+        tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
+        let reason = GoodbyeReason::WrongSystem;
+        let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
+        return;
+    }
+    let welcome = Welcome { agent: agent(), run: pool.shared.run };
+    if connection.send(&ClientMessage::Welcome(welcome)).await.is_err() {
+        return;
+    }
+    let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
+    let generation = pool.join(node, hello, outbox, &connection);
+    if closing.is_cancelled() {
+        // It came between the goodbyes and here.
+        pool.left(node, generation, "this client ends");
+    }
+    let reason = converse(&pool, generation, &mut connection, messages).await;
+    // What is queued is still sent; the connection closes with the session.
+    drop(connection);
+    pool.left(node, generation, &reason);
+}
+
+/// Carries messages both ways; why that ended.
+async fn converse(
+    pool: &Pool,
+    generation: u64,
+    connection: &mut ClientSession,
+    mut messages: mpsc::Receiver<ClientMessage>,
+) -> String {
+    let node = connection.peer();
+    let rooms = Arc::new(Semaphore::new(MESSAGES_WAITING_MAX));
+    let mut room = None;
+    loop {
+        tokio::select! {
+            biased;
+            // First, so that a node hears that it is let go before what it says finds nobody.
+            message = messages.recv() => {
+                let Some(message) = message else { return "this client broke the session off".into() };
+                if let Err(error) = connection.send(&message).await {
+                    return error.to_string();
+                }
+            }
+            free = rooms.clone().acquire_owned(), if room.is_none() => room = free.ok(),
+            received = connection.recv(), if room.is_some() => match received {
+                Ok(Some(message)) => {
+                    if let Some(room) = room.take() {
+                        pool.said(node, generation, message, room);
+                    }
+                }
+                Ok(None) => return "it closed the connection".into(),
+                Err(error) => return error.to_string(),
+            },
+        }
+    }
+}
+
+/// What this program calls itself to peers.
+fn agent() -> String {
+    concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+#[cfg(test)]
+mod tests;

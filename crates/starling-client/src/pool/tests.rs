@@ -1,0 +1,184 @@
+#![allow(clippy::unwrap_used)]
+
+use starling_net::{NetConfig, NodeSession};
+use starling_proto::System;
+use starling_store::{BlobStore, DiskBudget};
+use starling_types::{Epoch, MemoryBytes, Po2, TaskKind};
+use tempfile::TempDir;
+
+use super::*;
+use crate::peers::Peers;
+
+const SYSTEM: &str = "a system";
+
+/// A client's pool, and a node that can come to it, over loopback.
+struct World {
+    _dirs: [TempDir; 2],
+    pool: Pool,
+    client: Net,
+    node: Net,
+}
+
+impl World {
+    async fn new() -> Self {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (client, node) = (bind(1, &dirs[0]).await, bind(2, &dirs[1]).await);
+        let pool = Pool::new(vec![SYSTEM.into()]);
+        tokio::spawn(pool.clone().accept(client.clone()));
+        Self { _dirs: dirs, pool, client, node }
+    }
+
+    fn open(&self, job: JobId) -> Seat {
+        self.pool.open(job, SYSTEM.into(), 1, None)
+    }
+
+    /// The node comes and introduces itself.
+    async fn introduce(&self) -> NodeSession {
+        let session = self.node.connect_job(&self.client.addr()).await.unwrap();
+        let hello = Hello {
+            agent: "a test".into(),
+            systems: vec![System { name: SYSTEM.into(), kinds: TaskKind::ALL.into() }],
+            memory: MemoryBytes::from_mib(1024),
+            po2_max: Po2::SMALLEST,
+            slots: 1,
+            speed_permille: 1000,
+        };
+        session.send(&NodeMessage::Hello(hello)).await.unwrap();
+        session
+    }
+
+    async fn come(&self) -> NodeSession {
+        let mut session = self.introduce().await;
+        let welcome = session.recv().await.unwrap().unwrap();
+        assert!(matches!(welcome, ClientMessage::Welcome(_)), "{welcome:?}");
+        session
+    }
+}
+
+async fn bind(key: u8, dir: &TempDir) -> Net {
+    let budget = DiskBudget { max_bytes: 1 << 20, min_free_bytes: 0 };
+    let blobs = BlobStore::open(dir.path(), budget).unwrap();
+    let secret_key = [key; 32];
+    let config = NetConfig { secret_key, bind: None, loopback_only: true, relay: None };
+    Net::bind(config, blobs).await.unwrap()
+}
+
+fn job(name: u8) -> JobId {
+    JobId([name; 16])
+}
+
+fn renewal(job: JobId) -> NodeMessage {
+    NodeMessage::Renew { lease: LeaseId { job, epoch: Epoch(7) }, done_permille: 1 }
+}
+
+/// The next event, which comes soon.
+async fn next(seat: &mut Seat) -> PeerEvent {
+    let event = tokio::time::timeout(Duration::from_secs(10), seat.events.recv()).await;
+    event.expect("an event").unwrap()
+}
+
+async fn joined(seat: &mut Seat) -> Joined {
+    match next(seat).await {
+        PeerEvent::Joined(joined) => joined,
+        _ => panic!("no node joined"),
+    }
+}
+
+/// The job's answer to the node's request: nothing now.
+async fn has_nothing(seat: &mut Seat) {
+    match next(seat).await {
+        PeerEvent::Asked { count: 1, answer, .. } => drop(answer),
+        _ => panic!("the job was not asked"),
+    }
+}
+
+#[tokio::test]
+async fn a_node_has_one_session_and_each_job_hears_of_its_own_leases() {
+    let world = World::new().await;
+    let (mut first, mut second) = (world.open(job(1)), world.open(job(2)));
+    let mut node = world.come().await;
+    joined(&mut first).await;
+    joined(&mut second).await;
+    node.send(&renewal(job(2))).await.unwrap();
+    let said = next(&mut second).await;
+    assert!(matches!(said, PeerEvent::Said { message: NodeMessage::Renew { .. }, .. }));
+    assert!(first.events.try_recv().is_err());
+    // A lease of a job that is not there is not worked on.
+    node.send(&renewal(job(3))).await.unwrap();
+    let told = node.recv().await.unwrap().unwrap();
+    assert!(matches!(told, ClientMessage::Revoke { lease, .. } if lease.job == job(3)), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_request_stands_with_all_jobs_and_the_first_takes_it() {
+    let world = World::new().await;
+    let (mut first, mut second) = (world.open(job(1)), world.open(job(2)));
+    let node = world.come().await;
+    let (one, two) = (joined(&mut first).await.link, joined(&mut second).await.link);
+    node.send(&NodeMessage::WorkRequested).await.unwrap();
+    has_nothing(&mut first).await;
+    has_nothing(&mut second).await;
+    assert!(two.take_request(Millis(1)));
+    assert!(!one.take_request(Millis(1)));
+    assert!(matches!(next(&mut first).await, PeerEvent::Withdrawn { .. }));
+}
+
+#[tokio::test]
+async fn a_request_waits_for_a_job_that_comes_later() {
+    let world = World::new().await;
+    let node = world.come().await;
+    node.send(&NodeMessage::WorkRequested).await.unwrap();
+    let mut first = world.open(job(1));
+    joined(&mut first).await;
+    has_nothing(&mut first).await;
+    drop(first);
+    let mut second = world.open(job(2));
+    joined(&mut second).await;
+    has_nothing(&mut second).await;
+}
+
+#[tokio::test]
+async fn a_node_that_one_job_dismisses_is_gone_for_all_and_is_turned_away_later() {
+    let world = World::new().await;
+    let (mut first, mut second) = (world.open(job(1)), world.open(job(2)));
+    let mut node = world.come().await;
+    joined(&mut second).await;
+    joined(&mut first).await.link.dismiss("it lied");
+    assert!(matches!(next(&mut second).await, PeerEvent::Left { .. }));
+    let dismissed = |message| {
+        let reason = GoodbyeReason::Dismissed;
+        matches!(message, Ok(Some(ClientMessage::Goodbye { reason: said, .. })) if said == reason)
+    };
+    assert!(dismissed(node.recv().await));
+    assert!(dismissed(world.introduce().await.recv().await));
+}
+
+#[tokio::test]
+async fn a_job_that_starts_over_keeps_its_nodes() {
+    let world = World::new().await;
+    let mut seat = world.open(job(1));
+    let mut node = world.come().await;
+    let mut peers = Peers::new(job(1), SYSTEM.into());
+    let joined_first = joined(&mut seat).await;
+    let generation = joined_first.generation;
+    peers.insert(joined_first);
+    peers.say_goodbye(true, "it starts over");
+    let told = node.recv().await.unwrap().unwrap();
+    let reason = GoodbyeReason::JobOver { job: job(1) };
+    assert!(matches!(told, ClientMessage::Goodbye { reason: said, .. } if said == reason));
+    assert_eq!(joined(&mut seat).await.generation, generation);
+    node.send(&renewal(job(1))).await.unwrap();
+    assert!(matches!(next(&mut seat).await, PeerEvent::Said { .. }));
+}
+
+#[tokio::test]
+async fn a_node_that_proves_nothing_of_this_client_is_told_so() {
+    let mut world = World::new().await;
+    world.pool = Pool::new(vec!["another system".into()]);
+    let client = bind(3, &tempfile::tempdir().unwrap()).await;
+    tokio::spawn(world.pool.clone().accept(client.clone()));
+    world.client = client;
+    let told = world.introduce().await.recv().await.unwrap().unwrap();
+    let reason = GoodbyeReason::WrongSystem;
+    assert!(matches!(told, ClientMessage::Goodbye { reason: said, .. } if said == reason));
+}

@@ -1,0 +1,320 @@
+//! A client that runs: its endpoint, its nodes, and any number of jobs at once.
+//!
+//! A [`Service`] owns what jobs share: the data directory, the endpoint, the connected nodes (`pool.rs`) and those that
+//! it started on this machine. [`Service::submit`] runs a job beside the others and gives a [`JobHandle`], which is a
+//! way to watch and to stop the job and nothing more: the job goes on when it is dropped. When the service is dropped,
+//! everything stops: jobs can be gone on with, nodes are told, and those that it started end.
+//!
+//! It needs a tokio runtime to live on, and blocks none of its threads.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use rand::RngExt as _;
+use starling_net::{Net, NetConfig};
+use starling_proto::Ticket;
+use starling_store::{EventLog, StoredEvent};
+use starling_types::JobId;
+use starling_zkvm::zkvm;
+use tokio::{runtime::Handle, sync::watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Client, Delivered, JobError, JobEvent, NetworkOptions, Progress, RunOptions, StateError,
+    advertise::{Board, advertise},
+    local,
+    pool::Pool,
+    run::{Job, blocking},
+    source::Begin,
+};
+
+/// How a job ended.
+pub type Outcome = Result<Arc<Delivered>, Arc<JobError>>;
+
+/// Why nodes are let go when the service ends.
+const GOODBYE: &str = "this client ends";
+
+/// Runs jobs. See the [module](self)'s words.
+pub struct Service {
+    shared: Arc<Shared>,
+    /// Cancelled when everything has ended.
+    closed: CancellationToken,
+}
+
+struct Shared {
+    client: Client,
+    net: Net,
+    pool: Pool,
+    board: Board,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    /// Jobs may be submitted from any thread.
+    runtime: Handle,
+}
+
+/// A job that runs, or ran. Clones are of the same run.
+#[derive(Debug, Clone)]
+pub struct JobHandle {
+    id: JobId,
+    progress: watch::Receiver<Progress>,
+    outcome: watch::Receiver<Option<Outcome>>,
+    stop: CancellationToken,
+    giving_up: Arc<GivingUp>,
+    log: Arc<EventLog>,
+}
+
+#[derive(Debug, Default)]
+struct GivingUp {
+    /// Whether the job is to be given up, not only stopped.
+    asked: AtomicBool,
+    freed_bytes: AtomicU64,
+}
+
+impl Service {
+    /// Opens the endpoint of `client`, starts the nodes on this machine, and lets others come.
+    ///
+    /// # Errors
+    /// When the endpoint can't be opened.
+    pub async fn start(client: Client, network: NetworkOptions) -> Result<Self, JobError> {
+        let NetworkOptions { join, local, reachable, bind, relay } = network;
+        // Kept, so that with a fixed address the ticket of a client that is started anew stays good.
+        let secret_key = client.dir.load_or_create_key(|| rand::rng().random())?;
+        let config = NetConfig { secret_key, bind, loopback_only: !reachable, relay };
+        let net = Net::bind(config, client.blobs.clone()).await?;
+        let (pool, board) = (Pool::new(vec![zkvm()]), Board::default());
+        let stop = CancellationToken::new();
+        let accepting = tokio::spawn(pool.clone().accept(net.clone()));
+        let advertising =
+            (!join.is_empty()).then(|| tokio::spawn(advertise(net.clone(), board.clone(), join)));
+        let local = local.map(|nodes| {
+            let dir = client.dir.path().to_owned();
+            tokio::spawn(local::run(nodes, net.ticket(), dir, stop.clone()))
+        });
+        let shared = Arc::new(Shared {
+            client,
+            net: net.clone(),
+            pool: pool.clone(),
+            board,
+            stop: stop.clone(),
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+        });
+        let tasks = shared.tasks.clone();
+        let closed = CancellationToken::new();
+        let at_last = closed.clone().drop_guard();
+        tokio::spawn(async move {
+            let _at_last = at_last;
+            stop.cancelled().await;
+            tasks.close();
+            tasks.wait().await;
+            accepting.abort();
+            if let Some(advertising) = advertising {
+                advertising.abort();
+            }
+            pool.close(GOODBYE).await;
+            if let Some(local) = local {
+                match local.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%error, "local nodes"),
+                    Err(error) => tracing::warn!(%error, "local nodes"),
+                }
+            }
+            net.close().await;
+        });
+        Ok(Self { shared, closed })
+    }
+
+    /// The data directory and its jobs.
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// With which nodes come to this client.
+    pub fn ticket(&self) -> Ticket {
+        self.shared.net.ticket()
+    }
+
+    /// Runs a job of the data directory ([`Client::create`]) beside the others. One that runs already goes on as it was
+    /// asked for first.
+    pub fn submit(&self, job: JobId, options: RunOptions) -> JobHandle {
+        self.shared.submit(job, options, Begin::Own)
+    }
+
+    /// Runs the job of a host program, which tells of its execution through `begin`. It can't go on in another run.
+    pub(crate) fn submit_hosted(&self, job: JobId, options: RunOptions, begin: Begin) -> JobHandle {
+        self.shared.submit(job, options, begin)
+    }
+
+    /// The jobs that run.
+    pub fn running(&self) -> Vec<JobHandle> {
+        self.shared.client.running().values().cloned().collect()
+    }
+
+    /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed.
+    ///
+    /// # Errors
+    /// When there is no such job.
+    pub async fn cancel(&self, job: JobId) -> Result<u64, JobError> {
+        let running = self.shared.client.running().get(&job).cloned();
+        if let Some(running) = running {
+            running.cancel();
+            return match running.result().await {
+                Err(error) if matches!(*error, JobError::Cancelled { .. }) => {
+                    Ok(running.giving_up.freed_bytes.load(Ordering::Relaxed))
+                }
+                // It ended at the same time, one way or the other.
+                _ => self.cancel_idle(job).await,
+            };
+        }
+        self.cancel_idle(job).await
+    }
+
+    async fn cancel_idle(&self, job: JobId) -> Result<u64, JobError> {
+        let client = self.shared.client.clone();
+        blocking("the end of a job", move || client.cancel(job)).await?
+    }
+
+    /// Stops all jobs, takes leave of the nodes and waits until everything has ended. Dropping the service does the
+    /// same without waiting.
+    pub async fn close(&self) {
+        self.shared.stop.cancel();
+        self.closed.cancelled().await;
+    }
+
+    /// The directory that is owned.
+    pub fn data_dir(&self) -> &Path {
+        self.shared.client.dir.path()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl Shared {
+    fn submit(self: &Arc<Self>, id: JobId, options: RunOptions, begin: Begin) -> JobHandle {
+        let mut running = self.client.running();
+        if let Some(handle) = running.get(&id) {
+            return handle.clone();
+        }
+        let (ended, outcome) = watch::channel(None);
+        let handle = JobHandle {
+            id,
+            progress: options.progress.subscribe(),
+            outcome,
+            stop: options.stop.child_token(),
+            giving_up: Arc::default(),
+            log: self.client.log.clone(),
+        };
+        running.insert(id, handle.clone());
+        let (shared, theirs) = (self.clone(), handle.clone());
+        let task = async move {
+            // A task of its own, so that a panic of it is an outcome, too.
+            let run = tokio::spawn(shared.clone().run(theirs, options, begin));
+            let outcome = run.await.unwrap_or_else(|error| {
+                let detail = error.to_string();
+                Err(Arc::new(JobError::Died { what: "the task of a job", detail }))
+            });
+            shared.client.running().remove(&id);
+            ended.send_replace(Some(outcome));
+        };
+        self.tasks.spawn_on(task, &self.runtime);
+        handle
+    }
+
+    async fn run(self: Arc<Self>, handle: JobHandle, options: RunOptions, begin: Begin) -> Outcome {
+        let Self { client, net, pool, board, .. } = &*self;
+        let id = handle.id;
+        if self.stop.is_cancelled() {
+            return Err(Arc::new(JobError::Interrupted { job: id }));
+        }
+        let stop = handle.stop.clone();
+        let job = Job {
+            client: client.clone(),
+            net: net.clone(),
+            pool: pool.clone(),
+            board: board.clone(),
+            options,
+            stop: stop.clone(),
+        };
+        let running = job.run(id, begin);
+        tokio::pin!(running);
+        let outcome = tokio::select! {
+            outcome = &mut running => outcome,
+            () = self.stop.cancelled() => {
+                stop.cancel();
+                running.await
+            }
+        };
+        if handle.giving_up.asked.load(Ordering::Relaxed) {
+            let client = client.clone();
+            let freed_bytes = blocking("the end of a job", move || client.give_up(id)).await??;
+            handle.giving_up.freed_bytes.store(freed_bytes, Ordering::Relaxed);
+            return Err(Arc::new(JobError::Cancelled { job: id }));
+        }
+        Ok(Arc::new(outcome?))
+    }
+}
+
+impl JobHandle {
+    /// The job.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// What the job's log says after its event numbered `after_seq`, with the events' numbers: all of it after 0.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub async fn events(&self, after_seq: u64) -> Result<Vec<(u64, JobEvent)>, JobError> {
+        let (log, job) = (self.log.clone(), self.id);
+        let read = move || {
+            let events = log.read_from(job, after_seq)?;
+            let known = |stored: StoredEvent| {
+                let seq = stored.seq;
+                let event = serde_json::from_str(&stored.body).map_err(|error| {
+                    StateError::Unreadable { job, seq, detail: error.to_string() }
+                })?;
+                Ok((seq, event))
+            };
+            events.into_iter().map(known).collect()
+        };
+        blocking("a look into the log", read).await?
+    }
+
+    /// Stops this run of the job. Submitting it again goes on with it.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Gives the job up: it ends, and what only it holds is freed.
+    pub fn cancel(&self) {
+        self.giving_up.asked.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+    }
+
+    /// How it ended, once it has.
+    ///
+    /// # Errors
+    /// [`JobError`]; unless it says otherwise, submitting the job again goes on where this run stopped.
+    pub async fn result(&self) -> Outcome {
+        let mut outcome = self.outcome.clone();
+        match outcome.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            // Its runtime is gone, and the job with it.
+            Ok(None) | Err(_) => Err(Arc::new(JobError::Interrupted { job: self.id })),
+        }
+    }
+}
