@@ -8,7 +8,7 @@ use starling_proto::{JobAd, PeerAddr};
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::zkvm;
 
-use crate::{JobState, journal::unix_ms, runner::plan_shape};
+use crate::{JobState, journal::unix_ms, script::plan_shape};
 
 /// How often a job is advertised anew: nodes that come later hear of it, and lost ads cost seconds.
 const AD_PERIOD: Duration = Duration::from_secs(5);

@@ -11,6 +11,8 @@ use starling_types::{BlobRef, NodeId, TaskId};
 use starling_zkvm::{Expected, verify_task};
 use tokio::{sync::Semaphore, time::timeout};
 
+use crate::ZkvmScript;
+
 /// The largest receipt blob that is fetched. A succinct receipt has about 225 KB; a segment receipt of
 /// po2 24, the largest, stays under 1 MB.
 pub(crate) const RESULT_SIZE_BYTES_MAX: u64 = 8 << 20;
@@ -22,18 +24,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 /// Results that are verified at the same time: each takes some 15 ms of one core, and a few MB.
 const VERIFIED_MAX: usize = 16;
 
-/// What a check found.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// The result is what it must be, and it is in the store as long as this is kept.
-    Accepted(Pin),
-    /// It is not, and its maker is at fault.
-    Refused { reason: String },
-    /// It could not be had, which proves no fault.
-    Unfetchable { reason: String },
-    /// There is no room for it here.
-    NoSpace(StoreError),
-}
+/// What a check found. Where there is no room for a result, there is none for the job.
+pub(crate) type Verdict = starling_job::Verdict<ZkvmScript>;
 
 /// Makes checks.
 #[derive(Clone)]
@@ -84,7 +76,7 @@ impl Checker {
 
 fn unfetched(error: FetchError, node: NodeId) -> Verdict {
     match error {
-        FetchError::Store(error @ StoreError::NoSpace(_)) => Verdict::NoSpace(error),
+        FetchError::Store(error @ StoreError::NoSpace(_)) => Verdict::Impossible(error.into()),
         FetchError::WrongBytes { peer, .. } if peer == node => {
             Verdict::Refused { reason: error.to_string() }
         }

@@ -18,7 +18,9 @@ use starling_zkvm::{
 
 use crate::{
     Given, GuestRun, JobError, JobEvent, JobPhase, JobRequest, JobState, Source, StateError,
+    ZkvmEvent,
     journal::{JobJournal, unix_ms},
+    state,
 };
 
 /// A data directory and its jobs, owned by this process.
@@ -173,14 +175,14 @@ impl Client {
         let id = request.job_id();
         let events = self.log.read(id)?;
         if !events.is_empty() && !fresh {
-            let state = JobState::load(&events, id)?;
-            if state.phase != JobPhase::Cancelled {
+            let known = state::load(&events, id)?;
+            if known.phase != JobPhase::Cancelled {
                 return Ok(id);
             }
         }
         let mut seed = [0; 32];
         rand::rng().fill_bytes(&mut seed);
-        let created = JobEvent::Created {
+        let created = ZkvmEvent::Created {
             request,
             image_id: hex::encode(image_id.as_bytes()),
             seed: hex::encode(seed),
@@ -201,7 +203,7 @@ impl Client {
     /// # Errors
     /// When there is no such job.
     pub fn job(&self, id: JobId) -> Result<JobState, JobError> {
-        Ok(JobState::load(&self.log.read(id)?, id)?)
+        Ok(state::load(&self.log.read(id)?, id)?)
     }
 
     /// Gives a job up and frees what only it holds; the bytes freed.
@@ -234,5 +236,5 @@ pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobState, StateError>>, JobEr
 }
 
 fn load(reader: &LogReader, id: JobId) -> Result<Result<JobState, StateError>, JobError> {
-    Ok(JobState::load(&reader.read(id)?, id))
+    Ok(state::load(&reader.read(id)?, id))
 }

@@ -1,19 +1,26 @@
-//! What the job log records. A job's state is a fold over these and nothing else (`state.rs`).
+//! What the log of a zkVM job records. A job's state is a fold over these and nothing else (`state.rs`).
 
 use serde::{Deserialize, Serialize};
 use starling_plan::Assumed;
-use starling_types::{BlobRef, NodeId, Po2, TaskId};
+use starling_types::{BlobRef, Po2};
 use starling_zkvm::{AssumptionId, ExitCode, OutputParts, SegmentClaim, Work};
 
 use crate::JobRequest;
 
-/// One line of a job's log, in the order in which things became true.
+/// One line of a job's log: what every job logs, or the zkVM's own.
+pub type JobEvent = starling_job::JobEvent<ZkvmEvent>;
+
+/// The most assumptions in one event. In JSON one takes some 300 bytes, so that an event stays far below what the log takes;
+/// a guest may assume more.
+pub(crate) const ASSUMPTIONS_PER_EVENT_MAX: usize = 1024;
+
+/// What a job of the zkVM logs besides what every job does.
 ///
 /// The names and fields are a file format: a later release must read them. Add variants and
 /// optional fields; never change the meaning of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum JobEvent {
+pub enum ZkvmEvent {
     /// A user asked for the job.
     Created {
         /// What was asked.
@@ -23,11 +30,6 @@ pub enum JobEvent {
         /// The secret seed, in hex, of the randomness that the guest is given. With it an
         /// interrupted execution can be done again, segment for segment; without it, never.
         seed: String,
-    },
-    /// A client process took the job up.
-    ClientStarted {
-        /// How many processes have done so, this one included. Lease epochs begin with it, so that none is reused.
-        incarnation: u32,
     },
     /// The execution emitted a segment, and its blob is in the store.
     SegmentStored {
@@ -54,22 +56,13 @@ pub enum JobEvent {
         /// What a receipt of it must claim.
         assumption: AssumptionId,
     },
-    /// The guest has ended.
+    /// Some of what the guest assumed, in the order of its output's list; the end of the execution follows.
+    Assumed {
+        /// At most [`ASSUMPTIONS_PER_EVENT_MAX`], and where the receipt of each comes from.
+        assumptions: Vec<(AssumptionId, AssumedFrom)>,
+    },
+    /// The guest has ended. What it assumed stands in the events before.
     ExecutionEnded(ExecutionSummary),
-    /// A receipt was fetched, verified and kept.
-    ResultAccepted {
-        /// What it proves.
-        task: String,
-        /// The encoded receipt.
-        blob: BlobRef,
-        /// Who proved it.
-        node: NodeId,
-    },
-    /// An accepted receipt proved false, and does not count any more.
-    ResultRevoked {
-        /// What it proved.
-        task: String,
-    },
     /// The receipt was delivered.
     Done {
         /// The receipt file's bytes.
@@ -79,18 +72,6 @@ pub enum JobEvent {
         work_receipt: Option<BlobRef>,
         /// Seconds from the first start to the receipt, pauses included.
         seconds: f64,
-    },
-    /// The job cannot go on; `job resume` tries again.
-    Failed {
-        /// Why, for a person.
-        message: String,
-    },
-    /// The user gave the job up.
-    Cancelled,
-    /// The segments and receipts so far are void, since the guest did not execute the same way again.
-    Restarted {
-        /// What differed.
-        reason: String,
     },
 }
 
@@ -105,9 +86,10 @@ pub struct ExecutionSummary {
     pub keccak_count: u32,
     /// The journal's bytes.
     pub journal: BlobRef,
-    /// What the guest put out; `None` when it ended without an output.
+    /// What the guest put out; `None` when it ended without an output. In the log its list is empty.
     pub output: Option<OutputParts>,
     /// Where the receipt of each assumption comes from, in the order of the output's list.
+    #[serde(skip)]
     pub assumed: Vec<AssumedFrom>,
     /// Cycles of the guest's own instructions.
     pub user_cycles: u64,
@@ -134,26 +116,16 @@ impl From<AssumedFrom> for Assumed {
     }
 }
 
-impl JobEvent {
+impl ZkvmEvent {
     /// The event's name, which the log keeps beside its body.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Created { .. } => "created",
-            Self::ClientStarted { .. } => "client_started",
             Self::SegmentStored { .. } => "segment_stored",
             Self::KeccakStored { .. } => "keccak_stored",
+            Self::Assumed { .. } => "assumed",
             Self::ExecutionEnded(_) => "execution_ended",
-            Self::ResultAccepted { .. } => "result_accepted",
-            Self::ResultRevoked { .. } => "result_revoked",
             Self::Done { .. } => "done",
-            Self::Failed { .. } => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Restarted { .. } => "restarted",
         }
-    }
-
-    /// A `ResultAccepted` event.
-    pub(crate) fn accepted(task: TaskId, blob: BlobRef, node: NodeId) -> Self {
-        Self::ResultAccepted { task: task.to_string(), blob, node }
     }
 }

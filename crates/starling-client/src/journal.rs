@@ -1,4 +1,5 @@
-//! A job's log and its state, which never part: what is recorded is durable first and applied then.
+//! A job's log and its state, as long as nobody runs the job: what is recorded is durable first and applied then. A run has
+//! both for itself (`runner.rs`), and hands the state back when it is over.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,24 +7,29 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use starling_store::{Entry, EventLog, LogError, Pin};
 use starling_types::JobId;
 
-use crate::{JobError, JobEvent, JobState, StateError};
+use crate::{JobError, JobEvent, JobState, StateError, ZkvmEvent, ZkvmScript, state};
 
 /// The log of one job, open for writing, and the state that it adds up to.
 pub(crate) struct JobJournal {
-    log: Arc<EventLog>,
+    pub(crate) log: Arc<EventLog>,
     state: JobState,
 }
 
 impl JobJournal {
     /// Opens the log of `job`.
     pub(crate) fn open(log: Arc<EventLog>, job: JobId) -> Result<Self, JobError> {
-        let state = JobState::load(&log.read(job)?, job)?;
+        let state = state::load(&log.read(job)?, job)?;
         Ok(Self { log, state })
     }
 
     /// Where the job stands.
     pub(crate) fn state(&self) -> &JobState {
         &self.state
+    }
+
+    /// Takes the state back after a run that has written the log for itself.
+    pub(crate) fn resume(&mut self, state: JobState) {
+        self.state = state;
     }
 
     /// Makes `event` durable, with the blobs that it names, and applies it. `pins` are of those blobs: from now on the
@@ -33,27 +39,39 @@ impl JobJournal {
     /// When it can't be written; it has then not happened.
     pub(crate) fn record(
         &mut self,
-        event: JobEvent,
+        event: impl Into<JobEvent>,
         pins: impl IntoIterator<Item = Pin>,
     ) -> Result<(), JobError> {
-        let job = self.state.id;
-        let seq = self.log.append_blocking(entry(&self.state, &event)?.holding(pins))?;
-        self.state.apply(event).map_err(|detail| StateError::Unreadable { job, seq, detail })?;
+        let (job, events) = (self.state.id, [event.into()]);
+        let entry = entry_of(&self.state, &events)?.holding(pins);
+        let seq = self.log.append_blocking(entry)?;
+        for event in &events {
+            self.state.apply(event).map_err(|detail| StateError::Unreadable {
+                job,
+                seq,
+                detail,
+            })?;
+        }
         Ok(())
     }
 }
 
-/// What is appended for `event`, and what of the blobs of the job so far it leaves in the job's root.
-fn entry(state: &JobState, event: &JobEvent) -> Result<Entry, LogError> {
-    let entry = Entry::of_job(state.id, unix_ms()).event(event.kind(), event)?;
-    Ok(match event {
-        // A finished job needs its receipts only, so that asking again delivers them again.
-        JobEvent::Done { .. } | JobEvent::Cancelled => entry.holding_only([]),
-        JobEvent::Restarted { .. } => {
-            entry.holding_only(state.request.blobs().into_iter().map(|blob| blob.reference))
-        }
-        _ => entry,
-    })
+/// What is appended for `events` of a job, all or nothing, and what of the blobs of the job so far it leaves in the job's
+/// root.
+pub(crate) fn entry_of(job: &ZkvmScript, events: &[JobEvent]) -> Result<Entry, LogError> {
+    let mut entry = Entry::of_job(job.id, unix_ms());
+    for event in events {
+        entry = entry.event(event.kind(ZkvmEvent::kind), event)?;
+        entry = match event {
+            // A finished job needs its receipts only, so that asking again delivers them again.
+            JobEvent::Own(ZkvmEvent::Done { .. }) | JobEvent::Cancelled => entry.holding_only([]),
+            JobEvent::Restarted { .. } => {
+                entry.holding_only(job.request.blobs().into_iter().map(|blob| blob.reference))
+            }
+            _ => entry,
+        };
+    }
+    Ok(entry)
 }
 
 /// The time of day in Unix milliseconds; zero on a clock set before 1970.
@@ -73,7 +91,7 @@ mod tests {
     use super::*;
     use crate::{JobRequest, Source, request};
 
-    fn segment_stored(index: u32, pin: &Pin) -> JobEvent {
+    fn segment_stored(index: u32, pin: &Pin) -> ZkvmEvent {
         let claim = SegmentClaim {
             pre: Digest::ZERO,
             post: Digest::ZERO,
@@ -82,7 +100,7 @@ mod tests {
             output: Digest::ZERO,
         };
         let po2 = Po2::try_from(16).unwrap();
-        JobEvent::SegmentStored { index, po2, blob: pin.blob(), claim, work: None }
+        ZkvmEvent::SegmentStored { index, po2, blob: pin.blob(), claim, work: None }
     }
 
     /// A job that was just asked for, and the blobs of its guest and input.
@@ -97,7 +115,7 @@ mod tests {
         };
         let job = request.job_id();
         let of_request = [guest.reference, input.reference];
-        let created = JobEvent::Created { request, image_id: "aa".into(), seed: "bb".into() };
+        let created = ZkvmEvent::Created { request, image_id: "aa".into(), seed: "bb".into() };
         let entry = Entry::of_job(job, 0).event(created.kind(), &created).unwrap();
         log.append_blocking(entry.holding([guest, input])).unwrap();
         (JobJournal::open(log.clone(), job).unwrap(), of_request)
@@ -129,7 +147,7 @@ mod tests {
         assert!(blobs.pin(reference).unwrap().is_none());
         let receipt = blobs.put(b"receipt").unwrap();
         let reference = receipt.reference;
-        let done = JobEvent::Done { receipt: receipt.blob(), work_receipt: None, seconds: 1.0 };
+        let done = ZkvmEvent::Done { receipt: receipt.blob(), work_receipt: None, seconds: 1.0 };
         journal.record(done, [receipt]).unwrap();
         names(&[reference]);
         journal.record(JobEvent::Cancelled, []).unwrap();

@@ -66,25 +66,18 @@ impl Peers {
         Self { job, system, peers: BTreeMap::new() }
     }
 
-    /// Takes a node in; an older connection of it is dropped, which closes it. Says whether there was one.
-    pub(crate) fn insert(&mut self, joined: Joined) -> bool {
+    /// Takes a node in; an older connection of it is dropped, which closes it.
+    pub(crate) fn insert(&mut self, joined: Joined) {
         let Joined { node, generation, outbox, handle, addr, .. } = joined;
         let peer = Peer { generation, outbox, handle, addr, held: BTreeSet::new() };
-        self.peers.insert(node, peer).is_some()
+        self.peers.insert(node, peer);
     }
 
-    /// Drops the node if `generation` is its newest connection; says whether it was.
-    pub(crate) fn remove(&mut self, node: NodeId, generation: u64) -> bool {
-        let current = self.is_current(node, generation);
-        if current {
+    /// Drops the node if `generation` is its newest connection.
+    pub(crate) fn remove(&mut self, node: NodeId, generation: u64) {
+        if self.peers.get(&node).is_some_and(|peer| peer.generation == generation) {
             self.peers.remove(&node);
         }
-        current
-    }
-
-    /// Whether `generation` is the node's newest connection.
-    pub(crate) fn is_current(&self, node: NodeId, generation: u64) -> bool {
-        self.peers.get(&node).is_some_and(|peer| peer.generation == generation)
     }
 
     /// Where to fetch what `node` made.
@@ -165,14 +158,16 @@ impl Peers {
         self.peers.remove(&node);
     }
 
-    /// Says goodbye to every node: for good, or because the job starts over, so that they come back.
-    pub(crate) fn say_goodbye(&mut self, starts_over: bool, message: &str) {
+    /// Tells the node that its leases of this job are void. It stays.
+    pub(crate) fn void(&mut self, node: NodeId) {
+        let reason = GoodbyeReason::JobOver { job: self.job };
+        self.send_goodbye(node, reason, "the job starts over");
+    }
+
+    /// Says goodbye to every node.
+    pub(crate) fn say_goodbye(&mut self, message: &str) {
         for node in self.peers.keys().copied().collect::<Vec<_>>() {
-            let reason = match starts_over {
-                true => GoodbyeReason::JobOver { job: self.job },
-                false => GoodbyeReason::ShuttingDown,
-            };
-            self.send_goodbye(node, reason, message);
+            self.send_goodbye(node, GoodbyeReason::ShuttingDown, message);
         }
         // The sessions end once their outboxes are closed and empty.
         self.peers.clear();

@@ -5,32 +5,8 @@ use starling_types::Millis;
 /// A job's progress at one moment. Watchers see the newest, not each one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Segments emitted so far.
-    pub segments: u32,
-    /// Whether the guest has ended, so that `segments` is final.
-    pub executed: bool,
-    /// Segments proved (and lifted, when the receipt is to be succinct).
-    pub leaves_accepted: u32,
-    /// What nodes say they have done of others, all together, in thousandths of one.
-    pub leaves_partly_permille: u64,
-    /// Joins accepted.
-    pub joins_accepted: u32,
-    /// What nodes say they have done of others.
-    pub joins_partly_permille: u64,
-    /// Joins that the segments so far need.
-    pub joins_total: u32,
-    /// Keccak proofs accepted, united or not.
-    pub keccaks_accepted: u32,
-    /// What nodes say they have done of others.
-    pub keccaks_partly_permille: u64,
-    /// Keccak proofs that the guest asked for so far.
-    pub keccaks_total: u32,
-    /// Assumptions resolved.
-    pub resolves_accepted: u32,
-    /// What nodes say they have done of others.
-    pub resolves_partly_permille: u64,
-    /// Assumptions to resolve, once the guest has ended.
-    pub resolves_total: u32,
+    /// How far its tasks are, stage by stage; the first stage has one task for each segment.
+    pub tasks: starling_types::Progress,
     /// Nodes connected.
     pub nodes: u32,
     /// Nodes that hold a lease.
@@ -41,4 +17,17 @@ pub struct Progress {
     pub waiting: Option<String>,
     /// Whether all tasks are done and the receipt is being put together.
     pub delivering: bool,
+}
+
+impl From<starling_sched::Status> for Progress {
+    fn from(status: starling_sched::Status) -> Self {
+        Self {
+            tasks: status.progress,
+            nodes: status.node_count as u32,
+            nodes_busy: status.busy_node_count as u32,
+            eta: status.eta_ms,
+            waiting: status.waiting.map(|reason| reason.to_string()),
+            delivering: false,
+        }
+    }
 }

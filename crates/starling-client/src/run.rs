@@ -2,7 +2,7 @@
 //! the event loop, which is the [`Runner`]'s.
 
 use std::{
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,26 +10,21 @@ use std::{
 use rand::RngExt as _;
 use starling_net::{Net, NetConfig};
 use starling_proto::{PeerAddr, Ticket};
-use starling_swarm::reference_of;
-use starling_types::{BlobRef, JobId, Reference};
-use starling_zkvm::{ExecuteOptions, Guest, PovwJob, receipt::read_receipt, zkvm};
+use starling_types::JobId;
+use starling_zkvm::zkvm;
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Client, Delivery, GuestRun, JobError, JobEvent, JobPhase, JobState, LocalNodes, Patience,
-    Progress, Source, StateError,
+    Client, Delivery, JobError, JobEvent, JobPhase, LocalNodes, Patience, Progress, ZkvmEvent,
     advertise::advertise,
     deliver,
     execution::ExecutionThread,
     journal::{JobJournal, unix_ms},
     local, peers,
-    runner::{End, PEER_EVENTS_MAX, Parts, Runner},
+    runner::{PEER_EVENTS_MAX, Parts, Runner},
+    source::{Begin, JobSource},
 };
-
-/// How many times in one run an execution that differs from the log is begun anew. With seeded
-/// randomness it does not happen at all; a guest that never repeats itself must not loop for ever.
-const DIVERGENCES_MAX: u32 = 1;
 
 /// How long the sessions with nodes may take to end: what is queued for a node that reads is sent at once.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -87,7 +82,9 @@ impl Client {
         progress: &watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Delivery, JobError> {
-        self.run_with(id, options, Begin::Own(guest_output), progress, stop).await
+        // A guest may run more than once.
+        let begin = Begin::Own(Box::new(move || Box::new(guest_output.clone())));
+        self.run_with(id, options, begin, progress, stop).await
     }
 
     /// Runs the job of a host program, which tells of its execution through `execution`.
@@ -102,7 +99,7 @@ impl Client {
         progress: &watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Delivery, JobError> {
-        let begin = Begin::<io::Sink>::Elsewhere(execution);
+        let begin = Begin::Elsewhere(Some(execution));
         self.run_with(id, options, begin, progress, stop).await
     }
 
@@ -110,7 +107,7 @@ impl Client {
         &self,
         id: JobId,
         options: RunOptions,
-        begin: Begin<impl Write + Send + Clone + 'static>,
+        begin: Begin,
         progress: &watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Delivery, JobError> {
@@ -149,7 +146,7 @@ impl Client {
         &self,
         journal: &mut JobJournal,
         options: RunOptions,
-        begin: Begin<impl Write + Send + Clone + 'static>,
+        begin: Begin,
         progress: &watch::Sender<Progress>,
         stop: CancellationToken,
     ) -> Result<Delivery, JobError> {
@@ -204,7 +201,7 @@ impl Client {
         journal: &mut JobJournal,
         net: &Net,
         options: &RunOptions,
-        mut begin: Begin<impl Write + Send + Clone + 'static>,
+        begin: Begin,
         progress: &watch::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<starling_plan::Outcome, JobError> {
@@ -214,133 +211,25 @@ impl Client {
         let sessions = TaskTracker::new();
         let accepting =
             tokio::spawn(peers::accept(net.clone(), job, zkvm, events_in, sessions.clone()));
-        let mut divergences = 0;
-        let result = loop {
-            let execution = self
-                .needs_execution(journal.state())?
-                .then(|| self.begin(journal.state(), &mut begin))
-                .transpose()?;
-            let parts = Parts {
-                net: net.clone(),
-                blobs: self.blobs.clone(),
-                journal,
-                execution,
-                peer_events: &mut events,
-                progress,
-                patience: options.patience.clone(),
-                seed: rand::rng().random(),
-            };
-            let mut runner = Runner::new(parts)?;
-            let end = runner.run(stop).await;
-            let starts_over =
-                matches!(end, Ok(End::Diverged { .. })) && divergences < DIVERGENCES_MAX;
-            runner.finish(
-                starts_over,
-                match &end {
-                    Ok(End::Proved(_)) => "the job is proved",
-                    Ok(End::Diverged { .. }) => "the guest does not execute the same way again",
-                    Err(_) => "the job is stopped",
-                },
-            );
-            match end {
-                Ok(End::Proved(outcome)) => break Ok(outcome),
-                Ok(End::Diverged { reason }) if divergences < DIVERGENCES_MAX => {
-                    divergences += 1;
-                    tracing::warn!(
-                        reason,
-                        "the guest did not execute the same way again; the job starts over"
-                    );
-                    journal.record(JobEvent::Restarted { reason }, [])?;
-                    // The new run of the scheduler must not give out the lease numbers of the old one.
-                    let incarnation = journal.state().incarnation + 1;
-                    journal.record(JobEvent::ClientStarted { incarnation }, [])?;
-                }
-                Ok(End::Diverged { reason }) => break Err(JobError::Diverged { reason }),
-                Err(error) => break Err(error),
-            }
+        let parts = Parts {
+            net: net.clone(),
+            blobs: self.blobs.clone(),
+            journal,
+            source: JobSource { blobs: self.blobs.clone(), begin },
+            peer_events: &mut events,
+            progress,
+            patience: options.patience.clone(),
+            seed: rand::rng().random(),
         };
+        let mut runner = Runner::new(parts)?;
+        let result = runner.run(stop).await;
+        runner.finish(if result.is_ok() { "the job is proved" } else { "the job is stopped" });
         accepting.abort();
         // Nodes hear how it ended before the endpoint closes under their sessions.
         drop(events);
         sessions.close();
         let _ = tokio::time::timeout(GOODBYE_TIMEOUT, sessions.wait()).await;
         result
-    }
-
-    /// Whether the guest has to run: it has not ended yet, or something of what it left is lost.
-    fn needs_execution(&self, state: &JobState) -> Result<bool, JobError> {
-        let Some(summary) = &state.execution else { return Ok(true) };
-        let segments = state.segments.iter().map(|segment| segment.blob);
-        let keccaks = state.keccaks.iter().map(|keccak| keccak.blob);
-        for blob in [summary.journal].into_iter().chain(segments).chain(keccaks) {
-            if self.blobs.pin(blob.reference)?.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Starts what the job's tasks come from.
-    fn begin(
-        &self,
-        state: &JobState,
-        begin: &mut Begin<impl Write + Send + Clone + 'static>,
-    ) -> Result<ExecutionThread, JobError> {
-        match (&state.request.source, std::mem::replace(begin, Begin::Nothing)) {
-            (Source::Guest(run), Begin::Own(output)) => {
-                // An execution that diverges is begun once more.
-                *begin = Begin::Own(output.clone());
-                self.execute(state, run, output)
-            }
-            (Source::Receipt { receipt }, same) => {
-                *begin = same;
-                self.take_apart(state, *receipt)
-            }
-            (Source::Host(_), Begin::Elsewhere(execution)) => Ok(execution),
-            _ => Err(JobError::HostGone { job: state.id }),
-        }
-    }
-
-    fn execute(
-        &self,
-        state: &JobState,
-        run: &GuestRun,
-        guest_output: impl Write + Send + 'static,
-    ) -> Result<ExecutionThread, JobError> {
-        let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: state.id };
-        let guest = self.blobs.get(run.guest.reference, run.guest.size_bytes)?;
-        let guest = guest.ok_or_else(|| missing("the guest"))?;
-        let input = self.blobs.open_blob(run.input.reference)?;
-        let input = input.ok_or_else(|| missing("the input"))?;
-        let guest = Guest::parse(guest)?;
-        let mut seed = [0; 32];
-        hex::decode_to_slice(&state.seed, &mut seed).map_err(|error| StateError::Unreadable {
-            job: state.id,
-            seq: 1,
-            detail: format!("the seed: {error}"),
-        })?;
-        let options = ExecuteOptions {
-            input: Box::new(io::BufReader::new(input)),
-            args: run.args.clone(),
-            env: run.env.clone(),
-            assumptions: run.assumptions.iter().map(|given| given.id).collect(),
-            segment_po2: run.segment_po2,
-            keccak_po2: run.keccak_po2.get(),
-            cycle_limit: run.cycle_limit,
-            seed,
-            povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(&seed) }),
-            guest_output: Box::new(guest_output),
-        };
-        Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), self.blobs.clone()))
-    }
-
-    fn take_apart(&self, state: &JobState, receipt: BlobRef) -> Result<ExecutionThread, JobError> {
-        let file = self.blobs.open_blob(receipt.reference)?;
-        let file = file.ok_or_else(|| JobError::BlobMissing {
-            what: "the receipt to compress".into(),
-            job: state.id,
-        })?;
-        Ok(ExecutionThread::open(read_receipt(file.path())?, self.blobs.clone()))
     }
 
     fn deliver(
@@ -356,7 +245,7 @@ impl Client {
         let work_path = delivery.work_receipt.as_deref();
         let receipt = deliver::keep(&self.blobs, path)?;
         let work_receipt = work_path.map(|path| deliver::keep(&self.blobs, path)).transpose()?;
-        let done = JobEvent::Done {
+        let done = ZkvmEvent::Done {
             receipt: receipt.blob,
             work_receipt: work_receipt.as_ref().map(|kept| kept.blob),
             seconds,
@@ -373,27 +262,3 @@ impl Client {
         Ok(delivery)
     }
 }
-
-/// Where the pieces of a job come from that has not run to its end.
-enum Begin<W> {
-    /// This client makes them; what a guest prints goes here.
-    Own(W),
-    /// A host program makes them.
-    Elsewhere(ExecutionThread),
-    /// They have been made.
-    Nothing,
-}
-
-/// The number of a job within its work log. It follows from the job's secret, which is drawn once for a job,
-/// so that a resumed job counts the same work, and no other job does.
-fn povw_job_number(seed: &[u8; 32]) -> u64 {
-    let mut text = b"starling povw job ".to_vec();
-    text.extend(seed);
-    let Reference(digest) = reference_of(&text);
-    let mut number = [0; 8];
-    number.copy_from_slice(&digest[..8]);
-    u64::from_le_bytes(number)
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,16 +1,20 @@
-//! What a job's log adds up to.
+//! What the log of a zkVM job adds up to, and what its receipts must claim.
 //!
-//! One transition function, [`JobState::apply`]; a resumed job replays its log through it and goes on
-//! from the state it finds. Nothing about a job is known that is not here.
+//! One transition function; a resumed job replays its log through it and goes on from the state it finds. Nothing about a
+//! job is known that is not here.
 
-use std::collections::BTreeMap;
+mod derived;
 
 use starling_store::StoredEvent;
-use starling_types::{BlobRef, IndexRange, JobId, Po2, TaskId};
-use starling_zkvm::{AssumptionId, Expected, OutputParts, SegmentClaim, Work};
+use starling_types::{BlobRef, IndexRange, JobId, Po2, Reference, TaskId};
+use starling_zkvm::{AssumptionId, Expected, SegmentClaim, Work};
 use thiserror::Error;
 
-use crate::{ExecutionSummary, JobEvent, JobRequest};
+use self::derived::Derived;
+use crate::{ExecutionSummary, JobEvent, JobRequest, ZkvmEvent};
+
+/// A job as its log tells it.
+pub type JobState = starling_job::JobState<ZkvmScript>;
 
 /// A segment that the execution emitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +25,8 @@ pub struct StoredSegment {
     pub blob: BlobRef,
     /// What a receipt of it must claim.
     pub claim: SegmentClaim,
-    /// The work that it counts, in jobs that count their work.
-    pub work: Option<Work>,
+    /// The work of all segments up to this one, in jobs that count their work.
+    pub work_so_far: Option<Work>,
 }
 
 /// A batch of keccak permutations that the guest had to be proved.
@@ -59,9 +63,9 @@ pub enum JobPhase {
     Cancelled,
 }
 
-/// A job as its log tells it.
+/// What a client knows of a job of the zkVM.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JobState {
+pub struct ZkvmScript {
     /// The job's id.
     pub id: JobId,
     /// What was asked.
@@ -70,22 +74,17 @@ pub struct JobState {
     pub image_id: String,
     /// The seed of the guest's randomness, in hex: secret.
     pub seed: String,
-    /// How many client processes have taken the job up.
-    pub incarnation: u32,
+    /// When the job was asked for, in Unix milliseconds.
+    pub created_at_ms: u64,
+    /// Where it stands.
+    pub phase: JobPhase,
     /// The segments so far, by index.
     pub segments: Vec<StoredSegment>,
     /// The keccak requests so far, by index.
     pub keccaks: Vec<StoredKeccak>,
     /// How the execution ended, once it has.
     pub execution: Option<ExecutionSummary>,
-    /// The receipts so far, in the order in which they were accepted.
-    pub accepted: Vec<(TaskId, BlobRef)>,
-    /// Receipts accepted from each node.
-    pub receipts_by_node: BTreeMap<String, u32>,
-    /// When the job was asked for, in Unix milliseconds.
-    pub created_at_ms: u64,
-    /// Where it stands.
-    pub phase: JobPhase,
+    derived: Derived,
 }
 
 /// A log that makes no job.
@@ -111,32 +110,30 @@ pub enum StateError {
     },
 }
 
-impl JobState {
-    /// Replays `events`, the whole log of `job`.
-    ///
-    /// # Errors
-    /// When there are none, or they do not add up.
-    pub fn load(events: &[StoredEvent], job: JobId) -> Result<Self, StateError> {
-        let mut state: Option<Self> = None;
-        for stored in events {
-            let unreadable =
-                |detail: String| StateError::Unreadable { job, seq: stored.seq, detail };
-            let event: JobEvent = serde_json::from_str(&stored.body)
-                .map_err(|error| unreadable(error.to_string()))?;
-            match (&mut state, event) {
-                (None, JobEvent::Created { request, image_id, seed }) => {
-                    state = Some(Self::new(job, request, image_id, seed, stored.at_ms));
-                }
-                (Some(state), event) => state.apply(event).map_err(unreadable)?,
-                (None, event) => {
-                    return Err(unreadable(format!("{} comes before created", event.kind())));
-                }
+/// Replays `events`, the whole log of `job`.
+///
+/// # Errors
+/// When there are none, or they do not add up.
+pub fn load(events: &[StoredEvent], job: JobId) -> Result<JobState, StateError> {
+    let mut state: Option<JobState> = None;
+    for stored in events {
+        let unreadable = |detail: String| StateError::Unreadable { job, seq: stored.seq, detail };
+        let event: JobEvent = serde_json::from_str(&stored.body)
+            .map_err(|error| unreadable(format!("{}: {error}", stored.kind)))?;
+        match (&mut state, event) {
+            (None, JobEvent::Own(ZkvmEvent::Created { request, image_id, seed })) => {
+                let script = ZkvmScript::new(job, request, image_id, seed, stored.at_ms);
+                state = Some(JobState::new(script));
             }
+            (Some(state), event) => state.apply(&event).map_err(unreadable)?,
+            (None, _) => return Err(unreadable(format!("{} comes before created", stored.kind))),
         }
-        state.ok_or(StateError::Unknown { job })
     }
+    state.ok_or(StateError::Unknown { job })
+}
 
-    /// The state of a job that was just asked for.
+impl ZkvmScript {
+    /// What is known of a job that was just asked for.
     pub fn new(
         id: JobId,
         request: JobRequest,
@@ -149,93 +146,116 @@ impl JobState {
             request,
             image_id,
             seed,
-            incarnation: 0,
+            created_at_ms,
+            phase: JobPhase::Open,
             segments: Vec::new(),
             keccaks: Vec::new(),
             execution: None,
-            accepted: Vec::new(),
-            receipts_by_node: BTreeMap::new(),
-            created_at_ms,
-            phase: JobPhase::Open,
+            derived: Derived::default(),
         }
     }
 
-    /// The state after `event`.
-    ///
-    /// # Errors
-    /// When `event` can't follow: the log was not written by this code, or is damaged.
-    pub fn apply(&mut self, event: JobEvent) -> Result<(), String> {
+    /// What was asked, as if nothing had happened since.
+    pub(crate) fn asked(&self) -> Self {
+        let Self { id, request, image_id, seed, created_at_ms, .. } = self;
+        Self::new(*id, request.clone(), image_id.clone(), seed.clone(), *created_at_ms)
+    }
+
+    pub(crate) fn follow(&mut self, event: &JobEvent) -> Result<(), String> {
         match event {
-            JobEvent::Created { .. } => return Err("the job is created twice".into()),
-            JobEvent::ClientStarted { incarnation } => {
-                if incarnation <= self.incarnation {
-                    return Err(format!("incarnation {incarnation} follows {}", self.incarnation));
-                }
-                self.incarnation = incarnation;
-                // Taking up a failed job again is what `job resume` is for.
-                if matches!(self.phase, JobPhase::Failed { .. }) {
-                    self.phase = JobPhase::Open;
-                }
+            // Taking up a failed job again is what `job resume` is for.
+            JobEvent::ClientStarted { .. } if matches!(self.phase, JobPhase::Failed { .. }) => {
+                self.phase = JobPhase::Open;
             }
-            JobEvent::SegmentStored { index, po2, blob, claim, work } => {
-                if index as usize != self.segments.len() {
-                    return Err(format!("segment {index} follows {}", self.segments.len()));
-                }
-                self.segments.push(StoredSegment { po2, blob, claim, work });
+            JobEvent::Failed { message } => {
+                self.phase = JobPhase::Failed { message: message.clone() };
             }
-            JobEvent::KeccakStored { index, po2, blob, assumption } => {
-                if index as usize != self.keccaks.len() {
-                    return Err(format!("keccak {index} follows {}", self.keccaks.len()));
-                }
-                self.keccaks.push(StoredKeccak { po2, blob, assumption });
-            }
-            JobEvent::ExecutionEnded(summary) => {
-                if summary.segment_count as usize != self.segments.len() {
-                    return Err(format!(
-                        "the execution ended with {} segments, {} are there",
-                        summary.segment_count,
-                        self.segments.len()
-                    ));
-                }
-                if summary.keccak_count as usize != self.keccaks.len() {
-                    return Err(format!(
-                        "the execution ended with {} keccak requests, {} are there",
-                        summary.keccak_count,
-                        self.keccaks.len()
-                    ));
-                }
-                self.execution = Some(summary);
-            }
-            JobEvent::ResultAccepted { task, blob, node } => {
-                let task: TaskId = task.parse().map_err(|error| format!("{error}"))?;
-                if self.expected(task).is_none() {
-                    return Err(format!("{task} is accepted before what it proves is known"));
-                }
-                *self.receipts_by_node.entry(node.to_string()).or_default() += 1;
-                self.accepted.push((task, blob));
-            }
-            JobEvent::ResultRevoked { task } => {
-                let task: TaskId = task.parse().map_err(|error| format!("{error}"))?;
-                self.accepted.retain(|(accepted, _)| *accepted != task);
-            }
-            JobEvent::Done { receipt, work_receipt, seconds } => {
-                self.phase = JobPhase::Done { receipt, work_receipt, seconds };
-            }
-            JobEvent::Failed { message } => self.phase = JobPhase::Failed { message },
             JobEvent::Cancelled => self.phase = JobPhase::Cancelled,
             JobEvent::Restarted { .. } => {
                 self.segments.clear();
                 self.keccaks.clear();
                 self.execution = None;
-                self.accepted.clear();
-                self.receipts_by_node.clear();
+                self.derived = Derived::default();
+            }
+            JobEvent::Own(own) => return self.follow_own(own),
+            JobEvent::ClientStarted { .. }
+            | JobEvent::ResultAccepted { .. }
+            | JobEvent::ResultRevoked { .. }
+            | JobEvent::ResultLost { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn follow_own(&mut self, event: &ZkvmEvent) -> Result<(), String> {
+        match event {
+            ZkvmEvent::Created { .. } => return Err("the job is created twice".into()),
+            ZkvmEvent::SegmentStored { index, po2, blob, claim, work } => {
+                if *index as usize != self.segments.len() {
+                    return Err(format!("segment {index} follows {}", self.segments.len()));
+                }
+                let before = self.segments.last().map(|segment| segment.work_so_far);
+                let work_so_far = match (before, *work) {
+                    (None, work) => work,
+                    (Some(None), None) => None,
+                    (Some(Some(before)), Some(work)) => {
+                        let sum = before.join(&work);
+                        Some(sum.ok_or(format!("work {work} does not follow {before}"))?)
+                    }
+                    _ => return Err(format!("segment {index} alone counts work, or does not")),
+                };
+                self.derived.blobs.insert(blob.reference);
+                let (po2, blob, claim) = (*po2, *blob, *claim);
+                self.segments.push(StoredSegment { po2, blob, claim, work_so_far });
+            }
+            ZkvmEvent::KeccakStored { index, po2, blob, assumption } => {
+                if *index as usize != self.keccaks.len() {
+                    return Err(format!("keccak {index} follows {}", self.keccaks.len()));
+                }
+                self.derived.blobs.insert(blob.reference);
+                self.derived.add_keccak(*index, *assumption);
+                let (po2, blob, assumption) = (*po2, *blob, *assumption);
+                self.keccaks.push(StoredKeccak { po2, blob, assumption });
+            }
+            ZkvmEvent::Assumed { assumptions } => self.derived.assumed.extend(assumptions),
+            ZkvmEvent::ExecutionEnded(summary) => self.end_execution(summary.clone())?,
+            ZkvmEvent::Done { receipt, work_receipt, seconds } => {
+                let (receipt, work_receipt, seconds) = (*receipt, *work_receipt, *seconds);
+                self.phase = JobPhase::Done { receipt, work_receipt, seconds };
             }
         }
         Ok(())
     }
 
+    fn end_execution(&mut self, mut summary: ExecutionSummary) -> Result<(), String> {
+        let counts = [
+            ("segments", summary.segment_count, self.segments.len()),
+            ("keccak requests", summary.keccak_count, self.keccaks.len()),
+        ];
+        if let Some((what, ended, known)) =
+            counts.into_iter().find(|(_, ended, known)| *ended as usize != *known)
+        {
+            return Err(format!("the execution ended with {ended} {what}, {known} are there"));
+        }
+        let (list, assumed): (Vec<_>, _) =
+            std::mem::take(&mut self.derived.assumed).into_iter().unzip();
+        summary.assumed = assumed;
+        if let Some(output) = &mut summary.output {
+            output.assumptions = list;
+            self.derived.outputs = output.digests();
+        }
+        self.derived.blobs.insert(summary.journal.reference);
+        self.derived.fold_keccaks(summary.keccak_count);
+        self.execution = Some(summary);
+        Ok(())
+    }
+
+    /// Whether the execution puts this blob out.
+    pub(crate) fn put_out(&self, blob: Reference) -> bool {
+        self.derived.blobs.contains(&blob)
+    }
+
     /// What a result of `task` must claim; `None` when what it proves is not all known yet.
-    pub fn expected(&self, task: TaskId) -> Option<Expected> {
+    pub fn expected_of(&self, task: TaskId) -> Option<Expected> {
         match task {
             TaskId::Prove(_) => self.claimed(task.range()).map(Expected::Claim),
             TaskId::Lift(_) | TaskId::LiftReceipt(_) | TaskId::Join(_) => {
@@ -267,11 +287,15 @@ impl JobState {
         self.work_of(self.all_segments()?)
     }
 
-    /// What the keccak proofs in `range` are united to.
+    /// What the keccak proofs in `range` are united to; `None` where the guest has no such union.
     pub fn united(&self, range: IndexRange) -> Option<AssumptionId> {
-        let leaves = self.keccaks.get(range.start() as usize..range.end() as usize)?;
-        let leaves: Vec<AssumptionId> = leaves.iter().map(|keccak| keccak.assumption).collect();
-        Some(AssumptionId::of_union(&leaves))
+        self.derived.unions.get(&range).copied()
+    }
+
+    /// What all keccak proofs so far are united to.
+    pub(crate) fn keccak_root(&self) -> Option<AssumptionId> {
+        let folds = self.derived.folds(self.keccaks.len() as u32);
+        folds.last().map(|(_, root)| *root)
     }
 
     fn all_segments(&self) -> Option<IndexRange> {
@@ -288,17 +312,10 @@ impl JobState {
     /// The claim of the whole job once its first `count` assumptions are resolved.
     fn resolved(&self, count: usize) -> Option<SegmentClaim> {
         let claim = self.claimed(self.all_segments()?)?;
-        match self.output() {
-            Some(output) if count <= output.assumptions.len() => {
-                Some(SegmentClaim { output: output.digest_after(count), ..claim })
-            }
-            None if count == 0 => Some(claim),
-            _ => None,
+        match self.derived.outputs.get(count) {
+            Some(output) => Some(SegmentClaim { output: *output, ..claim }),
+            None => (self.derived.outputs.is_empty() && count == 0).then_some(claim),
         }
-    }
-
-    fn output(&self) -> Option<&OutputParts> {
-        self.execution.as_ref()?.output.as_ref()
     }
 
     /// As `claim`, with the work of `range` where the job counts it.
@@ -310,10 +327,15 @@ impl JobState {
     }
 
     fn work_of(&self, range: IndexRange) -> Option<Work> {
-        let segments = self.segments.get(range.start() as usize..range.end() as usize)?;
-        let mut works = segments.iter().map(|segment| segment.work);
-        let first = works.next()??;
-        works.try_fold(first, |sum, next| sum.join(&next?))
+        let up_to = |end: u32| self.segments.get(end as usize - 1)?.work_so_far;
+        let all = up_to(range.end())?;
+        match range.start() {
+            0 => Some(all),
+            start => {
+                let before = up_to(start)?;
+                Some(Work { first: before.last + 1, value: all.value - before.value, ..all })
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use starling_client::Progress;
+use starling_types::TaskKind;
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -81,8 +82,8 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
     let mut rare = [("keccak", None), ("resolve", None)];
     loop {
         let now = progress.borrow_and_update().clone();
-        let more = if now.executed { "" } else { ", running" };
-        execute.set_message(format!("{} segments{more}", now.segments));
+        let more = if now.tasks.is_final { "" } else { ", running" };
+        execute.set_message(format!("{} segments{more}", segments(&now)));
         let [leaves, joins, keccaks, resolves] = Count::all(&now);
         leaves.show(&prove);
         joins.show(&join);
@@ -130,17 +131,18 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
 
 /// What is left of the progress without what changes with every tick and is no news by itself.
 fn without_ticks(progress: &Progress) -> Progress {
-    Progress {
-        eta: None,
-        leaves_partly_permille: 0,
-        joins_partly_permille: 0,
-        keccaks_partly_permille: 0,
-        resolves_partly_permille: 0,
-        ..progress.clone()
-    }
+    let mut news = Progress { eta: None, ..progress.clone() };
+    news.tasks.stages.iter_mut().for_each(|stage| stage.partly_permille = 0);
+    news
+}
+
+/// How many segments there are so far: each begins with a task of its own.
+fn segments(now: &Progress) -> u32 {
+    now.tasks.stages.first().map_or(0, |leaves| leaves.total)
 }
 
 /// How many tasks of a kind there are, and how far they are.
+#[derive(Default)]
 struct Count {
     done: u32,
     total: u32,
@@ -151,13 +153,16 @@ struct Count {
 impl Count {
     /// Of leaves, joins, keccak proofs and resolves.
     fn all(now: &Progress) -> [Self; 4] {
-        [
-            (now.leaves_accepted, now.segments, now.leaves_partly_permille),
-            (now.joins_accepted, now.joins_total, now.joins_partly_permille),
-            (now.keccaks_accepted, now.keccaks_total, now.keccaks_partly_permille),
-            (now.resolves_accepted, now.resolves_total, now.resolves_partly_permille),
-        ]
-        .map(|(done, total, partly_permille)| Self { done, total, partly_permille })
+        let stage = |kind: TaskKind| now.tasks.stage(kind.code());
+        let inner = [TaskKind::Join, TaskKind::Keccak, TaskKind::Resolve].map(stage);
+        let [joins, keccaks, resolves] = inner;
+        [now.tasks.stages.first(), joins, keccaks, resolves].map(|stage| {
+            stage.map_or(Self::default(), |stage| Self {
+                done: stage.accepted,
+                total: stage.total,
+                partly_permille: stage.partly_permille,
+            })
+        })
     }
 
     fn show(&self, bar: &ProgressBar) {
@@ -181,14 +186,14 @@ impl fmt::Display for Count {
 }
 
 fn line(now: &Progress) -> String {
-    let execute = if now.executed { "executed" } else { "execute" };
+    let execute = if now.tasks.is_final { "executed" } else { "execute" };
     let [leaves, joins, keccaks, resolves] = Count::all(now);
     let mut counts = vec![("prove", leaves), ("join", joins)];
     // Most guests use neither.
     let rare = [("keccak", keccaks), ("resolve", resolves)];
     counts.extend(rare.into_iter().filter(|(_, count)| count.total > 0));
     let counts: String = counts.iter().map(|(what, count)| format!("{what} {count}, ")).collect();
-    format!("{execute} {} segments, {counts}{}", now.segments, status(now))
+    format!("{execute} {} segments, {counts}{}", segments(now), status(now))
 }
 
 fn status(now: &Progress) -> String {
@@ -216,22 +221,25 @@ fn clock(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use starling_types::Millis;
+    use starling_types::{Millis, Stage};
 
     use super::*;
 
+    /// So many done of so many, and so much of others.
+    fn stage(kind: TaskKind, accepted: u32, total: u32, partly_permille: u64) -> Stage {
+        Stage { kind: kind.code(), name: kind.name().into(), accepted, total, partly_permille }
+    }
+
+    fn progress(stages: &[Stage]) -> Progress {
+        let tasks = starling_types::Progress { stages: stages.to_vec(), ..Default::default() };
+        Progress { tasks, ..Progress::default() }
+    }
+
     #[test]
     fn a_line_says_every_count() {
-        let progress = Progress {
-            segments: 7,
-            leaves_accepted: 3,
-            joins_accepted: 1,
-            joins_total: 6,
-            nodes: 2,
-            nodes_busy: 2,
-            eta: Some(Millis(65_000)),
-            ..Progress::default()
-        };
+        let stages = [stage(TaskKind::Lift, 3, 7, 0), stage(TaskKind::Join, 1, 6, 0)];
+        let eta = Some(Millis(65_000));
+        let progress = Progress { nodes: 2, nodes_busy: 2, eta, ..progress(&stages) };
         assert_eq!(
             line(&progress),
             "execute 7 segments, prove 3/7, join 1/6, nodes 2/2 busy, ETA 1:05"
@@ -240,19 +248,14 @@ mod tests {
 
     #[test]
     fn what_is_under_way_shows_in_tenths_and_is_no_news_by_itself() {
-        let progress = Progress {
-            segments: 7,
-            leaves_accepted: 3,
-            leaves_partly_permille: 1420,
-            joins_total: 6,
-            joins_partly_permille: 99,
-            ..Progress::default()
+        let at = |accepted, partly| {
+            let joins = stage(TaskKind::Join, 0, 6, 99);
+            progress(&[stage(TaskKind::Lift, accepted, 7, partly), joins])
         };
-        assert_eq!(line(&progress), "execute 7 segments, prove 4.4/7, join 0/6, nodes 0/0 busy");
-        let later = Progress { leaves_partly_permille: 1900, ..progress.clone() };
-        assert_eq!(without_ticks(&later), without_ticks(&progress));
-        let later = Progress { leaves_accepted: 4, ..progress.clone() };
-        assert_ne!(without_ticks(&later), without_ticks(&progress));
+        let now = at(3, 1420);
+        assert_eq!(line(&now), "execute 7 segments, prove 4.4/7, join 0/6, nodes 0/0 busy");
+        assert_eq!(without_ticks(&at(3, 1900)), without_ticks(&now));
+        assert_ne!(without_ticks(&at(4, 1420)), without_ticks(&now));
     }
 
     #[test]
@@ -266,12 +269,12 @@ mod tests {
 
     #[test]
     fn a_line_says_what_only_some_guests_need() {
-        let progress = Progress {
-            keccaks_accepted: 1,
-            keccaks_total: 3,
-            resolves_total: 2,
-            ..Progress::default()
-        };
+        let stages = [
+            stage(TaskKind::Lift, 0, 0, 0),
+            stage(TaskKind::Keccak, 1, 3, 0),
+            stage(TaskKind::Resolve, 0, 2, 0),
+        ];
+        let progress = progress(&stages);
         assert_eq!(
             line(&progress),
             "execute 0 segments, prove 0/0, join 0/0, keccak 1/3, resolve 0/2, nodes 0/0 busy"

@@ -1,10 +1,20 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
+use starling_job::Script as _;
 use starling_types::{NodeId, ReceiptKind, Reference, WorkLogId};
-use starling_zkvm::{Digest, ExitCode};
+use starling_zkvm::{Digest, ExitCode, OutputParts};
 
 use super::*;
 use crate::{AssumedFrom, GuestRun, Source, request};
+
+const NODE: NodeId = NodeId([7; 32]);
+
+/// What a task by this name must claim.
+fn expected(state: &JobState, task: &str) -> Option<Expected> {
+    state.expected_of(task.parse().unwrap())
+}
 
 fn blob(byte: u8) -> BlobRef {
     BlobRef { reference: Reference([byte; 32]), size_bytes: 1 }
@@ -28,26 +38,23 @@ fn created() -> JobEvent {
 fn created_of(source: Source) -> JobEvent {
     let (zkvm, receipt_kind) = ("risc0-zkvm 0.0.0".into(), ReceiptKind::Succinct);
     let request = JobRequest { zkvm, source, receipt_kind };
-    JobEvent::Created { request, image_id: "aa".into(), seed: "bb".into() }
+    ZkvmEvent::Created { request, image_id: "aa".into(), seed: "bb".into() }.into()
 }
 
 fn segment(index: u32) -> JobEvent {
-    JobEvent::SegmentStored {
-        index,
-        po2: Po2::try_from(16).unwrap(),
-        blob: blob(10 + index as u8),
-        claim: claim(index, index + 1),
-        work: None,
-    }
+    stored(index, None)
+}
+
+fn stored(index: u32, work: Option<Work>) -> JobEvent {
+    let po2 = Po2::try_from(16).unwrap();
+    let (blob, claim) = (blob(10 + index as u8), claim(index, index + 1));
+    ZkvmEvent::SegmentStored { index, po2, blob, claim, work }.into()
 }
 
 fn keccak(index: u32) -> JobEvent {
-    JobEvent::KeccakStored {
-        index,
-        po2: Po2::try_from(15).unwrap(),
-        blob: blob(40 + index as u8),
-        assumption: assumption(index),
-    }
+    let po2 = Po2::try_from(15).unwrap();
+    let (blob, assumption) = (blob(40 + index as u8), assumption(index));
+    ZkvmEvent::KeccakStored { index, po2, blob, assumption }.into()
 }
 
 fn assumption(number: u32) -> AssumptionId {
@@ -55,29 +62,30 @@ fn assumption(number: u32) -> AssumptionId {
 }
 
 fn ended(segment_count: u32) -> JobEvent {
-    ended_assuming(segment_count, 0, &[])
+    ended_with(segment_count, 0)
 }
 
-fn ended_assuming(
-    segment_count: u32,
-    keccak_count: u32,
-    assumed: &[(AssumptionId, AssumedFrom)],
-) -> JobEvent {
-    let assumptions = assumed.iter().map(|(id, _)| *id).collect();
-    JobEvent::ExecutionEnded(ExecutionSummary {
+fn ended_with(segment_count: u32, keccak_count: u32) -> JobEvent {
+    ZkvmEvent::ExecutionEnded(ExecutionSummary {
         exit_code: ExitCode::Halted(0),
         segment_count,
         keccak_count,
         journal: blob(3),
-        output: Some(OutputParts { journal: Digest::from([9; 8]), assumptions }),
-        assumed: assumed.iter().map(|(_, from)| *from).collect(),
+        output: Some(OutputParts { journal: Digest::from([9; 8]), assumptions: vec![] }),
+        assumed: vec![],
         user_cycles: 5,
         total_cycles: 8,
     })
+    .into()
+}
+
+fn assumed(assumptions: &[(AssumptionId, AssumedFrom)]) -> JobEvent {
+    ZkvmEvent::Assumed { assumptions: assumptions.to_vec() }.into()
 }
 
 fn accepted(task: &str) -> JobEvent {
-    JobEvent::accepted(task.parse().unwrap(), blob(20), NodeId([7; 32]))
+    let task: TaskId = task.parse().unwrap();
+    JobEvent::ResultAccepted { task: task.into(), blob: blob(20), node: NODE }
 }
 
 /// What a log of these events, written and read back, adds up to.
@@ -86,12 +94,12 @@ fn replay(events: &[JobEvent]) -> Result<JobState, StateError> {
         .zip(events)
         .map(|(seq, event)| StoredEvent {
             seq,
-            kind: event.kind().into(),
+            kind: event.kind(ZkvmEvent::kind).into(),
             body: serde_json::to_string(event).unwrap(),
             at_ms: 1000 + seq,
         })
         .collect();
-    JobState::load(&stored, JobId([9; 16]))
+    load(&stored, JobId([9; 16]))
 }
 
 #[test]
@@ -110,7 +118,7 @@ fn a_log_adds_up_to_the_job_it_was_written_by() {
     assert_eq!(state.incarnation, 2);
     assert_eq!(state.segments.len(), 2);
     assert_eq!(state.accepted.len(), 2);
-    assert_eq!(state.receipts_by_node.values().copied().collect::<Vec<_>>(), [2]);
+    assert_eq!(state.receipts_by_node, BTreeMap::from([(NODE, 2)]));
     assert_eq!(state.phase, JobPhase::Open);
     assert_eq!(state.created_at_ms, 1001);
 }
@@ -118,29 +126,31 @@ fn a_log_adds_up_to_the_job_it_was_written_by() {
 #[test]
 fn the_claim_of_a_range_goes_from_its_first_segment_to_its_last() {
     let state = replay(&[created(), segment(0), segment(1), segment(2)]).unwrap();
-    let expected = |task: &str| state.expected(task.parse().unwrap());
-    let Some(Expected::Claim(joined)) = expected("join/0..3") else { panic!() };
+    let Some(Expected::Claim(joined)) = expected(&state, "join/0..3") else { panic!() };
     assert_eq!(joined.pre, claim(0, 1).pre);
     assert_eq!(joined.post, claim(2, 3).post);
-    assert_eq!(expected("join/1..4"), None);
-    assert_eq!(expected("resolve/0"), None, "the execution has not ended");
+    assert_eq!(expected(&state, "join/1..4"), None);
+    assert_eq!(expected(&state, "resolve/0"), None, "the execution has not ended");
 }
 
 #[test]
 fn each_resolve_takes_the_first_assumption_off_the_output() {
-    let assumed = [
+    let list = [
         (assumption(7), AssumedFrom::Given(blob(50))),
         (assumption(8), AssumedFrom::Given(blob(51))),
     ];
-    let state = replay(&[created(), segment(0), ended_assuming(1, 0, &assumed)]).unwrap();
+    let state =
+        replay(&[created(), segment(0), assumed(&list[..1]), assumed(&list[1..]), ended(1)]);
+    let state = state.unwrap();
+    assert_eq!(state.execution.as_ref().unwrap().assumed, list.map(|(_, from)| from));
     let output = state.execution.as_ref().unwrap().output.clone().unwrap();
     for resolved in [1, 2] {
         let task = TaskId::Resolve(resolved - 1);
-        let Some(Expected::Claim(left)) = state.expected(task) else { panic!("{task}") };
+        let Some(Expected::Claim(left)) = state.expected_of(task) else { panic!("{task}") };
         assert_eq!(left.output, output.digest_after(resolved as usize));
         assert_eq!(left.pre, claim(0, 1).pre);
     }
-    assert_eq!(state.expected(TaskId::Resolve(2)), None, "nothing is left to resolve");
+    assert_eq!(state.expected_of(TaskId::Resolve(2)), None, "nothing is left to resolve");
     assert_eq!(state.final_claim().unwrap().output, output.digest_after(2));
 }
 
@@ -148,33 +158,28 @@ fn each_resolve_takes_the_first_assumption_off_the_output() {
 fn keccak_proofs_are_expected_to_unite_to_what_their_range_says() {
     let log = [created(), keccak(0), keccak(1), segment(0)];
     let state = replay(&log).unwrap();
-    let expected = |task: &str| state.expected(task.parse().unwrap());
-    assert_eq!(expected("keccak/1"), Some(Expected::Assumption(assumption(1))));
+    assert_eq!(expected(&state, "keccak/1"), Some(Expected::Assumption(assumption(1))));
     let united = AssumptionId::of_union(&[assumption(0), assumption(1)]);
-    assert_eq!(expected("union/0..2"), Some(Expected::Assumption(united)));
-    assert_eq!(expected("union/1..3"), None);
-    assert!(replay(&[&log[..], &[ended_assuming(1, 3, &[])]].concat()).is_err());
+    assert_eq!(expected(&state, "union/0..2"), Some(Expected::Assumption(united)));
+    assert_eq!(expected(&state, "union/1..3"), None);
+    assert!(replay(&[&log[..], &[ended_with(1, 3)]].concat()).is_err());
 }
 
 #[test]
 fn a_job_that_counts_its_work_expects_the_sum_until_it_is_unwrapped() {
     let work =
         |index| Work { log_id: WorkLogId([1; 20]), job: 5, first: index, last: index, value: 10 };
-    let counted = |index| match segment(index) {
-        JobEvent::SegmentStored { index, po2, blob, claim, .. } => {
-            JobEvent::SegmentStored { index, po2, blob, claim, work: Some(work(index)) }
-        }
-        other => other,
-    };
+    let counted = |index| stored(index, Some(work(index)));
     let run = GuestRun { work_log: Some(WorkLogId([1; 20])), ..request::tests::run() };
     let log = [created_of(Source::Guest(run)), counted(0), counted(1), ended(2)];
     let state = replay(&log).unwrap();
-    let Some(Expected::Work { work: sum, .. }) = state.expected("join/0..2".parse().unwrap())
-    else {
-        panic!()
-    };
+    let Some(Expected::Work { work: sum, .. }) = expected(&state, "join/0..2") else { panic!() };
     assert_eq!(sum, Work { last: 1, value: 20, ..work(0) });
-    assert!(matches!(state.expected(TaskId::Unwrap), Some(Expected::Claim(_))));
+    let Some(Expected::Work { work: second, .. }) = expected(&state, "lift/1") else { panic!() };
+    assert_eq!(second, work(1));
+    assert!(replay(&[log[0].clone(), counted(0), segment(1)]).is_err(), "it alone counts none");
+    assert!(replay(&[log[0].clone(), counted(1), stored(1, Some(work(0)))]).is_err());
+    assert!(matches!(state.expected_of(TaskId::Unwrap), Some(Expected::Claim(_))));
 }
 
 #[test]
@@ -213,5 +218,59 @@ fn a_restarted_job_keeps_nothing_of_the_execution_that_did_not_repeat() {
     let state =
         replay(&[created(), segment(0), accepted("lift/0"), restarted, segment(0)]).unwrap();
     assert_eq!(state.segments.len(), 1);
-    assert_eq!(state.accepted, []);
+    assert!(state.accepted.is_empty());
+}
+
+#[test]
+fn every_union_of_the_guests_tree_is_known_and_no_other() {
+    for count in 1..40 {
+        let mut log = vec![created()];
+        log.extend((0..count).map(keccak));
+        log.push(segment(0));
+        let running = replay(&log).unwrap();
+        let leaves: Vec<_> = (0..count).map(assumption).collect();
+        let all = IndexRange::new(0, count).unwrap();
+        assert_eq!(running.keccak_root(), Some(AssumptionId::of_union(&leaves)));
+        let mut plan = running.replay().unwrap().plan;
+        log.push(assumed(&[(AssumptionId::of_union(&leaves), AssumedFrom::Keccak)]));
+        log.push(ended_with(1, count));
+        let state = replay(&log).unwrap();
+        plan = state.replay().map(|replayed| replayed.plan).unwrap_or(plan);
+        // The plan's own tree asks for each union once.
+        let mut unions = 0;
+        while let Some(task) = plan.next_task(|_| true) {
+            plan.start(task.id).unwrap();
+            plan.accept(task.id, blob(60)).unwrap();
+            if let TaskId::Union(range) = task.id {
+                let part = &leaves[range.start() as usize..range.end() as usize];
+                assert_eq!(state.united(range), Some(AssumptionId::of_union(part)), "{range}");
+                unions += 1;
+            }
+        }
+        assert_eq!(unions, count - 1);
+        assert_eq!(state.united(all), Some(AssumptionId::of_union(&leaves)));
+    }
+}
+
+#[test]
+fn more_assumptions_than_one_event_takes_are_logged_and_read_back() {
+    let count = 3 * crate::event::ASSUMPTIONS_PER_EVENT_MAX as u32 / 2;
+    let given = |index: u32| crate::Given { id: assumption(index), blob: blob(50) };
+    let mut state = replay(&[created(), segment(0)]).unwrap();
+    let list: Vec<_> = (0..count).map(assumption).collect();
+    let JobEvent::Own(ZkvmEvent::ExecutionEnded(mut summary)) = ended(1) else { panic!() };
+    summary.output.as_mut().unwrap().assumptions = list.clone();
+    let given = (0..count).map(given).collect();
+    let piece = crate::ZkvmPiece::Ended { summary, given };
+    let Ok(starling_job::Taken::New(events)) = state.take(piece) else { panic!() };
+    assert_eq!(events.len(), 3);
+    for event in events {
+        let body = serde_json::to_string(&event).unwrap();
+        assert!(body.len() < starling_store::BODY_SIZE_BYTES_MAX / 2, "{} bytes", body.len());
+        state.apply(&serde_json::from_str(&body).unwrap()).unwrap();
+    }
+    let ended = state.execution.as_ref().unwrap();
+    assert_eq!(ended.output.as_ref().unwrap().assumptions, list);
+    assert_eq!(ended.assumed.len(), count as usize);
+    assert!(state.expected_of(TaskId::Resolve(count - 1)).is_some());
 }

@@ -20,8 +20,9 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
         JobCommand::List => list(common),
         JobCommand::Show { job } => print(common, fields(&find(common, job)?)),
         JobCommand::Resume { job, receipt, network } => {
-            let JobState { id, phase, .. } = find(common, job)?;
-            if phase == JobPhase::Cancelled {
+            let state = find(common, job)?;
+            let id = state.id;
+            if state.phase == JobPhase::Cancelled {
                 return Err(Exit::usage(anyhow!(
                     "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
                 )));

@@ -93,7 +93,7 @@ pub async fn resume(
     receipt: PathBuf,
 ) -> CommandResult {
     let client = open(common, network, &format!("starling job resume {job}"))?;
-    let request = client.job(job)?.request;
+    let request = client.job(job)?.request.clone();
     let run = run_options(network, request.receipt_kind, request.segment_po2(), receipt)?;
     let delivery = watched(async |progress, stop| {
         tracing::info!(%job, "proving");

@@ -1,0 +1,53 @@
+//! What a job's core has to say, as lines of the log that people read.
+
+use starling_job::Note;
+use starling_types::{Task, TaskId};
+
+/// Says it.
+pub(crate) fn say(note: Note) {
+    match note {
+        Note::Granted { node, epoch, task, po2 } => {
+            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?po2, "granted");
+        }
+        Note::Expired { node, epoch, task, reason } => {
+            tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "a lease expired; the task goes elsewhere");
+        }
+        Note::Revived { node, epoch, task } => {
+            tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, "an expired lease is back");
+        }
+        Note::Accepted { node, task } => {
+            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), "accepted");
+        }
+        Note::Refused { node, reason } => {
+            tracing::warn!(node = %format_args!("{node:#}"), reason, "a result was refused");
+        }
+        Note::Unfetchable { node, reason } => {
+            tracing::warn!(node = %format_args!("{node:#}"), reason, "a result could not be fetched");
+        }
+        Note::Ignored(reason) => tracing::debug!(%reason, "ignored"),
+        Note::Lost { blob } => {
+            tracing::warn!(blob = %format_args!("{blob:#}"), "a blob is missing or damaged here, and is made again");
+        }
+        Note::Found { blob } => {
+            tracing::info!(blob = %format_args!("{blob:#}"), "a blob that was lost is here again");
+        }
+        Note::Judged { task, faults } => {
+            tracing::warn!(task = %named(task), ?faults, "looked again at a task that nodes refuse");
+        }
+        Note::NotRestored { task, error } => {
+            tracing::warn!(task = %named(task), %error, "an accepted receipt is made again");
+        }
+        Note::StartsOver { reason } => {
+            tracing::warn!(
+                reason,
+                "the guest did not execute the same way again; the job starts over"
+            );
+        }
+        Note::SourceEnded => tracing::debug!("all that there is to prove is in the log"),
+    }
+}
+
+/// The task as the zkVM calls it.
+fn named(task: Task) -> String {
+    TaskId::try_from(task).map_or_else(|task| task.to_string(), |task| task.to_string())
+}

@@ -1,0 +1,165 @@
+//! Where a job's tasks come from: a guest that is run here, one that a host program runs, a receipt that is taken apart.
+
+use std::io::{BufReader, Write};
+
+use starling_store::{BlobStore, Pin};
+use starling_swarm::reference_of;
+use starling_types::{BlobRef, ReceiptKind, Reference};
+use starling_zkvm::{ExecuteOptions, Execution, ExitCode, Guest, PovwJob, receipt::read_receipt};
+
+use crate::{
+    ExecutionSummary, GuestRun, JobError, Source, StateError, ZkvmPiece, ZkvmScript,
+    execution::{Ended, ExecutionThread},
+};
+
+/// What starts a job's source, as often as it is needed.
+pub(crate) struct JobSource {
+    pub(crate) blobs: BlobStore,
+    pub(crate) begin: Begin,
+}
+
+/// Where the pieces come from.
+pub(crate) enum Begin {
+    /// This client makes them; what a guest prints goes to what this makes, for each time that it runs.
+    Own(Box<dyn FnMut() -> Box<dyn Write + Send> + Send>),
+    /// A host program makes them, once.
+    Elsewhere(Option<ExecutionThread>),
+}
+
+/// A source to be started on a thread that may wait: it reads the guest and hashes what is read.
+pub(crate) type Start = Box<dyn FnOnce() -> Result<ExecutionThread, JobError> + Send>;
+
+impl JobSource {
+    /// The source of `job`, from its beginning.
+    pub(crate) fn start(&mut self, job: &ZkvmScript) -> Start {
+        let (blobs, job) = (self.blobs.clone(), job.asked());
+        match (&mut self.begin, job.request.source.clone()) {
+            (Begin::Own(output), Source::Guest(run)) => {
+                let output = output();
+                Box::new(move || execute(&blobs, &job, &run, output))
+            }
+            (_, Source::Receipt { receipt }) => Box::new(move || take_apart(&blobs, &job, receipt)),
+            (Begin::Elsewhere(thread), Source::Host(_)) => {
+                let thread = thread.take().ok_or(JobError::HostGone { job: job.id });
+                Box::new(move || thread)
+            }
+            _ => Box::new(move || Err(JobError::HostGone { job: job.id })),
+        }
+    }
+}
+
+/// Starts the guest.
+pub(crate) fn execute(
+    blobs: &BlobStore,
+    job: &ZkvmScript,
+    run: &GuestRun,
+    guest_output: Box<dyn Write + Send>,
+) -> Result<ExecutionThread, JobError> {
+    let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: job.id };
+    let guest = blobs.get(run.guest.reference, run.guest.size_bytes)?;
+    let guest = guest.ok_or_else(|| missing("the guest"))?;
+    let input = blobs.open_blob(run.input.reference)?;
+    let input = input.ok_or_else(|| missing("the input"))?;
+    let guest = Guest::parse(guest)?;
+    let mut seed = [0; 32];
+    hex::decode_to_slice(&job.seed, &mut seed).map_err(|error| StateError::Unreadable {
+        job: job.id,
+        seq: 1,
+        detail: format!("the seed: {error}"),
+    })?;
+    let options = ExecuteOptions {
+        input: Box::new(BufReader::new(input)),
+        args: run.args.clone(),
+        env: run.env.clone(),
+        assumptions: run.assumptions.iter().map(|given| given.id).collect(),
+        segment_po2: run.segment_po2,
+        keccak_po2: run.keccak_po2.get(),
+        cycle_limit: run.cycle_limit,
+        seed,
+        povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(&seed) }),
+        guest_output,
+    };
+    Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), blobs.clone()))
+}
+
+fn take_apart(
+    blobs: &BlobStore,
+    job: &ZkvmScript,
+    receipt: BlobRef,
+) -> Result<ExecutionThread, JobError> {
+    let file = blobs.open_blob(receipt.reference)?;
+    let file = file.ok_or_else(|| JobError::BlobMissing {
+        what: "the receipt to compress".into(),
+        job: job.id,
+    })?;
+    Ok(ExecutionThread::open(read_receipt(file.path())?, blobs.clone()))
+}
+
+/// The number of a job within its work log. It follows from the job's secret, which is drawn once for a job,
+/// so that a resumed job counts the same work, and no other job does.
+fn povw_job_number(seed: &[u8; 32]) -> u64 {
+    let mut text = b"starling povw job ".to_vec();
+    text.extend(seed);
+    let Reference(digest) = reference_of(&text);
+    let mut number = [0; 8];
+    number.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(number)
+}
+
+/// What the end of an execution is to the job's log, once its journal is stored. Blocks. `printed` is the last of what the
+/// guest printed.
+///
+/// # Errors
+/// When the guest says that it failed, and nobody asked for a proof of that.
+pub(crate) fn ended(
+    job: &ZkvmScript,
+    ended: Ended,
+    printed: String,
+    blobs: &BlobStore,
+) -> Result<(ZkvmPiece, Vec<Pin>), JobError> {
+    let Ended { execution, keccak_count, given, mut pins } = ended;
+    if let Some(failure) = guest_failure(job, &execution, printed) {
+        return Err(failure);
+    }
+    let journal = blobs.put(&execution.journal)?;
+    tracing::info!(
+        segments = execution.segment_count,
+        keccaks = keccak_count,
+        assumptions = execution.assumptions().len(),
+        user_cycles = execution.user_cycles,
+        total_cycles = execution.total_cycles,
+        "the guest has run to its end"
+    );
+    let summary = ExecutionSummary {
+        exit_code: execution.exit_code,
+        segment_count: execution.segment_count,
+        keccak_count,
+        journal: journal.blob(),
+        output: execution.output,
+        assumed: Vec::new(),
+        user_cycles: execution.user_cycles,
+        total_cycles: execution.total_cycles,
+    };
+    pins.push(journal);
+    Ok((ZkvmPiece::Ended { summary, given }, pins))
+}
+
+/// Why the job goes no further though the guest has ended. A guest that paused with code zero has not failed.
+fn guest_failure(job: &ZkvmScript, execution: &Execution, printed: String) -> Option<JobError> {
+    let is_composite = job.request.receipt_kind == ReceiptKind::Composite;
+    if matches!(execution.exit_code, ExitCode::Paused(_)) && !is_composite {
+        return Some(JobError::PausedNotComposite { kind: job.request.receipt_kind });
+    }
+    let ended_well = matches!(execution.exit_code, ExitCode::Halted(0) | ExitCode::Paused(0));
+    if ended_well || job.request.proves_guest_errors() {
+        return None;
+    }
+    Some(JobError::GuestFailed {
+        exit: format!("{:?}", execution.exit_code),
+        journal: execution.journal.clone(),
+        output: printed,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Between a job's core and the words of those around it: messages of nodes, errors of a job, lengths of time.
+
+use std::time::Duration;
+
+use starling_job::{End, Word};
+use starling_plan::Outcome;
+use starling_proto::NodeMessage;
+use starling_sched::Failure;
+use starling_types::{JobId, Millis, NodeId};
+use starling_zkvm::ExecuteError;
+
+use crate::{JobError, ZkvmScript};
+
+/// What a message says of the job.
+pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
+    Some(match message {
+        NodeMessage::WorkRequested => Word::WorkRequested,
+        NodeMessage::Renew { lease, done_permille } => {
+            Word::Renewed { epoch: lease.epoch, done_permille }
+        }
+        NodeMessage::Decline { lease } => Word::Declined { epoch: lease.epoch },
+        NodeMessage::Done(done) => {
+            tracing::debug!(node = %format_args!("{node:#}"), epoch = %done.lease.epoch, prove_ms = done.prove_ms, peak = %done.peak_memory, "a result was reported");
+            Word::Done { epoch: done.lease.epoch, blob: done.result }
+        }
+        NodeMessage::Failed(failure) => {
+            tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.lease.epoch, message = failure.message, "a node failed at a task");
+            let starling_proto::Failure { lease, class, message } = failure;
+            Word::Failed { epoch: lease.epoch, failure: Failure { class, message } }
+        }
+        // The connection closes next, and that is what counts. What a node holds came as renewals.
+        NodeMessage::Leaving { .. } | NodeMessage::Hello(_) | NodeMessage::Holding { .. } => {
+            return None;
+        }
+    })
+}
+
+/// What the end of a run is to its user.
+pub(crate) fn outcome_of(end: End<ZkvmScript>, job: JobId) -> Result<Outcome, JobError> {
+    Err(match end {
+        End::Proved(outcome) => return Ok(outcome),
+        End::Failed(reason) => reason.into(),
+        End::Broken(error) => error,
+        End::Diverged { reason } => JobError::Diverged { reason },
+        End::NoCapacity { waited, reason } => JobError::NoCapacity {
+            waited: Duration::from_millis(waited.0),
+            reason: reason.to_string(),
+        },
+        End::OutOfTime { limit } => {
+            JobError::OutOfTime { limit: Duration::from_millis(limit.0), job }
+        }
+        End::BlobMissing { blob } => JobError::BlobMissing { what: format!("blob {blob:#}"), job },
+        End::Contradiction { detail } => JobError::Died { what: "the job's state", detail },
+        End::Cancelled => JobError::Cancelled { job },
+        End::Stopped => JobError::Interrupted { job },
+    })
+}
+
+/// A full disk stops an execution from within: say so instead of naming the messenger.
+pub(crate) fn unwrap_sink(error: JobError) -> JobError {
+    match error {
+        JobError::Execute(ExecuteError::Sink(error)) => {
+            match error.downcast::<starling_store::StoreError>() {
+                Ok(store) => (*store).into(),
+                Err(error) => ExecuteError::Sink(error).into(),
+            }
+        }
+        error => error,
+    }
+}
+
+/// A length of time as the core counts it.
+pub(crate) fn millis(length: Duration) -> Millis {
+    Millis(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
+}
