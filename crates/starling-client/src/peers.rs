@@ -117,7 +117,7 @@ impl Peers {
                     .collect(),
             })
             .collect();
-        let Lease { epoch, task, renew_within, deadline, .. } = lease;
+        let Lease { epoch, task, renew_within, deadline, ahead, .. } = lease;
         let grant = Grant {
             lease: self.lease(epoch),
             system: self.system.clone(),
@@ -126,8 +126,7 @@ impl Peers {
             inputs,
             renew_within,
             deadline,
-            // A node is given no more than it asked for, and it asks for free slots.
-            ahead: false,
+            ahead,
         };
         self.send(node, ClientMessage::Grant(grant));
     }
@@ -144,6 +143,12 @@ impl Peers {
         };
         let lease = self.lease(epoch);
         self.send(node, ClientMessage::Revoke { lease, reason: reason.into() });
+    }
+
+    /// Tells the node that a lease which it names is unknown here.
+    pub(crate) fn disown(&mut self, node: NodeId, epoch: Epoch) {
+        let (lease, reason) = (self.lease(epoch), "nobody here knows of it".into());
+        self.send(node, ClientMessage::Revoke { lease, reason });
     }
 
     /// Tells the node what became of its result.

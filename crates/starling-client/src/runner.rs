@@ -203,6 +203,7 @@ impl<'a> Runner<'a> {
                 tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "revoked");
                 self.peers.revoke(node, epoch, reason);
             }
+            Action::Disown { node, epoch } => self.peers.disown(node, epoch),
             Action::CheckResult { node, epoch, task, blob } => {
                 self.check(node, epoch, named(task), blob);
             }
@@ -376,8 +377,8 @@ impl<'a> Runner<'a> {
     fn on_message(&mut self, node: NodeId, message: NodeMessage) {
         let event = match message {
             NodeMessage::WorkRequested => Event::WorkRequested { node },
-            NodeMessage::Renew { lease, done_permille, .. } => {
-                Event::LeaseRenewed { node, epoch: lease.epoch, done_permille }
+            NodeMessage::Renew { lease, done_permille, waits } => {
+                Event::LeaseRenewed { node, epoch: lease.epoch, done_permille, waits }
             }
             NodeMessage::Decline { lease } => Event::LeaseDeclined { node, epoch: lease.epoch },
             NodeMessage::Done(done) => {
