@@ -25,6 +25,7 @@ use crate::{
     disk::Disk,
     kept::Kept,
     log,
+    meter::Meter,
     needs::{costs_of, needs_of, speed_guess},
     sessions::Sessions,
     work::{Bench, SlotProver},
@@ -91,6 +92,7 @@ pub struct Node {
     events: mpsc::Sender<Event>,
     happened: mpsc::Receiver<Event>,
     speed_path: PathBuf,
+    meter: Meter,
     /// How it ended with the client that the user named.
     end: Option<ClientEnd>,
 }
@@ -151,6 +153,7 @@ impl Node {
             events,
             happened,
             speed_path,
+            meter: Meter::default(),
             end: None,
         })
     }
@@ -222,6 +225,7 @@ impl Node {
                 lost.drain(..).map(|session| Event::Closed { session, reason: reason.into() }),
             );
         }
+        self.meter.tell(self.core.counts(), self.core.held());
     }
 
     /// Does what the core decided; notes in `lost` which connections are of no more use.
