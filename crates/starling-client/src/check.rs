@@ -9,7 +9,7 @@ use starling_net::{FetchError, Net, Source};
 use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId, TaskId};
 use starling_zkvm::{Expected, verify_task};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::sync::Semaphore;
 
 use crate::ZkvmScript;
 
@@ -17,7 +17,7 @@ use crate::ZkvmScript;
 /// po2 24, the largest, stays under 1 MB.
 pub(crate) const RESULT_SIZE_BYTES_MAX: u64 = 8 << 20;
 
-/// How long a result may be on its way: 8 MiB at 70 KB/s. A node that drips holds up its own task only,
+/// How long a result may be on its way, once it is its turn: 8 MiB at 70 KB/s. A node that drips holds up its own task only,
 /// which goes elsewhere then.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -59,13 +59,9 @@ impl Checker {
                 return Verdict::Refused { reason };
             }
             let sources: Vec<Source> = source.into_iter().collect();
-            let pin = match timeout(FETCH_TIMEOUT, net.fetch(blob, &sources)).await {
-                Ok(Ok(fetched)) => fetched.pin,
-                Ok(Err(error)) => return unfetched(error, node),
-                Err(_) => {
-                    let reason = format!("not fetched within {} s", FETCH_TIMEOUT.as_secs());
-                    return Verdict::Unfetchable { reason };
-                }
+            let pin = match net.fetch_within(blob, &sources, FETCH_TIMEOUT).await {
+                Ok(fetched) => fetched.pin,
+                Err(error) => return unfetched(error, node),
             };
             let _permit = permits.acquire_owned().await;
             let judged = tokio::task::spawn_blocking(move || judge(&blobs, task, pin, &expected));

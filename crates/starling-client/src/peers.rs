@@ -107,8 +107,9 @@ impl Peers {
     ) -> bool {
         let task = TaskId::try_from(lease.task).expect("the zkVM's plan makes the zkVM's tasks");
         let work = CostModel::ADMISSION.cost(task.kind(), Some(po2)).work;
-        let is_free = self.peers.get(&node).is_some_and(|peer| peer.link.take_request(work));
-        if !is_free {
+        // What is granted ahead takes no slot: nobody asked for it.
+        let is_free = |peer: &Peer| lease.ahead || peer.link.take_request(work);
+        if !self.peers.get(&node).is_some_and(is_free) {
             return false;
         }
         let inputs = lease
@@ -125,7 +126,7 @@ impl Peers {
                     .collect(),
             })
             .collect();
-        let Lease { epoch, task, renew_within, deadline, .. } = lease;
+        let Lease { epoch, task, renew_within, deadline, ahead, .. } = lease;
         let grant = Grant {
             lease: self.lease(epoch),
             system: self.system.clone(),
@@ -134,8 +135,7 @@ impl Peers {
             inputs,
             renew_within,
             deadline,
-            // A node is given no more than it asked for, and it asks for free slots.
-            ahead: false,
+            ahead,
         };
         self.send(node, ClientMessage::Grant(grant));
         true
@@ -153,6 +153,12 @@ impl Peers {
         };
         let lease = self.lease(epoch);
         self.send(node, ClientMessage::Revoke { lease, reason: reason.into() });
+    }
+
+    /// Tells the node that a lease which it names is unknown here.
+    pub(crate) fn disown(&mut self, node: NodeId, epoch: Epoch) {
+        let (lease, reason) = (self.lease(epoch), "nobody here knows of it".into());
+        self.send(node, ClientMessage::Revoke { lease, reason });
     }
 
     /// Tells the node what became of its result.

@@ -15,8 +15,8 @@ use crate::{JobError, ZkvmScript};
 pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
     Some(match message {
         NodeMessage::WorkRequested => Word::WorkRequested,
-        NodeMessage::Renew { lease, done_permille } => {
-            Word::Renewed { epoch: lease.epoch, done_permille }
+        NodeMessage::Renew { lease, done_permille, waits } => {
+            Word::Renewed { epoch: lease.epoch, done_permille, waits }
         }
         NodeMessage::Decline { lease } => Word::Declined { epoch: lease.epoch },
         NodeMessage::Done(done) => {
@@ -28,10 +28,8 @@ pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
             let starling_proto::Failure { lease, class, message } = failure;
             Word::Failed { epoch: lease.epoch, failure: Failure { class, message } }
         }
-        // The connection closes next, and that is what counts. What a node holds came as renewals.
-        NodeMessage::Leaving { .. } | NodeMessage::Hello(_) | NodeMessage::Holding { .. } => {
-            return None;
-        }
+        // The connection closes next, and that is what counts.
+        NodeMessage::Leaving { .. } | NodeMessage::Hello(_) => return None,
     })
 }
 

@@ -236,6 +236,7 @@ impl<S: Script> JobCore<S> {
             Asked::Revoke { node, epoch, reason, .. } => {
                 self.act(Action::Revoke { node, epoch, reason });
             }
+            Asked::Disown { node, epoch } => self.act(Action::Disown { node, epoch }),
             Asked::CheckResult { node, epoch, task, blob } => self.check(node, epoch, task, blob),
             Asked::Judge { task, inputs, nodes, message } => {
                 self.judge(task, inputs, Judgement { nodes, message });

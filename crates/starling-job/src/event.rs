@@ -131,6 +131,8 @@ pub enum Word {
         epoch: Epoch,
         /// How far it says that it is.
         done_permille: u32,
+        /// Whether the lease, granted ahead, still waits for a slot.
+        waits: bool,
     },
     /// It does not take a lease up.
     Declined {
@@ -224,6 +226,13 @@ pub enum Action<S: Script> {
         epoch: Epoch,
         /// Why.
         reason: RevokeReason,
+    },
+    /// Tell a node to stop working on a lease that is unknown here.
+    Disown {
+        /// The node.
+        node: NodeId,
+        /// What it named.
+        epoch: Epoch,
     },
     /// Tell a node what became of its result.
     Tell {

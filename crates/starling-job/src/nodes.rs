@@ -57,8 +57,8 @@ impl<S: Script> JobCore<S> {
                 }
                 self.schedule(Scheduled::RequestsWithdrawn { node });
             }
-            Word::Renewed { epoch, done_permille } => {
-                self.schedule(Scheduled::LeaseRenewed { node, epoch, done_permille });
+            Word::Renewed { epoch, done_permille, waits } => {
+                self.schedule(Scheduled::LeaseRenewed { node, epoch, done_permille, waits });
             }
             Word::Declined { epoch } => self.schedule(Scheduled::LeaseDeclined { node, epoch }),
             Word::Done { epoch, blob } => {

@@ -23,15 +23,15 @@ use iroh_gossip::{
     net::Gossip,
     proto::TopicId,
 };
-use n0_future::StreamExt;
+use n0_future::{
+    StreamExt,
+    task::AbortOnDropHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use starling_proto::JobAd;
 use starling_types::NodeId;
 use thiserror::Error;
-use tokio::{
-    sync::{Notify, Semaphore, mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval},
-};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tracing::debug;
 
 use self::filter::AdFilter;
@@ -83,7 +83,7 @@ impl Ads {
             neighbour_came: neighbour_came.clone(),
             ads,
         };
-        let task = tokio::spawn(listener.run(receiver));
+        let task = n0_future::task::spawn(listener.run(receiver));
         let _listener = AbortOnDropHandle::new(task);
         Ok(Self { key, sender: watched_sender, neighbour_came, received, _listener })
     }

@@ -5,20 +5,19 @@
 
 mod attempt;
 mod flight;
+mod turns;
+
+use std::time::Duration;
 
 use starling_proto::{PeerAddr, limits::BLOB_SIZE_BYTES_MAX};
 use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId};
 use thiserror::Error;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 pub use self::attempt::SourceError;
-use self::{attempt::Attempt, flight::Flights};
-use crate::{
-    limits::{FETCH_COUNT_MAX, SOURCE_COUNT_MAX},
-    pool::Pool,
-    session::JobHandle,
-};
+use self::{attempt::Attempt, flight::Flights, turns::Turns};
+use crate::{limits::SOURCE_COUNT_MAX, pool::Pool, session::JobHandle};
 
 /// A peer that may have a blob.
 #[derive(Debug, Clone)]
@@ -105,19 +104,20 @@ pub(crate) struct Fetcher {
     blobs: BlobStore,
     pool: Pool,
     flights: Flights,
-    running: Semaphore,
+    turns: Turns,
 }
 
 impl Fetcher {
     pub fn new(endpoint: iroh::Endpoint, blobs: BlobStore) -> Self {
-        let running = Semaphore::new(FETCH_COUNT_MAX);
-        Self { blobs, pool: Pool::new(endpoint), flights: Flights::default(), running }
+        let (pool, flights, turns) = (Pool::new(endpoint), Flights::default(), Turns::default());
+        Self { blobs, pool, flights, turns }
     }
 
     pub async fn fetch(
         &self,
         blob: BlobRef,
         sources: &[Source],
+        limit: Option<Duration>,
     ) -> Result<FetchReport, FetchError> {
         if blob.size_bytes > BLOB_SIZE_BYTES_MAX {
             return Err(FetchError::TooLarge { blob });
@@ -130,11 +130,11 @@ impl Fetcher {
         if let Some(pin) = self.find(blob).await? {
             return Ok(already_here(pin));
         }
-        let _permit = self.running.acquire().await.expect("the semaphore is never closed");
         let mut failures = Vec::new();
         for source in sources.iter().take(SOURCE_COUNT_MAX) {
-            let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source };
             let peer = source.peer.node_id;
+            let _turn = self.turns.take(peer).await;
+            let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source, limit };
             match attempt.run().await {
                 Ok(pin) => {
                     let liars = liars(&failures);

@@ -1,21 +1,18 @@
 //! Job connections, from both ends: a node dials and speaks first, a client accepts. Whoever is on the
 //! other end may ask for blobs over further streams.
 
-use std::sync::Arc;
-
 use iroh::{
     endpoint::Connection,
     protocol::{AcceptError, ProtocolHandler},
 };
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time::timeout,
-};
+use n0_future::time::timeout;
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     close,
-    limits::{HANDSHAKE_TIMEOUT, JOB_CONNECTION_COUNT_MAX},
+    limits::HANDSHAKE_TIMEOUT,
+    places::{Place, Places},
     serve::BlobServer,
     session::{ClientSession, Session},
 };
@@ -34,24 +31,28 @@ pub(crate) struct JobContext {
 pub(crate) struct JobAcceptor {
     context: JobContext,
     accepted: mpsc::Sender<ClientSession>,
-    connections: Arc<Semaphore>,
+    places: Places<Connection>,
 }
 
 impl JobAcceptor {
     pub fn new(context: JobContext, accepted: mpsc::Sender<ClientSession>) -> Self {
-        let connections = Arc::new(Semaphore::new(JOB_CONNECTION_COUNT_MAX));
-        Self { context, accepted, connections }
+        Self { context, accepted, places: Places::new() }
     }
 
     /// Hands the connection's session to the client, if it wants one; says why not otherwise.
-    async fn admit(&self, connection: &Connection) -> Result<(), &'static str> {
+    async fn admit(
+        &self,
+        connection: &Connection,
+        place: &Place<Connection>,
+    ) -> Result<(), &'static str> {
         let control = timeout(HANDSHAKE_TIMEOUT, connection.accept_bi()).await;
         let control = control
             .map_err(|_| "you have opened no control stream")?
             // Closed already: nobody hears the reason.
             .map_err(|_| "")?;
         let JobContext { writers, closing, .. } = &self.context;
-        let session = Session::new(connection.clone(), control, writers, closing.clone());
+        let ear = Some(place.ear());
+        let session = Session::new(connection.clone(), control, writers, closing.clone(), ear);
         // A session that is not handed over ends here, being dropped.
         let handed_over = timeout(HANDSHAKE_TIMEOUT, self.accepted.send(session)).await;
         handed_over.map_err(|_| "this peer accepts no nodes now")?.map_err(|_| "shutting down")
@@ -60,11 +61,14 @@ impl JobAcceptor {
 
 impl ProtocolHandler for JobAcceptor {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
-        let Ok(_permit) = self.connections.try_acquire() else {
+        let Ok((place, left)) = self.places.enter(connection.clone()) else {
             close::close(&connection, close::BUSY, "too many nodes already; try later");
             return Ok(());
         };
-        match self.admit(&connection).await {
+        if let Some(silent) = left {
+            close::close(&silent, close::BUSY, "others wait for your place; come back later");
+        }
+        match self.admit(&connection, &place).await {
             Ok(()) => self.context.server.serve(&connection).await,
             Err(reason) => close::close(&connection, close::BUSY, reason),
         }

@@ -49,12 +49,14 @@
 
 mod addr;
 mod ads;
+mod allowance;
 mod close;
 mod fetch;
 mod frame;
 mod jobs;
 pub mod limits;
 mod net;
+mod places;
 mod pool;
 mod serve;
 mod session;

@@ -6,6 +6,17 @@ use std::time::Duration;
 /// nodes than this spends its machine on them.
 pub const JOB_CONNECTION_COUNT_MAX: usize = 1024;
 
+/// How long the peer on a job connection may say nothing before a newcomer gets its place, should all be taken: a node
+/// that works says so every 5 s.
+pub const PLACE_SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Messages that a peer may say on a job connection in a second, on average: twice what a node says that gets on in all the
+/// slots that there can be, each of which it tells of once a second.
+pub const MESSAGES_PER_SECOND_MAX: u32 = 2 * starling_proto::limits::SLOT_COUNT_MAX;
+
+/// And at once, after a silence: all that such a node has to say when it comes back.
+pub const MESSAGE_BURST_MAX: u64 = 4 * starling_proto::limits::SLOT_COUNT_MAX as u64;
+
 /// Job connections that wait to be accepted by the client. A process that accepts none, as a mere
 /// node, is not burdened by more than these.
 pub const JOB_BACKLOG_COUNT_MAX: usize = 64;
@@ -23,7 +34,10 @@ pub const BLOB_STREAM_COUNT_MAX: usize = 16;
 pub const SERVE_COUNT_MAX: usize = 256;
 
 /// Blobs that are fetched at once: each holds a file, a blocking thread and a few buffers. The rest wait.
-pub const FETCH_COUNT_MAX: usize = 32;
+pub const FETCH_COUNT_MAX: usize = 64;
+
+/// And from one peer, while less than half of those are taken; after that, one: slow peers are no hindrance to others.
+pub const FETCH_COUNT_PER_PEER_MAX: usize = 8;
 
 /// Sources that are tried for one blob.
 pub const SOURCE_COUNT_MAX: usize = 16;

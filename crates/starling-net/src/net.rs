@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use iroh::{
@@ -13,14 +14,12 @@ use iroh::{
     protocol::Router,
 };
 use iroh_gossip::net::Gossip;
+use n0_future::time::timeout;
 use starling_proto::{BLOB_ALPN, JOB_ALPN, PeerAddr, RelayUrl, Ticket};
 use starling_store::BlobStore;
 use starling_types::{BlobRef, NodeId};
 use thiserror::Error;
-use tokio::{
-    sync::{Mutex, mpsc},
-    time::timeout,
-};
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -178,8 +177,8 @@ impl Net {
         let server = server.clone();
         let served = connection.clone();
         // Ends with the connection.
-        tokio::spawn(async move { server.serve(&served).await });
-        Ok(Session::new(connection, control, writers, closing.clone()))
+        n0_future::task::spawn(async move { server.serve(&served).await });
+        Ok(Session::new(connection, control, writers, closing.clone(), None))
     }
 
     /// Makes sure that `blob` is in the store: fetches it from the first of `sources` that delivers it,
@@ -194,7 +193,21 @@ impl Net {
         blob: BlobRef,
         sources: &[Source],
     ) -> Result<FetchReport, FetchError> {
-        self.shared.fetcher.fetch(blob, sources).await
+        self.shared.fetcher.fetch(blob, sources, None).await
+    }
+
+    /// [`Self::fetch`], with a limit of its own to the time that each source may take once it is its turn. How long others
+    /// go first does not count: that is no source's fault.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fetch_within(
+        &self,
+        blob: BlobRef,
+        sources: &[Source],
+        limit: Duration,
+    ) -> Result<FetchReport, FetchError> {
+        self.shared.fetcher.fetch(blob, sources, Some(limit)).await
     }
 
     /// Joins the gossip of job ads through the peers at `bootstrap`; with none, waits for others to join

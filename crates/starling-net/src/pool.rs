@@ -6,10 +6,10 @@ use std::{
 };
 
 use iroh::{Endpoint, endpoint::Connection};
+use n0_future::time::timeout;
 use starling_proto::{BLOB_ALPN, PeerAddr};
 use starling_types::NodeId;
 use thiserror::Error;
-use tokio::time::timeout;
 
 use crate::{
     addr,

@@ -8,14 +8,11 @@ use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
+use n0_future::{task::JoinSet, time::timeout};
 use starling_proto::{BlobHeader, BlobRequest, limits::BLOB_SIZE_BYTES_MAX};
 use starling_store::{BlobFile, BlobStore, StoreError};
 use thiserror::Error;
-use tokio::{
-    sync::Semaphore,
-    task::{JoinSet, spawn_blocking},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::debug;
 
 use crate::{

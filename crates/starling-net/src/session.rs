@@ -5,24 +5,24 @@
 //! still delivered, then the connection is closed. A peer that breaks the protocol is told so, and
 //! closed.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 use bytes::Bytes;
 use iroh::endpoint::{Connection, ReadError, RecvStream, SendStream};
+use n0_future::time::{Instant, timeout};
 use starling_proto::{ClientMessage, DecodeError, Message, NodeMessage, PeerAddr};
 use starling_types::NodeId;
 use thiserror::Error;
-use tokio::{
-    sync::mpsc::{self, error::SendTimeoutError},
-    time::timeout,
-};
+use tokio::sync::mpsc::{self, error::SendTimeoutError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     addr,
+    allowance::Allowance,
     close::{self, End},
     frame::{self, FrameError, FrameReader, ProtocolError},
     limits::{FLUSH_TIMEOUT, SEND_QUEUE_COUNT_MAX, SEND_TIMEOUT},
+    places::Ear,
 };
 
 /// A client's end of a job connection.
@@ -84,12 +84,13 @@ pub struct Session<Out, In> {
 
 impl<Out: Message, In: Message> Session<Out, In> {
     /// A session on the control stream of `connection`, with a task in `writers` that ends when the
-    /// session does, or soon after `closing`.
+    /// session does, or soon after `closing`. `ear` is told of what the peer says.
     pub(crate) fn new(
         connection: Connection,
         (send, recv): (SendStream, RecvStream),
         writers: &TaskTracker,
         closing: CancellationToken,
+        ear: Option<Ear<Connection>>,
     ) -> Self {
         let (queue, queued) = mpsc::channel(SEND_QUEUE_COUNT_MAX);
         let handle = JobHandle { connection };
@@ -99,6 +100,9 @@ impl<Out: Message, In: Message> Session<Out, In> {
             receiver: SessionReceiver {
                 handle,
                 frames: FrameReader::new(recv),
+                allowance: Allowance::new(Duration::ZERO),
+                started: Instant::now(),
+                ear,
                 messages: PhantomData,
             },
         }
@@ -185,20 +189,33 @@ impl<Out: Message> SessionSender<Out> {
 pub struct SessionReceiver<In> {
     handle: JobHandle,
     frames: FrameReader,
+    allowance: Allowance,
+    /// The beginning of the allowance's time.
+    started: Instant,
+    ear: Option<Ear<Connection>>,
     messages: PhantomData<fn() -> In>,
 }
 
 impl<In: Message> SessionReceiver<In> {
     /// The next message; `None` when the peer has ended the session in good order. Nothing is lost when
-    /// the future is dropped early.
+    /// the future is dropped early. A peer that says more than it may is read later.
     ///
     /// # Errors
     /// When the connection breaks, or the peer breaks the protocol: then it is closed, and the peer
     /// is told why.
     pub async fn recv(&mut self) -> Result<Option<In>, SessionError> {
         let peer = self.handle.peer();
+        while let Some(wait) = self.allowance.wait(self.started.elapsed()) {
+            n0_future::time::sleep(wait).await;
+        }
         match self.frames.next().await {
-            Ok(message) => Ok(message),
+            Ok(message) => {
+                self.allowance.spend();
+                if let Some(ear) = &self.ear {
+                    ear.hear();
+                }
+                Ok(message)
+            }
             Err(FrameError::Protocol(problem)) => {
                 close::close(&self.handle.connection, close::PROTOCOL, &problem.to_string());
                 Err(SessionError::Protocol { peer, problem })

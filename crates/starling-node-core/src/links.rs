@@ -12,7 +12,7 @@ use starling_types::{JobId, Millis, NodeId};
 use crate::{
     client::{Client, Link},
     core::Core,
-    event::{Action, ClientEnd, Note, SessionId},
+    event::{Action, ClientEnd, Note, SessionId, WorkId},
     limits::{
         AD_MEMORY, AWAY_TIME_MAX, CLIENT_COUNT_MAX, DISMISSED_TIME, GREETING_TIME, LINK_COUNT_MAX,
         LINK_COUNT_PER_PREFIX_MAX, NAMED_PATIENCE, REST_TIME, RESTING_COUNT_MAX, SILENT_TIME_MAX,
@@ -145,8 +145,12 @@ impl Core {
         }
         let works: Vec<_> = self.works.live_of(id).map(|(work, _)| work).collect();
         self.say(Note::Resumed { client: id, leases: works.len() });
-        for work in &works {
-            self.renew_now(*work);
+        // Those that wait for a slot first: as long as the client does not know of them, it would grant others ahead of
+        // what this node works on.
+        let waits = |work: &WorkId| self.works.get(*work).is_some_and(|work| work.slot.is_none());
+        let (waiting, working): (Vec<_>, Vec<_>) = works.iter().copied().partition(waits);
+        for work in waiting.into_iter().chain(working) {
+            self.renew_now(work);
         }
         let unjudged: Vec<_> = self.results.unjudged(id).cloned().collect();
         for done in unjudged {

@@ -362,6 +362,19 @@ fn a_lease_ahead_is_fetched_for_while_another_is_proved_and_begins_when_the_slot
 }
 
 #[test]
+fn a_lease_ahead_outlives_a_connection_and_is_named_before_those_that_are_worked_on() {
+    let (mut node, session) = Node::serving(1, 1000);
+    node.begin(session, grant(1));
+    fetching(&node.grant(session, Grant { ahead: true, ..grant(2) })).expect("taken ahead");
+    node.close(session);
+    let dials = dialled(&node.wait(5_000));
+    let messages = sent(&node.greet(dials[0], 7));
+    let renewal =
+        |epoch, waits| NodeMessage::Renew { lease: lease(epoch), done_permille: 0, waits };
+    assert_eq!(messages[..2], [renewal(2, true), renewal(1, false)]);
+}
+
+#[test]
 fn a_result_is_kept_until_it_is_refused_or_not_wanted() {
     let (mut node, session) = Node::serving(1, 1000);
     let refused = ClientMessage::Verdict { lease: lease(1), accepted: false, reason: "x".into() };

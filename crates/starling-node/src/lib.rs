@@ -11,6 +11,7 @@
 mod disk;
 mod kept;
 mod log;
+pub mod meter;
 mod needs;
 mod node;
 mod provers;

@@ -38,7 +38,8 @@ pub fn needs_of(
         // In what clients count, whatever prover and profile it is done with.
         Need { memory, profile, work: CostModel::ADMISSION.work_ms(kind, po2) }
     };
-    let all = kinds.iter().flat_map(|kind| sizes_of(*kind).into_iter().map(|po2| (*kind, po2)));
+    let of_kind = |kind: TaskKind| sizes_of(kind).into_iter().map(move |po2| (kind, po2));
+    let all = kinds.iter().copied().flat_map(of_kind);
     all.map(|(kind, po2)| ((kind.code(), po2), need(kind, po2))).collect()
 }
 

@@ -20,6 +20,7 @@ use crate::{
     disk::Disk,
     kept::Kept,
     log,
+    meter::Meter,
     provers::{SharedProvers, SlotProvers},
     sessions::Sessions,
     work::Bench,
@@ -94,6 +95,7 @@ pub struct Node {
     events: mpsc::Sender<Event>,
     happened: mpsc::Receiver<Event>,
     speed_path: PathBuf,
+    meter: Meter,
     /// How it ended with the client that the user named.
     end: Option<ClientEnd>,
 }
@@ -158,6 +160,7 @@ impl Node {
             events,
             happened,
             speed_path,
+            meter: Meter::default(),
             end: None,
         })
     }
@@ -229,6 +232,7 @@ impl Node {
                 lost.drain(..).map(|session| Event::Closed { session, reason: reason.into() }),
             );
         }
+        self.meter.tell(self.core.counts(), self.core.held());
     }
 
     /// Does what the core decided; notes in `lost` which connections are of no more use.

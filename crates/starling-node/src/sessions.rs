@@ -10,6 +10,7 @@ use starling_node_core::{Event, SessionId};
 use starling_proto::{NodeMessage, PeerAddr};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// Messages that may wait for a client. One that lets more pile up has stopped reading.
 const OUTBOX_MAX: usize = 256;
@@ -37,7 +38,8 @@ impl Sessions {
         let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
         let handle = Arc::new(OnceLock::new());
         let (net, events) = (self.net.clone(), self.events.clone());
-        let running = run(net, client, session, handle.clone(), messages, events);
+        let span = tracing::info_span!("session", client = %format_args!("{:#}", client.node_id));
+        let running = run(net, client, session, handle.clone(), messages, events).instrument(span);
         self.open.insert(session, Open { outbox, handle });
         n0_future::task::spawn(self.tasks.track_future(running));
     }

@@ -16,7 +16,7 @@ impl<P: Plan> Scheduler<P> {
         if self.nodes.is_dismissed(node) {
             return self.ignore(IgnoreReason::DismissedNode { node });
         }
-        let task = match self.running_lease_of(node, epoch) {
+        let task = match self.open_lease_of(node, epoch) {
             Ok(record) => {
                 let task = record.task;
                 self.leases.report(epoch, self.now());
@@ -44,7 +44,7 @@ impl<P: Plan> Scheduler<P> {
 
     pub(crate) fn result_accepted(&mut self, epoch: Epoch, blob: BlobRef) {
         let Some((record, reported_at)) = self.checked_lease(epoch) else { return };
-        let wall = reported_at.since(record.granted_at);
+        let wall = reported_at.since(record.terms.granted_at);
         let work = self.demands.of(record.class).cost.work;
         self.nodes.edit(record.node, |state| state.succeeded(record.class, work, wall));
 
@@ -61,6 +61,7 @@ impl<P: Plan> Scheduler<P> {
         }
         self.holders.add(blob.reference, record.node);
         self.faults.remove(&record.task);
+        self.shunned.remove(&record.task);
         self.end_copies(record.task, epoch);
     }
 
@@ -91,7 +92,7 @@ impl<P: Plan> Scheduler<P> {
 
     pub(crate) fn task_failed(&mut self, node: NodeId, epoch: Epoch, failure: Failure) {
         self.hear(node);
-        let record = match self.running_lease_of(node, epoch) {
+        let record = match self.open_lease_of(node, epoch) {
             Ok(record) => record.clone(),
             Err(reason) => return self.ignore(reason),
         };
@@ -108,6 +109,7 @@ impl<P: Plan> Scheduler<P> {
             FailureClass::Task => self.refuse(record.task, node, &failure.message),
             FailureClass::Node | FailureClass::Disk => {}
         }
+        self.shun(record.task, node);
         self.close_lease(epoch);
         match failure.class {
             // Whatever it is given next needs room as well.
@@ -171,7 +173,7 @@ impl<P: Plan> Scheduler<P> {
         let reason = match self.leases.get(epoch) {
             None => IgnoreReason::UnknownLease { epoch },
             Some(record) => match record.state {
-                LeaseState::Running => IgnoreReason::NotReported { epoch },
+                LeaseState::Ahead | LeaseState::Running => IgnoreReason::NotReported { epoch },
                 LeaseState::Checking { reported_at } => return Some((record.clone(), reported_at)),
             },
         };

@@ -20,6 +20,9 @@ pub struct Config {
     /// Whether nodes are taken to be as fast as they say until their results show it: only where all are one's own. A
     /// stranger that says it is fast would get what matters most.
     pub believes_speeds: bool,
+    /// Whether a node that works gets a lease ahead for each of its slots, where nobody else could begin with it now: it
+    /// fetches the inputs while it proves, and need not wait for them afterwards.
+    pub leases_ahead: bool,
     /// Leases that one task has at once, at most: the first and one backup. The second copy removes most of
     /// what a straggler costs, a third little more.
     pub copies_max: u32,
@@ -49,6 +52,7 @@ impl Default for Config {
             deadline_factor: 4,
             speed_assumed_permille: 250,
             believes_speeds: false,
+            leases_ahead: true,
             copies_max: 2,
             backup_after_permille: 500,
             task_refusals_max: 3,

@@ -48,7 +48,7 @@ pub enum Event<I> {
         /// The lease.
         epoch: Epoch,
     },
-    /// A node still works on a lease.
+    /// A node still works on a lease, or will.
     LeaseRenewed {
         /// The node.
         node: NodeId,
@@ -56,6 +56,8 @@ pub enum Event<I> {
         epoch: Epoch,
         /// How far it says that it is. Shown to people, and nothing else: a node can say anything.
         done_permille: u32,
+        /// Whether the lease, granted ahead, still waits for a slot. Its time begins when it does no more.
+        waits: bool,
     },
     /// A node says that it has the result of a lease.
     ResultReported {
@@ -165,8 +167,10 @@ pub struct Lease {
     pub renew_within: Millis,
     /// The lease ends after this long, renewed or not.
     pub deadline: Millis,
-    /// The memory that the task may take.
+    /// The memory that the task takes, by the node's own word.
     pub memory: MemoryBytes,
+    /// Whether the node has no slot for it yet. Its times begin when it has, and until then others may get it.
+    pub ahead: bool,
 }
 
 /// Why a node should stop working on a lease.
@@ -178,7 +182,7 @@ pub enum RevokeReason {
     InputRevoked,
     /// The lease ran past its deadline.
     DeadlinePassed,
-    /// The lease had expired, and others do the task by now.
+    /// The lease had expired, or had been granted ahead and not begun, and others do the task by now.
     Replaced,
     /// The node was dismissed.
     Dismissed,
@@ -217,6 +221,13 @@ pub enum Action<O> {
         task: Task,
         /// Why.
         reason: RevokeReason,
+    },
+    /// Tell the node to stop working on a lease that is unknown here.
+    Disown {
+        /// The node.
+        node: NodeId,
+        /// What it named.
+        epoch: Epoch,
     },
     /// Fetch this result, verify it, log it durably if it is good, and answer with
     /// [`Event::ResultAccepted`], [`Event::ResultRefused`] or [`Event::ResultUnfetchable`].

@@ -1,12 +1,16 @@
 //! How nodes come and go, and how their leases live and expire.
 
 use starling_plan::{Class, Plan};
-use starling_types::{Capability, Epoch, Millis, NodeId};
+use starling_types::{Capability, Epoch, Millis, NodeId, Task};
 
 use crate::{
     Action, ExpiryReason, IgnoreReason, RevokeReason, Scheduler,
     lease::{LeaseRecord, LeaseState},
 };
+
+/// Tasks of which it is remembered who declined or failed them last: each is soon done by somebody else, so that these are more
+/// than are troubled at a time.
+const SHUNNED_MAX: usize = 4096;
 
 impl<P: Plan> Scheduler<P> {
     pub(crate) fn node_joined(&mut self, node: NodeId, capability: Capability) {
@@ -21,7 +25,7 @@ impl<P: Plan> Scheduler<P> {
         let Some(state) = self.nodes.leave(node) else {
             return self.ignore(IgnoreReason::UnknownNode { node });
         };
-        for epoch in state.leases.into_keys() {
+        for epoch in state.held() {
             self.expire(epoch, ExpiryReason::NodeLeft);
         }
     }
@@ -49,10 +53,15 @@ impl<P: Plan> Scheduler<P> {
 
     pub(crate) fn lease_declined(&mut self, node: NodeId, epoch: Epoch) {
         self.hear(node);
-        match self.running_lease_of(node, epoch) {
+        match self.open_lease_of(node, epoch) {
+            Ok(record) if record.is_ahead() => {
+                self.close_lease(epoch);
+                self.nodes.edit(node, |state| state.declined_ahead());
+            }
             Ok(record) => {
                 // A node that asks for work and will not have it costs as much as one that fails at it.
-                let class = record.class;
+                let (class, task) = (record.class, record.task);
+                self.shun(task, node);
                 self.close_lease(epoch);
                 self.pause_node(node, class);
             }
@@ -60,34 +69,80 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    pub(crate) fn lease_renewed(&mut self, node: NodeId, epoch: Epoch, done_permille: u32) {
+    /// Others get the task before this node gets it again.
+    pub(crate) fn shun(&mut self, task: Task, node: NodeId) {
+        self.shunned.insert(task, node);
+        if self.shunned.len() > SHUNNED_MAX {
+            self.shunned.pop_first();
+        }
+    }
+
+    pub(crate) fn lease_renewed(
+        &mut self,
+        node: NodeId,
+        epoch: Epoch,
+        done_permille: u32,
+        waits: bool,
+    ) {
         if self.nodes.is_dismissed(node) {
             return self.ignore(IgnoreReason::DismissedNode { node });
         }
         self.hear(node);
-        match self.running_lease_of(node, epoch) {
-            Ok(_) => {
+        match self.open_lease_of(node, epoch) {
+            Ok(record) => {
+                let begins = record.is_ahead() && !waits;
                 self.leases.renew(epoch, self.now() + self.config.renew_within);
                 self.leases.get_on(epoch, done_permille);
+                if begins {
+                    self.begin(node, epoch);
+                }
             }
-            Err(reason) => self.renew_past_lease(node, epoch, reason),
+            Err(IgnoreReason::UnknownLease { .. }) if self.leases.past(epoch).is_none() => {
+                match self.nodes.get(node) {
+                    Some(_) => self.act(Action::Disown { node, epoch }),
+                    None => self.ignore_node(node),
+                }
+            }
+            Err(reason) => self.renew_past_lease(node, epoch, waits, reason),
+        }
+    }
+
+    /// A lease that was granted ahead has a slot by its node's word, and its time begins. Where the node should have none
+    /// to spare, a report is on its way that says otherwise: the next renewal begins it.
+    fn begin(&mut self, node: NodeId, epoch: Epoch) {
+        let Some(record) = self.leases.get(epoch) else { return };
+        let (class, memory) = (record.class, record.memory);
+        let has_room = self.nodes.get(node).is_some_and(|state| state.has_room(memory));
+        if has_room {
+            let terms = self.terms(node, class);
+            self.leases.begin(epoch, terms);
+            self.nodes.edit(node, |state| state.open_lease(epoch, memory, terms.expected_at));
         }
     }
 
     /// A node works on a lease that ended. It goes on if the task still needs it; else it is told to stop,
     /// perhaps again, since the first time may have been lost.
-    fn renew_past_lease(&mut self, node: NodeId, epoch: Epoch, otherwise: IgnoreReason) {
+    fn renew_past_lease(
+        &mut self,
+        node: NodeId,
+        epoch: Epoch,
+        waits: bool,
+        otherwise: IgnoreReason,
+    ) {
         let Some(record) = self.leases.past(epoch).filter(|record| record.node == node) else {
             return self.ignore(otherwise);
         };
         let task = record.task;
-        let has_room = self.nodes.get(node).is_some_and(|state| state.has_room(record.memory));
+        let has_room = self.nodes.get(node).is_some_and(|state| match waits {
+            true => state.may_hold_ahead() && self.leases.flight(task).is_none(),
+            false => state.has_room(record.memory) && self.leases.may_copy(task),
+        });
+        let state = if waits { LeaseState::Ahead } else { LeaseState::Running };
         let reason = if self.plan.is_accepted(task) {
             RevokeReason::NotNeeded
-        } else if record.deadline_at <= self.now() {
+        } else if !waits && !record.is_ahead() && record.terms.deadline_at <= self.now() {
             RevokeReason::DeadlinePassed
-        } else if has_room && self.leases.may_copy(task) && self.revive(epoch, LeaseState::Running)
-        {
+        } else if has_room && self.revive(epoch, state) {
             return self.act(Action::Revived { node, epoch, task });
         } else {
             RevokeReason::Replaced
@@ -107,10 +162,14 @@ impl<P: Plan> Scheduler<P> {
         };
         let Some(past) = self.leases.forget(epoch) else { return false };
         let renew_by = self.now() + self.config.renew_within;
-        if state == LeaseState::Running {
-            self.nodes.edit(past.node, |node| node.open_lease(epoch, past.memory));
-        }
-        self.leases.open(epoch, spec, LeaseRecord { renew_by, state, ..past });
+        // The time of one that was granted ahead begins with its slot.
+        let terms = if past.is_ahead() { self.terms(past.node, past.class) } else { past.terms };
+        self.nodes.edit(past.node, |node| match state {
+            LeaseState::Ahead => node.open_ahead(epoch),
+            LeaseState::Running => node.open_lease(epoch, past.memory, terms.expected_at),
+            LeaseState::Checking { .. } => {}
+        });
+        self.leases.open(epoch, spec, LeaseRecord { renew_by, state, terms, ..past });
         true
     }
 
@@ -119,7 +178,7 @@ impl<P: Plan> Scheduler<P> {
         for epoch in self.leases.take_ended(self.now()) {
             let Some(record) = self.leases.get(epoch) else { continue };
             let (node, task, class) = (record.node, record.task, record.class);
-            let wall = self.now().since(record.granted_at);
+            let wall = self.now().since(record.terms.granted_at);
             if record.renew_by <= self.now() {
                 self.expire(epoch, ExpiryReason::Silence);
                 self.fall_silent(node);
@@ -147,7 +206,7 @@ impl<P: Plan> Scheduler<P> {
             return;
         }
         let is_needless =
-            |record: &LeaseRecord| record.is_running() && !self.plan.is_needed(record.class);
+            |record: &LeaseRecord| record.is_open() && !self.plan.is_needed(record.class);
         let needless: Vec<Epoch> = self
             .leases
             .standing()
@@ -162,15 +221,18 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// A node that let one lease expire gets no other until it is heard, and what else it holds may have a
-    /// backup.
+    /// A node that let one lease expire gets no other until it is heard, what else it works on may have a backup, and what
+    /// it has not begun goes to others.
     fn fall_silent(&mut self, node: NodeId) {
         let others = self.nodes.edit(node, |state| {
             state.is_silent = true;
-            state.leases.keys().copied().collect::<Vec<_>>()
+            state.held()
         });
         for epoch in others.unwrap_or_default() {
-            self.leases.mark_needing_backup(epoch);
+            match self.leases.get(epoch).is_some_and(LeaseRecord::is_ahead) {
+                true => self.expire(epoch, ExpiryReason::Silence),
+                false => self.leases.mark_needing_backup(epoch),
+            }
         }
     }
 
@@ -187,7 +249,7 @@ impl<P: Plan> Scheduler<P> {
             return;
         }
         let state = self.nodes.dismiss(node);
-        for epoch in state.into_iter().flat_map(|state| state.leases.into_keys()) {
+        for epoch in state.into_iter().flat_map(|state| state.held()) {
             if let Some(record) = self.close_lease(epoch) {
                 let task = record.task;
                 self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::Dismissed });
@@ -222,8 +284,8 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// The lease, if it runs and is this node's.
-    pub(crate) fn running_lease_of(
+    /// The lease, if there is no result of it and it is this node's.
+    pub(crate) fn open_lease_of(
         &self,
         node: NodeId,
         epoch: Epoch,
@@ -232,7 +294,7 @@ impl<P: Plan> Scheduler<P> {
         if record.node != node {
             return Err(IgnoreReason::NotTheHolder { epoch, node });
         }
-        if !record.is_running() {
+        if !record.is_open() {
             return Err(IgnoreReason::AlreadyReported { epoch });
         }
         Ok(record)

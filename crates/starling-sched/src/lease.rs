@@ -1,7 +1,8 @@
 //! The leases of a job: those that stand, those that ended, and which tasks could use a backup.
 //!
 //! A task in flight has one lease or, with backups, several. A lease *runs* until its node reports a
-//! result, then its result is *checked*: the node is free, and no clock runs any more.
+//! result, then its result is *checked*: the node is free, and no clock runs any more. One that was granted *ahead* has to be
+//! renewed, and its other clocks begin with its node's word that it has a slot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +19,24 @@ pub(crate) const DONE_PERMILLE: u32 = 1000;
 /// Where a lease stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeaseState {
+    /// Its node has no slot for it yet, and fetches its inputs.
+    Ahead,
     Running,
-    Checking { reported_at: Millis },
+    Checking {
+        reported_at: Millis,
+    },
+}
+
+/// The times of a lease that its node's speed sets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// When it was granted; of one ahead, when it began.
+    pub(crate) granted_at: Millis,
+    /// When it should be done, by the node's speed.
+    pub(crate) expected_at: Millis,
+    /// From when on an idle node may back it up.
+    pub(crate) backup_at: Millis,
+    pub(crate) deadline_at: Millis,
 }
 
 /// A lease, as the scheduler keeps it.
@@ -29,14 +46,9 @@ pub(crate) struct LeaseRecord {
     pub(crate) task: Task,
     pub(crate) class: Class,
     pub(crate) memory: MemoryBytes,
-    pub(crate) granted_at: Millis,
-    /// When it should be done, by the node's speed.
-    pub(crate) expected_at: Millis,
-    /// From when on an idle node may back it up.
-    pub(crate) backup_at: Millis,
+    pub(crate) terms: Terms,
     /// When it expires unless it is renewed.
     pub(crate) renew_by: Millis,
-    pub(crate) deadline_at: Millis,
     pub(crate) state: LeaseState,
     /// How far its node says that it is: at most [`DONE_PERMILLE`]. Nothing is decided by it.
     pub(crate) done_permille: u32,
@@ -49,14 +61,24 @@ impl LeaseRecord {
         self.state == LeaseState::Running
     }
 
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.state == LeaseState::Ahead
+    }
+
+    /// Whether there is no result of it yet.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.state, LeaseState::Checking { .. })
+    }
+
     fn ends_at(&self) -> Millis {
-        self.renew_by.min(self.deadline_at)
+        if self.is_ahead() { self.renew_by } else { self.renew_by.min(self.terms.deadline_at) }
     }
 
     /// When it should be done, given that it is not yet. What has overrun its time is guessed to need as
     /// long again as it has run.
     fn finish_guess(&self, now: Millis) -> Millis {
-        if self.expected_at > now { self.expected_at } else { now + now.since(self.granted_at) }
+        let Terms { expected_at, granted_at, .. } = self.terms;
+        if expected_at > now { expected_at } else { now + now.since(granted_at) }
     }
 }
 
@@ -87,7 +109,9 @@ pub(crate) struct Leases {
     backups_at: BTreeSet<(Millis, Epoch)>,
     /// By class, the running leases that need a backup and may have one, by when they should be done.
     late: Vec<BTreeSet<(Millis, Epoch)>>,
-    running_count: usize,
+    /// By class, the leases that were granted ahead and have not begun.
+    ahead: Vec<BTreeSet<Epoch>>,
+    open_count: usize,
 }
 
 impl Leases {
@@ -109,7 +133,8 @@ impl Leases {
             looks: BTreeSet::new(),
             backups_at: BTreeSet::new(),
             late: vec![BTreeSet::new(); class_count],
-            running_count: 0,
+            ahead: vec![BTreeSet::new(); class_count],
+            open_count: 0,
         }
     }
 
@@ -136,19 +161,26 @@ impl Leases {
         self.standing.iter().map(|(epoch, record)| (*epoch, record))
     }
 
-    pub(crate) fn running_count(&self) -> usize {
-        self.running_count
+    pub(crate) fn open_count(&self) -> usize {
+        self.open_count
     }
 
     pub(crate) fn checking_count(&self) -> usize {
-        self.standing.len() - self.running_count
+        self.standing.len() - self.open_count
+    }
+
+    /// The lease of this class that was granted ahead last, to others than `taker`.
+    pub(crate) fn last_ahead(&self, class: Class, taker: NodeId) -> Option<Epoch> {
+        let is_others =
+            |epoch: &&Epoch| self.standing.get(*epoch).is_some_and(|record| record.node != taker);
+        self.ahead[usize::from(class.0)].iter().rev().find(is_others).copied()
     }
 
     /// Whether another node may work on the task.
     pub(crate) fn may_copy(&self, task: Task) -> bool {
         self.in_flight.get(&task).is_none_or(|flight| {
-            let running = flight.copies.iter().filter(|copy| self.is_running(**copy));
-            running.count() < self.copies_max
+            let open = flight.copies.iter().filter(|copy| self.is_open(**copy));
+            open.count() < self.copies_max
         })
     }
 
@@ -158,14 +190,18 @@ impl Leases {
         let flight =
             self.in_flight.entry(task).or_insert_with(|| Flight { spec, copies: Vec::new() });
         flight.copies.push(epoch);
-        if record.is_running() {
-            self.running_count += 1;
-            self.look_at.insert(epoch, record.ends_at());
-            self.looks.insert((record.ends_at(), epoch));
-            self.backups_at.insert((record.backup_at, epoch));
-        }
         self.standing.insert(epoch, record);
+        self.start_clocks(epoch);
         self.list_late(task);
+    }
+
+    /// A lease that was granted ahead has a slot now.
+    pub(crate) fn begin(&mut self, epoch: Epoch, terms: Terms) {
+        self.stop_clocks(epoch);
+        if let Some(record) = self.standing.get_mut(&epoch) {
+            (record.state, record.terms) = (LeaseState::Running, terms);
+        }
+        self.start_clocks(epoch);
     }
 
     /// Ends a lease. Whether it was the task's last: the task is then no longer in flight.
@@ -212,7 +248,7 @@ impl Leases {
     /// Gives a running lease more time, since nobody else could do its task.
     pub(crate) fn extend_deadline(&mut self, epoch: Epoch, deadline_at: Millis) {
         let Some(record) = self.standing.get_mut(&epoch) else { return };
-        record.deadline_at = record.deadline_at.max(deadline_at);
+        record.terms.deadline_at = record.terms.deadline_at.max(deadline_at);
         let ends_at = record.ends_at();
         self.look_at.insert(epoch, ends_at);
         self.looks.insert((ends_at, epoch));
@@ -231,7 +267,7 @@ impl Leases {
         self.in_flight.values().filter_map(|flight| {
             let copies = flight.copies.iter().filter_map(|copy| self.standing.get(copy));
             let done = |copy: &LeaseRecord| match copy.state {
-                LeaseState::Running => copy.done_permille,
+                LeaseState::Ahead | LeaseState::Running => copy.done_permille,
                 LeaseState::Checking { .. } => DONE_PERMILLE,
             };
             copies.map(|copy| (copy.class, done(copy))).max_by_key(|(_, done)| *done)
@@ -308,18 +344,38 @@ impl Leases {
         candidates.max().map(|(_, task)| task)
     }
 
+    fn is_open(&self, epoch: Epoch) -> bool {
+        self.standing.get(&epoch).is_some_and(LeaseRecord::is_open)
+    }
+
     fn is_running(&self, epoch: Epoch) -> bool {
         self.standing.get(&epoch).is_some_and(LeaseRecord::is_running)
     }
 
-    /// Takes a running lease out of everything that looks at the time.
-    fn stop_clocks(&mut self, epoch: Epoch) {
-        let Some(record) = self.standing.get(&epoch).filter(|record| record.is_running()) else {
+    /// Puts an open lease into everything that looks at the time.
+    fn start_clocks(&mut self, epoch: Epoch) {
+        let Some(record) = self.standing.get(&epoch).filter(|record| record.is_open()) else {
             return;
         };
-        self.running_count -= 1;
-        self.backups_at.remove(&(record.backup_at, epoch));
-        self.late[usize::from(record.class.0)].remove(&(record.expected_at, epoch));
+        self.open_count += 1;
+        self.look_at.insert(epoch, record.ends_at());
+        self.looks.insert((record.ends_at(), epoch));
+        if record.is_ahead() {
+            self.ahead[usize::from(record.class.0)].insert(epoch);
+        } else {
+            self.backups_at.insert((record.terms.backup_at, epoch));
+        }
+    }
+
+    /// Takes an open lease out of it.
+    fn stop_clocks(&mut self, epoch: Epoch) {
+        let Some(record) = self.standing.get(&epoch).filter(|record| record.is_open()) else {
+            return;
+        };
+        self.open_count -= 1;
+        self.ahead[usize::from(record.class.0)].remove(&epoch);
+        self.backups_at.remove(&(record.terms.backup_at, epoch));
+        self.late[usize::from(record.class.0)].remove(&(record.terms.expected_at, epoch));
         if let Some(at) = self.look_at.remove(&epoch) {
             self.looks.remove(&(at, epoch));
         }
@@ -337,9 +393,9 @@ impl Leases {
             };
             let late = &mut self.late[usize::from(record.class.0)];
             if is_open && record.needs_backup {
-                late.insert((record.expected_at, *epoch));
+                late.insert((record.terms.expected_at, *epoch));
             } else {
-                late.remove(&(record.expected_at, *epoch));
+                late.remove(&(record.terms.expected_at, *epoch));
             }
         }
     }

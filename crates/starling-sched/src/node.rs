@@ -1,6 +1,6 @@
 //! One connected node: what it said, what it has shown, and what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use starling_plan::{Class, Demand};
 use starling_types::{Capability, Epoch, MemoryBytes, Millis};
@@ -57,11 +57,23 @@ pub(crate) struct Node {
     pub(crate) open_requests: u32,
     /// Whether it let a lease expire and was not heard since.
     pub(crate) is_silent: bool,
-    /// The leases that it works on, with their memory.
-    pub(crate) leases: BTreeMap<Epoch, MemoryBytes>,
+    /// The leases that it works on.
+    pub(crate) leases: BTreeMap<Epoch, Held>,
+    /// Those that it was granted ahead and that have no slot yet.
+    pub(crate) ahead: BTreeSet<Epoch>,
+    /// Whether it gave one of those back since a result of it was accepted: it has no room for more.
+    declined_ahead: bool,
     memory_used: MemoryBytes,
     /// Where the node stands; kept by [`Nodes`](crate::nodes::Nodes).
     pub(crate) standing: Standing,
+}
+
+/// A lease in a slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    memory: MemoryBytes,
+    /// When it should be done.
+    expected_at: Millis,
 }
 
 /// All of a node that decides where it stands in the sets of [`Nodes`](crate::nodes::Nodes).
@@ -78,6 +90,10 @@ pub(crate) struct Standing {
     pub(crate) kinds: ClassSet,
     /// The classes that it takes, if it has the memory.
     pub(crate) takes: ClassSet,
+    /// The classes of which it would take a task ahead.
+    pub(crate) ahead: ClassSet,
+    /// When a slot of it should be free; where none is taken, never.
+    pub(crate) frees_at: Millis,
 }
 
 impl Shown {
@@ -99,6 +115,8 @@ impl Node {
             open_requests: 0,
             is_silent: false,
             leases: BTreeMap::new(),
+            ahead: BTreeSet::new(),
+            declined_ahead: false,
             memory_used: MemoryBytes(0),
             standing: Standing::default(),
         }
@@ -132,13 +150,41 @@ impl Node {
             && self.memory_used.0.saturating_add(memory.0) <= self.memory().0
     }
 
-    pub(crate) fn open_lease(&mut self, epoch: Epoch, memory: MemoryBytes) {
-        self.leases.insert(epoch, memory);
+    /// All leases that it holds, with a slot or without.
+    pub(crate) fn held(&self) -> Vec<Epoch> {
+        self.leases.keys().chain(&self.ahead).copied().collect()
+    }
+
+    pub(crate) fn open_ahead(&mut self, epoch: Epoch) {
+        self.ahead.insert(epoch);
+    }
+
+    /// Whether there is room for one more lease ahead: one for each that it works on.
+    pub(crate) fn has_room_ahead(&self) -> bool {
+        self.ahead.len() < self.leases.len()
+    }
+
+    /// Whether it may go on with one that it was granted ahead before its connection broke: it says so before it says what
+    /// it works on.
+    pub(crate) fn may_hold_ahead(&self) -> bool {
+        (self.ahead.len() as u64) < u64::from(self.slots())
+    }
+
+    /// It gave back a lease that it was granted ahead.
+    pub(crate) fn declined_ahead(&mut self) {
+        self.declined_ahead = true;
+    }
+
+    /// A lease has a slot, whether it was granted ahead or not.
+    pub(crate) fn open_lease(&mut self, epoch: Epoch, memory: MemoryBytes, expected_at: Millis) {
+        self.ahead.remove(&epoch);
+        self.leases.insert(epoch, Held { memory, expected_at });
         self.memory_used = MemoryBytes(self.memory_used.0.saturating_add(memory.0));
     }
 
     pub(crate) fn close_lease(&mut self, epoch: Epoch) {
-        if let Some(memory) = self.leases.remove(&epoch) {
+        self.ahead.remove(&epoch);
+        if let Some(Held { memory, .. }) = self.leases.remove(&epoch) {
             self.memory_used.0 -= memory.0;
         }
     }
@@ -178,6 +224,7 @@ impl Node {
     /// It did `work` in `wall` time, and well.
     pub(crate) fn succeeded(&mut self, class: Class, work: Millis, wall: Millis) {
         self.shown.pauses.remove(&class);
+        self.declined_ahead = false;
         self.shown.accepted_count = self.shown.accepted_count.saturating_add(1);
         let latest = work.0.saturating_mul(1000) / wall.0.max(1);
         let latest = latest.clamp(1, u64::from(SPEED_PERMILLE_MAX));
@@ -212,7 +259,14 @@ impl Node {
                 && !is_paused(*class)
                 && self.need(*class).is_some_and(|need| self.has_room(need))
         });
+        // Nobody that has shown nothing holds work that it does not do.
+        let takes_ahead =
+            self.has_proved() && self.has_room_ahead() && !self.is_silent && !self.declined_ahead;
+        let is_ahead =
+            |class: &Class| takes_ahead && capable.contains(*class) && !is_paused(*class);
         Standing {
+            ahead: demands.classes().filter(is_ahead).collect(),
+            frees_at: self.leases.values().map(|held| held.expected_at).min().unwrap_or_default(),
             waiting: waiting.collect(),
             capable,
             speed_permille: self.speed_permille(),

@@ -36,6 +36,8 @@ pub(crate) struct Nodes {
     dismissed: Recent<()>,
     /// By class, the nodes that would take a task now, slowest first.
     waiting: Vec<BTreeSet<(u32, NodeId)>>,
+    /// By class, the nodes that would take a task ahead, whose slot is free first.
+    ahead: Vec<BTreeSet<(Millis, NodeId)>>,
     /// By class, how many nodes could take a task if they were idle.
     capable_count: Vec<u32>,
     /// By class, how many nodes take its kind, of whatever size.
@@ -60,6 +62,7 @@ impl Nodes {
             departed: Recent::new(DEPARTED_NODES_MAX),
             dismissed: Recent::new(DISMISSED_NODES_MAX),
             waiting: vec![BTreeSet::new(); count],
+            ahead: vec![BTreeSet::new(); count],
             capable_count: vec![0; count],
             kind_count: vec![0; count],
             by_memory: vec![BTreeSet::new(); count],
@@ -168,6 +171,11 @@ impl Nodes {
         self.waiting[usize::from(class.0)].iter().rev().map(|(_, id)| *id)
     }
 
+    /// The node that would begin first with a task of `class` that it is granted ahead.
+    pub(crate) fn first_ahead(&self, class: Class) -> Option<NodeId> {
+        self.ahead[usize::from(class.0)].first().map(|(_, id)| *id)
+    }
+
     /// Whether a node other than `id` would take a task of `class` now.
     pub(crate) fn is_another_waiting(&self, class: Class, id: NodeId) -> bool {
         self.waiting(class).any(|waiting| waiting != id)
@@ -221,6 +229,13 @@ impl Nodes {
             }
             if is {
                 self.waiting[index].insert((new.speed_permille, id));
+            }
+            let (was, is) = (old.ahead.contains(class), new.ahead.contains(class));
+            if was && (!is || old.frees_at != new.frees_at) {
+                self.ahead[index].remove(&(old.frees_at, id));
+            }
+            if is {
+                self.ahead[index].insert((new.frees_at, id));
             }
             self.capable_count[index] += u32::from(new.capable.contains(class));
             self.capable_count[index] -= u32::from(old.capable.contains(class));

@@ -1,12 +1,13 @@
-//! Who gets work now: ready tasks first, then backups for what runs late.
+//! Who gets work now: ready tasks first, then what others were granted ahead and have not begun, then backups for what runs
+//! late. What is ready after that is granted ahead.
 
 use starling_plan::{Class, Plan, TaskSpec};
 use starling_types::{BlobRef, Epoch, Millis, NodeId};
 
 use crate::{
-    Action, Lease, LeaseInput, Scheduler,
+    Action, Lease, LeaseInput, RevokeReason, Scheduler,
     class::expected,
-    lease::{LeaseRecord, LeaseState},
+    lease::{LeaseRecord, LeaseState, Terms},
 };
 
 /// Idle nodes that are weighed for the backups of one class at a time: the fastest. Slower ones would only
@@ -19,32 +20,72 @@ impl<P: Plan> Scheduler<P> {
             return;
         }
         for class in self.demands.classes() {
-            while let Some((spec, node)) = self.next_match(class) {
-                let spec =
-                    self.plan.start(spec.id).expect("the plan itself named the task as ready");
-                self.grant(node, spec, class);
+            loop {
+                while let Some((spec, node)) = self.next_match(class) {
+                    self.start(spec, node, class, LeaseState::Running);
+                }
+                if !self.take_from_ahead(class) {
+                    break;
+                }
             }
         }
         for class in self.demands.classes() {
             while let Some((spec, node)) = self.next_backup(class) {
-                self.grant(node, spec, class);
+                self.grant(node, spec, class, LeaseState::Running);
+            }
+        }
+        if self.config.leases_ahead {
+            for class in self.demands.classes() {
+                while let Some((spec, node)) = self.next_ahead(class) {
+                    self.start(spec, node, class, LeaseState::Ahead);
+                }
             }
         }
         self.say_what_is_missing();
     }
 
+    fn start(&mut self, spec: TaskSpec, node: NodeId, class: Class, state: LeaseState) {
+        let spec = self.plan.start(spec.id).expect("the plan itself named the task as ready");
+        self.grant(node, spec, class, state);
+    }
+
     /// The next ready task of a class, and the node that waits for it: one that holds a receipt that the task
-    /// reads, if there is such; else the fastest.
+    /// reads, if there is such; else the fastest. Whoever declined or failed it last gets it if there is nobody else.
     fn next_match(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
         let fastest = self.nodes.waiting(class).next()?;
         let demand = self.demands.of(class);
         let spec = self.plan.next(class)?;
+        let shunned = self.shunned.get(&spec.id);
         let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
         let nearest = holders
+            .filter(|id| shunned != Some(*id))
             .filter_map(|id| Some((self.nodes.get(*id)?, *id)))
             .filter(|(node, _)| demand.reads_results && node.standing.waiting.contains(class))
             .max_by_key(|(node, id)| (node.speed_permille(), *id));
-        Some((spec, nearest.map_or(fastest, |(_, id)| id)))
+        let nearest = nearest.map(|(_, id)| id);
+        let other = || self.nodes.waiting(class).find(|id| shunned != Some(id));
+        let node = nearest.or_else(other).unwrap_or(fastest);
+        Some((spec, node))
+    }
+
+    /// Makes a task ready for a node that waits, by taking it from one that was granted it ahead and has not begun.
+    fn take_from_ahead(&mut self, class: Class) -> bool {
+        let Some(taker) = self.nodes.waiting(class).next() else { return false };
+        let Some(epoch) = self.leases.last_ahead(class, taker) else { return false };
+        let Some(record) = self.close_lease(epoch) else { return false };
+        let (node, task) = (record.node, record.task);
+        // Its node may have begun by now, and its result counts like any other.
+        self.leases.remember(epoch, record);
+        self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::Replaced });
+        true
+    }
+
+    /// A ready task of a class that nobody could begin with now, and the node that works and should have a slot for it
+    /// first.
+    fn next_ahead(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
+        let node = self.nodes.first_ahead(class)?;
+        let spec = self.plan.next(class)?;
+        self.nodes.waiting(class).next().is_none().then_some((spec, node))
     }
 
     /// A late task of a class, and an idle node that should be done with it earlier.
@@ -58,9 +99,10 @@ impl<P: Plan> Scheduler<P> {
     }
 
     /// Grants a lease on a task that is started in the plan.
-    fn grant(&mut self, node: NodeId, spec: TaskSpec, class: Class) {
+    fn grant(&mut self, node: NodeId, spec: TaskSpec, class: Class, state: LeaseState) {
         let epoch = self.leases.mint();
-        let record = self.record(node, &spec, class);
+        let record = self.record(node, &spec, class, state);
+        let (memory, expected_at) = (record.memory, record.terms.expected_at);
         let lease = Lease {
             epoch,
             task: spec.id,
@@ -68,40 +110,54 @@ impl<P: Plan> Scheduler<P> {
             splits: spec.splits.clone(),
             inputs: spec.inputs.iter().map(|blob| self.lease_input(*blob, node)).collect(),
             renew_within: self.config.renew_within,
-            deadline: record.deadline_at.since(self.now()),
-            memory: record.memory,
+            deadline: record.terms.deadline_at.since(self.now()),
+            memory,
+            ahead: record.is_ahead(),
         };
-        self.nodes.edit(node, |state| {
-            state.open_requests = state.open_requests.saturating_sub(1);
-            state.open_lease(epoch, record.memory);
+        self.nodes.edit(node, |node| {
+            if lease.ahead {
+                return node.open_ahead(epoch);
+            }
+            node.open_requests = node.open_requests.saturating_sub(1);
+            node.open_lease(epoch, memory, expected_at);
         });
         self.leases.open(epoch, spec, record);
         self.act(Action::Grant { node, lease });
     }
 
-    fn record(&self, node: NodeId, spec: &TaskSpec, class: Class) -> LeaseRecord {
-        let demand = self.demands.of(class);
-        let (speed, need) = match self.nodes.get(node) {
-            Some(state) => (state.speed_permille(), state.need(class)),
-            None => (1, None),
-        };
-        let expected = expected(demand, speed);
-        let times =
-            |factor: u32, unit: u64| Millis(expected.0.saturating_mul(u64::from(factor)) / unit);
-        let deadline = self.config.deadline_min.max(times(self.config.deadline_factor, 1));
+    fn record(
+        &self,
+        node: NodeId,
+        spec: &TaskSpec,
+        class: Class,
+        state: LeaseState,
+    ) -> LeaseRecord {
+        let need = self.nodes.get(node).and_then(|node| node.need(class));
         LeaseRecord {
             node,
             task: spec.id,
             class,
-            memory: need.unwrap_or(demand.cost.memory),
+            memory: need.unwrap_or(self.demands.of(class).cost.memory),
+            terms: self.terms(node, class),
+            renew_by: self.now() + self.config.renew_within,
+            state,
+            done_permille: 0,
+            needs_backup: false,
+        }
+    }
+
+    /// The times of a lease that begins now, by the node's speed.
+    pub(crate) fn terms(&self, node: NodeId, class: Class) -> Terms {
+        let speed = self.nodes.get(node).map_or(1, |state| state.speed_permille());
+        let expected = expected(self.demands.of(class), speed);
+        let times =
+            |factor: u32, unit: u64| Millis(expected.0.saturating_mul(u64::from(factor)) / unit);
+        let deadline = self.config.deadline_min.max(times(self.config.deadline_factor, 1));
+        Terms {
             granted_at: self.now(),
             expected_at: self.now() + expected,
             backup_at: self.now() + times(self.config.backup_after_permille, 1000),
-            renew_by: self.now() + self.config.renew_within,
             deadline_at: self.now() + deadline,
-            state: LeaseState::Running,
-            done_permille: 0,
-            needs_backup: false,
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Scheduler<P: Plan> {
     pub(crate) leases: Leases,
     pub(crate) holders: Holders,
     pub(crate) faults: BTreeMap<Task, Faults>,
+    /// Who declined or failed a task last: others get it first.
+    pub(crate) shunned: BTreeMap<Task, NodeId>,
     pub(crate) waiting: Option<WaitReason>,
     rng: ChaCha8Rng,
     now: Millis,
@@ -62,6 +64,7 @@ impl<P: Plan> Scheduler<P> {
             ),
             holders: Holders::new(config.holders_max),
             faults: BTreeMap::new(),
+            shunned: BTreeMap::new(),
             waiting: None,
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Millis(0),
@@ -102,7 +105,7 @@ impl<P: Plan> Scheduler<P> {
 
     /// Whether the check of this lease's result is awaited. It is not, once what the result was made of is taken back.
     pub fn awaits(&self, epoch: Epoch) -> bool {
-        self.leases.get(epoch).is_some_and(|record| !record.is_running())
+        self.leases.get(epoch).is_some_and(|record| !record.is_open())
     }
 
     /// What the task of this node's lease reads; nothing when it has no such lease.
@@ -129,7 +132,7 @@ impl<P: Plan> Scheduler<P> {
         Status {
             node_count: self.nodes.iter().count(),
             busy_node_count: busy.count(),
-            lease_count: self.leases.running_count(),
+            lease_count: self.leases.open_count(),
             checking_count: self.leases.checking_count(),
             progress: self.progress(&under_way),
             waiting: self.waiting,
@@ -150,8 +153,8 @@ impl<P: Plan> Scheduler<P> {
             Event::RequestsWithdrawn { node } => self.requests_withdrawn(node),
             Event::LeaseReturned { node, epoch } => self.lease_returned(node, epoch),
             Event::LeaseDeclined { node, epoch } => self.lease_declined(node, epoch),
-            Event::LeaseRenewed { node, epoch, done_permille } => {
-                self.lease_renewed(node, epoch, done_permille);
+            Event::LeaseRenewed { node, epoch, done_permille, waits } => {
+                self.lease_renewed(node, epoch, done_permille, waits);
             }
             Event::ResultReported { node, epoch, blob } => self.result_reported(node, epoch, blob),
             Event::ResultAccepted { epoch, blob } => self.result_accepted(epoch, blob),
@@ -229,7 +232,7 @@ impl<P: Plan> Scheduler<P> {
         let running: Vec<_> = self
             .leases
             .standing()
-            .filter(|(_, record)| record.is_running())
+            .filter(|(_, record)| record.is_open())
             .map(|(epoch, record)| (epoch, record.node, record.task))
             .collect();
         for (epoch, node, task) in running {

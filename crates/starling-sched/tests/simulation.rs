@@ -5,7 +5,7 @@ mod common;
 mod world;
 
 use proptest::prelude::*;
-use starling_sched::Status;
+use starling_sched::{Config, Status};
 use starling_types::Millis;
 use world::{HABITS, Habit, Job, World, capability};
 
@@ -51,13 +51,17 @@ fn setting() -> impl Strategy<Value = Setting> {
     })
 }
 
+fn config() -> Config {
+    Config { leases_ahead: true, ..common::config() }
+}
+
 fn run(setting: &Setting) -> World {
     run_hinting(setting, 0)
 }
 
 /// A run in which all nodes say at all times that they are so far with all their tasks.
 fn run_hinting(setting: &Setting, hint_permille: u32) -> World {
-    let mut world = World::new(common::config(), &setting.job, setting.seed);
+    let mut world = World::new(config(), &setting.job, setting.seed);
     world.hint_permille = hint_permille;
     for (name, (habit, memory_mib, speed, slots)) in (1..).zip(&setting.nodes) {
         world.add(name, *habit, capability(*memory_mib, *speed, *slots));
@@ -107,7 +111,7 @@ fn many_nodes_share_many_segments() {
         assumes_keccak: vec![true, false],
         counts_work: false,
     };
-    let mut world = World::new(common::config(), &job, 1);
+    let mut world = World::new(config(), &job, 1);
     for name in 0..300 {
         world.add(name, HABITS[name as usize % 2], capability(1000, 1000, 1));
     }

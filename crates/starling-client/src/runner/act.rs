@@ -45,6 +45,7 @@ impl Runner<'_> {
                 }
             }
             Action::Revoke { node, epoch, reason } => self.peers.revoke(node, epoch, reason),
+            Action::Disown { node, epoch } => self.peers.disown(node, epoch),
             Action::Tell { node, epoch, blob, verdict } => {
                 if verdict.is_ok() {
                     self.peers.holds(node, blob);

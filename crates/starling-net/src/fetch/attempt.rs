@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iroh::endpoint::{Connection, RecvStream, VarInt};
+use n0_future::time::timeout;
 use starling_proto::{BlobHeader, BlobRequest};
 use starling_store::{BlobStore, Pin, ReceiveError, StoreError};
 use starling_types::BlobRef;
@@ -11,7 +12,6 @@ use thiserror::Error;
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, spawn_blocking},
-    time::timeout,
 };
 
 use super::Source;
@@ -77,6 +77,8 @@ pub(super) struct Attempt<'a> {
     pub pool: &'a Pool,
     pub blob: BlobRef,
     pub source: &'a Source,
+    /// What the transfer may take, where that is less than any may.
+    pub limit: Option<Duration>,
 }
 
 impl Attempt<'_> {
@@ -95,9 +97,9 @@ impl Attempt<'_> {
 
     async fn transfer(&self, pieces: &mpsc::Sender<Piece>) -> Result<(), SourceError> {
         let allowed = Duration::from_secs(self.blob.size_bytes / BLOB_BYTES_PER_SECOND_MIN);
-        timeout(BLOB_IDLE_TIMEOUT * 2 + allowed, self.receive(pieces))
-            .await
-            .map_err(|_| SourceError::Stalled)??;
+        let allowed = BLOB_IDLE_TIMEOUT * 2 + allowed;
+        let allowed = self.limit.map_or(allowed, |limit| limit.min(allowed));
+        timeout(allowed, self.receive(pieces)).await.map_err(|_| SourceError::Stalled)??;
         // The writer is gone only when it has failed.
         let _ = pieces.send(Piece::End).await;
         Ok(())

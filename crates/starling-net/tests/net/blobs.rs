@@ -80,6 +80,19 @@ async fn source_that_answers(answer: Answer) -> (iroh::Endpoint, PeerAddr) {
     (endpoint, addr)
 }
 
+/// A source that can be reached and answers nothing.
+async fn silent_source() -> (iroh::Endpoint, PeerAddr) {
+    let (endpoint, addr) = raw_endpoint(BLOB_ALPN).await;
+    let accepting = endpoint.clone();
+    tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Some(incoming) = accepting.accept().await {
+            connections.push(incoming.await);
+        }
+    });
+    (endpoint, addr)
+}
+
 fn head_and_body(answer: Answer) -> (Vec<u8>, Vec<u8>) {
     let found = framed(&BlobHeader::Found { size_bytes: SIZE_BYTES as u64 });
     let right = bytes();
@@ -302,6 +315,28 @@ async fn many_blobs_come_at_once_over_one_connection() {
     }
     let fetched = soon(fetches.join_all()).await;
     assert_eq!(fetched.into_iter().filter(|fetched| *fetched).count(), COUNT as usize);
+}
+
+#[tokio::test]
+async fn slow_transfers_from_some_peers_keep_nobody_else_waiting() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let mut slow = Vec::new();
+    let mut fetches = JoinSet::new();
+    // More than there are places in all.
+    for _ in 0..4 {
+        let (endpoint, addr) = silent_source().await;
+        for index in 0..32_u32 {
+            let number = slow.len() as u32 * 32 + index;
+            let blob = BlobRef { reference: reference_of(&number.to_le_bytes()), size_bytes: 4 };
+            let (net, source) = (asker.net.clone(), Source::peer(addr.clone()));
+            fetches.spawn(async move { drop(net.fetch(blob, &[source]).await) });
+        }
+        slow.push(endpoint);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let sources = [Source::peer(holder.addr())];
+    let fetched = tokio::time::timeout(Duration::from_secs(5), asker.net.fetch(blob(), &sources));
+    fetched.await.expect("it waits for nobody").unwrap();
 }
 
 #[tokio::test]

@@ -32,8 +32,14 @@ pub type Event = starling_sched::Event<ZkvmInput>;
 pub type Action = starling_sched::Action<Outcome>;
 pub type Scheduler = starling_sched::Scheduler<ZkvmPlan>;
 
+/// Nothing is granted ahead.
 pub fn config() -> Config {
-    Config { deadline_min: Millis(30_000), believes_speeds: true, ..Config::default() }
+    Config {
+        deadline_min: Millis(30_000),
+        believes_speeds: true,
+        leases_ahead: false,
+        ..Config::default()
+    }
 }
 
 pub fn po2(value: u32) -> Po2 {
@@ -156,7 +162,13 @@ impl Bench {
 
     /// A node renews a lease and says how far it is.
     pub fn get_on(&mut self, name: u8, epoch: Epoch, done_permille: u32) -> Vec<Action> {
-        self.tell(Event::LeaseRenewed { node: node(name), epoch, done_permille })
+        self.tell(Event::LeaseRenewed { node: node(name), epoch, done_permille, waits: false })
+    }
+
+    /// A node renews a lease that it has no slot for yet.
+    pub fn hold(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {
+        let node = node(name);
+        self.tell(Event::LeaseRenewed { node, epoch, done_permille: 0, waits: true })
     }
 
     pub fn report(&mut self, name: u8, epoch: Epoch) -> Vec<Action> {

@@ -1,6 +1,8 @@
 //! A made-up network in virtual time: nodes of several habits, a client shell that checks results, and
 //! messages that are late, doubled, out of order or lost. Everything comes from one seed.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 mod job;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +63,8 @@ struct Peer {
     is_connected: bool,
     quiet_until: Millis,
     running: BTreeMap<Epoch, Lease>,
+    /// Leases that were granted ahead, with the time at which their inputs are there.
+    ahead: BTreeMap<Epoch, (Lease, Millis)>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +84,8 @@ enum Pending {
 struct Ledger {
     epochs: BTreeSet<Epoch>,
     live: BTreeMap<Epoch, (NodeId, Task, MemoryBytes)>,
+    /// Those of the live that were granted ahead and have not begun.
+    ahead: BTreeSet<Epoch>,
     leases: BTreeMap<Epoch, (NodeId, Task, MemoryBytes)>,
     accepted: BTreeSet<Task>,
 }
@@ -91,8 +97,12 @@ pub struct World {
     /// Every action, for comparing runs.
     pub history: Vec<Action>,
     pub event_count: usize,
+    /// The time that slots have spent on proofs.
+    pub proving_ms: u64,
     /// How far all nodes say they are, whenever they are asked.
     pub hint_permille: u32,
+    /// How long the inputs of a task take to come, in milliseconds.
+    pub fetch_ms: u64,
     config: Config,
     peers: BTreeMap<NodeId, Peer>,
     queue: BTreeMap<(Millis, u64), Pending>,
@@ -119,6 +129,14 @@ pub fn capability(memory_mib: u64, speed_permille: u32, slots: u32) -> Capabilit
     }
 }
 
+impl Peer {
+    fn has_room(&self, lease: &Lease) -> bool {
+        let used: u64 = self.running.values().map(|lease| lease.memory.0).sum();
+        (self.running.len() as u32) < self.capability.slots
+            && used + lease.memory.0 <= self.capability.memory.0
+    }
+}
+
 impl World {
     /// A job that is executed from now on, its keccak requests mixed among the segments.
     pub fn new(config: Config, job: &Job, seed: u64) -> Self {
@@ -128,7 +146,9 @@ impl World {
             outcome: None,
             history: Vec::new(),
             event_count: 0,
+            proving_ms: 0,
             hint_permille: 0,
+            fetch_ms: 0,
             config,
             peers: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -155,9 +175,9 @@ impl World {
 
     pub fn add(&mut self, name: u32, habit: Habit, capability: Capability) {
         let id = node_id(name);
-        let running = BTreeMap::new();
+        let (running, ahead) = (BTreeMap::new(), BTreeMap::new());
         let quiet_until = Millis(0);
-        let peer = Peer { habit, capability, is_connected: false, quiet_until, running };
+        let peer = Peer { habit, capability, is_connected: false, quiet_until, running, ahead };
         self.peers.insert(id, peer);
         let delay = self.dice(3000);
         self.push(delay, Pending::Rejoin(id));
@@ -218,10 +238,10 @@ impl World {
             Pending::Wakeup => self.deliver(Event::Tick),
             Pending::Grant(id, lease) => self.take_lease(id, lease),
             Pending::Revoke(id, epoch) => {
-                if let Some(peer) = self.peers.get_mut(&id)
-                    && peer.running.remove(&epoch).is_some()
-                {
-                    self.tell(Event::WorkRequested { node: id });
+                let Some(peer) = self.peers.get_mut(&id) else { return };
+                peer.ahead.remove(&epoch);
+                if peer.running.remove(&epoch).is_some() {
+                    self.slot_freed(id);
                 }
             }
             Pending::Heartbeat(id) => self.beat(id),
@@ -241,13 +261,17 @@ impl World {
     fn beat(&mut self, id: NodeId) {
         let Some(peer) = self.peers.get(&id).filter(|peer| peer.is_connected) else { return };
         if peer.quiet_until <= self.now {
-            let has_slot = (peer.running.len() as u32) < peer.capability.slots;
-            for epoch in peer.running.keys().copied().collect::<Vec<_>>() {
+            let has_slot =
+                (peer.running.len() as u32) < peer.capability.slots && peer.ahead.is_empty();
+            let running = peer.running.keys().map(|epoch| (*epoch, false));
+            let all = running.chain(peer.ahead.keys().map(|epoch| (*epoch, true)));
+            for (epoch, waits) in all.collect::<Vec<_>>() {
                 let done_permille = self.hint_permille;
-                self.tell(Event::LeaseRenewed { node: id, epoch, done_permille });
+                self.tell(Event::LeaseRenewed { node: id, epoch, done_permille, waits });
             }
-            if has_slot {
-                self.tell(Event::WorkRequested { node: id });
+            match has_slot {
+                true => self.tell(Event::WorkRequested { node: id }),
+                false => self.begin_ahead(id),
             }
         }
         self.push(HEARTBEAT, Pending::Heartbeat(id));
@@ -256,21 +280,49 @@ impl World {
     fn take_lease(&mut self, id: NodeId, lease: Lease) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_connected) else { return };
         let epoch = lease.epoch;
-        let used: u64 = peer.running.values().map(|lease| lease.memory.0).sum();
-        let is_full = peer.running.len() as u32 >= peer.capability.slots
-            || used + lease.memory.0 > peer.capability.memory.0;
-        if is_full || peer.habit == Habit::Declining {
+        let fetched_at = self.now + Millis(self.fetch_ms);
+        if lease.ahead && peer.habit != Habit::Declining {
+            peer.ahead.insert(epoch, (lease, fetched_at));
+            return self.begin_ahead(id);
+        }
+        if !peer.has_room(&lease) || peer.habit == Habit::Declining {
             return self.tell(Event::LeaseDeclined { node: id, epoch });
         }
-        let slowness = if peer.habit == Habit::Slow { 10 } else { 1 };
-        let work = common::cost(common::named(lease.task).kind(), lease.po2).work.0;
-        let wall = work * 1000 / u64::from(peer.capability.speed_permille) * slowness;
         if peer.habit == Habit::Silent {
             peer.quiet_until = self.now + Millis(120_000);
         }
+        self.run_lease(id, lease, fetched_at);
+    }
+
+    fn run_lease(&mut self, id: NodeId, lease: Lease, fetched_at: Millis) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let slowness = if peer.habit == Habit::Slow { 10 } else { 1 };
+        let work = common::cost(common::named(lease.task).kind(), lease.po2).work.0;
+        let wall = work * 1000 / u64::from(peer.capability.speed_permille) * slowness;
+        let (epoch, fetching) = (lease.epoch, fetched_at.since(self.now).0);
+        self.proving_ms += wall;
         peer.running.insert(epoch, lease);
-        self.push(wall / 2, Pending::HalfDone(id, epoch));
-        self.push(wall, Pending::Done(id, epoch));
+        self.push(fetching + wall / 2, Pending::HalfDone(id, epoch));
+        self.push(fetching + wall, Pending::Done(id, epoch));
+    }
+
+    /// Begins with what was granted ahead and fits now.
+    fn begin_ahead(&mut self, id: NodeId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let fits = peer.ahead.iter().find(|(_, (lease, _))| peer.has_room(lease));
+        let Some(epoch) = fits.map(|(epoch, _)| *epoch) else { return };
+        let Some((lease, fetched_at)) = peer.ahead.remove(&epoch) else { return };
+        self.tell(Event::LeaseRenewed { node: id, epoch, done_permille: 0, waits: false });
+        self.run_lease(id, lease, fetched_at);
+    }
+
+    /// A slot is free: what was granted ahead begins, or work is asked for.
+    fn slot_freed(&mut self, id: NodeId) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        match peer.ahead.is_empty() {
+            true => self.tell(Event::WorkRequested { node: id }),
+            false => self.begin_ahead(id),
+        }
     }
 
     fn trouble(&mut self, id: NodeId, epoch: Epoch) {
@@ -282,6 +334,7 @@ impl World {
             Habit::Dying => {
                 peer.is_connected = false;
                 peer.running.clear();
+                peer.ahead.clear();
                 self.push(0, Pending::ToScheduler(Event::NodeLeft { node: id }));
                 let away = 10_000 + self.dice(60_000);
                 self.push(away, Pending::Rejoin(id));
@@ -311,12 +364,12 @@ impl World {
         let matter = if peer.habit == Habit::Withholding { UNFETCHABLE } else { 0 };
         let blob = receipt(common::named(lease.task), matter);
         self.tell(Event::ResultReported { node: id, epoch, blob });
-        self.tell(Event::WorkRequested { node: id });
+        self.slot_freed(id);
     }
 
     fn deliver(&mut self, event: Event) {
         let actions = self.scheduler.handle(self.now, event.clone());
-        self.ledger.note(&event, &actions);
+        self.ledger.note(&event, &actions, &self.peers);
         for action in &actions {
             self.act(action.clone());
         }
@@ -339,7 +392,9 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::Grant { node, lease } => self.send(Pending::Grant(node, lease)),
-            Action::Revoke { node, epoch, .. } => self.send(Pending::Revoke(node, epoch)),
+            Action::Revoke { node, epoch, .. } | Action::Disown { node, epoch } => {
+                self.send(Pending::Revoke(node, epoch));
+            }
             Action::CheckResult { epoch, task, blob, .. } => {
                 let event = if blob == receipt(common::named(task), 0) {
                     Event::ResultAccepted { epoch, blob }
@@ -362,8 +417,22 @@ impl World {
 }
 
 impl Ledger {
-    fn note(&mut self, event: &Event, actions: &[Action]) {
+    fn note(&mut self, event: &Event, actions: &[Action], peers: &BTreeMap<NodeId, Peer>) {
         match event {
+            // It begins if it fits: what says that a slot is free may be late.
+            Event::LeaseRenewed { node, epoch, waits: false, .. }
+                if self.ahead.contains(epoch)
+                    && self.live.get(epoch).is_some_and(|lease| lease.0 == *node) =>
+            {
+                self.ahead.remove(epoch);
+                let (count, memory, _) = self.held(*node);
+                let fits = peers.get(node).is_some_and(|peer| {
+                    count <= peer.capability.slots && memory <= peer.capability.memory.0
+                });
+                if !fits {
+                    self.ahead.insert(*epoch);
+                }
+            }
             Event::LeaseDeclined { node, epoch } | Event::TaskFailed { node, epoch, .. }
                 if self.live.get(epoch).is_some_and(|lease| lease.0 == *node) =>
             {
@@ -386,9 +455,17 @@ impl Ledger {
                     let entry = (*node, lease.task, lease.memory);
                     self.leases.insert(lease.epoch, entry);
                     self.live.insert(lease.epoch, entry);
+                    if lease.ahead {
+                        self.ahead.insert(lease.epoch);
+                    }
                 }
                 Action::Revived { epoch, .. } => {
                     self.live.insert(*epoch, self.leases[epoch]);
+                    if matches!(event, Event::LeaseRenewed { waits: true, .. }) {
+                        self.ahead.insert(*epoch);
+                    } else {
+                        self.ahead.remove(epoch);
+                    }
                 }
                 Action::Expired { epoch, .. }
                 | Action::Revoke { epoch, .. }
@@ -400,18 +477,27 @@ impl Ledger {
         }
     }
 
+    /// How many leases of a node have begun, their memory, and how many have not.
+    fn held(&self, node: NodeId) -> (u32, u64, u32) {
+        let of_node = self.live.iter().filter(|(_, lease)| lease.0 == node);
+        of_node.fold((0, 0, 0), |(count, memory, ahead), (epoch, lease)| {
+            match self.ahead.contains(epoch) {
+                true => (count, memory, ahead + 1),
+                false => (count + 1, memory + lease.2.0, ahead),
+            }
+        })
+    }
+
     fn check(&self, peers: &BTreeMap<NodeId, Peer>, config: &Config) {
-        let mut by_node: BTreeMap<NodeId, (u32, u64)> = BTreeMap::new();
         let mut by_task: BTreeMap<Task, u32> = BTreeMap::new();
-        for (node, task, memory) in self.live.values() {
-            let held = by_node.entry(*node).or_default();
-            *held = (held.0 + 1, held.1 + memory.0);
+        for (_, task, _) in self.live.values() {
             *by_task.entry(*task).or_default() += 1;
         }
-        for (node, (count, memory)) in by_node {
-            let Some(peer) = peers.get(&node) else { continue };
+        for (node, peer) in peers {
+            let (count, memory, ahead) = self.held(*node);
             assert!(count <= peer.capability.slots, "{node:?} holds {count} leases");
             assert!(memory <= peer.capability.memory.0, "{node:?} holds {memory} bytes");
+            assert!(ahead <= peer.capability.slots, "{node:?} holds {ahead} leases ahead");
         }
         for (task, copies) in by_task {
             assert!(copies <= config.copies_max, "{task} has {copies} leases");
