@@ -2,18 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use starling_fake::{Expected, SYSTEMS, Sum};
-use starling_net::{ClientSession, JobHandle, Net, NetConfig, PeerAddr, SessionSender, Source};
-use starling_plan::{Certainty, MergesPlan, Plan};
+use starling_net::{ClientSession, JobHandle, Net, PeerAddr, SessionSender, Source};
+use starling_plan::{MergesPlan, Plan};
 use starling_proto::{ClientMessage, GoodbyeReason, Grant, Input, LeaseId, NodeMessage, Welcome};
 use starling_sched::{Action, Config, Event, Failure, Scheduler};
 use starling_store::{BlobStore, DiskBudget, Pin};
-use starling_types::{BlobRef, Capability, Epoch, JobId, Millis, NodeId, Task};
+use starling_types::{BlobRef, Capability, Epoch, JobId, Millis, NodeId, Reference, Task};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -92,8 +91,8 @@ pub(crate) struct Seen {
     pub(crate) dismissed: BTreeSet<NodeId>,
     pub(crate) failures: Vec<Failure>,
     pub(crate) joined: Vec<NodeId>,
-    /// What went with leases that were not taken up.
-    pub(crate) declined_count: u32,
+    /// Blobs that were found to be damaged here.
+    pub(crate) damaged: Vec<Reference>,
 }
 
 /// The client.
@@ -103,8 +102,9 @@ pub(crate) struct Client<P: Plan> {
     pub(crate) seen: Seen,
     pub(crate) scheduler: Scheduler<P>,
     pub(crate) system: &'static str,
-    key: u8,
     checks: Checks,
+    /// What the job is about.
+    raw: Vec<Vec<u8>>,
     /// Everything that the client has, so that it stays.
     pins: Vec<Pin>,
     started: Instant,
@@ -139,30 +139,17 @@ where
         let pins: Vec<Pin> = raw.iter().map(|raw| blobs.put(raw).unwrap()).collect();
         let inputs: Vec<BlobRef> = pins.iter().map(Pin::blob).collect();
         let net = Net::bind(loopback(key), blobs.clone()).await.unwrap();
-        Self::with(net, blobs, dir, key, pins, checks, plan(&inputs), 1)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "all that a client is made of, twice")]
-    fn with(
-        net: Net,
-        blobs: BlobStore,
-        dir: TempDir,
-        key: u8,
-        pins: Vec<Pin>,
-        checks: Checks,
-        plan: P,
-        run: u32,
-    ) -> Self {
+        let plan = plan(&inputs);
         let (happenings, happened) = mpsc::channel(1024);
-        tokio::spawn(accept(net.clone(), u64::from(run), happenings.clone()));
+        tokio::spawn(accept(net.clone(), happenings.clone()));
         Self {
-            scheduler: Scheduler::new(config(), plan, run, 7),
+            scheduler: Scheduler::new(config(), plan, 1, 7),
             net,
             blobs,
             seen: Seen::default(),
             system: SYSTEMS[0],
-            key,
             checks,
+            raw: raw.to_vec(),
             pins,
             started: Instant::now(),
             peers: BTreeMap::new(),
@@ -171,25 +158,6 @@ where
             outcome: None,
             dir,
         }
-    }
-
-    /// Dies, as far as anybody sees, and starts again at the same address from what was accepted, as a log would have it.
-    pub(crate) async fn killed_and_started_again(self, plan: impl FnOnce(&[BlobRef]) -> P) -> Self {
-        let Self { net, blobs, seen, key, checks, pins, peers, happened, dir, .. } = self;
-        let addr = net.addr().direct[0];
-        let inputs: Vec<BlobRef> = pins.iter().map(Pin::blob).collect();
-        // Without a word: nobody is told that the job goes on.
-        drop((happened, peers));
-        net.close().await;
-        // Its socket with it, else the address stays taken.
-        drop(net);
-        let mut plan = plan(&inputs);
-        for (task, blob, _) in &seen.accepted {
-            plan.restore(*task, *blob, Certainty::Final).unwrap();
-        }
-        let net = bind_again(key, addr, &blobs).await;
-        let again = Self::with(net, blobs, dir, key, pins, checks, plan, 2);
-        Self { seen, ..again }
     }
 
     pub(crate) fn addr(&self) -> PeerAddr {
@@ -314,10 +282,7 @@ where
             NodeMessage::Renew { lease, done_permille, .. } => {
                 Event::LeaseRenewed { node, epoch: lease.epoch, done_permille }
             }
-            NodeMessage::Decline { lease } => {
-                self.seen.declined_count += 1;
-                Event::LeaseDeclined { node, epoch: lease.epoch }
-            }
+            NodeMessage::Decline { lease } => Event::LeaseDeclined { node, epoch: lease.epoch },
             NodeMessage::Done(done) => {
                 Event::ResultReported { node, epoch: done.lease.epoch, blob: done.result }
             }
@@ -373,16 +338,58 @@ where
                 self.send(node, reason).await;
                 self.peers.remove(&node);
             }
+            // Boxed, since what is told leads to more to do.
+            Action::Judge { task, inputs, .. } => Box::pin(self.look_at(task, &inputs)).await,
             Action::JobProved { outcome } => self.outcome = Some(outcome),
             Action::JobFailed { reason } => panic!("the job failed: {reason}"),
-            Action::Judge { .. }
-            | Action::Reread { .. }
+            Action::Reread { .. }
             | Action::Expired { .. }
             | Action::Revived { .. }
             | Action::Ignored { .. }
             | Action::Waiting { .. }
             | Action::WaitingOver => {}
         }
+    }
+
+    /// Several nodes refuse a task: looks at its inputs, and puts those that are damaged here again.
+    async fn look_at(&mut self, task: Task, inputs: &[BlobRef]) {
+        let is_damaged =
+            |input: &&BlobRef| self.blobs.pin(input.reference).ok().flatten().is_none();
+        let damaged: Vec<BlobRef> = inputs.iter().filter(is_damaged).copied().collect();
+        if damaged.is_empty() {
+            return self.tell(Event::JudgedSound { task }).await;
+        }
+        for BlobRef { reference: blob, .. } in damaged {
+            self.seen.damaged.push(blob);
+            self.tell(Event::BlobLost { blob }).await;
+            // Whatever of them is raw data; a result is made again by others.
+            let again: Vec<Pin> = self.raw.iter().map(|raw| self.blobs.put(raw).unwrap()).collect();
+            let is_here = again.iter().any(|pin| pin.reference == blob);
+            self.pins.extend(again);
+            if is_here {
+                self.tell(Event::BlobFound { blob }).await;
+            }
+        }
+    }
+
+    /// Changes a byte of a blob on the client's disk.
+    pub(crate) fn damage(&self, blob: BlobRef) {
+        let bytes = self.read(blob);
+        let mut folders = vec![self.dir.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if std::fs::read(&path).unwrap() == bytes {
+                    let mut damaged = bytes.clone();
+                    damaged[0] ^= 1;
+                    std::fs::write(&path, damaged).unwrap();
+                    return;
+                }
+            }
+        }
+        panic!("there is no file of {blob:?}");
     }
 
     async fn send(&mut self, node: NodeId, message: ClientMessage) {
@@ -409,20 +416,15 @@ async fn check(
 }
 
 /// Takes in nodes until the endpoint is closed.
-async fn accept(net: Net, run: u64, happenings: mpsc::Sender<Happened>) {
+async fn accept(net: Net, happenings: mpsc::Sender<Happened>) {
     let mut generation = 0;
     while let Some(session) = net.accept_job().await {
         generation += 1;
-        tokio::spawn(converse(session, generation, run, happenings.clone()));
+        tokio::spawn(converse(session, generation, happenings.clone()));
     }
 }
 
-async fn converse(
-    mut session: ClientSession,
-    generation: u64,
-    run: u64,
-    happenings: mpsc::Sender<Happened>,
-) {
+async fn converse(mut session: ClientSession, generation: u64, happenings: mpsc::Sender<Happened>) {
     let node = session.peer();
     let Ok(Some(NodeMessage::Hello(hello))) = session.recv().await else { return };
     let Some(offer) = hello.systems.iter().find(|offer| SYSTEMS.contains(&offer.system.as_str()))
@@ -438,7 +440,7 @@ async fn converse(
         slots: hello.slots,
         speed_permille: hello.speed_permille,
     };
-    let welcome = Welcome { agent: "a test".into(), run };
+    let welcome = Welcome { agent: "a test".into(), run: 1 };
     if session.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }
@@ -460,18 +462,4 @@ async fn converse(
         }
     }
     let _ = happenings.send(Happened::Left { node, generation }).await;
-}
-
-/// Listens where a closed process did: its socket is gone when the last task that had it is.
-async fn bind_again(key: u8, addr: SocketAddr, blobs: &BlobStore) -> Net {
-    let config = || NetConfig { bind: Some(addr), ..loopback(key) };
-    soon(async {
-        loop {
-            match Net::bind(config(), blobs.clone()).await {
-                Ok(net) => return net,
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    })
-    .await
 }

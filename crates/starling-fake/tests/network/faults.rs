@@ -4,7 +4,7 @@ use starling_fake::{Expected, Sum};
 use starling_node::NodeError;
 use starling_plan::{MergesPlan, Plan as _};
 use starling_sched::Event;
-use starling_types::{FailureClass, IndexRange, Task};
+use starling_types::{BlobRef, FailureClass, IndexRange, Task};
 
 use crate::{
     client::{Checks, Client},
@@ -112,4 +112,25 @@ async fn a_node_whose_disk_is_full_takes_nothing_and_is_blamed_for_nothing() {
     assert!(of_disks, "{:?}", client.seen.failures);
     assert!(client.grants_of(leaf(0)) > 0);
     assert_eq!(soon(full.ended()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_input_that_is_damaged_on_the_clients_disk_is_noticed_and_put_there_again() {
+    let raw = raw(8, 500);
+    let mut inputs = Vec::new();
+    let plan = |blobs: &[BlobRef]| {
+        inputs = blobs.to_vec();
+        MergesPlan::new(&shape(4), blobs)
+    };
+    let mut client = Client::new(37, &raw, Checks::of_merges(&raw), plan).await;
+    client.damage(inputs[7]);
+    let _nodes = [
+        Setup::new(38, "pace=10").serve(client.addr()).await,
+        Setup::new(39, "pace=10").serve(client.addr()).await,
+    ];
+    client.finish().await;
+    assert_eq!(client.seen.damaged, [inputs[7].reference]);
+    assert!(client.seen.dismissed.is_empty(), "nobody else is to blame");
+    let failures = &client.seen.failures;
+    assert!(failures.iter().all(|failure| failure.class == FailureClass::Input), "{failures:?}");
 }

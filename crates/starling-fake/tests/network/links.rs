@@ -1,4 +1,4 @@
-//! Connections that break, clients that are killed, systems that differ.
+//! Connections that break or end, systems that differ.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use starling_node::NodeError;
 use starling_plan::MergesPlan;
 use starling_types::{IndexRange, Task};
 
-use crate::{merging, node::Setup, raw, shape, soon};
+use crate::{merging, node::Setup, raw, soon};
 
 #[tokio::test]
 async fn a_node_goes_on_after_its_connection_broke_and_its_proof_counts() {
@@ -22,30 +22,6 @@ async fn a_node_goes_on_after_its_connection_broke_and_its_proof_counts() {
     let leaf = Task { kind: MergesPlan::LEAF, range: IndexRange::single(0) };
     assert_eq!(client.grants_of(leaf), 1, "the lease outlived the connection");
     assert_eq!(soon(node.ended()).await, Ok(()));
-}
-
-#[tokio::test]
-async fn a_client_that_was_killed_goes_on_with_the_nodes_it_had_and_nothing_is_proved_twice() {
-    let raw = raw(10, 500);
-    let mut client = merging(42, &raw).await;
-    let nodes = [
-        Setup::new(43, "pace=50").serve(client.addr()).await,
-        Setup::new(44, "pace=50").serve(client.addr()).await,
-    ];
-    client.run_until(|client| client.seen.accepted.len() >= 5).await;
-    let before = client.seen.accepted.clone();
-    let plan = |blobs: &[_]| MergesPlan::new(&shape(4), blobs);
-    let mut client = client.killed_and_started_again(plan).await;
-    client.seen.granted.clear();
-    client.seen.joined.clear();
-    client.finish().await;
-    for (task, ..) in before {
-        assert_eq!(client.grants_of(task), 0, "{task} was accepted before");
-    }
-    for node in nodes {
-        assert!(client.seen.joined.contains(&node.id), "it came back by itself");
-        assert_eq!(soon(node.ended()).await, Ok(()));
-    }
 }
 
 #[tokio::test]
