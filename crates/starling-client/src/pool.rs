@@ -450,7 +450,7 @@ async fn session(pool: Pool, mut connection: ClientSession) {
     }
     let ours = &pool.shared.systems;
     if !ours.iter().any(|system| introduced(&hello, system).is_some()) {
-        let theirs: Vec<_> = hello.systems.iter().map(|system| system.name.as_str()).collect();
+        let theirs: Vec<_> = hello.systems.iter().map(|offer| offer.system.as_str()).collect();
         let (ours, theirs) = (ours.join(", "), theirs.join(", "));
         let message = format!("this client proves with {ours}, the node with {theirs}");
         tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");

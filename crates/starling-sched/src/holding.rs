@@ -45,7 +45,7 @@ impl<P: Plan> Scheduler<P> {
     }
 
     pub(crate) fn lease_returned(&mut self, node: NodeId, epoch: Epoch) {
-        match self.running_lease_of(node, epoch) {
+        match self.open_lease_of(node, epoch) {
             Ok(_) => drop(self.close_lease(epoch)),
             Err(reason) => self.ignore(reason),
         }

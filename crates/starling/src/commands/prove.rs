@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::node;
 use crate::{
     args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs, RunArgs},
     control::{self, Control, Opened, Request},
@@ -267,7 +268,7 @@ fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
 fn local_count(po2: Option<Po2>, backend: Backend) -> u32 {
     let kind = po2.map_or(TaskKind::LiftReceipt, |_| TaskKind::Lift);
     // Fewer nodes that keep everything do more than many that keep nothing.
-    let needed = costs_of(backend).usual.memory(kind, po2).0.max(1);
+    let needed = node::costs_of(backend).usual.memory(kind, po2).0.max(1);
     let by_memory = u32::try_from(machine::memory_for_proving().0 / needed).unwrap_or(u32::MAX);
     (machine::cores() / CORES_PER_LOCAL_NODE).min(by_memory).max(1)
 }
