@@ -85,7 +85,7 @@ impl Reply {
 /// Answers other processes as long as it lives.
 pub struct Control {
     answers: TaskTracker,
-    _accepting: Option<AbortOnDropHandle<()>>,
+    accepting: Option<AbortOnDropHandle<()>>,
 }
 
 impl Control {
@@ -96,7 +96,7 @@ impl Control {
             Ok(server) => server,
             Err(error) => {
                 tracing::warn!(%error, "no control socket: other commands can't use this data directory meanwhile");
-                return Self { answers, _accepting: None };
+                return Self { answers, accepting: None };
             }
         };
         let (service, tasks) = (service.clone(), answers.clone());
@@ -113,13 +113,18 @@ impl Control {
                 }
             }
         });
-        Self { answers, _accepting: Some(AbortOnDropHandle::new(accepting)) }
+        Self { answers, accepting: Some(AbortOnDropHandle::new(accepting)) }
     }
 
-    /// Waits until those who were answered have the last answer.
+    /// Waits until those who were answered have the last answer, and takes the socket away.
     pub async fn end(self) {
         self.answers.close();
         let _ = tokio::time::timeout(ANSWERS_TIMEOUT, self.answers.wait()).await;
+        if let Some(accepting) = self.accepting {
+            accepting.abort();
+            // The socket goes with the task, which would else outlive this process's last moment.
+            let _ = accepting.await;
+        }
     }
 }
 

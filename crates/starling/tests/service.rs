@@ -92,7 +92,8 @@ fn four_threads_on_one_prover_get_four_right_receipts() {
         for count in 1..=4 {
             let (prover, elf) = (&prover, &elf);
             scope.spawn(move || {
-                let opts = ProverOpts::succinct();
+                // Without joins, which take as long as the proofs here.
+                let opts = ProverOpts::composite();
                 let info = prover.prove_with_opts(env(count), elf, &opts).unwrap();
                 info.receipt.verify(image_id).unwrap();
                 assert_eq!(info.receipt.journal.bytes, journal(elf, count));
@@ -280,13 +281,13 @@ fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_
         let (guest, input) = (guest_path("sha-chain"), input.to_str().unwrap().to_owned());
         let receipt = format!("{name}.receipt");
         let args = ["prove", guest.to_str().unwrap(), "--input", &input, "--receipt", &receipt];
-        let more = ["--segment-po2", &po2, "--local", "1", "--json"];
+        let more = ["--segment-po2", &po2, "--receipt-kind", "composite", "--local", "1", "--json"];
         Process::start(home, name, &[&args[..], &more].concat())
     };
     let list = || Process::start(home, "list", &["job", "list", "--json"]).succeeds();
-    let owner = prove("owner", 4);
+    let owner = prove("owner", 2);
     owner.wait_for("proving job=");
-    let (second, third) = (prove("second", 5), prove("third", 6));
+    let (second, third) = (prove("second", 3), prove("third", 4));
     second.wait_for("in the process that has this data directory");
     third.wait_for("in the process that has this data directory");
     let job = |process: &Process| {
@@ -296,6 +297,11 @@ fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_
     };
     let (owners, seconds, thirds) = (job(&owner), job(&second), job(&third));
 
+    let executed = |id: &str| {
+        list().as_array().unwrap().iter().any(|job| job["job"] == id && job["executed"] == true)
+    };
+    // A guest that still runs holds what it reads.
+    wait_until("the third guest has run", || executed(&thirds));
     let cancel = Process::start(home, "cancel", &["job", "cancel", &thirds, "--json"]).succeeds();
     assert!(cancel["freed_bytes"].as_u64().unwrap() > 0);
     third.wait_for("was cancelled");
@@ -323,16 +329,20 @@ fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_
 
     // No receipt was accepted twice: what the owner had is not proved again.
     let later = [taken_over, resumed_log].map(|log| fs::read_to_string(log).unwrap()).concat();
-    let (before, after) = (tasks(&first_log, "accepted task="), tasks(&later, "accepted task="));
-    let jobs = list();
-    let total = |id: &str| {
-        let job = jobs.as_array().unwrap().iter().find(|job| job["job"] == id).unwrap();
-        assert_eq!(job["phase"], "done");
-        job["receipts_total"].as_u64().unwrap() as usize
-    };
-    let of_third = before.len() + after.len() - total(&owners) - total(&seconds);
-    assert!(of_third <= tasks(&first_log, "accepted task=").len(), "{before:?} {after:?}");
-    for (name, count) in [("owner", 4_u32), ("second", 5)] {
+    let lines = [&first_log, &later].map(|log| tasks(log, "accepted task=").len());
+    let accepted: u64 = [&owners, &seconds, &thirds].map(|id| accepted_of(id)).iter().sum();
+    // The owner may have been killed between an event of its log and the line that says so.
+    let unsaid = accepted - lines.iter().sum::<usize>() as u64;
+    assert!(unsaid <= 1, "{accepted} receipts: {first_log}\n{later}");
+    for id in [&owners, &seconds] {
+        let jobs = list();
+        let job = jobs.as_array().unwrap().iter().find(|job| job["job"] == **id).unwrap();
+        assert_eq!(
+            (&job["phase"], &job["receipts_accepted"]),
+            (&"done".into(), &job["receipts_total"])
+        );
+    }
+    for (name, count) in [("owner", 2_u32), ("second", 3)] {
         let bytes = fs::read(home.join(format!("{name}.receipt"))).unwrap();
         let receipt: Receipt = bincode::deserialize(&bytes).unwrap();
         let elf = fs::read(guest_path("sha-chain")).unwrap();
