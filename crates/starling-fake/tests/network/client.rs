@@ -279,8 +279,8 @@ where
     async fn hear(&mut self, node: NodeId, message: NodeMessage) {
         let event = match message {
             NodeMessage::WorkRequested => Event::WorkRequested { node },
-            NodeMessage::Renew { lease, done_permille, .. } => {
-                Event::LeaseRenewed { node, epoch: lease.epoch, done_permille }
+            NodeMessage::Renew { lease, done_permille, waits } => {
+                Event::LeaseRenewed { node, epoch: lease.epoch, done_permille, waits }
             }
             NodeMessage::Decline { lease } => Event::LeaseDeclined { node, epoch: lease.epoch },
             NodeMessage::Done(done) => {
@@ -312,13 +312,18 @@ where
                         .collect(),
                     renew_within: lease.renew_within,
                     deadline: lease.deadline,
-                    ahead: false,
+                    ahead: lease.ahead,
                 };
                 self.send(node, ClientMessage::Grant(grant)).await;
             }
             Action::Revoke { node, epoch, reason, .. } => {
                 let lease = LeaseId { job: JOB, epoch };
                 let revoke = ClientMessage::Revoke { lease, reason: format!("{reason:?}") };
+                self.send(node, revoke).await;
+            }
+            Action::Disown { node, epoch } => {
+                let lease = LeaseId { job: JOB, epoch };
+                let revoke = ClientMessage::Revoke { lease, reason: "unknown".into() };
                 self.send(node, revoke).await;
             }
             Action::CheckResult { node, epoch, task, blob } => {
