@@ -15,9 +15,7 @@ use std::{
 
 use rand::RngExt as _;
 use starling_net::{ClientSession, JobHandle, Net};
-use starling_proto::{
-    ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr, Welcome,
-};
+use starling_proto::{ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr};
 use starling_sched::{DispatchAction, Dispatcher, Terms};
 use starling_types::{JobId, Millis, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
