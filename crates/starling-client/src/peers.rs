@@ -107,8 +107,10 @@ impl Peers {
     ) -> bool {
         let task = TaskId::try_from(lease.task).expect("the zkVM's plan makes the zkVM's tasks");
         let work = CostModel::ADMISSION.cost(task.kind(), Some(po2)).work;
-        // What is granted ahead takes no slot: nobody asked for it.
-        let is_free = |peer: &Peer| lease.ahead || peer.link.take_request(work);
+        let is_free = |peer: &Peer| match lease.ahead {
+            true => peer.link.go_ahead(work),
+            false => peer.link.take_request(work),
+        };
         if !self.peers.get(&node).is_some_and(is_free) {
             return false;
         }

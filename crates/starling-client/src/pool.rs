@@ -406,6 +406,14 @@ impl Link {
         })
     }
 
+    /// Grants the node a task of `work` that it did not ask for; false when it has other jobs to ask for work.
+    pub(crate) fn go_ahead(&self, work: Millis) -> bool {
+        self.pool.with(|state| {
+            state.is_current(self.node, self.generation)
+                && state.dispatcher.granted_ahead(self.node, self.job, work).is_ok()
+        })
+    }
+
     /// Breaks with the node, for all jobs: a liar lies to any of them.
     pub(crate) fn dismiss(&self, message: &str) {
         let reason = GoodbyeReason::Dismissed;

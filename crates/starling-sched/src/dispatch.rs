@@ -212,6 +212,20 @@ impl Dispatcher {
         Ok(self.take())
     }
 
+    /// The job grants the node a task of `work` ahead, before it asks for one. A node that always has such a task never
+    /// asks, so it may have one only where no other job could want it.
+    ///
+    /// # Errors
+    /// [`Taken`] when there is another job that the node can work for: the task must not be sent.
+    pub fn granted_ahead(&mut self, node: NodeId, job: JobId, work: Millis) -> Result<(), Taken> {
+        let state = self.nodes.get(&node).ok_or(Taken)?;
+        if state.jobs.iter().any(|other| *other != job) {
+            return Err(Taken);
+        }
+        self.charge(job, work);
+        Ok(())
+    }
+
     /// Counts work that was granted.
     fn charge(&mut self, job: JobId, work: Millis) {
         let is_urgent = self.urgent(self.jobs.keys().copied()) == Some(job);

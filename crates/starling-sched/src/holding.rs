@@ -46,7 +46,14 @@ impl<P: Plan> Scheduler<P> {
 
     pub(crate) fn lease_returned(&mut self, node: NodeId, epoch: Epoch) {
         match self.open_lease_of(node, epoch) {
-            Ok(_) => drop(self.close_lease(epoch)),
+            Ok(record) => {
+                let is_ahead = record.is_ahead();
+                self.close_lease(epoch);
+                if is_ahead {
+                    // Or it would be granted at once again, and returned again.
+                    self.nodes.edit(node, |state| state.declined_ahead());
+                }
+            }
             Err(reason) => self.ignore(reason),
         }
     }

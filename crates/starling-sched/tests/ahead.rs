@@ -140,6 +140,17 @@ fn a_node_that_gives_a_lease_ahead_back_is_not_paused_and_gets_none_until_it_has
 }
 
 #[test]
+fn a_lease_ahead_that_was_not_sent_is_not_granted_again_at_once() {
+    let (mut bench, running, actions) = proved_one(4);
+    let lease = ahead(&actions).unwrap();
+    let returned = Event::LeaseReturned { node: node(1), epoch: lease.epoch };
+    assert_eq!(grants(&bench.tell(returned)), [], "or it would be returned again, for ever");
+    bench.finish(1, running.epoch);
+    let actions = bench.ask(1);
+    assert!(grant_to(1, &actions).is_some_and(|lease| !lease.ahead), "what it asks for it gets");
+}
+
+#[test]
 fn a_task_that_was_failed_or_declined_is_offered_to_others_first() {
     for fails in [true, false] {
         let mut bench = Bench::new(config(), &[13, 13]);

@@ -284,3 +284,19 @@ fn requests_beyond_the_slots_and_those_of_an_earlier_connection_do_not_count() {
     dispatcher.granted(now, node(0), job(1), Millis(1)).unwrap();
     assert_eq!(dispatcher.granted(now, node(0), job(1), Millis(1)), Err(Taken));
 }
+
+#[test]
+fn a_node_is_granted_work_ahead_by_its_only_job_alone() {
+    let mut dispatcher = Dispatcher::new();
+    let (now, one, work) = (Millis(0), node(0), Millis(1));
+    dispatcher.open(job(1), Terms::default());
+    dispatcher.join(one, 1);
+    dispatcher.introduce(now, one, job(1));
+    assert_eq!(dispatcher.granted_ahead(one, job(1), work), Ok(()));
+    // With such a task after every other the node would never ask, and the second job never be asked.
+    dispatcher.open(job(2), Terms::default());
+    dispatcher.introduce(now, one, job(2));
+    assert_eq!(dispatcher.granted_ahead(one, job(1), work), Err(Taken));
+    dispatcher.close(now, job(2));
+    assert_eq!(dispatcher.granted_ahead(one, job(1), work), Ok(()));
+}
