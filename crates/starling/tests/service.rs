@@ -19,7 +19,7 @@ use risc0_zkvm::{ExecutorEnv, Prover as _, ProverOpts, Receipt};
 use serde_json::Value;
 use starling_client::{
     Client, JobError, JobOptions, LocalNodes, NetworkOptions, NetworkProver, Patience, RunOptions,
-    Service,
+    Service, ZkvmEvent,
 };
 use starling_types::{MemoryBytes, ReceiptKind};
 use starling_zkvm::{Backend, Guest, execute::hosted::execute_hosted};
@@ -162,7 +162,8 @@ async fn a_service_that_is_dropped_in_mid_job_leaves_no_process_and_its_job_resu
     tokio::time::timeout(STEP_TIMEOUT, busy).await.unwrap().unwrap();
     drop(progress);
     let events = handle.events(0).await.unwrap();
-    let kinds: Vec<_> = events.iter().map(|(_, event)| event.kind()).take(3).collect();
+    let kinds: Vec<_> =
+        events.iter().map(|(_, event)| event.kind(ZkvmEvent::kind)).take(3).collect();
     assert_eq!(kinds, ["created", "client_started", "segment_stored"]);
     let last = events.last().unwrap().0;
     assert!(handle.events(last).await.unwrap().iter().all(|(seq, _)| *seq > last));
