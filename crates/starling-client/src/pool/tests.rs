@@ -1,9 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
 use starling_net::{NetConfig, NodeSession};
-use starling_proto::System;
+use starling_proto::Offer;
 use starling_store::{BlobStore, DiskBudget};
-use starling_types::{Epoch, MemoryBytes, Po2, TaskKind};
+use starling_types::{Epoch, MemoryBytes, MemoryTable, TaskKind};
 use tempfile::TempDir;
 
 use super::*;
@@ -35,11 +35,11 @@ impl World {
     /// The node comes and introduces itself.
     async fn introduce(&self) -> NodeSession {
         let session = self.node.connect_job(&self.client.addr()).await.unwrap();
+        let kinds = TaskKind::ALL.map(|kind| (kind.code(), MemoryTable::default()));
         let hello = Hello {
             agent: "a test".into(),
-            systems: vec![System { name: SYSTEM.into(), kinds: TaskKind::ALL.into() }],
+            systems: vec![Offer { system: SYSTEM.into(), kinds: kinds.into() }],
             memory: MemoryBytes::from_mib(1024),
-            po2_max: Po2::SMALLEST,
             slots: 1,
             speed_permille: 1000,
         };
@@ -68,7 +68,7 @@ fn job(name: u8) -> JobId {
 }
 
 fn renewal(job: JobId) -> NodeMessage {
-    NodeMessage::Renew { lease: LeaseId { job, epoch: Epoch(7) }, done_permille: 1 }
+    NodeMessage::Renew { lease: LeaseId { job, epoch: Epoch(7) }, done_permille: 1, waits: false }
 }
 
 /// The next event, which comes soon.
@@ -160,13 +160,12 @@ async fn a_job_that_starts_over_keeps_its_nodes() {
     let mut node = world.come().await;
     let mut peers = Peers::new(job(1), SYSTEM.into());
     let joined_first = joined(&mut seat).await;
-    let generation = joined_first.generation;
+    let id = joined_first.node;
     peers.insert(joined_first);
-    peers.say_goodbye(true, "it starts over");
+    peers.void(id);
     let told = node.recv().await.unwrap().unwrap();
     let reason = GoodbyeReason::JobOver { job: job(1) };
     assert!(matches!(told, ClientMessage::Goodbye { reason: said, .. } if said == reason));
-    assert_eq!(joined(&mut seat).await.generation, generation);
     node.send(&renewal(job(1))).await.unwrap();
     assert!(matches!(next(&mut seat).await, PeerEvent::Said { .. }));
 }
