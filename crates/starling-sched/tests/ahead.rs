@@ -75,8 +75,9 @@ fn the_time_of_a_lease_ahead_begins_when_its_node_says_so() {
     }
     bench.finish(1, running.epoch);
     bench.renew(1, lease.epoch);
-    // Too slow to back anything up.
-    bench.join(2, capability(1000, 1));
+    // Too slow to back anything up, and it takes nothing else.
+    let lifter = Capability { kinds: kinds(&[TaskKind::Lift]), ..capability(1000, 1) };
+    bench.join(2, lifter);
     assert_eq!(grants(&bench.ask(2)), [], "it has begun: nobody takes it over");
     let mut actions = Vec::new();
     for _ in 0..3 {

@@ -11,9 +11,7 @@ use starling_plan::ZkvmInput;
 use starling_sched::{
     Config, ExpiryReason, IgnoreReason, JobFailure, Lease, RevokeReason, WaitReason,
 };
-use starling_types::{
-    Capability, Epoch, FailureClass, IndexRange, MemoryBytes, Millis, Task, TaskId,
-};
+use starling_types::{Capability, Epoch, FailureClass, IndexRange, Millis, Task, TaskId};
 
 const LIFT: TaskId = TaskId::Lift(0);
 
@@ -151,7 +149,6 @@ fn what_is_said_about_unknown_leases_or_by_the_wrong_node_changes_nothing() {
     bench.join(2, capability(600, 1000));
     let epoch = Epoch(12345);
     let unknown = ignored(IgnoreReason::UnknownLease { epoch });
-    assert_eq!(bench.renew(1, epoch), unknown);
     assert_eq!(bench.report(1, epoch), unknown);
     assert_eq!(bench.accept(epoch), unknown);
     assert_eq!(bench.fail(1, epoch, FailureClass::Task), unknown);

@@ -14,7 +14,7 @@ use rand_chacha::{
 use starling_plan::{Outcome, ZkvmInput};
 use starling_sched::{Config, Failure, Lease};
 use starling_types::{
-    Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Task, TaskId, TaskKind,
+    Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Task, TaskKind,
 };
 
 use crate::common::{self, Action, Event, Scheduler};
