@@ -48,7 +48,9 @@ async fn main() -> anyhow::Result<()> {
     let prover = NetworkProver::new(client, NetworkOptions::on_this_machine(nodes))?
         .with_options(RunOptions { patience, ..RunOptions::default() })
         .on_progress(|job, now| {
-            eprintln!("{job:#}: {} of {} segments proved", now.leaves_accepted, now.segments);
+            if let Some(segments) = now.tasks.stages.first() {
+                eprintln!("{job:#}: {} of {} segments proved", segments.accepted, segments.total);
+            }
         });
     // Cancelled, it ends both proofs.
     let stop = prover.stop_token();
