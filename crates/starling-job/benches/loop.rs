@@ -18,7 +18,9 @@ use starling_job::{
     Action, Config, ConnectionId, End, Event, JobCore, JobEvent, JobState, SourceRun, Verdict, Word,
 };
 use starling_store::{Entry, EventLog};
-use starling_types::{BlobRef, Capability, JobId, KindCode, MemoryBytes, Millis, NodeId, Po2};
+use starling_types::{
+    BlobRef, Capability, JobId, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
+};
 use tokio::task::JoinSet;
 
 /// The segments of one job: some 10 days of proving on one core.
@@ -61,15 +63,14 @@ impl Job {
         let mut state = JobState::new(script.clone());
         state.apply(&JobEvent::ClientStarted { incarnation: 1 }).unwrap();
         let config = Config {
-            scheduler: starling_sched::Config::default(),
+            scheduler: starling_sched::Config { leases_ahead: false, ..Default::default() },
             node_wait: Millis(120_000),
             timeout: None,
             seed: 1,
         };
         let capability = Capability {
             memory: MemoryBytes::from_mib(4096),
-            kinds: (0..32).map(KindCode).collect(),
-            po2_max: Po2::try_from(Po2::MAX).unwrap(),
+            kinds: (0..32).map(|kind| (KindCode(kind), MemoryTable::default())).collect(),
             slots: 1,
             speed_permille: 1000,
         };

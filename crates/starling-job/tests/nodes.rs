@@ -99,3 +99,18 @@ fn a_job_ends_at_its_time_limit_to_the_millisecond() {
     );
     assert_eq!(world.now, limit);
 }
+
+#[test]
+fn a_lease_that_was_not_sent_is_granted_again_when_the_node_asks_and_not_before() {
+    let mut world = World::new(Segments::new(1)).with(&[Habit::Hung]);
+    world.begin();
+    world.go_on_until(|world| world.granted.len() == 1);
+    let (connection, epoch) = (world.connection(1), world.last_epoch);
+    world.tell(Event::LeaseReturned { node: node(1), epoch });
+    assert_eq!(world.granted.len(), 1, "another job has its slot");
+    // It asked, and others had its slot before it was granted anything.
+    let said = |word| Event::NodeSaid { node: node(1), connection, word };
+    world.tell(said(Word::RequestsWithdrawn));
+    world.tell(said(Word::WorkRequested));
+    assert_eq!(world.granted.len(), 2);
+}

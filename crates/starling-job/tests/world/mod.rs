@@ -17,7 +17,7 @@ use starling_job::{
 };
 use starling_sched::{Failure, Lease};
 use starling_types::{
-    BlobRef, Capability, Epoch, FailureClass, KindCode, MemoryBytes, Millis, NodeId, Po2,
+    BlobRef, Capability, Epoch, FailureClass, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
     Reference, Task,
 };
 
@@ -108,7 +108,8 @@ pub struct World<S: Fake> {
 
 pub fn config() -> Config {
     Config {
-        scheduler: starling_sched::Config::default(),
+        // The nodes here have one slot and begin with whatever they are granted.
+        scheduler: starling_sched::Config { leases_ahead: false, ..Default::default() },
         node_wait: Millis(120_000),
         timeout: None,
         seed: 7,
@@ -122,8 +123,7 @@ pub fn node(name: u8) -> NodeId {
 pub fn capability() -> Capability {
     Capability {
         memory: MemoryBytes::from_mib(4096),
-        kinds: (0..32).map(KindCode).collect(),
-        po2_max: Po2::try_from(Po2::MAX).unwrap(),
+        kinds: (0..32).map(|kind| (KindCode(kind), MemoryTable::default())).collect(),
         slots: 1,
         speed_permille: 1000,
     }
@@ -380,6 +380,7 @@ impl<S: Fake> World<S> {
             }
             Action::Grant { node, lease, .. } => self.take_lease(node, lease),
             Action::Revoke { node, epoch, .. } => self.drop_leases(node, |other| other == epoch),
+            Action::Disown { node, epoch } => self.drop_leases(node, |other| other == epoch),
             Action::Tell { blob, verdict, .. } => {
                 let is_logged = self.recorded.contains(&blob.reference);
                 assert!(verdict.is_err() || is_logged, "told of a result before it is in the log");

@@ -289,7 +289,6 @@ impl Script for Rounds {
             name: "column",
             cost: cost(),
             po2: None,
-            is_segment: false,
             reads_results: false,
             order: Order::Leaves(0),
         }])
