@@ -105,7 +105,7 @@ impl Job {
 /// A job that was taken up.
 enum TakenUp {
     /// It is to be run.
-    Open(JobJournal),
+    Open(Box<JobJournal>),
     /// It was done before.
     Done(Box<Delivered>),
 }
@@ -132,7 +132,7 @@ impl Client {
         }
         let incarnation = journal.state().incarnation + 1;
         journal.record(JobEvent::ClientStarted { incarnation }, [])?;
-        Ok(TakenUp::Open(journal))
+        Ok(TakenUp::Open(Box::new(journal)))
     }
 
     /// Puts the receipt together, keeps it as a blob and closes the job. Blocks.

@@ -63,7 +63,8 @@ pub(crate) struct Runner<'a> {
     end: Option<End<ZkvmScript>>,
 }
 
-/// What comes back from beside the loop.
+/// What comes back from beside the loop: nearly always an event.
+#[allow(clippy::large_enum_variant)]
 enum Beside {
     Event(Event<ZkvmScript>),
     Started(SourceRun, ExecutionThread),

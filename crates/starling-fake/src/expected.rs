@@ -38,7 +38,7 @@ impl Expected {
     pub fn sum(&self, range: IndexRange) -> Option<Sum> {
         let leaves = self.leaves.get(range.start() as usize..range.end() as usize)?;
         let (first, others) = leaves.split_first()?;
-        others.iter().try_fold(*first, |sum, leaf| sum.add(*leaf))
+        others.iter().try_fold(*first, |sum, leaf| sum.joined(*leaf))
     }
 }
 

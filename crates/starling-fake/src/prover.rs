@@ -41,8 +41,10 @@ impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
             phases.proof_ended();
         }
         std::hint::black_box(&hoard);
-        while hangs {
-            std::thread::sleep(Duration::from_secs(1));
+        if hangs {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
         }
         if self.task_count == dies_of {
             std::process::abort();
@@ -77,7 +79,7 @@ fn sum_of(work: &Work<'_>) -> Result<Sum, Refusal> {
     if others.is_empty() {
         return Ok(first.finish());
     }
-    let all = others.iter().try_fold(*first, |all, next| all.add(*next));
+    let all = others.iter().try_fold(*first, |all, next| all.joined(*next));
     all.ok_or_else(|| Refusal::input("the inputs do not follow each other"))
 }
 
@@ -110,7 +112,7 @@ mod tests {
         let [left, right] = [3, 4].map(|index| prove(index, &[b"raw".to_vec()]).unwrap());
         assert_eq!(left, Sum::of_raw(3, b"raw"));
         let both = prove(3, &[left.encode(0), right.encode(9)]).unwrap();
-        assert_eq!(Some(both), left.add(right));
+        assert_eq!(Some(both), left.joined(right));
         assert_eq!(prove(0, &[both.encode(0)]), Ok(both.finish()));
     }
 

@@ -45,7 +45,7 @@ impl Sum {
 
     /// Adds a neighbour to the right; or a sum that begins where this one does, which leaves the range as it is. `None`
     /// for any other.
-    pub fn add(self, other: Self) -> Option<Self> {
+    pub fn joined(self, other: Self) -> Option<Self> {
         let range = match self.range.join(other.range) {
             Some(range) => range,
             None if self.range.start() == other.range.start() => self.range,
@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn every_split_of_a_range_adds_up_to_the_same() {
         let [a, b, c, d] = leaves();
-        let left_first = a.add(b).unwrap().add(c).unwrap().add(d).unwrap();
-        let in_pairs = a.add(b).unwrap().add(c.add(d).unwrap()).unwrap();
+        let left_first = a.joined(b).unwrap().joined(c).unwrap().joined(d).unwrap();
+        let in_pairs = a.joined(b).unwrap().joined(c.joined(d).unwrap()).unwrap();
         assert_eq!(left_first, in_pairs);
         assert_ne!(left_first, left_first.falsified());
     }
@@ -129,11 +129,11 @@ mod tests {
     #[test]
     fn only_neighbours_and_what_begins_alike_are_added() {
         let [a, b, c, _] = leaves();
-        assert_eq!(a.add(c), None);
-        assert_eq!(b.add(a), None);
-        let resolved = a.add(b).unwrap().add(Sum::of_raw(0, b"assumed")).unwrap();
+        assert_eq!(a.joined(c), None);
+        assert_eq!(b.joined(a), None);
+        let resolved = a.joined(b).unwrap().joined(Sum::of_raw(0, b"assumed")).unwrap();
         assert_eq!((resolved.range.start(), resolved.range.end()), (0, 2));
-        assert_ne!(Some(resolved), a.add(b));
+        assert_ne!(Some(resolved), a.joined(b));
     }
 
     #[test]

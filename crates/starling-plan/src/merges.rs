@@ -124,7 +124,7 @@ impl MergesPlan {
     /// The result of all leaves fell: what read it falls with it.
     fn unfinish(&mut self) -> Option<Task> {
         let was = std::mem::replace(&mut self.finish, Finish::Waiting);
-        (was == Finish::Running).then(|| finish())
+        (was == Finish::Running).then(finish)
     }
 
     fn revoke_range(&mut self, range: IndexRange) -> Option<Revoked> {

@@ -50,7 +50,7 @@ impl Runner<'_> {
                 if verdict.is_ok() {
                     self.peers.holds(node, blob);
                 }
-                let verdict = verdict.as_ref().map(|()| ()).map_err(String::as_str);
+                let verdict = verdict.as_ref().copied().map_err(String::as_str);
                 self.peers.verdict(node, epoch, verdict);
             }
             Action::Dismiss { node, reason } => {

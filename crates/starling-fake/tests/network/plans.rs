@@ -53,7 +53,7 @@ async fn a_plan_like_the_zkvms_ends_in_a_resolved_result() {
     let resolved = segment_sums
         .sum(range(0, segment_count))
         .unwrap()
-        .add(keccak_sums.sum(range(0, keccak_count)).unwrap());
+        .joined(keccak_sums.sum(range(0, keccak_count)).unwrap());
     let checks = Checks::new(move |task| match TaskId::try_from(task).ok()? {
         TaskId::Keccak(_) | TaskId::Union(_) => keccak_sums.sum(task.range),
         TaskId::Resolve(0) => resolved,
