@@ -58,7 +58,7 @@ pub enum ZkvmEvent {
     },
     /// Some of what the guest assumed, in the order of its output's list; the end of the execution follows.
     Assumed {
-        /// At most [`ASSUMPTIONS_PER_EVENT_MAX`], and where the receipt of each comes from.
+        /// At most `ASSUMPTIONS_PER_EVENT_MAX`, and where the receipt of each comes from.
         assumptions: Vec<(AssumptionId, AssumedFrom)>,
     },
     /// The guest has ended. What it assumed stands in the events before.

@@ -39,7 +39,7 @@ pub type Outcome = Result<Arc<Delivered>, Arc<JobError>>;
 /// Why nodes are let go when the service ends.
 const GOODBYE: &str = "this client ends";
 
-/// Runs jobs. See the [module](self)'s words.
+/// Runs jobs. It needs a tokio runtime to live on, and blocks none of its threads.
 pub struct Service {
     shared: Arc<Shared>,
     /// Cancelled when everything has ended.
