@@ -25,6 +25,9 @@ use starling_types::{MemoryBytes, ReceiptKind};
 use starling_zkvm::{Backend, Guest, execute::hosted::execute_hosted};
 use tempfile::TempDir;
 
+/// The processes of this one are counted, so that no two of these tests may run at the same time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 const DISK_BUDGET_BYTES: u64 = 2 << 30;
 
 /// No step of a test takes this long on a machine that can run it at all.
@@ -83,6 +86,7 @@ fn job_error(error: &anyhow::Error) -> &JobError {
 
 #[test]
 fn four_threads_on_one_prover_get_four_right_receipts() {
+    let _alone = ALONE.blocking_lock();
     let dir = tempfile::tempdir().unwrap();
     let elf = fs::read(guest_path("sha-ecall")).unwrap();
     let image_id = risc0_zkvm::compute_image_id(&elf).unwrap();
@@ -107,6 +111,7 @@ fn four_threads_on_one_prover_get_four_right_receipts() {
 /// Its one thread waits, as the call does; what proves has others.
 #[tokio::test(flavor = "current_thread")]
 async fn a_prover_works_inside_a_runtime_of_one_thread_and_keeps_to_its_time() {
+    let _alone = ALONE.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let elf = fs::read(guest_path("sha-ecall")).unwrap();
     let heard = Arc::new(AtomicU32::new(0));
@@ -124,6 +129,7 @@ async fn a_prover_works_inside_a_runtime_of_one_thread_and_keeps_to_its_time() {
 
 #[test]
 fn threads_that_share_a_prover_do_not_wait_for_one_another_and_stop_together() {
+    let _alone = ALONE.blocking_lock();
     let dir = tempfile::tempdir().unwrap();
     let elf = fs::read(guest_path("sha-ecall")).unwrap();
     let prover = lonely_prover(&dir, STEP_TIMEOUT);
@@ -148,6 +154,7 @@ fn threads_that_share_a_prover_do_not_wait_for_one_another_and_stop_together() {
 
 #[tokio::test]
 async fn a_service_that_is_dropped_in_mid_job_leaves_no_process_and_its_job_resumable() {
+    let _alone = ALONE.lock().await;
     let dir = tempfile::tempdir().unwrap();
     let (client, data) = (client(&dir), dir.path().to_owned());
     let guest = Guest::parse(fs::read(guest_path("sha-chain")).unwrap()).unwrap();
@@ -273,6 +280,7 @@ fn tasks(log: &str, message: &str) -> Vec<String> {
 /// that had handed its job over takes the directory and goes on with it.
 #[test]
 fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_lost() {
+    let _alone = ALONE.blocking_lock();
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path();
     let po2 = SEGMENT_PO2.to_string();
