@@ -157,15 +157,11 @@ impl Pool {
         self.with(|state| {
             state.dispatcher.open(job, Terms { weight, deadline });
             state.jobs.insert(job, Job { system, events: sender });
-            self.introduce_all(state, job);
+            for node in state.nodes.keys().copied().collect::<Vec<_>>() {
+                self.introduce(state, node, job);
+            }
         });
         Seat { pool: self.clone(), job, events }
-    }
-
-    fn introduce_all(&self, state: &mut State, job: JobId) {
-        for node in state.nodes.keys().copied().collect::<Vec<_>>() {
-            self.introduce(state, node, job);
-        }
     }
 
     /// Tells a job of a node, if they have a system in common.

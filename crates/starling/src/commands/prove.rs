@@ -5,16 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use super::node;
-use crate::{
-    args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs, RunArgs},
-    control::{self, Control, Opened, Request},
-    exit::{CommandResult, Exit},
-    files, machine,
-    order::{Order, Prepared, ProveOrder, exit},
-    output::print,
-    progress, signals,
-};
 use anyhow::Context;
 use serde_json::json;
 use starling_client::{
@@ -23,6 +13,17 @@ use starling_client::{
 use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
 use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs, RunArgs},
+    commands::node,
+    control::{self, Control, Opened, Request},
+    exit::{CommandResult, Exit},
+    files, machine,
+    order::{Order, Prepared, ProveOrder, exit},
+    output::print,
+    progress, signals,
+};
 
 /// Cores for each local node. A prover keeps two cores busy; with more, the serial parts of one task
 /// leave cores idle that another task could use.
