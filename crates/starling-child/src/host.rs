@@ -5,12 +5,12 @@
 //! so it never outlives its parent. (The kernel's parent-death signal would not do: it fires when the
 //! *thread* that started the child ends, and an async runtime ends threads at will.)
 //!
-//! Inputs are files here, and the result becomes one: a [`Prover`] sees neither.
+//! Inputs come through stdin and results go through stdout, so that it needs nothing that has a name: it gives up files,
+//! network and other programs before it reads the first of them (`sandbox.rs`).
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufReader, Write},
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -18,13 +18,16 @@ use std::{
     },
 };
 
-use starling_files::{Existing, Readers, write_whole};
 use thiserror::Error;
 
 use crate::{
-    Blob, Input, Phases, Proved, Prover, Refusal, Setup, Work, WorkReport,
-    protocol::{Answer, Configure, Failed, MESSAGE_CHARS_MAX, Ready, Request, read_line},
-    usage::{cpu_ms, limit_memory, peak_memory, reset_peak_memory},
+    Input, Phases, Proved, Prover, Refusal, SandboxError, Setup, Work, WorkReport,
+    protocol::{
+        Answer, Configure, Failed, MESSAGE_CHARS_MAX, RESULT_BYTES_MAX, Ready, Request, read_blob,
+        read_line,
+    },
+    sandbox,
+    usage::{Meters, limit_memory},
 };
 
 /// Requests that wait for the one in progress. The parent sends one at a time.
@@ -42,6 +45,9 @@ pub enum ServeError {
     /// The proving library does not start.
     #[error("the prover does not start: {0}")]
     Prover(String),
+    /// A sandbox is required, and there is none, or only a part.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
 }
 
 /// The main function of the prover child; returns when stdin closes.
@@ -56,10 +62,13 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
     let mut stdin = BufReader::new(io::stdin());
     let first =
         read_line(&mut stdin)?.ok_or_else(|| ServeError::NoParent("stdin is closed".into()))?;
-    let Configure { threads, params } =
+    let Configure { threads, params, sandbox } =
         serde_json::from_str(&first).map_err(|error| ServeError::NoParent(error.to_string()))?;
+    let meters = Meters::open();
+    // Before there is any other thread, and before anything is read that a stranger had a hand in.
+    let sandbox = sandbox::enter(sandbox)?;
     let mut prover = P::ready(&Setup { threads, params }).map_err(ServeError::Prover)?;
-    answers.send(&Ready { system: P::system() })?;
+    answers.send(&Ready { system: P::system(), sandbox }, &[])?;
 
     let (sender, requests) = mpsc::sync_channel(REQUESTS_QUEUED_MAX);
     let pending = Arc::new(AtomicU32::new(0));
@@ -69,70 +78,71 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
     };
     std::thread::Builder::new().name("requests".into()).spawn(reader)?;
 
-    for request in requests {
+    for (request, inputs) in requests {
         let id = request.id;
         phases.begin(answers.progress_of(id));
-        let outcome = run(&mut prover, &phases, request);
+        let outcome = run(&mut prover, &phases, &meters, request, inputs);
         let phases = phases.end();
         let mut answer = Answer { id, ..Answer::default() };
+        let mut result = Vec::new();
         match outcome {
-            Ok(report) => answer.ok = Some(WorkReport { phases, ..report }),
+            Ok((blob, report)) => {
+                answer.ok = Some(WorkReport { phases, ..report });
+                answer.result_bytes = blob.len() as u64;
+                result = blob;
+            }
             Err(Refusal { class, message }) => {
                 let message = message.chars().take(MESSAGE_CHARS_MAX).collect();
                 answer.error = Some(Failed { class, message });
             }
         }
         pending.fetch_sub(1, Ordering::SeqCst);
-        answers.send(&answer)?;
+        answers.send(&answer, &result)?;
     }
     Ok(())
 }
 
-/// Proves what is asked for and writes the result.
-fn run(prover: &mut impl Prover, phases: &Phases, request: Request) -> Result<WorkReport, Refusal> {
-    let Request { task, arguments, inputs, output, profile, memory_limit, .. } = request;
-    limit_memory(memory_limit)
-        .map_err(|error| Refusal::internal(format!("cannot limit the memory: {error}")))?;
-    reset_peak_memory();
-    let cpu_ms_before = cpu_ms();
-    let input =
-        |file: crate::InputFile| Input { role: file.role, blob: Box::new(OnDisk(file.path)) };
-    let inputs: Vec<_> = inputs.into_iter().map(input).collect();
+/// The blobs of a task's inputs, in their order.
+type Inputs = Vec<Vec<u8>>;
+
+/// Proves what is asked for.
+fn run(
+    prover: &mut impl Prover,
+    phases: &Phases,
+    meters: &Meters,
+    request: Request,
+    blobs: Inputs,
+) -> Result<(Vec<u8>, WorkReport), Refusal> {
+    let Request { task, arguments, inputs, profile, memory_limit, .. } = request;
+    meters.reset_peak_memory();
+    let cpu_ms_before = meters.cpu_ms();
+    let inputs: Vec<_> = inputs
+        .into_iter()
+        .zip(blobs)
+        .map(|(input, blob)| Input { role: input.role, blob: Box::new(blob) })
+        .collect();
     let work = Work { task, arguments: &arguments, inputs: &inputs, profile, memory_limit };
     // Code that a stranger's input runs through is caught where it is called: a panic here is a fault of ours.
     let proved = starling_panic::catch(|| prover.prove(&work, phases))
         .unwrap_or_else(|panic| Err(Refusal::internal(format!("the prover panicked: {panic}"))))?;
     let Proved { blob, steps, reproved } = proved;
-    // A reader never sees half of a result.
-    write_whole(&output, Readers::Owner, Existing::Replace, |file| file.write_all(&blob)).map_err(
-        |error| Refusal::internal(format!("cannot write {}: {error}", output.display())),
-    )?;
-    let cpu_ms = cpu_ms().zip(cpu_ms_before).map(|(now, then)| now - then);
-    Ok(WorkReport { steps, peak_memory: peak_memory(), cpu_ms, reproved, phases: Vec::new() })
-}
-
-/// A blob in a file.
-#[derive(Debug)]
-struct OnDisk(PathBuf);
-
-impl Blob for OnDisk {
-    fn size_bytes(&self) -> io::Result<u64> {
-        Ok(fs::metadata(&self.0)?.len())
+    if blob.len() as u64 > RESULT_BYTES_MAX {
+        let message =
+            format!("a result of {} bytes: at most {RESULT_BYTES_MAX} are taken", blob.len());
+        return Err(Refusal::internal(message));
     }
-
-    fn read_all(&self) -> io::Result<Vec<u8>> {
-        fs::read(&self.0)
-    }
+    let cpu_ms = meters.cpu_ms().zip(cpu_ms_before).map(|(now, then)| now - then);
+    let peak_memory = meters.peak_memory();
+    Ok((blob, WorkReport { steps, peak_memory, cpu_ms, reproved, phases: Vec::new() }))
 }
 
 /// Reads requests until the parent is gone, then ends the process if it is in the middle of a proof.
 fn read_requests(
     mut stdin: BufReader<io::Stdin>,
-    sender: &mpsc::SyncSender<Request>,
+    sender: &mpsc::SyncSender<(Request, Inputs)>,
     pending: &AtomicU32,
 ) {
-    while let Ok(Some(line)) = read_line(&mut stdin) {
-        let Ok(request) = serde_json::from_str(&line) else { break };
+    while let Ok(Some(request)) = read_request(&mut stdin) {
         pending.fetch_add(1, Ordering::SeqCst);
         if sender.send(request).is_err() {
             break;
@@ -145,6 +155,17 @@ fn read_requests(
     }
 }
 
+/// Reads a request with its inputs; `None` at the end of the stream. The parent sends the next only after the answer to
+/// the last, so that this task's limit can be set before its inputs take memory.
+fn read_request(stdin: &mut BufReader<io::Stdin>) -> io::Result<Option<(Request, Inputs)>> {
+    let Some(line) = read_line(stdin)? else { return Ok(None) };
+    let request: Request = serde_json::from_str(&line)?;
+    limit_memory(request.memory_limit)?;
+    let sizes = request.inputs.iter().map(|input| input.size_bytes);
+    let inputs = sizes.map(|size_bytes| read_blob(stdin, size_bytes)).collect::<io::Result<_>>()?;
+    Ok(Some((request, inputs)))
+}
+
 /// Moves the pipe to the parent away from fd 1, where native code may print.
 fn take_stdout() -> io::Result<File> {
     let answers = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
@@ -152,15 +173,17 @@ fn take_stdout() -> io::Result<File> {
     Ok(File::from(answers))
 }
 
-/// The pipe to the parent. Lines are whole whichever thread sends them.
+/// The pipe to the parent. Lines are whole whichever thread sends them, and a blob follows its line.
 #[derive(Clone)]
 struct Answers(Arc<Mutex<File>>);
 
 impl Answers {
-    fn send(&self, message: &impl serde::Serialize) -> io::Result<()> {
+    fn send(&self, message: &impl serde::Serialize, blob: &[u8]) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+        let mut pipe = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pipe.write_all(&line)?;
+        pipe.write_all(blob)
     }
 
     /// Tells the parent how far request `id` is.
@@ -168,7 +191,8 @@ impl Answers {
         let answers = self.clone();
         move |permille| {
             // A parent that is gone shows elsewhere: stdin ends.
-            let _ = answers.send(&Answer { id, progress: Some(permille), ..Answer::default() });
+            let how_far = Answer { id, progress: Some(permille), ..Answer::default() };
+            let _ = answers.send(&how_far, &[]);
         }
     }
 }

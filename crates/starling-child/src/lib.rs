@@ -18,7 +18,8 @@
 //!
 //! It is a process because provers are native code fed by strangers: a crash, a hang or lack of memory costs one task.
 //! There is one child for each system, and its arguments say which: two releases of a system, which cannot be linked into
-//! one program, so stand beside each other. Nothing here knows a system, a kind of task, or what a blob holds.
+//! one program, so stand beside each other. Blobs go through its pipes, and it gives up everything else of its machine but
+//! the processor and some memory (`sandbox.rs`). Nothing here knows a system, a kind of task, or what a blob holds.
 
 mod course;
 mod failure;
@@ -27,6 +28,7 @@ mod phases;
 mod process;
 mod protocol;
 mod prover;
+mod sandbox;
 mod tail;
 mod usage;
 
@@ -36,7 +38,8 @@ pub use host::{ServeError, serve};
 pub use phases::Phases;
 pub use process::{ProverConfig, ProverProcess};
 pub use protocol::{
-    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, InputFile, PhaseTime, Role, StepTime, TaskWork,
-    WorkReport,
+    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, InputFile, PhaseTime, RESULT_BYTES_MAX, Role, StepTime,
+    TaskWork, WorkReport,
 };
 pub use prover::{Blob, BlobError, Input, Proved, Prover, Refusal, Setup, Work};
+pub use sandbox::{ParseSandboxPolicyError, Sandbox, SandboxError, SandboxPolicy};

@@ -6,13 +6,17 @@
 //! at once.
 
 use std::{
-    path::PathBuf,
+    ffi::OsString,
+    io::Write as _,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
+use starling_files::{Existing, Readers, write_whole};
 use starling_types::{FailureClass, MemoryBytes};
 use tokio::{
+    fs::File,
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
     task::JoinHandle,
@@ -20,7 +24,8 @@ use tokio::{
 };
 
 use crate::{
-    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, ProveFailure, TaskWork, WorkReport,
+    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, ProveFailure, RESULT_BYTES_MAX, Sandbox, SandboxPolicy,
+    TaskWork, WorkReport,
     protocol::{Answer, Configure, LINE_BYTES_MAX, Ready, Request},
     tail::Tail,
 };
@@ -28,8 +33,15 @@ use crate::{
 /// How long a child may take to say that it is ready: loading a binary of 100 MB from a slow disk.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How much of a blob is sent at once: what a pipe holds.
+const CHUNK_BYTES: usize = 64 << 10;
+
 /// How long a child that closed its pipe may take to be gone, and its last words to arrive.
 const END_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a child inherits of its parent's environment, which may hold secrets: what finds libraries, and what debugs.
+const INHERITED: [&str; 5] =
+    ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "RUST_BACKTRACE", "RUST_LOG", "STARLING_ISA"];
 
 /// How to start a prover child.
 #[derive(Debug, Clone)]
@@ -40,8 +52,10 @@ pub struct ProverConfig {
     pub program: PathBuf,
     /// Arguments that make it call [`serve`](crate::serve) for that system.
     pub args: Vec<String>,
-    /// Environment variables that it does not get.
-    pub env_removed: Vec<String>,
+    /// Its environment, besides the little that every child inherits.
+    pub env: Vec<(String, String)>,
+    /// How much a sandbox matters.
+    pub sandbox: SandboxPolicy,
     /// What else the system's prover wants to know, in its own words.
     pub params: String,
     /// How many threads it proves with; all cores when absent.
@@ -66,7 +80,8 @@ impl ProverConfig {
             system: system.into(),
             program: program.into(),
             args: args.into_iter().collect(),
-            env_removed: Vec::new(),
+            env: Vec::new(),
+            sandbox: SandboxPolicy::default(),
             params: String::new(),
             threads: None,
             stderr_tail_bytes: Self::STDERR_TAIL_BYTES,
@@ -81,12 +96,14 @@ pub struct ProverProcess {
     config: ProverConfig,
     idle: Option<Running>,
     next_id: u64,
+    /// That of the child that was started last.
+    sandbox: Option<Sandbox>,
 }
 
 impl ProverProcess {
     /// A child that will be started by the first [`Self::run`].
     pub fn new(config: ProverConfig) -> Self {
-        Self { config, idle: None, next_id: 0 }
+        Self { config, idle: None, next_id: 0, sandbox: None }
     }
 
     /// Proves one task. Dropping the future kills the child; the next call starts another.
@@ -112,28 +129,38 @@ impl ProverProcess {
         progress: impl FnMut(u32) + Send,
     ) -> Result<WorkReport, ProveFailure> {
         check_bounds(work)?;
+        let mut inputs = Inputs::open(work).await?;
         // Taken out, so that a dropped future drops it, and with it kills it.
         let running = self.idle.take();
         self.next_id += 1;
-        let request = Request::new(self.next_id, work);
+        let request = Request::new(self.next_id, work, &inputs.sizes());
+        let sandbox = &mut self.sandbox;
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
-                None => Running::start(&self.config).await?,
+                None => {
+                    let (running, entered) = Running::start(&self.config).await?;
+                    note(sandbox, entered, &self.config);
+                    running
+                }
             };
-            match running.exchange(&request, progress).await {
-                Some(answer) => Ok((running, answer)),
-                None => Err(running.obituary(work.memory_limit).await),
+            match running.exchange(&request, &mut inputs, progress).await {
+                Ok(answer) => Ok((running, answer)),
+                Err(Broken::Input(failure)) => Err(failure),
+                Err(Broken::Child) => Err(running.obituary(work.memory_limit).await),
             }
         };
-        let (running, answer) = timeout(deadline, attempt)
+        let (running, (answer, result)) = timeout(deadline, attempt)
             .await
             .unwrap_or(Err(ProveFailure::Deadline { after: deadline }))?;
         if self.config.keep_warm {
             self.idle = Some(running);
         }
         match (answer.ok, answer.error) {
-            (Some(report), None) => Ok(report),
+            (Some(report), None) => {
+                keep_result(work.output.clone(), result).await?;
+                Ok(report)
+            }
             (_, Some(failed)) => {
                 Err(ProveFailure::Refused { class: failed.class, message: failed.message })
             }
@@ -144,10 +171,79 @@ impl ProverProcess {
         }
     }
 
+    /// How much of a sandbox the child is in that was started last; `None` before there was any.
+    pub fn sandbox(&self) -> Option<&Sandbox> {
+        self.sandbox.as_ref()
+    }
+
     /// Kills the child, if one is idle, and gives its memory back.
     pub fn stop(&mut self) {
         self.idle = None;
     }
+}
+
+/// Says in the log how much of a sandbox there is, when it is not what it was.
+fn note(known: &mut Option<Sandbox>, entered: Sandbox, config: &ProverConfig) {
+    if known.as_ref() == Some(&entered) {
+        return;
+    }
+    match (&entered, config.sandbox) {
+        (Sandbox::Full, _) | (_, SandboxPolicy::Off) => {
+            tracing::info!(system = config.system, sandbox = %entered, "prover started");
+        }
+        _ => {
+            tracing::warn!(system = config.system, sandbox = %entered, "provers here work on strangers' data unconfined");
+        }
+    }
+    *known = Some(entered);
+}
+
+/// The inputs of a task, open.
+struct Inputs(Vec<(PathBuf, File, u64)>);
+
+impl Inputs {
+    async fn open(work: &TaskWork) -> Result<Self, ProveFailure> {
+        let mut files = Vec::with_capacity(work.inputs.len());
+        for input in &work.inputs {
+            let opened = async {
+                let file = File::open(&input.path).await?;
+                let size_bytes = file.metadata().await?.len();
+                Ok((input.path.clone(), file, size_bytes))
+            };
+            files.push(opened.await.map_err(|error| unreadable(&input.path, &error))?);
+        }
+        Ok(Self(files))
+    }
+
+    fn sizes(&self) -> Vec<u64> {
+        self.0.iter().map(|(_, _, size_bytes)| *size_bytes).collect()
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> ProveFailure {
+    let message = format!("cannot read {}: {error}", path.display());
+    ProveFailure::Refused { class: FailureClass::Input, message }
+}
+
+/// Writes a result where it is wanted. A reader never sees half of it.
+async fn keep_result(path: PathBuf, result: Vec<u8>) -> Result<(), ProveFailure> {
+    let shown = path.display().to_string();
+    let write = move || {
+        write_whole(&path, Readers::Owner, Existing::Replace, |file| file.write_all(&result))
+    };
+    let written = tokio::task::spawn_blocking(write).await;
+    written.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {
+        let message = format!("cannot write {shown}: {error}");
+        ProveFailure::Refused { class: FailureClass::Node, message }
+    })
+}
+
+/// Why there is no answer.
+enum Broken {
+    /// The child died or lost the thread.
+    Child,
+    /// An input could not be read to its end: the child still waits for it.
+    Input(ProveFailure),
 }
 
 /// Refuses what would not fit into a line: nobody leases such a task.
@@ -181,12 +277,16 @@ struct Running {
 }
 
 impl Running {
-    async fn start(config: &ProverConfig) -> Result<Self, ProveFailure> {
+    async fn start(config: &ProverConfig) -> Result<(Self, Sandbox), ProveFailure> {
         let program = config.program.clone();
         let mut command = Command::new(&config.program);
         command
             .args(&config.args)
+            .current_dir("/")
+            .env_clear()
+            .envs(inherited())
             .env(MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+            .envs(config.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -194,9 +294,6 @@ impl Running {
         // Ctrl-C goes to the whole foreground group: whoever runs this child decides what it means.
         #[cfg(unix)]
         command.process_group(0);
-        for variable in &config.env_removed {
-            command.env_remove(variable);
-        }
         // Provers on rayon's global pool take their threads from here.
         if let Some(threads) = config.threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
@@ -213,13 +310,17 @@ impl Running {
         let reader = tokio::spawn(tail.clone().keep(stderr));
         let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
 
-        let configure = Configure { threads: config.threads, params: config.params.clone() };
+        let configure = Configure {
+            threads: config.threads,
+            params: config.params.clone(),
+            sandbox: config.sandbox,
+        };
         let greeting = async {
             running.write(&configure).await?;
             running.read::<Ready>().await
         };
         let detail = match timeout(START_DEADLINE, greeting).await {
-            Ok(Ok(ready)) if ready.system == config.system => return Ok(running),
+            Ok(Ok(ready)) if ready.system == config.system => return Ok((running, ready.sandbox)),
             Ok(Ok(ready)) => format!("it proves for {}, not {}", ready.system, config.system),
             Ok(Err(error)) => {
                 let (status, stderr) = running.end().await;
@@ -235,27 +336,68 @@ impl Running {
         matches!(self.child.try_wait(), Ok(None)).then_some(self)
     }
 
-    /// The answer to `request`; `None` when the child died or lost the thread.
+    /// The answer to `request`, and the result.
     async fn exchange(
         &mut self,
         request: &Request,
+        inputs: &mut Inputs,
         mut progress: impl FnMut(u32),
-    ) -> Option<Answer> {
-        self.write(request).await.ok()?;
+    ) -> Result<(Answer, Vec<u8>), Broken> {
+        self.write(request).await.map_err(|_| Broken::Child)?;
+        for (path, file, size_bytes) in &mut inputs.0 {
+            self.send_blob(path, file, *size_bytes).await?;
+        }
         let mut done_permille = 0;
         loop {
-            let answer: Answer = self.read().await.ok()?;
-            if answer.id != request.id {
-                return None;
+            let answer: Answer = self.read().await.map_err(|_| Broken::Child)?;
+            if answer.id != request.id || answer.result_bytes > RESULT_BYTES_MAX {
+                return Err(Broken::Child);
             }
-            let Some(permille) = answer.progress else { return Some(answer) };
+            let Some(permille) = answer.progress else {
+                let result = self.read_blob(answer.result_bytes).await;
+                return result.map(|result| (answer, result)).map_err(|_| Broken::Child);
+            };
             // Each is farther than the last, so that no child talks for ever.
             if !(done_permille + 1..=1000).contains(&permille) {
-                return None;
+                return Err(Broken::Child);
             }
             done_permille = permille;
             progress(permille);
         }
+    }
+
+    async fn send_blob(
+        &mut self,
+        path: &Path,
+        file: &mut File,
+        size_bytes: u64,
+    ) -> Result<(), Broken> {
+        let mut left_bytes = size_bytes;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while left_bytes > 0 {
+            let most = chunk.len().min(usize::try_from(left_bytes).unwrap_or(usize::MAX));
+            let count = match file.read(&mut chunk[..most]).await {
+                Ok(count @ 1..) => count,
+                Ok(0) => {
+                    let error = std::io::Error::other("it has become shorter");
+                    return Err(Broken::Input(unreadable(path, &error)));
+                }
+                Err(error) => return Err(Broken::Input(unreadable(path, &error))),
+            };
+            self.stdin.write_all(&chunk[..count]).await.map_err(|_| Broken::Child)?;
+            left_bytes -= count as u64;
+        }
+        self.stdin.flush().await.map_err(|_| Broken::Child)
+    }
+
+    /// Reads so many bytes. Memory is taken for what arrives, not for what the child announces.
+    async fn read_blob(&mut self, size_bytes: u64) -> std::io::Result<Vec<u8>> {
+        let mut blob = Vec::new();
+        (&mut self.stdout).take(size_bytes).read_to_end(&mut blob).await?;
+        if blob.len() as u64 == size_bytes {
+            return Ok(blob);
+        }
+        Err(std::io::Error::other("it closed its output"))
     }
 
     async fn write(&mut self, message: &impl serde::Serialize) -> std::io::Result<()> {
@@ -304,6 +446,11 @@ impl Running {
         }
         ProveFailure::Crashed { status, stderr_tail }
     }
+}
+
+/// What of this process's environment a child gets.
+fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
+    INHERITED.into_iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value)))
 }
 
 const SIGKILL: &str = "signal 9";

@@ -2,12 +2,18 @@
 //!
 //! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate. Before an answer
 //! that ends a task the child may send some that say how far it is, each farther than the last.
-//! Blobs travel as files. Both ends are the same release, so nothing here is versioned.
+//! Blobs follow the line that announces their sizes, one after the other: the inputs a request, the result the answer that ends a
+//! task well. The child so needs no file. Both ends are the same release, so nothing here is versioned.
 
-use std::{io::Read, path::PathBuf};
+use std::{
+    io::{self, Read},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 use starling_types::{FailureClass, MemoryBytes, Profile, Task};
+
+use crate::{Sandbox, SandboxPolicy};
 
 /// The most inputs of a task: a wide merge has as many.
 pub const INPUT_COUNT_MAX: usize = 32;
@@ -15,15 +21,14 @@ pub const INPUT_COUNT_MAX: usize = 32;
 /// The most bytes of a task's arguments: they are words about a task, never its data, which are blobs.
 pub const ARGUMENTS_BYTES_MAX: usize = 1 << 10;
 
-/// The longest path that Linux takes.
-const PATH_BYTES_MAX: usize = 4096;
+/// The most bytes of a result. A parent takes no more on the word of its child, which works on what strangers sent.
+pub const RESULT_BYTES_MAX: u64 = 64 << 20;
 
-/// What of a line is neither paths nor arguments: names, numbers, a message of [`MESSAGE_CHARS_MAX`], phases.
+/// What of a line is not arguments: names, numbers, a message of [`MESSAGE_CHARS_MAX`], phases.
 const REST_BYTES_MAX: usize = 64 << 10;
 
 /// The most bytes of a line. Whatever fits into it is taken, a runaway peer is not.
-pub(crate) const LINE_BYTES_MAX: u64 =
-    (REST_BYTES_MAX + 2 * ARGUMENTS_BYTES_MAX + (INPUT_COUNT_MAX + 1) * PATH_BYTES_MAX) as u64;
+pub(crate) const LINE_BYTES_MAX: u64 = (REST_BYTES_MAX + 2 * ARGUMENTS_BYTES_MAX) as u64;
 
 /// The most characters of an error message in an answer.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 4000;
@@ -35,6 +40,8 @@ pub(crate) struct Configure {
     pub(crate) threads: Option<u32>,
     /// What else the system's prover wants to know.
     pub(crate) params: String,
+    /// How much a sandbox matters.
+    pub(crate) sandbox: SandboxPolicy,
 }
 
 /// The child's first line.
@@ -42,6 +49,8 @@ pub(crate) struct Configure {
 pub(crate) struct Ready {
     /// The system that the child proves for.
     pub(crate) system: String,
+    /// How much of a sandbox it is in.
+    pub(crate) sandbox: Sandbox,
 }
 
 /// What a blob is to its task.
@@ -57,7 +66,7 @@ pub enum Role {
 }
 
 /// A blob in its file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
     /// What it is to the task.
     pub role: Role,
@@ -70,6 +79,15 @@ impl InputFile {
     pub fn input(path: impl Into<PathBuf>) -> Self {
         Self { role: Role::Input, path: path.into() }
     }
+}
+
+/// An input whose bytes follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InputBytes {
+    /// What it is to the task.
+    pub(crate) role: Role,
+    /// How many there are.
+    pub(crate) size_bytes: u64,
 }
 
 /// A task with its files.
@@ -97,17 +115,26 @@ pub(crate) struct Request {
     pub(crate) task: Task,
     #[serde(with = "starling_types::as_hex")]
     pub(crate) arguments: Vec<u8>,
-    pub(crate) inputs: Vec<InputFile>,
-    pub(crate) output: PathBuf,
+    pub(crate) inputs: Vec<InputBytes>,
     pub(crate) profile: Profile,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) memory_limit: Option<MemoryBytes>,
 }
 
 impl Request {
-    pub(crate) fn new(id: u64, work: &TaskWork) -> Self {
-        let TaskWork { task, arguments, inputs, output, profile, memory_limit } = work.clone();
-        Self { id, task, arguments, inputs, output, profile, memory_limit }
+    /// Of `work`, whose inputs have `sizes`, in bytes and in their order.
+    pub(crate) fn new(id: u64, work: &TaskWork, sizes: &[u64]) -> Self {
+        let TaskWork { task, arguments, inputs, profile, memory_limit, .. } = work;
+        let input =
+            |(file, &size_bytes): (&InputFile, _)| InputBytes { role: file.role, size_bytes };
+        Self {
+            id,
+            task: *task,
+            arguments: arguments.clone(),
+            inputs: inputs.iter().zip(sizes).map(input).collect(),
+            profile: *profile,
+            memory_limit: *memory_limit,
+        }
     }
 }
 
@@ -121,6 +148,9 @@ pub(crate) struct Answer {
     pub(crate) progress: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ok: Option<WorkReport>,
+    /// With `ok`: how many bytes of the result follow, [`RESULT_BYTES_MAX`] at most.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) result_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Failed>,
 }
@@ -185,18 +215,35 @@ pub(crate) struct Failed {
     pub(crate) message: String,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Reads a line without its end; `None` at the end of the stream.
 ///
 /// # Errors
 /// When the stream fails, or the line is longer than [`LINE_BYTES_MAX`] or cut off.
-pub(crate) fn read_line(from: &mut impl std::io::BufRead) -> std::io::Result<Option<String>> {
+pub(crate) fn read_line(from: &mut impl io::BufRead) -> io::Result<Option<String>> {
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut from.take(LINE_BYTES_MAX), &mut line)?;
+    io::BufRead::read_line(&mut from.take(LINE_BYTES_MAX), &mut line)?;
     match line.strip_suffix('\n') {
         Some(whole) => Ok(Some(whole.into())),
         None if line.is_empty() => Ok(None),
-        None => Err(std::io::Error::other("a line is cut off or too long")),
+        None => Err(io::Error::other("a line is cut off or too long")),
     }
+}
+
+/// Reads a blob of `size_bytes`. Memory is taken for what arrives, not for what is announced.
+///
+/// # Errors
+/// When the stream fails or ends before.
+pub(crate) fn read_blob(from: &mut impl Read, size_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut blob = Vec::new();
+    from.take(size_bytes).read_to_end(&mut blob)?;
+    if blob.len() as u64 == size_bytes {
+        return Ok(blob);
+    }
+    Err(io::Error::other("a blob is cut off"))
 }
 
 #[cfg(test)]
@@ -223,11 +270,11 @@ mod tests {
 
     #[test]
     fn the_lines_are_the_documented_ones() {
-        let request = Request::new(7, &work());
+        let request = Request::new(7, &work(), &[5, 70_000]);
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(
             line,
-            r#"{"id":7,"task":{"kind":3,"range":{"start":0,"end":2}},"arguments":"1400","inputs":[{"role":"input","path":"/a"},{"role":"setup","path":"/b"}],"output":"/c","profile":"frugal"}"#
+            r#"{"id":7,"task":{"kind":3,"range":{"start":0,"end":2}},"arguments":"1400","inputs":[{"role":"input","size_bytes":5},{"role":"setup","size_bytes":70000}],"profile":"frugal"}"#
         );
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
         let failed = Failed { class: FailureClass::Input, message: "no".into() };
@@ -237,18 +284,21 @@ mod tests {
         assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer);
         let answer = Answer { id: 7, progress: Some(420), ..Answer::default() };
         assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"id":7,"progress":420}"#);
+        let ready = Ready { system: "hash/1".into(), sandbox: Sandbox::Full };
+        let line = serde_json::to_string(&ready).unwrap();
+        assert_eq!(line, r#"{"system":"hash/1","sandbox":"full"}"#);
+        assert_eq!(serde_json::from_str::<Ready>(&line).unwrap(), ready);
     }
 
     #[test]
     fn the_largest_task_fits_into_a_line() {
-        let long = "/".repeat(PATH_BYTES_MAX);
         let work = TaskWork {
             arguments: vec![0; ARGUMENTS_BYTES_MAX],
-            inputs: vec![InputFile::input(&long); INPUT_COUNT_MAX],
-            output: long.into(),
+            inputs: vec![InputFile::input("/a"); INPUT_COUNT_MAX],
             ..work()
         };
-        let line = serde_json::to_string(&Request::new(u64::MAX, &work)).unwrap();
+        let sizes = [u64::MAX; INPUT_COUNT_MAX];
+        let line = serde_json::to_string(&Request::new(u64::MAX, &work, &sizes)).unwrap();
         assert!((line.len() as u64) < LINE_BYTES_MAX, "{}", line.len());
     }
 
@@ -258,6 +308,14 @@ mod tests {
         assert!(read_line(&mut endless).is_err());
         assert_eq!(read_line(&mut &b"one\n"[..]).unwrap(), Some("one".into()));
         assert_eq!(read_line(&mut &b""[..]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_blob_is_as_long_as_announced_and_takes_no_memory_before_it_arrives() {
+        let mut stream = &b"leafmore"[..];
+        assert_eq!(read_blob(&mut stream, 4).unwrap(), b"leaf");
+        assert_eq!(read_blob(&mut stream, 0).unwrap(), b"");
+        assert!(read_blob(&mut stream, u64::MAX).is_err(), "it would not fit into any memory");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What this process uses of its machine, and what it may: as far as the system tells and enforces it.
 
-use std::{fs, io};
+use std::{fs::File, io};
 
 use starling_types::MemoryBytes;
 
@@ -30,30 +30,62 @@ pub(crate) fn limit_memory(_: Option<MemoryBytes>) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the next peak the peak of one task. Without it the report is the peak of all tasks so far.
-pub(crate) fn reset_peak_memory() {
-    if cfg!(target_os = "linux") {
-        let _ = fs::write("/proc/self/clear_refs", "5");
+/// What Linux tells of this process. Opened once, since a sandbox lets nothing be opened later.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    status: Option<File>,
+    stat: Option<File>,
+    /// What is written to it makes the next peak begin.
+    clear_refs: Option<File>,
+}
+
+impl Meters {
+    pub(crate) fn open() -> Self {
+        let open = |name| File::open(format!("/proc/self/{name}")).ok();
+        let clear_refs = File::options().write(true).open("/proc/self/clear_refs").ok();
+        Self { status: open("status"), stat: open("stat"), clear_refs }
+    }
+
+    /// Makes the next peak the peak of one task. Without it the report is the peak of all tasks so far.
+    pub(crate) fn reset_peak_memory(&self) {
+        #[cfg(unix)]
+        if let Some(file) = &self.clear_refs {
+            let _ = std::os::unix::fs::FileExt::write_all_at(file, b"5", 0);
+        }
+    }
+
+    /// The peak of resident memory, where the system tells.
+    pub(crate) fn peak_memory(&self) -> Option<MemoryBytes> {
+        let status = text_of(self.status.as_ref()?)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(MemoryBytes(kib << 10))
+    }
+
+    /// The time that all threads of this process have spent on cores so far, where the system tells.
+    pub(crate) fn cpu_ms(&self) -> Option<u64> {
+        // Linux counts it for others in hundredths of a second, whatever its own clock is.
+        const TICK_MS: u64 = 10;
+        let stat = text_of(self.stat.as_ref()?)?;
+        // The second field is the program's name in parentheses; user and system time are the 14th and 15th.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut times = fields.split_whitespace().skip(11).map(|ticks| ticks.parse::<u64>().ok());
+        Some((times.next()?? + times.next()??) * TICK_MS)
     }
 }
 
-/// The peak of resident memory, where the system tells.
-pub(crate) fn peak_memory() -> Option<MemoryBytes> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(MemoryBytes(kib << 10))
+/// What such a file says now. It is made when it is read, and all of it in one reading if there is room.
+#[cfg(unix)]
+fn text_of(file: &File) -> Option<String> {
+    let mut text = vec![0; 16 << 10];
+    let count = std::os::unix::fs::FileExt::read_at(file, &mut text, 0).ok()?;
+    text.truncate(count);
+    String::from_utf8(text).ok()
 }
 
-/// The time that all threads of this process have spent on cores so far, where the system tells.
-pub(crate) fn cpu_ms() -> Option<u64> {
-    // Linux counts it for others in hundredths of a second, whatever its own clock is.
-    const TICK_MS: u64 = 10;
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the program's name in parentheses; user and system time are the 14th and 15th.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_whitespace().skip(11).map(|ticks| ticks.parse::<u64>().ok());
-    Some((times.next()?? + times.next()??) * TICK_MS)
+#[cfg(not(unix))]
+fn text_of(_: &File) -> Option<String> {
+    None
 }
 
 #[cfg(test)]
@@ -65,18 +97,19 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn the_time_on_cores_grows_by_what_is_spent() {
-        let (started, before) = (std::time::Instant::now(), cpu_ms().unwrap());
-        while started.elapsed().as_secs() < 30 && cpu_ms().unwrap() < before + 50 {
+        let meters = Meters::open();
+        let (started, before) = (std::time::Instant::now(), meters.cpu_ms().unwrap());
+        while started.elapsed().as_secs() < 30 && meters.cpu_ms().unwrap() < before + 50 {
             std::hint::black_box((0..100_000u64).sum::<u64>());
         }
-        let spent = cpu_ms().unwrap() - before;
+        let spent = meters.cpu_ms().unwrap() - before;
         assert!((50..60_000).contains(&spent), "{spent} ms");
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn peak_memory_is_known_on_linux() {
-        let peak = peak_memory().unwrap();
+        let peak = Meters::open().peak_memory().unwrap();
         assert!(peak > MemoryBytes::from_mib(1) && peak < MemoryBytes::from_mib(1 << 20), "{peak}");
     }
 }

@@ -58,5 +58,6 @@ pub use request::{Given, GuestRun, HostRun, JobRequest, Source};
 pub use runner::Patience;
 pub use script::{ZkvmArguments, ZkvmPiece};
 pub use service::{JobHandle, Outcome, Service};
+pub use starling_child::SandboxPolicy;
 pub use starling_sched::{Terms, WEIGHT_MAX};
 pub use state::{JobPhase, JobState, StateError, StoredKeccak, StoredSegment, ZkvmScript};

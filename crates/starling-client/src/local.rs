@@ -43,6 +43,8 @@ pub struct LocalNodes {
     pub threads_each: u32,
     /// What each proves with.
     pub backend: Backend,
+    /// How much a sandbox of their provers matters.
+    pub sandbox: SandboxPolicy,
     /// What the blobs of each may take on the disk.
     pub disk_budget_bytes: u64,
     /// Whether they stay on the loopback interface, as the client does.
@@ -131,6 +133,7 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
         .args(["--memory", &nodes.memory_each.0.to_string()])
         .args(["--threads", &nodes.threads_each.to_string()])
         .args(["--prover", nodes.backend.name()])
+        .args(["--sandbox", nodes.sandbox.name()])
         .args(["--disk-budget", &nodes.disk_budget_bytes.to_string()]);
     if nodes.loopback {
         command.arg("--loopback");

@@ -15,6 +15,7 @@ mod expected;
 mod manners;
 mod prover;
 mod sum;
+mod trespass;
 
 pub use expected::{Expected, Mismatch};
 pub use manners::{Manners, ParseMannersError};

@@ -20,11 +20,15 @@ pub struct Manners {
     pub hangs: bool,
     /// Which task of a process is its last: it dies of it. 0: none.
     pub dies_of: u32,
+    /// Whether it tries what a prover has no business with, and tells in its results what it was allowed.
+    pub trespasses: bool,
 }
 
 /// A text that describes no manners.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{word:?} is none of pace=MS, size=BYTES, hoards=BYTES, lies, hangs, dies-of=N")]
+#[error(
+    "{word:?} is none of pace=MS, size=BYTES, hoards=BYTES, lies, hangs, dies-of=N, trespasses"
+)]
 pub struct ParseMannersError {
     /// What is not understood.
     pub word: String,
@@ -46,6 +50,7 @@ impl FromStr for Manners {
                 "dies-of" => manners.dies_of = number()? as u32,
                 "lies" if value.is_empty() => manners.lies = true,
                 "hangs" if value.is_empty() => manners.hangs = true,
+                "trespasses" if value.is_empty() => manners.trespasses = true,
                 _ => return Err(wrong()),
             }
         }
@@ -55,10 +60,10 @@ impl FromStr for Manners {
 
 impl fmt::Display for Manners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pace, result_bytes, hoards, lies, hangs, dies_of } = self;
+        let Self { pace, result_bytes, hoards, lies, hangs, dies_of, trespasses } = self;
         write!(f, "pace={},size={result_bytes},hoards={}", pace.as_millis(), hoards.0)?;
         write!(f, ",dies-of={dies_of}")?;
-        let faults = [(*lies, ",lies"), (*hangs, ",hangs")];
+        let faults = [(*lies, ",lies"), (*hangs, ",hangs"), (*trespasses, ",trespasses")];
         faults.iter().filter(|(has, _)| *has).try_for_each(|(_, word)| f.write_str(word))
     }
 }
@@ -76,6 +81,7 @@ mod tests {
             lies: true,
             hangs: true,
             dies_of: 3,
+            trespasses: true,
         };
         assert_eq!(manners.to_string().parse(), Ok(manners));
         assert_eq!("".parse(), Ok(Manners::default()));

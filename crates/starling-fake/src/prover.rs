@@ -6,7 +6,7 @@ use starling_child::{
     Course, Input, Phases, Proof, Proved, Prover, Refusal, Setup, StepTime, Work,
 };
 
-use crate::{Manners, SYSTEMS, Sum};
+use crate::{Manners, SYSTEMS, Sum, trespass};
 
 /// The largest input that is read.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
@@ -32,7 +32,7 @@ impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
     }
 
     fn prove(&mut self, work: &Work<'_>, phases: &Phases) -> Result<Proved, Refusal> {
-        let Manners { pace, result_bytes, hoards, lies, hangs, dies_of } = self.manners;
+        let Manners { pace, result_bytes, hoards, lies, hangs, dies_of, trespasses } = self.manners;
         self.task_count += 1;
         phases.expect(Course::new(vec![Proof { phases: &[], weight: 1_000 }; PARTS as usize]));
         let hoard = vec![1_u8; hoards.0 as usize];
@@ -48,6 +48,10 @@ impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
         }
         if self.task_count == dies_of {
             std::process::abort();
+        }
+        if trespasses {
+            let blob = trespass::report().into_bytes();
+            return Ok(Proved { blob, ..Proved::default() });
         }
         let sum = sum_of(work)?;
         let sum = if lies { sum.falsified() } else { sum };

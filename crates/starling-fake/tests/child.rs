@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_child::{InputFile, ProveFailure, ProverConfig, ProverProcess, TaskWork};
+use starling_child::{
+    InputFile, ProveFailure, ProverConfig, ProverProcess, Sandbox, SandboxPolicy, TaskWork,
+    WorkReport,
+};
 use starling_fake::{SYSTEMS, Sum};
 use starling_types::{FailureClass, IndexRange, KindCode, MemoryBytes, Profile, Task};
 use tempfile::TempDir;
@@ -104,7 +107,7 @@ async fn a_child_that_hangs_is_stopped_at_the_deadline() {
 
 #[tokio::test]
 async fn inputs_that_are_not_what_they_should_be_are_refused_and_the_child_stays() {
-    let mut bench = Bench::new("dies-of=4");
+    let mut bench = Bench::new("dies-of=3");
     let work = bench.work(0);
     let missing = TaskWork { inputs: vec![InputFile::input("/nonexistent")], ..work.clone() };
     let damaged = InputFile::input(bench.put("damaged", b"FAKE"));
@@ -114,7 +117,7 @@ async fn inputs_that_are_not_what_they_should_be_are_refused_and_the_child_stays
         assert_eq!(failure.class(), FailureClass::Input, "{failure}");
     }
     bench.prove(&work).await.unwrap();
-    // It is the fourth task of the same child.
+    // It is the third that reaches the same child: of what is missing it never hears.
     assert!(matches!(bench.prove(&work).await, Err(ProveFailure::Crashed { .. })));
 }
 
@@ -142,6 +145,53 @@ async fn a_limit_of_one_task_is_lifted_for_the_next_of_the_same_child() {
     assert!(matches!(bench.prove(&work).await, Err(ProveFailure::Crashed { .. })), "one child");
 }
 
+/// What such a prover was allowed: the names of what it tried.
+async fn allowed(sandbox: SandboxPolicy) -> (Vec<String>, Option<Sandbox>, WorkReport) {
+    let mut bench = Bench::with(ProverConfig { sandbox, ..config("trespasses") });
+    let work = bench.work(0);
+    let report = bench.prover.run(&work, PATIENCE).await.unwrap();
+    let told = std::fs::read_to_string(&work.output).unwrap();
+    let done = told.lines().filter_map(|line| line.strip_suffix(": done")).map(str::to_owned);
+    (done.collect(), bench.prover.sandbox().cloned(), report)
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_prover_that_is_taken_over_reaches_no_file_network_program_or_process() {
+    let (done, sandbox, report) = allowed(SandboxPolicy::Try).await;
+    let what_provers_need = ["start a thread", "signal itself"];
+    match sandbox.unwrap() {
+        Sandbox::Full => assert_eq!(done, what_provers_need),
+        // Kernels and containers differ; each of the two layers shuts files by itself.
+        Sandbox::Partial { missing } => {
+            eprintln!("only a part of the sandbox is here: {missing}");
+            assert!(!done.iter().any(|name| name.contains("file")), "{done:?}");
+        }
+        Sandbox::None { why } => eprintln!("there is no sandbox here: {why}"),
+    }
+    // What it uses is still measured.
+    assert!(report.peak_memory.is_some_and(|peak| peak > MemoryBytes::from_mib(32)));
+    assert!(report.cpu_ms.is_some());
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn without_a_sandbox_a_prover_can_do_what_its_user_can() {
+    let (done, sandbox, _) = allowed(SandboxPolicy::Off).await;
+    assert_eq!(done.len(), 10, "{done:?}");
+    assert!(matches!(sandbox, Some(Sandbox::None { .. })));
+}
+
+#[tokio::test]
+async fn where_a_sandbox_is_required_there_is_a_whole_one_or_no_prover() {
+    let mut bench = Bench::with(ProverConfig { sandbox: SandboxPolicy::Require, ..config("") });
+    let work = bench.work(0);
+    match bench.prove(&work).await {
+        Ok(_) => assert_eq!(bench.prover.sandbox(), Some(&Sandbox::Full)),
+        Err(failure) => assert!(failure.to_string().contains("one is required"), "{failure}"),
+    }
+}
+
 #[tokio::test]
 async fn a_prover_that_cannot_start_says_why() {
     let mut bench = Bench::new("sings");
@@ -159,8 +209,6 @@ async fn a_prover_that_cannot_start_says_why() {
 fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
     use std::os::unix::process::ExitStatusExt as _;
 
-    let bench = Bench::new("");
-    let work = bench.work(0);
     let mut child = Command::new(env!("CARGO_BIN_EXE_starling-fake-prover"))
         .arg(SYSTEMS[0])
         .stdin(Stdio::piped())
@@ -168,13 +216,13 @@ fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    writeln!(stdin, r#"{{"threads":null,"params":"hangs"}}"#).unwrap();
+    writeln!(stdin, r#"{{"threads":null,"params":"hangs","sandbox":"try"}}"#).unwrap();
     writeln!(
         stdin,
-        r#"{{"id":1,"task":{{"kind":1,"range":{{"start":0,"end":1}}}},"arguments":"","inputs":[{{"role":"input","path":{:?}}}],"output":{:?},"profile":"usual"}}"#,
-        work.inputs[0].path, work.output
+        r#"{{"id":1,"task":{{"kind":1,"range":{{"start":0,"end":1}}}},"arguments":"","inputs":[{{"role":"input","size_bytes":3}}],"profile":"usual"}}"#
     )
     .unwrap();
+    stdin.write_all(b"raw").unwrap();
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().unwrap().is_none(), "the child hangs in its proof");
     drop(stdin);

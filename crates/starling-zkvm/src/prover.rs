@@ -65,10 +65,5 @@ pub fn config(
     args: impl IntoIterator<Item = String>,
     backend: Backend,
 ) -> ProverConfig {
-    ProverConfig {
-        params: backend.name().into(),
-        // The zkVM reads this in places that take no options.
-        env_removed: vec!["RISC0_DEV_MODE".into()],
-        ..ProverConfig::new(zkvm(), program, args)
-    }
+    ProverConfig { params: backend.name().into(), ..ProverConfig::new(zkvm(), program, args) }
 }

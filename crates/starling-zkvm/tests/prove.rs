@@ -542,13 +542,15 @@ fn a_prover_in_mid_proof_ends_when_its_parent_is_gone() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    writeln!(stdin, r#"{{"threads":null,"params":"fast"}}"#).unwrap();
+    writeln!(stdin, r#"{{"threads":null,"params":"fast","sandbox":"try"}}"#).unwrap();
+    let segment = std::fs::read(&work.inputs[0].path).unwrap();
     writeln!(
         stdin,
-        r#"{{"id":1,"task":{{"kind":2,"range":{{"start":0,"end":1}}}},"arguments":"0e00","inputs":[{{"role":"input","path":{:?}}}],"output":{:?},"profile":"usual"}}"#,
-        work.inputs[0].path, work.output
+        r#"{{"id":1,"task":{{"kind":2,"range":{{"start":0,"end":1}}}},"arguments":"0e00","inputs":[{{"role":"input","size_bytes":{}}}],"profile":"usual"}}"#,
+        segment.len()
     )
     .unwrap();
+    stdin.write_all(&segment).unwrap();
     std::thread::sleep(Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none(), "the child proves");
     drop(stdin);

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use risc0_zkvm::{ExecutorEnv, Prover, ProverOpts};
-use starling_client::{Client, LocalNodes, NetworkOptions, NetworkProver};
+use starling_client::{Client, LocalNodes, NetworkOptions, NetworkProver, SandboxPolicy};
 use starling_types::MemoryBytes;
 use starling_zkvm::Backend;
 
@@ -36,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         memory_each: MemoryBytes::from_mib(2048),
         threads_each: 1,
         backend: Backend::default(),
+        sandbox: SandboxPolicy::default(),
         disk_budget_bytes: DISK_BUDGET_BYTES,
         loopback: true,
     };

@@ -12,7 +12,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use risc0_zkvm::{ExecutorEnv, ProveInfo, Prover, ProverOpts};
-use starling_client::{Client, LocalNodes, NetworkOptions, NetworkProver, Patience, RunOptions};
+use starling_client::{
+    Client, LocalNodes, NetworkOptions, NetworkProver, Patience, RunOptions, SandboxPolicy,
+};
 use starling_types::MemoryBytes;
 use starling_zkvm::Backend;
 
@@ -41,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
         memory_each: MemoryBytes::from_mib(2048),
         threads_each: 1,
         backend: Backend::default(),
+        sandbox: SandboxPolicy::default(),
         disk_budget_bytes: DISK_BUDGET_BYTES,
         loopback: true,
     };

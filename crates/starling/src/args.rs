@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
+use starling_child::SandboxPolicy;
 use starling_client::{Terms, WEIGHT_MAX};
 use starling_proto::{RelayUrl, Ticket};
 use starling_types::{JobId, Po2, Profile, ReceiptKind, TaskKind, WorkLogId};
@@ -188,6 +189,12 @@ pub struct ProverArgs {
     /// risc0-zkvm, to compare.
     #[arg(long, value_name = "PROVER", default_value = "fast", value_parser = parse_backend)]
     prover: Backend,
+
+    /// Whether provers here, which work on what strangers sent, give up files, network and other programs first: `require`
+    /// refuses to prove where the system offers only a part of that, `try` takes what there is and says what is missing,
+    /// `off` is for debugging.
+    #[arg(long, value_name = "POLICY", default_value_t, value_parser = parse_sandbox)]
+    pub sandbox: SandboxPolicy,
 }
 
 impl ProverArgs {
@@ -439,6 +446,10 @@ impl From<ReceiptKindArg> for ReceiptKind {
             ReceiptKindArg::Groth16 => Self::Groth16,
         }
     }
+}
+
+fn parse_sandbox(text: &str) -> Result<SandboxPolicy, String> {
+    text.parse::<SandboxPolicy>().map_err(|error| error.to_string())
 }
 
 /// A prover of this build.

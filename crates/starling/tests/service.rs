@@ -19,7 +19,7 @@ use risc0_zkvm::{ExecutorEnv, Prover as _, ProverOpts, Receipt};
 use serde_json::Value;
 use starling_client::{
     Client, JobError, JobOptions, LocalNodes, NetworkOptions, NetworkProver, Patience, RunOptions,
-    Service, ZkvmEvent,
+    SandboxPolicy, Service, ZkvmEvent,
 };
 use starling_types::{MemoryBytes, ReceiptKind};
 use starling_zkvm::{Backend, Guest, execute::hosted::execute_hosted};
@@ -50,6 +50,7 @@ fn local_nodes(count: u32) -> LocalNodes {
         memory_each: MemoryBytes::from_mib(1024),
         threads_each: 1,
         backend: Backend::default(),
+        sandbox: SandboxPolicy::default(),
         disk_budget_bytes: DISK_BUDGET_BYTES,
         loopback: true,
     }

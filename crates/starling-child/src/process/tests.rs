@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A child that says that it is ready and then runs `script` for its first request.
 fn child(script: &str) -> ProverProcess {
-    let ready = r#"read line; echo '{"system":"hash/1"}'"#;
+    let ready = r#"read line; echo '{"system":"hash/1","sandbox":"full"}'"#;
     shell(&format!("{ready}; read line; {script}"))
 }
 
@@ -22,12 +22,17 @@ fn shell(script: &str) -> ProverProcess {
     ProverProcess::new(ProverConfig::new("hash/1", "/bin/sh", args))
 }
 
+thread_local! {
+    /// Where this test's results go: each runs on a thread of its own.
+    static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap();
+}
+
 fn work() -> TaskWork {
     TaskWork {
         task: Task { kind: KindCode(1), range: IndexRange::single(0) },
         arguments: vec![20],
-        inputs: vec![InputFile::input("leaf")],
-        output: "result".into(),
+        inputs: vec![InputFile::input("/dev/null")],
+        output: FOLDER.with(|folder| folder.path().join("result")),
         profile: Profile::Usual,
         memory_limit: None,
     }
@@ -70,6 +75,45 @@ async fn a_proof_that_was_made_twice_is_reported() {
     let done = DONE.replace("}}", r#","reproved":1,"cpu_ms":9}}"#);
     let report = child(&format!("echo '{done}'; read line")).run(&work(), PATIENCE).await.unwrap();
     assert_eq!((report.reproved, report.cpu_ms, report.phases), (1, Some(9), vec![]));
+}
+
+#[tokio::test]
+async fn a_result_is_as_long_as_announced_and_no_more_is_taken_on_a_childs_word() {
+    let answer = |bytes: u64| format!(r#"{{"id":1,"ok":{{}},"result_bytes":{bytes}}}"#);
+    let five = format!("echo '{}'; printf proof; read line", answer(5));
+    let work = work();
+    child(&five).run(&work, PATIENCE).await.unwrap();
+    assert_eq!(std::fs::read(&work.output).unwrap(), b"proof");
+    std::fs::remove_file(&work.output).unwrap();
+    let short = format!("echo '{}'; printf proof", answer(6));
+    let long = format!("echo '{}'; exec cat /dev/zero", answer(RESULT_BYTES_MAX + 1));
+    for script in [short, long] {
+        let failure = child(&script).run(&work, PATIENCE).await.unwrap_err();
+        assert!(matches!(failure, ProveFailure::Crashed { .. }), "{failure}");
+        assert!(!work.output.exists(), "nothing half is left");
+    }
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_child_inherits_nothing_of_its_parents_environment_that_it_does_not_need() {
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok(), "a test has more than a child may have");
+    let mut prover = child("tr '\\0' '\\n' </proc/$$/environ >&2; pwd >&2; exit 3");
+    prover.config.env.push(("GIVEN".into(), "yes".into()));
+    prover.config.threads = Some(3);
+    let ProveFailure::Crashed { stderr_tail, .. } =
+        prover.run(&work(), PATIENCE).await.unwrap_err()
+    else {
+        panic!("it ends by itself")
+    };
+    let (variables, folder) = stderr_tail.rsplit_once('\n').unwrap();
+    assert_eq!(folder, "/");
+    let names: Vec<&str> =
+        variables.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let expected = [MMAP_THRESHOLD, "GIVEN", "RAYON_NUM_THREADS"];
+    assert!(expected.iter().all(|name| names.contains(name)), "{names:?}");
+    let surplus = |name: &&&str| !expected.contains(name) && !INHERITED.contains(name);
+    assert_eq!(names.iter().find(surplus), None);
 }
 
 #[tokio::test]
@@ -162,7 +206,7 @@ async fn a_program_that_is_no_prover_is_named() {
     let shown = failure.to_string();
     assert!(shown.contains("/bin/sh is no prover"), "{shown}");
     assert!(shown.contains("usage: sh"), "{shown}");
-    let other = r#"read line; echo '{"system":"hash/0"}'; read line"#;
+    let other = r#"read line; echo '{"system":"hash/0","sandbox":"full"}'; read line"#;
     let failure = shell(other).run(&work(), PATIENCE).await.unwrap_err();
     assert!(failure.to_string().contains("proves for hash/0, not hash/1"), "{failure}");
     let config = ProverConfig::new("hash/1", "/nonexistent/prover", []);

@@ -4,7 +4,7 @@ use std::{net::UdpSocket, path::Path, time::Duration};
 
 use rand::Rng as _;
 use serde_json::json;
-use starling_child::ProverProcess;
+use starling_child::{ProverProcess, SandboxPolicy};
 use starling_cost::{CostModel, Costs};
 use starling_store::DiskBudget;
 use starling_types::{Po2, TaskKind};
@@ -111,7 +111,8 @@ async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandR
     rand::rng().fill_bytes(&mut seed);
     let po2 = Po2::try_from(SELF_TEST_PO2).map_err(Exit::usage)?;
     let options = yardstick::execute_options(SELF_TEST_LINKS, po2, seed);
-    let mut prover = ProverProcess::new(prover_config(None, Backend::default())?);
+    let mut prover =
+        ProverProcess::new(prover_config(None, Backend::default(), SandboxPolicy::Try)?);
     let folder = tempfile::tempdir()?;
     let memory = machine::memory_for_proving();
     let profile = Costs::FAST.profile_for(memory, TaskKind::Lift, Some(po2));
@@ -137,6 +138,9 @@ async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandR
             fields.push(("speed_permille_of_reference_core", json!(work_ms * 1000 / taken_ms)));
         }
         Err(error) => problems.push(error.to_string()),
+    }
+    if let Some(sandbox) = prover.sandbox() {
+        fields.push(("sandbox", json!(sandbox.to_string())));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use rand::Rng as _;
 use serde_json::json;
-use starling_child::ProverConfig;
+use starling_child::{ProverConfig, SandboxPolicy};
 use starling_cost::Costs;
 use starling_net::{Net, NetConfig};
 use starling_node::{Node, NodeConfig, SystemProver, needs_of, speed_guess};
@@ -89,7 +89,7 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
     };
     let share = MemoryBytes(memory.0 / u64::from(args.slots.max(1)));
     let zkvm = SystemProver {
-        prover: prover_config(Some(threads), args.prover.backend())?,
+        prover: prover_config(Some(threads), args.prover.backend(), args.prover.sandbox)?,
         needs: needs_of(&costs, &kinds, args.po2_max, share),
         size_of,
     };
@@ -109,10 +109,14 @@ pub fn costs_of(backend: Backend) -> Costs {
 }
 
 /// How this program starts its own prover process.
-pub fn prover_config(threads: Option<u32>, backend: Backend) -> Result<ProverConfig, Exit> {
+pub fn prover_config(
+    threads: Option<u32>,
+    backend: Backend,
+    sandbox: SandboxPolicy,
+) -> Result<ProverConfig, Exit> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
     let config = prover::config(program, ["prover".to_owned(), zkvm()], backend);
-    Ok(ProverConfig { threads, ..config })
+    Ok(ProverConfig { threads, sandbox, ..config })
 }
 
 /// A node has a directory of its own beside the client's, so that one user can run both.

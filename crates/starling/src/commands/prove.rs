@@ -285,6 +285,7 @@ fn local_nodes(
         memory_each: MemoryBytes(machine::memory_for_proving().0 / u64::from(count)),
         threads_each: (machine::cores() / count).max(1),
         backend: network.prover.backend(),
+        sandbox: network.prover.sandbox,
         disk_budget_bytes: network.endpoint.disk_budget,
         loopback: !reachable,
     })

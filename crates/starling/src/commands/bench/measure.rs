@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use anyhow::{Context, anyhow};
-use starling_child::{InputFile, ProverConfig, ProverProcess, TaskWork, WorkReport};
+use starling_child::{InputFile, ProverConfig, ProverProcess, SandboxPolicy, TaskWork, WorkReport};
 use starling_types::{IndexRange, Po2, Profile, TaskId};
 use starling_zkvm::{Backend, Emitted, TaskArguments, execute};
 use tempfile::TempDir;
@@ -19,6 +19,7 @@ pub struct Setup {
     pub backend: Backend,
     pub profile: Profile,
     pub threads: u32,
+    pub sandbox: SandboxPolicy,
     /// Vectors of the fast prover, the widest when absent.
     pub vectors: Option<&'static str>,
 }
@@ -70,7 +71,7 @@ fn pinned(config: ProverConfig, threads: u32) -> ProverConfig {
         return config;
     }
     match machine::first_cores(threads) {
-        Some(cores) => run_by(config, "taskset", ["--cpu-list".into(), cores]),
+        Some(cores) => run_by_taskset(config, cores),
         None => config,
     }
 }
@@ -80,19 +81,12 @@ fn has_taskset() -> bool {
     std::env::split_paths(&path).any(|folder| folder.join("taskset").is_file())
 }
 
-/// Has the prover compute with these vectors.
-fn with_vectors(config: ProverConfig, vectors: &str) -> ProverConfig {
-    run_by(config, "env", [format!("STARLING_ISA={vectors}")])
-}
-
-/// Has another program, which takes these arguments first, run the prover.
-fn run_by<const N: usize>(
-    mut config: ProverConfig,
-    runner: &str,
-    args: [String; N],
-) -> ProverConfig {
-    let program = std::mem::replace(&mut config.program, runner.into());
-    config.args.splice(0..0, args.into_iter().chain([program.display().to_string()]));
+fn run_by_taskset(mut config: ProverConfig, cores: String) -> ProverConfig {
+    let program = std::mem::replace(&mut config.program, "taskset".into());
+    let first = ["--cpu-list".into(), cores, program.display().to_string()];
+    config.args.splice(0..0, first);
+    // Where it is found; its own environment is what the prover's will be.
+    config.env.extend(std::env::var("PATH").map(|path| ("PATH".to_owned(), path)));
     config
 }
 
@@ -151,11 +145,9 @@ impl Bench {
     }
 
     async fn prove(&self, task: TaskId, inputs: Vec<PathBuf>) -> Result<WorkReport, Exit> {
-        let Setup { backend, profile, threads, vectors } = self.setup;
-        let mut config = prover_config(Some(threads), backend)?;
-        if let Some(vectors) = vectors {
-            config = with_vectors(config, vectors);
-        }
+        let Setup { backend, profile, threads, sandbox, vectors } = self.setup;
+        let mut config = prover_config(Some(threads), backend, sandbox)?;
+        config.env.extend(vectors.map(|vectors| ("STARLING_ISA".into(), vectors.into())));
         let mut prover = ProverProcess::new(pinned(config, threads));
         let work = TaskWork {
             task: task.into(),

@@ -30,7 +30,9 @@ pub async fn run(common: &Common, args: &BenchTasksArgs) -> CommandResult {
         table.head()?;
     }
     for profile in profiles(args, backend) {
-        measure_all(args, Setup { backend, profile, threads, vectors: None }, &mut table).await?;
+        let sandbox = args.prover.sandbox;
+        let setup = Setup { backend, profile, threads, sandbox, vectors: None };
+        measure_all(args, setup, &mut table).await?;
     }
     if common.json {
         line(Value::Array(table.rows))?;

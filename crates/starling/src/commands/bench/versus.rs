@@ -53,13 +53,17 @@ fn setups(args: &BenchVersusArgs) -> Vec<Setup> {
     let mut vectors: Vec<_> = backend::vectors().filter(is_chosen).collect();
     // The widest first.
     vectors.reverse();
-    let fast =
-        |profile, name| Setup { backend: Backend::Fast, profile, threads, vectors: Some(name) };
+    let sandbox = args.prover.sandbox;
+    let fast = |profile, name| {
+        let vectors = Some(name);
+        Setup { backend: Backend::Fast, profile, threads, sandbox, vectors }
+    };
     let mut setups: Vec<_> = vectors.iter().map(|name| fast(Profile::Usual, *name)).collect();
     setups.extend(vectors.first().map(|widest| fast(Profile::Frugal, *widest)));
     if args.prover.backend() != Backend::Fast {
         let backend = args.prover.backend();
-        setups.insert(0, Setup { backend, profile: Profile::Usual, threads, vectors: None });
+        let profile = Profile::Usual;
+        setups.insert(0, Setup { backend, profile, threads, sandbox, vectors: None });
     }
     setups
 }
