@@ -47,6 +47,7 @@ fn signal_itself() -> io::Result<()> {
 }
 
 fn start_a_thread() -> io::Result<()> {
-    let started = thread::Builder::new().spawn(|| vec![1_u8; 32 << 20].len())?;
+    let started =
+        thread::Builder::new().spawn(|| std::hint::black_box(vec![1_u8; 33 << 20]).len())?;
     started.join().map(drop).map_err(|_| io::Error::other("it panicked"))
 }
