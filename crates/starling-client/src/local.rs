@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use starling_child::SandboxPolicy;
 use starling_proto::Ticket;
 use starling_types::MemoryBytes;
 use starling_zkvm::Backend;

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use starling_cost::{CostModel, TaskCost, Workload};
 use starling_plan::PlanShape;
 use starling_types::{Millis, Po2, Profile};
-use starling_zkvm::{Backend, Emitted, execute, prover::step};
+use starling_zkvm::{Emitted, execute, prover::step};
 
 use super::measure::{self, Setup};
 use crate::{
-    args::{BenchJobArgs, Common},
+    args::{BenchJobArgs, Common, ProverArgs},
     exit::{CommandResult, Exit},
     machine,
     output::print,
@@ -30,7 +30,7 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
             .collect::<Result<Vec<_>, Exit>>()
     })?;
     let backend = args.prover.backend();
-    let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves), backend).await?;
+    let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves), &args.prover).await?;
     let cores = machine::cores();
     for (links, leaves) in chains {
         let load = Workload { leaves, ..Workload::default() };
@@ -72,12 +72,13 @@ fn leaves(args: &BenchJobArgs, links: u32) -> Result<Vec<Po2>, Exit> {
 /// A cost model with this machine's work for each po2 that occurs, on one thread.
 async fn measured_costs(
     leaves: impl Iterator<Item = &Po2>,
-    backend: Backend,
+    prover: &ProverArgs,
 ) -> Result<CostModel, Exit> {
     let po2s: BTreeSet<Po2> = leaves.copied().collect();
     let mut costs = CostModel::default();
     let cost = |work_ms| TaskCost { memory: Default::default(), work: Millis(work_ms) };
-    let setup = Setup { backend, profile: Profile::Usual, threads: 1, vectors: None };
+    let (backend, sandbox) = (prover.backend(), prover.sandbox);
+    let setup = Setup { backend, profile: Profile::Usual, threads: 1, sandbox, vectors: None };
     if let Some(smallest) = po2s.first() {
         let recursion = measure::recursion(*smallest, setup).await?;
         costs.lift_receipt = cost(recursion.lift.step_ms(step::LIFT));
@@ -113,6 +114,7 @@ async fn prove(args: &BenchJobArgs, links: u32) -> Result<f64, Exit> {
         .arg("--data-dir")
         .arg(dir.path().join("data"))
         .args(["--prover", args.prover.backend().name()])
+        .args(["--sandbox", args.prover.sandbox.name()])
         .arg("--json")
         .stderr(Stdio::inherit())
         .kill_on_drop(true);
