@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use crate::{
     Blob, Input, Phases, Proved, Prover, Refusal, Setup, Work, WorkReport,
+    lack::lack_in,
     protocol::{Answer, Configure, Failed, MESSAGE_CHARS_MAX, Ready, Request, read_line},
     usage::{cpu_ms, limit_memory, peak_memory, reset_peak_memory},
 };
@@ -39,6 +40,9 @@ pub enum ServeError {
     /// The other end is not the parent that this process is for.
     #[error("this command is run by a node, not by hand: {0}")]
     NoParent(String),
+    /// No thread can be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The proving library does not start.
     #[error("the prover does not start: {0}")]
     Prover(String),
@@ -59,7 +63,6 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
     let Configure { threads, params } =
         serde_json::from_str(&first).map_err(|error| ServeError::NoParent(error.to_string()))?;
     let mut prover = P::ready(&Setup { threads, params }).map_err(ServeError::Prover)?;
-    answers.send(&Ready { system: P::system() })?;
 
     let (sender, requests) = mpsc::sync_channel(REQUESTS_QUEUED_MAX);
     let pending = Arc::new(AtomicU32::new(0));
@@ -67,7 +70,10 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
         let pending = Arc::clone(&pending);
         move || read_requests(stdin, &sender, &pending)
     };
-    std::thread::Builder::new().name("requests".into()).spawn(reader)?;
+    let reading = std::thread::Builder::new().name("requests".into()).spawn(reader);
+    reading.map_err(ServeError::Thread)?;
+    // All threads are there: whoever cannot start them is not ready.
+    answers.send(&Ready { system: P::system() })?;
 
     for request in requests {
         let id = request.id;
@@ -101,7 +107,7 @@ fn run(prover: &mut impl Prover, phases: &Phases, request: Request) -> Result<Wo
     let work = Work { task, arguments: &arguments, inputs: &inputs, profile, memory_limit };
     // Code that a stranger's input runs through is caught where it is called: a panic here is a fault of ours.
     let proved = starling_panic::catch(|| prover.prove(&work, phases))
-        .unwrap_or_else(|panic| Err(Refusal::internal(format!("the prover panicked: {panic}"))))?;
+        .unwrap_or_else(|panic| Err(panicked(&panic)))?;
     let Proved { blob, steps, reproved } = proved;
     // A reader never sees half of a result.
     write_whole(&output, Readers::Owner, Existing::Replace, |file| file.write_all(&blob)).map_err(
@@ -109,6 +115,14 @@ fn run(prover: &mut impl Prover, phases: &Phases, request: Request) -> Result<Wo
     )?;
     let cpu_ms = cpu_ms().zip(cpu_ms_before).map(|(now, then)| now - then);
     Ok(WorkReport { steps, peak_memory: peak_memory(), cpu_ms, reproved, phases: Vec::new() })
+}
+
+/// What a panic of the prover means: code that cannot be denied a thread panics where one does not start.
+fn panicked(panic: &str) -> Refusal {
+    match lack_in(panic) {
+        Some(lack) => Refusal::memory(lack),
+        None => Refusal::internal(format!("the prover panicked: {panic}")),
+    }
 }
 
 /// A blob in a file.
@@ -170,5 +184,24 @@ impl Answers {
             // A parent that is gone shows elsewhere: stdin ends.
             let _ = answers.send(&Answer { id, progress: Some(permille), ..Answer::default() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_types::FailureClass;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_for_want_of_a_thread_is_the_machines_lack_and_any_other_is_a_fault_of_ours() {
+        let spawn = r#"failed to spawn thread: Os { code: 11, kind: WouldBlock, message: "Resource temporarily unavailable" } (library/std/src/thread/mod.rs:723)"#;
+        let refusal = panicked(spawn);
+        assert_eq!(refusal.class, FailureClass::Memory, "{refusal}");
+        assert!(refusal.message.starts_with("failed to spawn thread"), "{refusal}");
+        assert_eq!(
+            panicked("called `Option::unwrap()` on a `None` value").class,
+            FailureClass::Node
+        );
     }
 }

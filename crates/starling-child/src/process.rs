@@ -6,7 +6,7 @@
 //! at once.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -21,6 +21,8 @@ use tokio::{
 
 use crate::{
     ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, ProveFailure, TaskWork, WorkReport,
+    killed::{Groups, Killer, LOOK_PERIOD, Watch},
+    lack::lack_in,
     protocol::{Answer, Configure, LINE_BYTES_MAX, Ready, Request},
     tail::Tail,
 };
@@ -79,6 +81,7 @@ impl ProverConfig {
 #[derive(Debug)]
 pub struct ProverProcess {
     config: ProverConfig,
+    groups: Groups,
     idle: Option<Running>,
     next_id: u64,
 }
@@ -86,7 +89,7 @@ pub struct ProverProcess {
 impl ProverProcess {
     /// A child that will be started by the first [`Self::run`].
     pub fn new(config: ProverConfig) -> Self {
-        Self { config, idle: None, next_id: 0 }
+        Self { config, groups: Groups::of_this_process(), idle: None, next_id: 0 }
     }
 
     /// Proves one task. Dropping the future kills the child; the next call starts another.
@@ -119,7 +122,7 @@ impl ProverProcess {
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
-                None => Running::start(&self.config).await?,
+                None => Running::start(&self.config, self.groups.clone()).await?,
             };
             match running.exchange(&request, progress).await {
                 Some(answer) => Ok((running, answer)),
@@ -176,12 +179,13 @@ struct Running {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
+    watch: Watch,
     tail: Tail,
     reader: JoinHandle<()>,
 }
 
 impl Running {
-    async fn start(config: &ProverConfig) -> Result<Self, ProveFailure> {
+    async fn start(config: &ProverConfig, groups: Groups) -> Result<Self, ProveFailure> {
         let program = config.program.clone();
         let mut command = Command::new(&config.program);
         command
@@ -201,9 +205,7 @@ impl Running {
         if let Some(threads) = config.threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }
-        let spawned = command.spawn();
-        let mut child =
-            spawned.map_err(|source| ProveFailure::Spawn { program: program.clone(), source })?;
+        let mut child = command.spawn().map_err(|source| not_spawned(&program, source))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             let source = std::io::Error::other("its pipes are missing");
@@ -211,19 +213,23 @@ impl Running {
         };
         let tail = Tail::new(config.stderr_tail_bytes);
         let reader = tokio::spawn(tail.clone().keep(stderr));
-        let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
+        let (stdout, watch) = (BufReader::new(stdout), Watch::new(groups));
+        let mut running = Self { child, stdin, stdout, watch, tail, reader };
 
         let configure = Configure { threads: config.threads, params: config.params.clone() };
         let greeting = async {
             running.write(&configure).await?;
-            running.read::<Ready>().await
+            read::<Ready>(&mut running.stdout).await
         };
         let detail = match timeout(START_DEADLINE, greeting).await {
             Ok(Ok(ready)) if ready.system == config.system => return Ok(running),
             Ok(Ok(ready)) => format!("it proves for {}, not {}", ready.system, config.system),
             Ok(Err(error)) => {
-                let (status, stderr) = running.end().await;
-                format!("{error} ({status}) {stderr}")
+                let status = running.end().await;
+                if let Some(detail) = running.tail.lack(false) {
+                    return Err(ProveFailure::OutOfMemory { limit: None, detail });
+                }
+                format!("{error} ({status}) {}", running.tail.text())
             }
             Err(_) => format!("it said nothing for {} s", START_DEADLINE.as_secs()),
         };
@@ -241,10 +247,12 @@ impl Running {
         request: &Request,
         mut progress: impl FnMut(u32),
     ) -> Option<Answer> {
+        self.watch.begin();
+        self.tail.begin();
         self.write(request).await.ok()?;
         let mut done_permille = 0;
         loop {
-            let answer: Answer = self.read().await.ok()?;
+            let answer: Answer = self.read_watched().await.ok()?;
             if answer.id != request.id {
                 return None;
             }
@@ -265,17 +273,21 @@ impl Running {
         self.stdin.flush().await
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&mut self) -> std::io::Result<T> {
-        let mut line = Vec::new();
-        (&mut self.stdout).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await?;
-        if line.is_empty() {
-            return Err(std::io::Error::other("it closed its output"));
+    /// Reads a message, and looks at the child as long as none comes.
+    async fn read_watched<T: serde::de::DeserializeOwned>(&mut self) -> std::io::Result<T> {
+        let Self { child, stdout, watch, .. } = self;
+        let pid = child.id();
+        let mut message = std::pin::pin!(read(stdout));
+        loop {
+            match timeout(LOOK_PERIOD, &mut message).await {
+                Ok(message) => return message,
+                Err(_) => watch.look(pid),
+            }
         }
-        Ok(serde_json::from_slice(&line)?)
     }
 
-    /// Waits for the end of a child that is dying, or brings it about.
-    async fn end(mut self) -> (String, String) {
+    /// Waits for the end of a child that is dying, or brings it about; how it ended. Then its last words are there.
+    async fn end(&mut self) -> String {
         let status = match timeout(END_DEADLINE, self.child.wait()).await {
             Ok(Ok(status)) => describe(status),
             Ok(Err(error)) => error.to_string(),
@@ -285,24 +297,51 @@ impl Running {
             }
         };
         let _ = timeout(END_DEADLINE, &mut self.reader).await;
-        (status, self.tail.text())
+        status
     }
 
     /// What a dead child died of.
-    async fn obituary(self, limit: Option<MemoryBytes>) -> ProveFailure {
-        let (status, stderr_tail) = self.end().await;
-        // What allocators and thread starters print at the end of their memory. Native code that is
-        // denied a thread or a buffer often says no more than that it terminates.
-        const TEXTS: [&str; 3] = ["memory allocation of", "bad_alloc", "Cannot allocate memory"];
-        let native = limit.is_some() && stderr_tail.contains("terminate called");
-        if native || TEXTS.iter().any(|text| stderr_tail.contains(text)) {
-            let detail = stderr_tail.lines().last().unwrap_or_default().into();
+    async fn obituary(mut self, limit: Option<MemoryBytes>) -> ProveFailure {
+        let status = self.end().await;
+        if let Some(detail) = self.tail.lack(limit.is_some()) {
             return ProveFailure::OutOfMemory { limit, detail };
         }
-        if status == SIGKILL {
-            return ProveFailure::Killed { stderr_tail };
+        let stderr_tail = self.tail.text();
+        if status != SIGKILL {
+            return ProveFailure::Crashed { status, stderr_tail };
         }
-        ProveFailure::Crashed { status, stderr_tail }
+        match self.watch.killer(limit) {
+            killer @ Killer::OwnMemory => {
+                let peak = self.watch.peak().unwrap_or_default();
+                let detail = format!("killed {}, with {peak} taken", killer.words());
+                ProveFailure::OutOfMemory { limit, detail }
+            }
+            killer => ProveFailure::Killed { by: killer.words(), stderr_tail },
+        }
+    }
+}
+
+/// Reads one message.
+async fn read<T: serde::de::DeserializeOwned>(
+    stdout: &mut BufReader<ChildStdout>,
+) -> std::io::Result<T> {
+    let mut line = Vec::new();
+    stdout.take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(std::io::Error::other("it closed its output"));
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+/// A child that did not come to be: for want of memory or of processes, or for another reason.
+fn not_spawned(program: &Path, source: std::io::Error) -> ProveFailure {
+    let program = program.to_owned();
+    match lack_in(&source.to_string()) {
+        Some(lack) => {
+            let detail = format!("{} was not started: {lack}", program.display());
+            ProveFailure::OutOfMemory { limit: None, detail }
+        }
+        None => ProveFailure::Spawn { program, source },
     }
 }
 

@@ -39,7 +39,16 @@ pub(crate) fn reset_peak_memory() {
 
 /// The peak of resident memory, where the system tells.
 pub(crate) fn peak_memory() -> Option<MemoryBytes> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    peak_memory_in("/proc/self/status")
+}
+
+/// That of the process with this id, as long as it lives.
+pub(crate) fn peak_memory_of(pid: u32) -> Option<MemoryBytes> {
+    peak_memory_in(&format!("/proc/{pid}/status"))
+}
+
+fn peak_memory_in(status: &str) -> Option<MemoryBytes> {
+    let status = fs::read_to_string(status).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(MemoryBytes(kib << 10))
