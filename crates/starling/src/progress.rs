@@ -166,7 +166,8 @@ impl Count {
     }
 
     fn show(&self, bar: &ProgressBar) {
-        let length = u64::from(self.total) * 1000;
+        // Of nothing that is known yet, nothing is done: a bar without a length would be full.
+        let length = u64::from(self.total).max(1) * 1000;
         bar.set_length(length);
         bar.set_position((u64::from(self.done) * 1000 + self.partly_permille).min(length));
         bar.set_message(self.to_string());
@@ -265,6 +266,14 @@ mod tests {
         assert_eq!((bar.position(), bar.length()), (3500, Some(4000)));
         Count { done: 3, total: 4, partly_permille: 2000 }.show(&bar);
         assert_eq!(bar.position(), 4000);
+    }
+
+    #[test]
+    fn a_bar_of_which_nothing_is_known_is_empty() {
+        let bar = ProgressBar::hidden();
+        Count::default().show(&bar);
+        assert_eq!((bar.position(), bar.length()), (0, Some(1000)));
+        assert_eq!(Count::default().to_string(), "0/0");
     }
 
     #[test]
