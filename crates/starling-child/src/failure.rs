@@ -24,7 +24,7 @@ pub enum ProveFailure {
         /// What it did instead.
         detail: String,
     },
-    /// The child needed more memory than it may have, or than there is.
+    /// The child needed more memory, or more threads, than it may have, or than there is.
     #[error("the prover ran out of memory{}: {detail}", limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default())]
     OutOfMemory {
         /// The limit it had.
@@ -34,10 +34,10 @@ pub enum ProveFailure {
     },
     /// Somebody ended the child: the system, where memory is short, or a person. It says nothing of the task until it
     /// happens again.
-    #[error(
-        "the prover was killed from outside (signal 9), as it happens when the system's memory is short: {stderr_tail}"
-    )]
+    #[error("the prover was killed from outside (signal 9), {by}: {stderr_tail}")]
     Killed {
+        /// By whom, as far as the system tells.
+        by: &'static str,
         /// The end of what it printed.
         stderr_tail: String,
     },

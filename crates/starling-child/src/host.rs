@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use crate::{
     Input, Phases, Proved, Prover, Refusal, SandboxError, Setup, Work, WorkReport,
+    lack::lack_in,
     protocol::{
         Answer, Configure, Failed, MESSAGE_CHARS_MAX, RESULT_BYTES_MAX, Ready, Request, read_blob,
         read_line,
@@ -42,6 +43,9 @@ pub enum ServeError {
     /// The other end is not the parent that this process is for.
     #[error("this command is run by a node, not by hand: {0}")]
     NoParent(String),
+    /// No thread can be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The proving library does not start.
     #[error("the prover does not start: {0}")]
     Prover(String),
@@ -68,7 +72,6 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
     // Before there is any other thread, and before anything is read that a stranger had a hand in.
     let sandbox = sandbox::enter(sandbox)?;
     let mut prover = P::ready(&Setup { threads, params }).map_err(ServeError::Prover)?;
-    answers.send(&Ready { system: P::system(), sandbox }, &[])?;
 
     let (sender, requests) = mpsc::sync_channel(REQUESTS_QUEUED_MAX);
     let pending = Arc::new(AtomicU32::new(0));
@@ -76,7 +79,10 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
         let pending = Arc::clone(&pending);
         move || read_requests(stdin, &sender, &pending)
     };
-    std::thread::Builder::new().name("requests".into()).spawn(reader)?;
+    let reading = std::thread::Builder::new().name("requests".into()).spawn(reader);
+    reading.map_err(ServeError::Thread)?;
+    // All threads are there: whoever cannot start them is not ready.
+    answers.send(&Ready { system: P::system(), sandbox }, &[])?;
 
     for (request, inputs) in requests {
         let id = request.id;
@@ -124,7 +130,7 @@ fn run(
     let work = Work { task, arguments: &arguments, inputs: &inputs, profile, memory_limit };
     // Code that a stranger's input runs through is caught where it is called: a panic here is a fault of ours.
     let proved = starling_panic::catch(|| prover.prove(&work, phases))
-        .unwrap_or_else(|panic| Err(Refusal::internal(format!("the prover panicked: {panic}"))))?;
+        .unwrap_or_else(|panic| Err(panicked(&panic)))?;
     let Proved { blob, steps, reproved } = proved;
     if blob.len() as u64 > RESULT_BYTES_MAX {
         let message =
@@ -134,6 +140,14 @@ fn run(
     let cpu_ms = meters.cpu_ms().zip(cpu_ms_before).map(|(now, then)| now - then);
     let peak_memory = meters.peak_memory();
     Ok((blob, WorkReport { steps, peak_memory, cpu_ms, reproved, phases: Vec::new() }))
+}
+
+/// What a panic of the prover means: code that cannot be denied a thread panics where one does not start.
+fn panicked(panic: &str) -> Refusal {
+    match lack_in(panic) {
+        Some(lack) => Refusal::memory(lack),
+        None => Refusal::internal(format!("the prover panicked: {panic}")),
+    }
 }
 
 /// Reads requests until the parent is gone, then ends the process if it is in the middle of a proof.
@@ -194,5 +208,24 @@ impl Answers {
             let how_far = Answer { id, progress: Some(permille), ..Answer::default() };
             let _ = answers.send(&how_far, &[]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_types::FailureClass;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_for_want_of_a_thread_is_the_machines_lack_and_any_other_is_a_fault_of_ours() {
+        let spawn = r#"failed to spawn thread: Os { code: 11, kind: WouldBlock, message: "Resource temporarily unavailable" } (library/std/src/thread/mod.rs:723)"#;
+        let refusal = panicked(spawn);
+        assert_eq!(refusal.class, FailureClass::Memory, "{refusal}");
+        assert!(refusal.message.starts_with("failed to spawn thread"), "{refusal}");
+        assert_eq!(
+            panicked("called `Option::unwrap()` on a `None` value").class,
+            FailureClass::Node
+        );
     }
 }

@@ -24,6 +24,8 @@
 mod course;
 mod failure;
 mod host;
+mod killed;
+mod lack;
 mod phases;
 mod process;
 mod protocol;

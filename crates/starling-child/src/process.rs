@@ -26,6 +26,8 @@ use tokio::{
 use crate::{
     ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, ProveFailure, RESULT_BYTES_MAX, Sandbox, SandboxPolicy,
     TaskWork, WorkReport,
+    killed::{Groups, Killer, LOOK_PERIOD, Watch},
+    lack::lack_in,
     protocol::{Answer, Configure, LINE_BYTES_MAX, Ready, Request},
     tail::Tail,
 };
@@ -94,6 +96,7 @@ impl ProverConfig {
 #[derive(Debug)]
 pub struct ProverProcess {
     config: ProverConfig,
+    groups: Groups,
     idle: Option<Running>,
     next_id: u64,
     /// That of the child that was started last.
@@ -103,7 +106,8 @@ pub struct ProverProcess {
 impl ProverProcess {
     /// A child that will be started by the first [`Self::run`].
     pub fn new(config: ProverConfig) -> Self {
-        Self { config, idle: None, next_id: 0, sandbox: None }
+        let groups = Groups::of_this_process();
+        Self { config, groups, idle: None, next_id: 0, sandbox: None }
     }
 
     /// Proves one task. Dropping the future kills the child; the next call starts another.
@@ -139,7 +143,8 @@ impl ProverProcess {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
                 None => {
-                    let (running, entered) = Running::start(&self.config).await?;
+                    let (running, entered) =
+                        Running::start(&self.config, self.groups.clone()).await?;
                     note(sandbox, entered, &self.config);
                     running
                 }
@@ -272,12 +277,13 @@ struct Running {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
+    watch: Watch,
     tail: Tail,
     reader: JoinHandle<()>,
 }
 
 impl Running {
-    async fn start(config: &ProverConfig) -> Result<(Self, Sandbox), ProveFailure> {
+    async fn start(config: &ProverConfig, groups: Groups) -> Result<(Self, Sandbox), ProveFailure> {
         let program = config.program.clone();
         let mut command = Command::new(&config.program);
         command
@@ -298,9 +304,7 @@ impl Running {
         if let Some(threads) = config.threads {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }
-        let spawned = command.spawn();
-        let mut child =
-            spawned.map_err(|source| ProveFailure::Spawn { program: program.clone(), source })?;
+        let mut child = command.spawn().map_err(|source| not_spawned(&program, source))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             let source = std::io::Error::other("its pipes are missing");
@@ -308,7 +312,8 @@ impl Running {
         };
         let tail = Tail::new(config.stderr_tail_bytes);
         let reader = tokio::spawn(tail.clone().keep(stderr));
-        let mut running = Self { child, stdin, stdout: BufReader::new(stdout), tail, reader };
+        let (stdout, watch) = (BufReader::new(stdout), Watch::new(groups));
+        let mut running = Self { child, stdin, stdout, watch, tail, reader };
 
         let configure = Configure {
             threads: config.threads,
@@ -317,14 +322,17 @@ impl Running {
         };
         let greeting = async {
             running.write(&configure).await?;
-            running.read::<Ready>().await
+            read::<Ready>(&mut running.stdout).await
         };
         let detail = match timeout(START_DEADLINE, greeting).await {
             Ok(Ok(ready)) if ready.system == config.system => return Ok((running, ready.sandbox)),
             Ok(Ok(ready)) => format!("it proves for {}, not {}", ready.system, config.system),
             Ok(Err(error)) => {
-                let (status, stderr) = running.end().await;
-                format!("{error} ({status}) {stderr}")
+                let status = running.end().await;
+                if let Some(detail) = running.tail.lack(false) {
+                    return Err(ProveFailure::OutOfMemory { limit: None, detail });
+                }
+                format!("{error} ({status}) {}", running.tail.text())
             }
             Err(_) => format!("it said nothing for {} s", START_DEADLINE.as_secs()),
         };
@@ -343,13 +351,15 @@ impl Running {
         inputs: &mut Inputs,
         mut progress: impl FnMut(u32),
     ) -> Result<(Answer, Vec<u8>), Broken> {
+        self.watch.begin();
+        self.tail.begin();
         self.write(request).await.map_err(|_| Broken::Child)?;
         for (path, file, size_bytes) in &mut inputs.0 {
             self.send_blob(path, file, *size_bytes).await?;
         }
         let mut done_permille = 0;
         loop {
-            let answer: Answer = self.read().await.map_err(|_| Broken::Child)?;
+            let answer: Answer = self.read_watched().await.map_err(|_| Broken::Child)?;
             if answer.id != request.id || answer.result_bytes > RESULT_BYTES_MAX {
                 return Err(Broken::Child);
             }
@@ -407,17 +417,21 @@ impl Running {
         self.stdin.flush().await
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&mut self) -> std::io::Result<T> {
-        let mut line = Vec::new();
-        (&mut self.stdout).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await?;
-        if line.is_empty() {
-            return Err(std::io::Error::other("it closed its output"));
+    /// Reads a message, and looks at the child as long as none comes.
+    async fn read_watched<T: serde::de::DeserializeOwned>(&mut self) -> std::io::Result<T> {
+        let Self { child, stdout, watch, .. } = self;
+        let pid = child.id();
+        let mut message = std::pin::pin!(read(stdout));
+        loop {
+            match timeout(LOOK_PERIOD, &mut message).await {
+                Ok(message) => return message,
+                Err(_) => watch.look(pid),
+            }
         }
-        Ok(serde_json::from_slice(&line)?)
     }
 
-    /// Waits for the end of a child that is dying, or brings it about.
-    async fn end(mut self) -> (String, String) {
+    /// Waits for the end of a child that is dying, or brings it about; how it ended. Then its last words are there.
+    async fn end(&mut self) -> String {
         let status = match timeout(END_DEADLINE, self.child.wait()).await {
             Ok(Ok(status)) => describe(status),
             Ok(Err(error)) => error.to_string(),
@@ -427,24 +441,51 @@ impl Running {
             }
         };
         let _ = timeout(END_DEADLINE, &mut self.reader).await;
-        (status, self.tail.text())
+        status
     }
 
     /// What a dead child died of.
-    async fn obituary(self, limit: Option<MemoryBytes>) -> ProveFailure {
-        let (status, stderr_tail) = self.end().await;
-        // What allocators and thread starters print at the end of their memory. Native code that is
-        // denied a thread or a buffer often says no more than that it terminates.
-        const TEXTS: [&str; 3] = ["memory allocation of", "bad_alloc", "Cannot allocate memory"];
-        let native = limit.is_some() && stderr_tail.contains("terminate called");
-        if native || TEXTS.iter().any(|text| stderr_tail.contains(text)) {
-            let detail = stderr_tail.lines().last().unwrap_or_default().into();
+    async fn obituary(mut self, limit: Option<MemoryBytes>) -> ProveFailure {
+        let status = self.end().await;
+        if let Some(detail) = self.tail.lack(limit.is_some()) {
             return ProveFailure::OutOfMemory { limit, detail };
         }
-        if status == SIGKILL {
-            return ProveFailure::Killed { stderr_tail };
+        let stderr_tail = self.tail.text();
+        if status != SIGKILL {
+            return ProveFailure::Crashed { status, stderr_tail };
         }
-        ProveFailure::Crashed { status, stderr_tail }
+        match self.watch.killer(limit) {
+            killer @ Killer::OwnMemory => {
+                let peak = self.watch.peak().unwrap_or_default();
+                let detail = format!("killed {}, with {peak} taken", killer.words());
+                ProveFailure::OutOfMemory { limit, detail }
+            }
+            killer => ProveFailure::Killed { by: killer.words(), stderr_tail },
+        }
+    }
+}
+
+/// Reads one message.
+async fn read<T: serde::de::DeserializeOwned>(
+    stdout: &mut BufReader<ChildStdout>,
+) -> std::io::Result<T> {
+    let mut line = Vec::new();
+    stdout.take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(std::io::Error::other("it closed its output"));
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+/// A child that did not come to be: for want of memory or of processes, or for another reason.
+fn not_spawned(program: &Path, source: std::io::Error) -> ProveFailure {
+    let program = program.to_owned();
+    match lack_in(&source.to_string()) {
+        Some(lack) => {
+            let detail = format!("{} was not started: {lack}", program.display());
+            ProveFailure::OutOfMemory { limit: None, detail }
+        }
+        None => ProveFailure::Spawn { program, source },
     }
 }
 

@@ -143,6 +143,11 @@ impl Refusal {
         Self { class: FailureClass::Task, message: message.into() }
     }
 
+    /// The machine denied what the task needs: memory, or threads, whose stacks are memory.
+    pub fn memory(message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Memory, message: message.into() }
+    }
+
     /// This prover or its machine is at fault.
     pub fn internal(message: impl Into<String>) -> Self {
         Self { class: FailureClass::Node, message: message.into() }

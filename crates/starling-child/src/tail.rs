@@ -1,34 +1,52 @@
-//! The last bytes of a stream: what a child that died said in the end.
+//! What a child says on stderr: the last bytes, and the line that says that memory was short.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{io::AsyncReadExt, process::ChildStderr};
 
+use crate::lack::Signs;
+
 /// The last bytes. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Tail {
-    bytes: Arc<Mutex<VecDeque<u8>>>,
+    heard: Arc<Mutex<Heard>>,
     limit_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: VecDeque<u8>,
+    signs: Signs,
 }
 
 impl Tail {
     pub(crate) fn new(limit_bytes: usize) -> Self {
-        Self { bytes: Arc::default(), limit_bytes }
+        Self { heard: Arc::default(), limit_bytes }
     }
 
     fn push(&self, chunk: &[u8]) {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.extend(chunk);
-        let surplus = bytes.len().saturating_sub(self.limit_bytes);
-        bytes.drain(..surplus);
+        let mut heard = self.lock();
+        heard.signs.see(chunk);
+        heard.bytes.extend(chunk);
+        let surplus = heard.bytes.len().saturating_sub(self.limit_bytes);
+        heard.bytes.drain(..surplus);
+    }
+
+    /// A task begins: what the child survived before is not what it dies of.
+    pub(crate) fn begin(&self) {
+        self.lock().signs = Signs::default();
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(bytes.make_contiguous()).trim().into()
+        String::from_utf8_lossy(self.lock().bytes.make_contiguous()).trim().into()
+    }
+
+    /// The line that says that memory or a thread was denied, if one does; see [`Signs::lack`].
+    pub(crate) fn lack(&self, is_limited: bool) -> Option<String> {
+        self.lock().signs.lack(is_limited)
     }
 
     /// Keeps the end of `stderr` until it ends.
@@ -38,5 +56,10 @@ impl Tail {
             self.push(&chunk[..count]);
             tracing::debug!(text = %String::from_utf8_lossy(&chunk[..count]).trim_end(), "prover stderr");
         }
+        self.lock().signs.end_line();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

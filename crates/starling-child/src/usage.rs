@@ -56,10 +56,7 @@ impl Meters {
 
     /// The peak of resident memory, where the system tells.
     pub(crate) fn peak_memory(&self) -> Option<MemoryBytes> {
-        let status = text_of(self.status.as_ref()?)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(MemoryBytes(kib << 10))
+        peak_memory_in(&text_of(self.status.as_ref()?)?)
     }
 
     /// The time that all threads of this process have spent on cores so far, where the system tells.
@@ -72,6 +69,17 @@ impl Meters {
         let mut times = fields.split_whitespace().skip(11).map(|ticks| ticks.parse::<u64>().ok());
         Some((times.next()?? + times.next()??) * TICK_MS)
     }
+}
+
+/// The peak of resident memory of the process with this id, as long as it lives.
+pub(crate) fn peak_memory_of(pid: u32) -> Option<MemoryBytes> {
+    peak_memory_in(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn peak_memory_in(status: &str) -> Option<MemoryBytes> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(MemoryBytes(kib << 10))
 }
 
 /// What such a file says now. It is made when it is read, and all of it in one reading if there is room.

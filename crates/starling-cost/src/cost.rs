@@ -190,23 +190,122 @@ mod tests {
         }
     }
 
-    /// What `BENCHMARKS.md` has of them, in MiB. A limit set by a figure below that would end every such task.
+    /// A page of the repository.
+    fn page(name: &str) -> String {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        std::fs::read_to_string(root.join(name)).unwrap()
+    }
+
+    /// The rows of the tables of `page` with this header, each as its cells.
+    fn rows(page: &str, header: &str) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        let mut lines = page.lines();
+        while lines.by_ref().any(|line| line == header) {
+            let table = lines.by_ref().skip(1).take_while(|line| line.starts_with('|'));
+            let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+            rows.extend(table.map(|line| cells(line.trim_matches('|'))));
+        }
+        assert!(!rows.is_empty(), "{header}");
+        rows
+    }
+
+    /// `prove 14` as a table says it, and `keccak 14, lifted`; a recursion proof has no po2.
+    fn task(cell: &str) -> (TaskKind, Option<Po2>) {
+        let mut words = cell.split(',').next().unwrap().split(' ');
+        let kind = match words.next().unwrap() {
+            "prove" => TaskKind::Prove,
+            "lift" => TaskKind::Lift,
+            "join" => TaskKind::Join,
+            "keccak" => TaskKind::Keccak,
+            other => panic!("what is {other:?}?"),
+        };
+        (kind, words.next().map(|value| po2(value.parse().unwrap())))
+    }
+
+    /// A number with anything behind it: a range, a thousands' comma within it.
+    fn number(cell: &str) -> u64 {
+        cell.split(' ').next().unwrap().replace(',', "").parse().unwrap()
+    }
+
+    /// Seconds with their decimals, as milliseconds.
+    fn milliseconds(cell: &str) -> u64 {
+        let cell = cell.split(' ').next().unwrap();
+        let (seconds, decimals) = cell.split_once('.').unwrap_or((cell, ""));
+        format!("{seconds}{decimals:0<3}").parse().unwrap()
+    }
+
+    /// What was measured of a task.
+    struct Measured {
+        model: CostModel,
+        task: (TaskKind, Option<Po2>),
+        mib: u64,
+        /// Of CPU time, if that is said.
+        ms: Option<u64>,
+    }
+
+    /// All that `BENCHMARKS.md` has.
+    fn measured() -> Vec<Measured> {
+        let page = page("BENCHMARKS.md");
+        let Costs { usual, frugal } = Costs::FAST;
+        let mut all = Vec::new();
+        let mut add = |model: &CostModel, task, mib: &str, seconds: Option<&String>| {
+            let ms = seconds.map(|seconds| milliseconds(seconds));
+            all.push(Measured { model: model.clone(), task, mib: number(mib), ms });
+        };
+        let header = "| task | CPU s, usual | peak MiB, usual | CPU s, frugal | peak MiB, frugal |";
+        for row in rows(&page, header) {
+            add(&usual, task(&row[0]), &row[2], Some(&row[1]));
+            add(&frugal, task(&row[0]), &row[4], Some(&row[3]));
+        }
+        for row in rows(&page, "| task | peak MiB, usual | peak MiB, frugal |") {
+            add(&usual, task(&row[0]), &row[1], None);
+            add(&frugal, task(&row[0]), &row[2], None);
+        }
+        let header = "| po2 | prover | CPU s | times as fast as stock | peak MiB |";
+        for row in rows(&page, header).into_iter().filter(|row| row[1] == "stock") {
+            add(&Costs::STOCK.usual, task(&format!("prove {}", row[0])), &row[4], Some(&row[2]));
+        }
+        all
+    }
+
+    /// A limit set by a figure below that would end every such task. Seconds are those of a busy machine.
     #[test]
     fn no_figure_is_below_what_was_measured_nor_far_above() {
-        let Costs { usual, frugal } = Costs::FAST;
-        let measured = [
-            (&usual, TaskKind::Join, 14, 776),
-            (&frugal, TaskKind::Join, 14, 263),
-            (&usual, TaskKind::Prove, 18, 1671),
-            (&frugal, TaskKind::Prove, 18, 401),
-            (&usual, TaskKind::Keccak, 16, 848),
-            (&usual, TaskKind::Keccak, 17, 1038),
-            (&frugal, TaskKind::Keccak, 17, 597),
-        ];
-        for (model, kind, value, mib) in measured {
-            let figure = model.memory(kind, Some(po2(value)));
+        let measured = measured();
+        assert!(measured.len() > 20, "{} figures were measured", measured.len());
+        for Measured { model, task: (kind, po2), mib, ms } in measured {
+            let TaskCost { memory, work } = model.cost(kind, po2);
             let (least, most) = (MemoryBytes::from_mib(mib), MemoryBytes::from_mib(mib * 3 / 2));
-            assert!((least..=most).contains(&figure), "{kind} {value}: {figure} for {mib} MiB");
+            let is_near = (least..=most).contains(&memory);
+            assert!(is_near, "{kind} {po2:?}: {memory} are said, {mib} MiB measured");
+            if let Some(ms) = ms {
+                let is_near = (ms * 2 / 3..=ms * 3 / 2).contains(&work.0);
+                assert!(is_near, "{kind} {po2:?}: {} ms are said, {ms} measured", work.0);
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_on_costs_has_the_figures() {
+        let header = "| task | 14 | 15 | 16 | 17 | 18 | 19 | 20 | 21 | 22 |";
+        let table = rows(&page("docs/costs.md"), header);
+        assert_eq!(table.len(), 8);
+        for row in table {
+            let (kind, _) = task(&row[0]);
+            let model = match row[0].split_once(", ").unwrap().1 {
+                "usual" => Costs::FAST.usual,
+                "frugal" => Costs::FAST.frugal,
+                "stock" => Costs::STOCK.usual,
+                other => panic!("what is {other:?}?"),
+            };
+            let said = (Po2::MIN + 1..).zip(&row[1..]).filter(|(_, cell)| !cell.is_empty());
+            for (value, cell) in said {
+                let figure = model.memory(kind, Some(po2(value)));
+                let said = MemoryBytes::from_mib(number(cell));
+                // Rounded: by a hundredth and a MiB at most.
+                let rounding = figure.0 / 100 + (1 << 20);
+                assert!(said.0.abs_diff(figure.0) <= rounding, "{}: {said}, {figure}", row[0]);
+            }
         }
     }
 

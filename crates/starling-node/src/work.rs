@@ -142,7 +142,10 @@ fn cause_of(failure: &ProveFailure) -> ProofFailure {
     let message = failure.to_string();
     match failure {
         ProveFailure::Killed { .. } => ProofFailure::Killed(message),
-        ProveFailure::OutOfMemory { .. } => ProofFailure::OutOfMemory(message),
+        ProveFailure::OutOfMemory { .. }
+        | ProveFailure::Refused { class: FailureClass::Memory, .. } => {
+            ProofFailure::OutOfMemory(message)
+        }
         ProveFailure::Refused { class: FailureClass::Input, .. } => ProofFailure::Input(message),
         ProveFailure::Refused { class: FailureClass::Task, .. } => ProofFailure::Task(message),
         _ => ProofFailure::Node(message),

@@ -93,6 +93,8 @@ impl DataDir {
     /// [`DataDirError::InUse`] while it is owned already.
     pub fn open(path: &Path, purpose: &str) -> Result<Self, DataDirError> {
         create_private(path).map_err(io_error("create the data directory", path))?;
+        #[cfg(unix)]
+        keep_others_out(path);
         let lock_path = path.join("lock");
         let mut lock = open_lock(&lock_path).map_err(io_error("open", &lock_path))?;
         match lock.try_lock() {
@@ -264,6 +266,52 @@ fn create_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// How the names of what is made in a data directory begin, here and by those who own one.
+#[cfg(unix)]
+const MADE_HERE: [&str; 11] = [
+    ".tmp",
+    "blobs",
+    "control",
+    "key",
+    "local",
+    "lock",
+    "log",
+    "node",
+    "scratch",
+    "speed",
+    "starling.db",
+];
+
+#[cfg(unix)]
+fn holds_nothing_else(path: &Path) -> bool {
+    let is_made_here = |entry: io::Result<fs::DirEntry>| {
+        let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        MADE_HERE.iter().any(|made| name.starts_with(made))
+    };
+    fs::read_dir(path).is_ok_and(|mut entries| entries.all(is_made_here))
+}
+
+/// Keeps other users out of a directory that was there before, open to them: what jobs are about lies in it. One that is not
+/// ours, or that has other things in it, is left as it is.
+#[cfg(unix)]
+fn keep_others_out(path: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let Ok(metadata) = fs::metadata(path) else { return };
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let (shown, mode) = (path.display(), format!("{mode:o}"));
+    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && holds_nothing_else(path);
+    let closed = is_ours && fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_ok();
+    if closed {
+        tracing::warn!(path = %shown, %mode, "others could read the data directory: its mode is 700 now");
+    } else {
+        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: chmod 700 it, or use another --data-dir");
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -307,6 +355,23 @@ mod tests {
         let error = DataDir::open(&data, "").unwrap_err();
         assert!(matches!(error, DataDirError::Io { action: "open", .. }), "{error}");
         assert_eq!(fs::read(&target).unwrap(), b"precious");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_was_open_to_others_is_closed_unless_it_is_not_for_this_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let mode_after = |mode| {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            drop(DataDir::open(dir.path(), "").unwrap());
+            fs::metadata(dir.path()).unwrap().permissions().mode() & 0o7777
+        };
+        assert_eq!(mode_after(0o755), 0o700, "empty");
+        drop(DataDir::open(dir.path(), "").unwrap().log().unwrap());
+        assert_eq!(mode_after(0o750), 0o700, "with a log and a lock");
+        fs::write(dir.path().join("index.html"), "").unwrap();
+        assert_eq!(mode_after(0o755), 0o755, "somebody's folder");
     }
 
     #[test]

@@ -44,18 +44,20 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Opens the log in the file at `path`, which is created if need be.
+    /// Opens the log in the file at `path`, which is created if there is none.
     ///
     /// # Errors
-    /// [`LogError::OtherSchema`] when another version of Starling has written it.
+    /// [`LogError::OtherSchema`] when another version of Starling has written it, [`LogError::Ruined`] when what is there is no
+    /// log: it is left as it is.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        schema::create_private(path)
-            .map_err(|cause| LogError::Create { path: path.to_owned(), cause })?;
+        if !schema::exists(path)? {
+            schema::create(path)?;
+        }
         Self::over(Connection::open(path).context("open", path)?, path)
     }
 
-    fn over(mut connection: Connection, path: &Path) -> Result<Self, LogError> {
-        schema::prepare(&mut connection, path)?;
+    fn over(connection: Connection, path: &Path) -> Result<Self, LogError> {
+        schema::prepare(&connection, path)?;
         let roots = Arc::new(schema::roots(&connection, path)?);
         let reader = LogReader::open_prepared(path)?;
         let writer = Writer::start(connection, path, roots.clone());

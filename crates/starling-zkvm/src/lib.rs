@@ -45,7 +45,7 @@ use starling_panic as panic;
 
 pub use backend::Backend;
 pub use execute::{Emitted, ExecuteError, ExecuteOptions, KeccakOut, SegmentOut, execute};
-pub use guest::{Guest, GuestError};
+pub use guest::{GUEST_BYTES_MAX, Guest, GuestError};
 pub use leaf::{KeccakRequest, Segment, keccak_claim};
 pub use starling_claims::{
     ArgumentsError, AssumptionId, BlobKind, CodecError, Digest, ENCODINGS, Execution, ExitCode,

@@ -29,6 +29,7 @@ use crate::{
     exit::{Code, Exit},
     order::{Order, code_of},
     progress,
+    terminal::GuestText,
 };
 
 /// How long an owner that answers nobody is waited for: one that starts or ends, or a short command.
@@ -313,6 +314,7 @@ async fn watch(
     stop: &CancellationToken,
 ) -> Result<Option<Delivery>, Exit> {
     let mut is_stopping = false;
+    let mut guest_text = GuestText::to_stderr();
     loop {
         let reply = tokio::select! {
             () = stop.cancelled(), if !is_stopping => {
@@ -329,7 +331,7 @@ async fn watch(
             }
             Ok(Some(Reply::Progress(now))) => drop(progress.send_replace(now)),
             Ok(Some(Reply::Said(text))) => {
-                let _ = progress::Stderr.write_all(text.as_bytes());
+                let _ = guest_text.write_all(text.as_bytes());
             }
             Ok(Some(Reply::Delivered(delivery))) => return Ok(Some(delivery)),
             Ok(Some(Reply::Failed { code, message })) => return Err(Exit::message(code, message)),

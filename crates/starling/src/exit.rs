@@ -4,6 +4,8 @@ use std::{fmt, process::ExitCode};
 
 use serde::{Deserialize, Serialize};
 
+use crate::terminal;
+
 /// What the exit code of a failed command means. 0 is success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
@@ -54,7 +56,7 @@ impl Exit {
 
     /// Prints the error with its causes to stderr.
     pub fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.text());
+        terminal::say(&format!("error: {}", self.text()));
         ExitCode::from(self.code as u8)
     }
 }

@@ -8,14 +8,11 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use starling_zkvm::{
-    Guest, Receipt, ZKVM_VERSION,
+    GUEST_BYTES_MAX, Guest, Receipt, ZKVM_VERSION,
     receipt::{self, ReceiptError},
 };
 
 use crate::{args::Common, exit::Exit};
-
-/// The largest guest or receipt file that is read: more than either kind's own limit, which names it.
-pub const GUEST_SIZE_BYTES_MAX: u64 = 256 << 20;
 
 /// The largest input that is read.
 pub const INPUT_SIZE_BYTES_MAX: u64 = 1 << 30;
@@ -58,7 +55,7 @@ pub fn read(path: &Path, what: &str, size_bytes_max: u64) -> Result<Vec<u8>, Exi
 
 /// The guest in the file `path`.
 pub fn read_guest(path: &Path) -> Result<Guest, Exit> {
-    let bytes = read(path, "guest", GUEST_SIZE_BYTES_MAX)?;
+    let bytes = read(path, "guest", GUEST_BYTES_MAX)?;
     Guest::parse(bytes)
         .with_context(|| format!("{} is no guest", path.display()))
         .map_err(Exit::usage)

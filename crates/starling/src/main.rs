@@ -11,6 +11,7 @@ mod order;
 mod output;
 mod progress;
 mod signals;
+mod terminal;
 mod yardstick;
 
 use std::process::ExitCode;
@@ -31,9 +32,11 @@ const DEFAULT_LOG: &str =
     "warn,starling=info,starling_client=info,starling_node=info,starling_net=info";
 
 fn main() -> ExitCode {
+    terminal::take_panics();
     let cli = Cli::parse();
     let log = tracing_subscriber::fmt::layer()
         .with_writer(progress::Stderr)
+        .fmt_fields(terminal::log_fields())
         .with_target(false)
         .with_ansi(progress::wants_colour())
         .with_filter(log_filter());

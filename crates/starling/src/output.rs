@@ -1,15 +1,12 @@
 //! Results on stdout: one JSON object with `--json`, else a line for each field, in the given order.
 
-use std::{
-    fmt,
-    io::{self, ErrorKind, Write},
-};
+use std::{fmt, io::ErrorKind};
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 use starling_client::JOURNAL_PRINTED_BYTES_MAX;
 
-use crate::{args::Common, exit::CommandResult};
+use crate::{args::Common, exit::CommandResult, terminal};
 
 /// A result: named values in the order in which a person reads them.
 pub type Fields = Vec<(&'static str, Value)>;
@@ -41,8 +38,7 @@ pub fn print(common: &Common, fields: Fields) -> CommandResult {
 /// When stdout can't be written, as on a full disk. A reader that has seen enough and closed its end
 /// (`starling job list | head -1`) is no error.
 pub fn line(text: impl fmt::Display) -> CommandResult {
-    let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+    match terminal::result_line(&text.to_string()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written.context("can't write the result to stdout")?),
     }

@@ -13,6 +13,8 @@ use starling_types::TaskKind;
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::terminal::{entry, say};
+
 /// The bars of this process. Whatever else goes to stderr goes through here, so as not to tear them.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
@@ -27,12 +29,15 @@ const PLAIN_LINE_GAP: Duration = Duration::from_secs(1);
 pub struct Stderr;
 
 impl Write for Stderr {
+    /// What can't be written is lost: a log on a full disk, or a pipe that nobody reads, ends no job.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        BARS.suspend(|| io::stderr().write(bytes))
+        let _ = BARS.suspend(|| io::stderr().write_all(bytes));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 
@@ -42,11 +47,6 @@ impl MakeWriter<'_> for Stderr {
     fn make_writer(&self) -> Self {
         *self
     }
-}
-
-/// Prints a line to stderr, above the bars.
-pub fn say(line: &str) {
-    BARS.suspend(|| eprintln!("{line}"));
 }
 
 /// Whether stderr is a terminal whose user has not asked for plain text (<https://no-color.org>).
@@ -92,7 +92,7 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
                 count.show(shown.get_or_insert_with(|| bar(name, &style)));
             }
         }
-        nodes.set_message(status(&now));
+        nodes.set_message(entry(&status(&now)));
         if progress.changed().await.is_err() {
             break;
         }
@@ -115,7 +115,7 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
             age >= PLAIN_LINE_PERIOD || news && age >= PLAIN_LINE_GAP
         });
         if due {
-            eprintln!("[{:8.1}s] {}", started.elapsed().as_secs_f64(), line(&now));
+            say(&timed(started, &now));
             printed = Some((now, Instant::now()));
         }
         if let Ok(Err(_)) = tokio::time::timeout(PLAIN_LINE_GAP, progress.changed()).await {
@@ -125,8 +125,12 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
     // The last state may have come within the gap.
     let last = progress.borrow().clone();
     if printed.is_none_or(|(printed, _)| printed != last) {
-        eprintln!("[{:8.1}s] {}", started.elapsed().as_secs_f64(), line(&last));
+        say(&timed(started, &last));
     }
+}
+
+fn timed(started: Instant, now: &Progress) -> String {
+    format!("[{:8.1}s] {}", started.elapsed().as_secs_f64(), line(now))
 }
 
 /// What is left of the progress without what changes with every tick and is no news by itself.
@@ -166,7 +170,8 @@ impl Count {
     }
 
     fn show(&self, bar: &ProgressBar) {
-        let length = u64::from(self.total) * 1000;
+        // Of nothing that is known yet, nothing is done: a bar without a length would be full.
+        let length = u64::from(self.total).max(1) * 1000;
         bar.set_length(length);
         bar.set_position((u64::from(self.done) * 1000 + self.partly_permille).min(length));
         bar.set_message(self.to_string());
@@ -265,6 +270,14 @@ mod tests {
         assert_eq!((bar.position(), bar.length()), (3500, Some(4000)));
         Count { done: 3, total: 4, partly_permille: 2000 }.show(&bar);
         assert_eq!(bar.position(), 4000);
+    }
+
+    #[test]
+    fn a_bar_of_which_nothing_is_known_is_empty() {
+        let bar = ProgressBar::hidden();
+        Count::default().show(&bar);
+        assert_eq!((bar.position(), bar.length()), (0, Some(1000)));
+        assert_eq!(Count::default().to_string(), "0/0");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::Code;
+use crate::{exit::Code, terminal};
 
 /// A token that the first Ctrl-C, or a SIGTERM, cancels.
 pub fn stop_token(what: &'static str) -> CancellationToken {
@@ -10,7 +10,7 @@ pub fn stop_token(what: &'static str) -> CancellationToken {
     let stop = token.clone();
     tokio::spawn(async move {
         interrupted().await;
-        eprintln!("stopping {what}; once more to stop at once");
+        terminal::say(&format!("stopping {what}; once more to stop at once"));
         stop.cancel();
         interrupted().await;
         std::process::exit(Code::Interrupted as i32);

@@ -174,6 +174,73 @@ async fn a_signal_is_told_apart_from_lack_of_memory() {
 }
 
 #[tokio::test]
+async fn the_line_that_says_that_memory_was_short_is_quoted_whatever_follows_it() {
+    // What `RUST_BACKTRACE=1` adds, and more of it than is kept.
+    let backtrace =
+        "i=0; while [ $i -lt 500 ]; do echo \"  $i: rayon_core::join\"; i=$((i+1)); done >&2";
+    let script =
+        format!("echo memory allocation of 64 bytes failed >&2; {backtrace}; kill -ABRT $$");
+    match child(&script).run(&work(), PATIENCE).await.unwrap_err() {
+        ProveFailure::OutOfMemory { detail, .. } => {
+            assert_eq!(detail, "memory allocation of 64 bytes failed");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn threads_that_cannot_be_started_are_lack_of_memory_at_the_start_and_later() {
+    let denied = "Resource temporarily unavailable (os error 11)";
+    let at_start = shell(&format!("echo 'error: cannot start 4 threads: {denied}' >&2; exit 1"));
+    let panic = r#"failed to spawn thread: Os { code: 11, kind: WouldBlock, message: "Resource temporarily unavailable" }"#;
+    let later = child(&format!("echo '{panic}' >&2; echo '   0: frame' >&2; exit 101"));
+    for mut prover in [at_start, later] {
+        let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+        assert_eq!(failure.class(), FailureClass::Memory, "{failure}");
+        assert!(failure.to_string().contains("pids.max"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_child_survived_is_not_what_it_dies_of_later() {
+    let script = format!(
+        "echo Cannot allocate memory >&2; sleep 0.3; echo '{DONE}'; read line; kill -SEGV $$"
+    );
+    let mut prover = child(&script);
+    prover.run(&work(), PATIENCE).await.unwrap();
+    let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+    assert!(matches!(failure, ProveFailure::Crashed { .. }), "{failure}");
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_killed_child_lacked_memory_only_where_its_group_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("memory.events");
+    let counted = |kills, limits| format!("oom {limits}\noom_kill {kills}\n");
+    // The shell is seen to take more than half of this, and less than half of the other.
+    let [small, large] = [MemoryBytes(64 << 10), MemoryBytes::from_mib(1 << 20)];
+    for (kills, limits, limit, class) in [
+        (1, 1, small, FailureClass::Memory),
+        (1, 1, large, FailureClass::Node),
+        (1, 0, small, FailureClass::Node),
+        (0, 0, small, FailureClass::Node),
+    ] {
+        std::fs::write(&events, counted(0, 0)).unwrap();
+        let after = folder.path().join("after");
+        std::fs::write(&after, counted(kills, limits)).unwrap();
+        let (after, path) = (after.display(), events.display());
+        let mut prover = child(&format!("sleep 1.5; cat {after} > {path}; kill -KILL $$"));
+        prover.groups = Groups::of_file(events.clone());
+        let limited = TaskWork { memory_limit: Some(limit), ..work() };
+        let failure = prover.run(&limited, PATIENCE).await.unwrap_err();
+        assert_eq!(failure.class(), class, "{failure}");
+        let killed = matches!(failure, ProveFailure::Killed { .. });
+        assert_eq!(killed, class == FailureClass::Node, "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn a_child_that_overstays_is_killed() {
     let started = Instant::now();
     let deadline = Duration::from_millis(500);

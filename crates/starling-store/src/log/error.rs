@@ -26,9 +26,11 @@ pub enum LogError {
         /// What SQLite said.
         cause: rusqlite::Error,
     },
-    /// The file of the log could not be made.
-    #[error("cannot create the job log {}: {cause}; check the path and its permissions", path.display())]
-    Create {
+    /// The file of the log could not be made or looked at.
+    #[error("cannot {action} the job log {}: {cause}; check the path and its permissions", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
         /// The log.
         path: PathBuf,
         /// What the operating system said.
@@ -62,6 +64,21 @@ pub enum LogError {
         found: i64,
         /// The schema known here.
         supported: i64,
+    },
+    /// What is at its place is empty, something else, or damaged as a whole.
+    #[error(
+        "{} is no job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
+         backup; receipts that were written to files are not. The blobs beside it stay until another log is begun there: a \
+         finished receipt is a file in its blobs/ that `starling inspect FILE` knows. Put a backup in its place; or move {} away, \
+         or use another --data-dir, and ask for the jobs again",
+        path.display(),
+        folder(path).display()
+    )]
+    Ruined {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
     },
     /// An event is missing: something other than Starling has changed the log.
     #[error(
@@ -119,6 +136,11 @@ pub enum LogError {
     },
 }
 
+/// Where the log is.
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
 /// Says what was tried, and on what.
 pub(super) trait SqliteContext<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, LogError>;
@@ -130,11 +152,20 @@ impl<T> SqliteContext<T> for rusqlite::Result<T> {
             let path = path.to_owned();
             if is_no_space(&cause) {
                 LogError::NoSpace { action, path, cause }
+            } else if is_damage(&cause) {
+                LogError::Ruined { path, fault: cause.to_string() }
             } else {
                 LogError::Sqlite { action, path, cause }
             }
         })
     }
+}
+
+/// Whether what SQLite reads is no database, or one whose pages do not fit together.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// SQLite says `FULL` when a write fails with "no space left", but reports an exhausted quota as a

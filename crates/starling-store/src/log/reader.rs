@@ -22,17 +22,17 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Opens the log in the file at `path` to read only; `None` when nothing has been set up there yet.
+    /// Opens the log in the file at `path` to read only; `None` when there is none yet.
     ///
     /// # Errors
-    /// [`LogError::OtherSchema`] when another version of Starling has written it.
+    /// [`LogError::OtherSchema`] when another version of Starling has written it, [`LogError::Ruined`] when it is no log.
     pub fn open(path: &Path) -> Result<Option<Self>, LogError> {
-        if !path.exists() {
+        if !schema::exists(path)? {
             return Ok(None);
         }
         let reader = Self::open_prepared(path)?;
-        let is_set_up = schema::is_set_up(&reader.connection(), path)?;
-        Ok(is_set_up.then_some(reader))
+        schema::check(&reader.connection(), path)?;
+        Ok(Some(reader))
     }
 
     /// Opens a log that is known to be set up.

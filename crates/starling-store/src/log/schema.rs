@@ -1,9 +1,11 @@
 //! The file: its tables, how a connection is set up, and the statements that write.
 
-use std::{fs::File, io, path::Path, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use starling_files::sync_dir;
 use starling_types::Reference;
+use tempfile::NamedTempFile;
 
 use super::{
     entry::{Entry, NewEvent},
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::roots::{RootName, RootSets};
 
-/// The version of the tables below, kept as SQLite's `user_version`; zero is a new file.
+/// The version of the tables below, kept as SQLite's `user_version`; zero is what databases of others have.
 const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
@@ -34,47 +36,78 @@ const SCHEMA: &str = "
 /// which a reader opens or closes the file, but a slow disk can stretch those.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes the file, if there is none, for its owner alone: it holds the seeds of jobs. SQLite gives its other files
-/// the same mode.
-pub(super) fn create_private(path: &Path) -> io::Result<()> {
-    let mut options = File::options();
-    // A file that is there is not opened: closing it would end the locks that SQLite has on it.
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+/// Whether there is a file at `path`.
+///
+/// # Errors
+/// [`LogError::Ruined`] for one without a byte: a log is made whole or not at all. The file is not opened, for closing it would
+/// end the locks that SQLite has on it.
+pub(super) fn exists(path: &Path) -> Result<bool, LogError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() == 0 => Err(ruined(path, "it is empty")),
+        Ok(_) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(LogError::File { action: "look at", path: path.to_owned(), cause }),
     }
 }
 
-/// Sets a connection that writes up, and the tables if there are none.
-pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
+/// Makes an empty log at `path`, where there is no file: it appears with its tables, so that a process that is killed
+/// leaves none that looks damaged. It is its owner's alone, since it will hold the seeds of jobs, and SQLite gives its other
+/// files the same mode.
+pub(super) fn create(path: &Path) -> Result<(), LogError> {
+    let not_created = |cause| LogError::File { action: "create", path: path.to_owned(), cause };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let file = NamedTempFile::new_in(folder).map_err(not_created)?.into_temp_path();
+    let set_up = || {
+        let connection = Connection::open(&file)?;
+        connection.pragma_update(None, "fullfsync", "ON")?;
+        connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        connection.close().map_err(|(_, error)| error)
+    };
+    set_up().context("set up", path)?;
+    match file.persist_noclobber(path) {
+        // Somebody else was faster.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+        placed => placed.map_err(|error| not_created(error.error))?,
+    }
+    sync_dir(folder).map_err(not_created)
+}
+
+/// Sets a connection that writes up.
+pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), LogError> {
     connection.busy_timeout(BUSY_TIMEOUT).context("open", path)?;
+    // Before anything is written to what may be somebody else's file.
+    check(connection, path)?;
     // `fullfsync` matters on macOS, where a plain fsync stops at the drive's cache.
     for (pragma, value) in [("journal_mode", "WAL"), ("synchronous", "FULL"), ("fullfsync", "ON")] {
         connection.pragma_update(None, pragma, value).context("set up", path)?;
     }
-    let transaction = begin(connection).context("set up", path)?;
-    if !is_set_up(&transaction, path)? {
-        transaction.execute_batch(SCHEMA).context("set up", path)?;
-        let updated = transaction.pragma_update(None, "user_version", SCHEMA_VERSION);
-        updated.context("set up", path)?;
-    }
-    transaction.commit().context("set up", path)
+    Ok(())
 }
 
-/// Whether the tables are there.
-pub(super) fn is_set_up(connection: &Connection, path: &Path) -> Result<bool, LogError> {
+/// Looks at whether a database is a log of this version.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), LogError> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
     match version.context("read", path)? {
-        0 => Ok(false),
-        SCHEMA_VERSION => Ok(true),
+        SCHEMA_VERSION => {}
+        // No log has ever had this one.
+        0 => return Err(ruined(path, "it is a database of something else")),
         found => {
             let path = path.to_owned();
-            Err(LogError::OtherSchema { path, found, supported: SCHEMA_VERSION })
+            return Err(LogError::OtherSchema { path, found, supported: SCHEMA_VERSION });
         }
     }
+    const TABLES: &str =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('events', 'roots')";
+    let tables = connection.query_row(TABLES, [], |row| row.get::<_, i64>(0));
+    if tables.context("read", path)? != 2 {
+        return Err(ruined(path, "its tables are missing"));
+    }
+    Ok(())
+}
+
+fn ruined(path: &Path, fault: &str) -> LogError {
+    LogError::Ruined { path: path.to_owned(), fault: fault.to_owned() }
 }
 
 /// What all roots name.

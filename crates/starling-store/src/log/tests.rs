@@ -32,6 +32,7 @@ fn tick(log: &EventLog, job: JobId, body: &impl Serialize) -> u64 {
 fn on_full_disk(page_count: i64) -> (TempDir, PathBuf, EventLog) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("starling.db");
+    schema::create(&path).unwrap();
     let connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "max_page_count", page_count).unwrap();
     let log = EventLog::over(connection, &path).unwrap();
@@ -125,8 +126,6 @@ fn a_reader_finds_no_log_where_none_was_set_up() {
     let path = dir.path().join("starling.db");
     assert!(LogReader::open(&path).unwrap().is_none());
     assert!(!path.exists());
-    std::fs::write(&path, b"").unwrap();
-    assert!(LogReader::open(&path).unwrap().is_none());
 }
 
 #[test]
@@ -141,11 +140,85 @@ fn a_log_of_another_starling_or_of_something_else_is_refused() {
             assert!(error.to_string().contains(&said), "{error}");
         }
     }
-    let (dir, _, _log) = open();
-    let path = dir.path().join("other");
+}
+
+/// What stands at the place of a log, and what is said of it.
+fn refused(path: &Path) -> String {
+    let before = std::fs::read(path).unwrap();
+    let errors = [EventLog::open(path).err(), LogReader::open(path).err()];
+    assert_eq!(std::fs::read(path).unwrap(), before, "it is left as it is");
+    let [owner, reader] = errors.map(|error| match error {
+        Some(error @ LogError::Ruined { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(owner, reader);
+    owner
+}
+
+#[test]
+fn a_file_that_is_no_log_is_refused_in_plain_words_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = log_path(&dir);
+    std::fs::write(&path, b"").unwrap();
+    let error = refused(&path);
+    let (name, folder) = (path.display().to_string(), dir.path().display().to_string());
+    assert!(
+        error.starts_with(&format!("{name} is no job log that can be read: it is empty.")),
+        "{error}"
+    );
+    assert!(error.contains(&format!("or move {folder} away")), "{error}");
+
     std::fs::write(&path, [7; 8192]).unwrap();
-    let error = EventLog::open(&path).unwrap_err().to_string();
-    assert!(error.contains("file is not a database"), "{error}");
+    assert!(refused(&path).contains("file is not a database"));
+
+    std::fs::remove_file(&path).unwrap();
+    let foreign = Connection::open(&path).unwrap();
+    foreign.execute_batch("CREATE TABLE songs (name TEXT)").unwrap();
+    drop(foreign);
+    assert!(refused(&path).contains("it is a database of something else"));
+}
+
+#[test]
+fn a_damaged_log_is_refused_in_plain_words_wherever_the_damage_is_met() {
+    let cut = |damage: &dyn Fn(&mut Vec<u8>)| {
+        let (dir, path, log) = open();
+        log.append_blocking(big()).unwrap();
+        drop(log);
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        (dir, path)
+    };
+    let page = 4096;
+    // The file's own description, its list of tables, and the events alone.
+    let (_dir, path) = cut(&|bytes| bytes[..100].fill(0xff));
+    refused(&path);
+    let (_dir, path) = cut(&|bytes| bytes[100..page].fill(0xff));
+    refused(&path);
+    let (_dir, path) = cut(&|bytes| bytes[page..].fill(0xff));
+    let error = EventLog::open(&path).and_then(|log| log.read(JOB)).unwrap_err();
+    assert!(matches!(error, LogError::Ruined { .. }), "{error}");
+    // Its tables are gone, and it is whole otherwise.
+    let (_dir, path, log) = open();
+    drop(log);
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE events").unwrap();
+    assert!(refused(&path).contains("its tables are missing"));
+}
+
+#[test]
+fn a_process_that_is_killed_before_its_log_is_made_leaves_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = log_path(&dir);
+    // What it leaves are files under other names.
+    std::fs::write(dir.path().join(".tmpKilled"), b"").unwrap();
+    assert!(LogReader::open(&path).unwrap().is_none());
+    schema::create(&path).unwrap();
+    // One that is there is not replaced.
+    let before = std::fs::read(&path).unwrap();
+    schema::create(&path).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert!(LogReader::open(&path).unwrap().is_some());
+    assert_eq!(tick(&EventLog::open(&path).unwrap(), JOB, &()), 1);
 }
 
 #[test]
@@ -367,8 +440,9 @@ fn an_event_too_large_for_the_log_is_refused() {
 fn the_log_is_synced_on_every_append() {
     let dir = tempfile::tempdir().unwrap();
     let path = log_path(&dir);
-    let mut connection = Connection::open(&path).unwrap();
-    schema::prepare(&mut connection, &path).unwrap();
+    schema::create(&path).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    schema::prepare(&connection, &path).unwrap();
     let mode: String =
         connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     // Two is FULL.

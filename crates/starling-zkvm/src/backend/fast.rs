@@ -46,11 +46,10 @@ impl Fast {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let count = threads.map_or_else(cores, |threads| threads as usize);
         let profile = Profile::default();
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .thread_name(|index| format!("prove-{index}"))
-            .build()
-            .with_context(|| format!("cannot start {count} threads"))?;
+        let threads = start_threads(count, |count| {
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(count);
+            builder.thread_name(|index| format!("prove-{index}")).build()
+        })?;
         let recursion = recursion(profile);
         Ok(Self { threads, isa: Isa::best(), pool: Pool::new(0), recursion, profile })
     }
@@ -67,6 +66,30 @@ impl Fast {
         self.threads.install(|| {
             prove(&Engine::new(isa, Poseidon2HashSuite::new_suite(), pool).with_plan(plan))
         })
+    }
+}
+
+/// Starts as many threads as are wanted, or as many as the system lets: half as often as it denies some of them.
+fn start_threads<P, E>(wanted: usize, start: impl Fn(usize) -> Result<P, E>) -> anyhow::Result<P>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let mut count = wanted;
+    loop {
+        match start(count) {
+            Ok(pool) => {
+                if count < wanted {
+                    tracing::warn!(
+                        count,
+                        wanted,
+                        "the system lets fewer threads start than are wanted"
+                    );
+                }
+                return Ok(pool);
+            }
+            Err(_) if count > 1 => count /= 2,
+            Err(error) => return Err(error).context("cannot start one thread"),
+        }
     }
 }
 
@@ -205,8 +228,10 @@ impl Prove for Fast {
     }
 
     fn prove_keccak(&self, request: &KeccakRequest) -> anyhow::Result<KeccakProof> {
-        // The program that lifts it verifies it.
-        let plan = MemoryPlan::for_budget(&keccak::demand(request.po2)?, KECCAK_BUDGET_BYTES);
+        // The program that lifts it verifies it. What it needs follows from the number of these threads: asked for
+        // elsewhere, as many more would be started to count them.
+        let demand = self.threads.install(|| keccak::demand(request.po2))?;
+        let plan = MemoryPlan::for_budget(&demand, KECCAK_BUDGET_BYTES);
         let seal = self.leaf(plan, |engine| keccak::prove(engine, &request.input, request.po2))?;
         Ok(KeccakProof::Seal(seal))
     }

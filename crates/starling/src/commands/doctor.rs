@@ -17,7 +17,7 @@ use crate::{
     exit::{Code, CommandResult, Exit},
     files, machine,
     output::{Fields, print},
-    yardstick,
+    terminal, yardstick,
 };
 
 /// The segment size of the self-test: the smallest that lifts.
@@ -106,7 +106,7 @@ fn ports(fields: &mut Fields, problems: &mut Vec<String>) {
 }
 
 async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandResult {
-    eprintln!("proving a tiny guest: some seconds, a minute on a slow machine...");
+    terminal::say("proving a tiny guest: some seconds, a minute on a slow machine...");
     let mut seed = [0; 32];
     rand::rng().fill_bytes(&mut seed);
     let po2 = Po2::try_from(SELF_TEST_PO2).map_err(Exit::usage)?;

@@ -17,6 +17,7 @@ use crate::{
     exit::CommandResult,
     files,
     output::{journal, print},
+    terminal::GuestText,
 };
 
 pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
@@ -35,7 +36,7 @@ pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
         cycle_limit: args.cycle_limit,
         seed,
         povw: None,
-        guest_output: Box::new(crate::progress::Stderr),
+        guest_output: Box::new(GuestText::to_stderr()),
     };
     let started = Instant::now();
     let (execution, segments) =

@@ -108,17 +108,23 @@ fn tasks_total(state: &JobState) -> Option<u32> {
     let summary = state.execution.as_ref()?;
     // Keccak proofs that nothing assumes are not made.
     let keccaks = match summary.assumed.contains(&AssumedFrom::Keccak) {
-        true => 2 * summary.keccak_count - 1,
+        true => with_merges(summary.keccak_count),
         false => 0,
     };
     let segments = summary.segment_count;
     Some(match state.request.receipt_kind {
-        ReceiptKind::Composite => segments + keccaks,
+        ReceiptKind::Composite => segments.saturating_add(keccaks),
         ReceiptKind::Succinct | ReceiptKind::Groth16 => {
             let unwrap = u32::from(state.request.counts_work());
-            2 * segments - 1 + keccaks + summary.assumed.len() as u32 + unwrap
+            let merged = with_merges(segments).saturating_add(keccaks);
+            merged.saturating_add(summary.assumed.len() as u32 + unwrap)
         }
     })
+}
+
+/// So many leaves, and what it takes to merge them to one. The number comes from a file.
+fn with_merges(leaves: u32) -> u32 {
+    leaves.saturating_add(leaves.saturating_sub(1))
 }
 
 fn fields(state: &JobState) -> Fields {
@@ -159,6 +165,12 @@ mod tests {
     use starling_types::JobId;
 
     use super::*;
+
+    #[test]
+    fn a_log_may_name_any_number_of_leaves() {
+        let counts = [0, 1, 5, u32::MAX].map(with_merges);
+        assert_eq!(counts, [0, 1, 9, u32::MAX]);
+    }
 
     #[test]
     fn a_job_id_round_trips_through_its_argument() {

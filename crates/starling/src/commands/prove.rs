@@ -23,6 +23,7 @@ use crate::{
     order::{Order, Prepared, ProveOrder, exit},
     output::print,
     progress, signals,
+    terminal::{self, GuestText},
 };
 
 /// Cores for each local node. A prover keeps two cores busy; with more, the serial parts of one task
@@ -148,11 +149,11 @@ async fn own(
     let is_reachable = network.reachable;
     let service = Arc::new(Service::start(client, network).await?);
     if is_reachable {
-        progress::say(&format!("this client's ticket: {}", service.ticket()));
+        terminal::say(&format!("this client's ticket: {}", service.ticket()));
     }
     let control = Control::serve(&service);
     let options = RunOptions {
-        guest_output: GuestOutput::to(progress::Stderr),
+        guest_output: GuestOutput::to(GuestText::to_stderr()),
         stop: stop.clone(),
         ..run.options()
     };
@@ -180,9 +181,9 @@ async fn wait_for_others(service: &Service, result: &CommandResult, stop: &Cance
         return;
     }
     if let Err(exit) = result {
-        progress::say(&format!("this command failed: {}", exit.text()));
+        terminal::say(&format!("this command failed: {}", exit.text()));
     }
-    progress::say(&format!(
+    terminal::say(&format!(
         "jobs of other commands go on here: {}; Ctrl-C leaves them to those commands",
         others.len()
     ));

@@ -87,6 +87,24 @@ impl Home {
         self.start(args).wait()
     }
 
+    /// What a command sends to a terminal, which util-linux's `script` makes, and nothing else of the environment but `envs`.
+    #[cfg(target_os = "linux")]
+    pub fn on_terminal(&self, args: &[&str], envs: &[(&str, &str)]) -> Vec<u8> {
+        let words = [&[env!("CARGO_BIN_EXE_starling")], args].concat();
+        let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+        let mut command = Command::new("script");
+        command
+            .args(["-q", "-e", "-c", &quoted.join(" "), "/dev/null"])
+            .current_dir(self.path())
+            .env("STARLING_DATA_DIR", self.data_dir())
+            .env("TERM", "xterm")
+            .env_remove("RUST_LOG")
+            .env_remove("NO_COLOR")
+            .envs(envs.iter().copied())
+            .stdin(Stdio::null());
+        command.output().unwrap().stdout
+    }
+
     /// A `prove` that nobody helps, and what it ends with.
     pub fn prove(&self, args: &[&str]) -> Ran {
         self.run(&[&["prove"], args, &WAITING, &["--node-wait", "1"]].concat())

@@ -132,29 +132,50 @@ fn a_result_that_cannot_be_printed_is_an_error() {
     );
 }
 
-/// On a terminal, which util-linux's `script` makes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_is_lost_and_nothing_else() {
+    let home = Home::new();
+    let (guest, panics) = (guest("fail"), input("fail-panic"));
+    let prove = ["prove", &guest, "--input", &panics, "--local", "0", "--bind", "127.0.0.1:0"];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = home.command(&prove).stderr(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_nothing_to_act_on_from_guests_and_files_and_a_file_gets_their_very_bytes() {
+    let home = Home::new();
+    let (guest, not_utf8) = (guest("fail"), input("fail-not-utf8"));
+    let execute = ["execute", &guest, "--input", &not_utf8];
+    let output = home.command(&execute).output().unwrap();
+    let exact = b"not UTF-8: \xff\xfe\x80\n";
+    assert!(output.stderr.windows(exact.len()).any(|bytes| bytes == exact), "{output:?}");
+
+    let screen = |args: &[&str]| String::from_utf8(home.on_terminal(args, &[])).unwrap();
+    let shown = screen(&execute);
+    assert!(shown.contains(r"not UTF-8: \xff\xfe\x80"), "{shown}");
+
+    // A panic on request, whose message turns text round.
+    let panics = home.write("panics", "\u{1}turn \u{202e}round".as_bytes());
+    let shown = screen(&["execute", &guest, "--input", &panics]);
+    assert!(shown.contains(r"turn \u202eround") && !shown.contains('\u{202e}'), "{shown:?}");
+
+    let shown = screen(&["inspect", "no\u{1b}[35msuch\u{7}file"]);
+    assert!(shown.contains(r"no\u001b[35msuch\u0007file"), "{shown:?}");
+    assert!(!shown.contains("\u{1b}[35m") && !shown.contains('\u{7}'), "{shown:?}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn no_color_takes_the_colours_out_of_a_terminal() {
     let home = Home::new();
-    let prove = format!(
-        "'{}' prove '{}' --local 0 --bind 127.0.0.1:0 --timeout 1",
-        env!("CARGO_BIN_EXE_starling"),
-        guest("fail"),
-    );
+    let guest = guest("fail");
+    let prove = ["prove", &guest, "--local", "0", "--bind", "127.0.0.1:0", "--timeout", "1"];
     let coloured = |no_color: Option<&str>| {
-        let mut command = std::process::Command::new("script");
-        command
-            .args(["-q", "-e", "-c", &prove, "/dev/null"])
-            .current_dir(home.path())
-            .env("STARLING_DATA_DIR", home.data_dir())
-            .env("TERM", "xterm")
-            .env_remove("RUST_LOG")
-            .env_remove("NO_COLOR")
-            .stdin(Stdio::null());
-        command.envs(no_color.map(|value| ("NO_COLOR", value)));
-        let output = command.output().unwrap();
-        let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+        let envs: Vec<_> = no_color.map(|value| ("NO_COLOR", value)).into_iter().collect();
+        let screen = String::from_utf8_lossy(&home.on_terminal(&prove, &envs)).into_owned();
         assert!(screen.contains("the guest panicked"), "{screen}");
         // Colours and weights are escape sequences that end in `m`; moving the cursor ends otherwise.
         screen.split("\x1b[").skip(1).any(|sequence| {

@@ -210,3 +210,15 @@ mod live {
         fs::write(path, lines).unwrap();
     }
 }
+
+#[test]
+fn fewer_threads_are_started_where_the_system_denies_some() {
+    let up_to = |most| {
+        start_threads(12, |count| {
+            if count > most { Err(std::io::Error::from_raw_os_error(11)) } else { Ok(count) }
+        })
+    };
+    assert_eq!((up_to(12).unwrap(), up_to(11).unwrap(), up_to(1).unwrap()), (12, 6, 1));
+    let denied = format!("{:#}", up_to(0).unwrap_err());
+    assert!(denied.starts_with("cannot start one thread: "), "{denied}");
+}
