@@ -3,6 +3,9 @@
 //! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate. Before an answer
 //! that ends a task the child may send some that say how far it is, each farther than the last.
 //! Blobs travel as files. Both ends are the same release, so nothing here is versioned.
+//!
+//! Lines are read by the standard library, up to a limit: the child reads on a thread, which `tokio_util`'s `LinesCodec` is
+//! not for, and one of the two rules of what a line is would be one too many.
 
 use std::{io::Read, path::PathBuf};
 
