@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A host program in another workspace that proves by `starling_client::NetworkProver` needs none of RISC Zero's kernels:
-# no crate that compiles them is among its dependencies.
+# no crate that compiles them is among its dependencies. Nor does a node or its network need a database: blobs are
+# whatever store they are given.
 #   --build    also builds it, in CARGO_TARGET_DIR if that is set
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -29,6 +30,15 @@ TOML
 sed -n '/^\[profile\.release/,$p' "$root/Cargo.toml" >>"$host/Cargo.toml"
 cp "$root/crates/starling/examples/host.rs" "$host/src/main.rs"
 cp "$root/Cargo.lock" "$host/Cargo.lock"
+
+cd "$root"
+for crate in starling-blobs starling-net starling-node starling-node-core; do
+    tree=$(cargo tree --offline --locked --package "$crate" --edges normal,build --prefix none --format '{p}')
+    if grep -E '^(rusqlite|libsqlite3-sys|starling-store) ' <<<"$tree" >&2; then
+        echo "$0: $crate depends on a database" >&2
+        exit 1
+    fi
+done
 
 cd "$host"
 tree=$(cargo tree --offline --edges normal,build --prefix none --format '{p}')

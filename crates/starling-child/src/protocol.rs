@@ -4,6 +4,9 @@
 //! that ends a task the child may send some that say how far it is, each farther than the last.
 //! Blobs follow the line that announces their sizes, one after the other: the inputs a request, the result the answer that ends a
 //! task well. The child so needs no file. Both ends are the same release, so nothing here is versioned.
+//!
+//! Lines are read by the standard library, up to a limit: the child reads on a thread, which `tokio_util`'s `LinesCodec` is
+//! not for, and one of the two rules of what a line is would be one too many.
 
 use std::{
     io::{self, Read},

@@ -6,11 +6,7 @@
 
 mod filter;
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use iroh::{
@@ -26,7 +22,7 @@ use iroh_gossip::{
 use n0_future::{
     StreamExt,
     task::AbortOnDropHandle,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, SystemTime, interval},
 };
 use starling_proto::JobAd;
 use starling_types::NodeId;
@@ -191,7 +187,7 @@ impl Listener {
 }
 
 fn now_unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.as_millis().try_into().unwrap_or(u64::MAX)
 }
 

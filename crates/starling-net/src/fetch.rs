@@ -7,17 +7,16 @@ mod attempt;
 mod flight;
 mod turns;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use starling_blobs::{Blobs, Pin, StoreError};
 use starling_proto::{PeerAddr, limits::BLOB_SIZE_BYTES_MAX};
-use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId};
 use thiserror::Error;
-use tokio::task::spawn_blocking;
 
 pub use self::attempt::SourceError;
 use self::{attempt::Attempt, flight::Flights, turns::Turns};
-use crate::{limits::SOURCE_COUNT_MAX, pool::Pool, session::JobHandle};
+use crate::{blocking::blocking, limits::SOURCE_COUNT_MAX, pool::Pool, session::JobHandle};
 
 /// A peer that may have a blob.
 #[derive(Debug, Clone)]
@@ -101,14 +100,14 @@ fn describe(failures: &[SourceFailure]) -> String {
 /// Fetches blobs into one store.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
-    blobs: BlobStore,
+    blobs: Arc<dyn Blobs>,
     pool: Pool,
     flights: Flights,
     turns: Turns,
 }
 
 impl Fetcher {
-    pub fn new(endpoint: iroh::Endpoint, blobs: BlobStore) -> Self {
+    pub fn new(endpoint: iroh::Endpoint, blobs: Arc<dyn Blobs>) -> Self {
         let (pool, flights, turns) = (Pool::new(endpoint), Flights::default(), Turns::default());
         Self { blobs, pool, flights, turns }
     }
@@ -157,7 +156,7 @@ impl Fetcher {
     /// The blob, if it is here and sound, which takes reading it.
     async fn find(&self, blob: BlobRef) -> Result<Option<Pin>, StoreError> {
         let blobs = self.blobs.clone();
-        let found = spawn_blocking(move || blobs.pin(blob.reference)).await;
+        let found = blocking(move || blobs.pin(blob.reference)).await;
         // A look that died found nothing.
         Ok(found.unwrap_or(Ok(None))?.filter(|pin| pin.blob() == blob))
     }

@@ -1,5 +1,8 @@
 //! Messages on a stream: each preceded by its size, a little-endian u32 that is checked before
 //! anything is read for it.
+//!
+//! `tokio_util`'s `LengthDelimitedCodec` would not do: it makes room for a whole frame as soon as a peer has said its
+//! size, where here memory grows with what arrives; and its errors tell neither the size nor why a stream ended.
 
 use bytes::{Buf, Bytes, BytesMut};
 use iroh::endpoint::{ReadError, RecvStream};

@@ -14,19 +14,20 @@
 //! before they are used, bytes are hashed before they are stored, and whoever stops answering is left.
 //! All bounds are in [`limits`].
 //!
+//! Where blobs lie is the store's matter ([`Blobs`](starling_blobs::Blobs)), and time and tasks are `n0_future`'s, so that a
+//! browser can be a peer. What may wait for a disk does so in one place (`blocking.rs`).
+//!
 //! ```
+//! use starling_blobs::{Blobs, MemoryBlobs};
 //! use starling_net::{Net, NetConfig, Source};
 //! use starling_proto::NodeMessage;
-//! use starling_store::{BlobStore, DiskBudget};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let (dir, node_dir) = (tempfile::tempdir()?, tempfile::tempdir()?);
-//! # let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
-//! # let (blobs, node_blobs) = (BlobStore::open(dir.path(), budget)?, BlobStore::open(node_dir.path(), budget)?);
 //! # let loopback = |key| NetConfig { secret_key: [key; 32], bind: None, loopback_only: true, relay: None };
+//! let blobs = MemoryBlobs::new(1 << 30);
 //! let client = Net::bind(loopback(1), blobs.clone()).await?;
-//! let node = Net::bind(loopback(2), node_blobs).await?;
+//! let node = Net::bind(loopback(2), MemoryBlobs::new(1 << 30)).await?;
 //!
 //! // The node dials the client and speaks first.
 //! let at_node = node.connect_job(&client.addr()).await?;
@@ -50,6 +51,7 @@
 mod addr;
 mod ads;
 mod allowance;
+mod blocking;
 mod close;
 mod fetch;
 mod frame;

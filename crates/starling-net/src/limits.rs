@@ -77,11 +77,9 @@ pub const BLOB_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// bytes must not hold a fetch for ever. 16 KiB/s is below every link worth fetching over.
 pub const BLOB_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
-/// Bytes of a blob that are read or written at once.
+/// Bytes of a blob that are read or written at once: large enough that going to the thread that may wait for a disk does
+/// not count.
 pub const BLOB_CHUNK_SIZE_BYTES: usize = 128 * 1024;
-
-/// Chunks that have arrived and wait for the disk.
-pub const BLOB_CHUNK_QUEUE_COUNT_MAX: usize = 8;
 
 /// Verified ads that wait to be read; when full, new ones are dropped, since they are repeated anyway.
 pub const AD_QUEUE_COUNT_MAX: usize = 64;

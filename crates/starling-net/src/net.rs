@@ -15,8 +15,8 @@ use iroh::{
 };
 use iroh_gossip::net::Gossip;
 use n0_future::time::timeout;
+use starling_blobs::Blobs;
 use starling_proto::{BLOB_ALPN, JOB_ALPN, PeerAddr, RelayUrl, Ticket};
-use starling_store::BlobStore;
 use starling_types::{BlobRef, NodeId};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
@@ -94,6 +94,7 @@ struct Shared {
     gossip: Gossip,
     /// Addresses of peers that are dialed by id alone, as gossip does.
     known_addrs: MemoryLookup,
+    blobs: Arc<dyn Blobs>,
     fetcher: Fetcher,
     jobs: JobContext,
     accepted: Mutex<mpsc::Receiver<ClientSession>>,
@@ -105,7 +106,8 @@ impl Net {
     ///
     /// # Errors
     /// When the address cannot be listened on, with the address in the error.
-    pub async fn bind(config: NetConfig, blobs: BlobStore) -> Result<Self, BindError> {
+    pub async fn bind(config: NetConfig, blobs: impl Blobs + 'static) -> Result<Self, BindError> {
+        let blobs: Arc<dyn Blobs> = Arc::new(blobs);
         let known_addrs = MemoryLookup::new();
         let endpoint = bind_endpoint(&config, known_addrs.clone()).await?;
         if let Some(relay) = &config.relay {
@@ -132,15 +134,21 @@ impl Net {
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))
             .spawn();
-        let fetcher = Fetcher::new(endpoint.clone(), blobs);
+        let fetcher = Fetcher::new(endpoint.clone(), blobs.clone());
         let accepted = Mutex::new(accepted);
-        let shared = Shared { endpoint, router, gossip, known_addrs, fetcher, jobs, accepted };
+        let shared =
+            Shared { endpoint, router, gossip, known_addrs, blobs, fetcher, jobs, accepted };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The id that peers know this process by.
     pub fn id(&self) -> NodeId {
         addr::to_node_id(self.shared.endpoint.id())
+    }
+
+    /// The blobs that it serves and fetches.
+    pub fn blobs(&self) -> &Arc<dyn Blobs> {
+        &self.shared.blobs
     }
 
     /// Where this process can be reached, as far as it knows now: an address for each interface, and

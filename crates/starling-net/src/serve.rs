@@ -1,22 +1,23 @@
 //! Handing out blobs: one request a stream, answered from the store, slowly if the peer is slow, but
 //! never for ever.
 
-use std::{io::Read, sync::Arc};
+use std::{io::Read as _, sync::Arc};
 
-use bytes::Bytes;
 use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
 };
 use n0_future::{task::JoinSet, time::timeout};
+use starling_blobs::{Blobs, ReadBlob, StoreError};
 use starling_proto::{BlobHeader, BlobRequest, limits::BLOB_SIZE_BYTES_MAX};
-use starling_store::{BlobFile, BlobStore, StoreError};
 use thiserror::Error;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use crate::{
-    addr, close,
+    addr,
+    blocking::blocking,
+    close,
     frame::{self, FrameError, FrameReader, ProtocolError},
     limits::{
         BLOB_CHUNK_SIZE_BYTES, BLOB_CONNECTION_COUNT_MAX, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
@@ -27,7 +28,7 @@ use crate::{
 /// Serves blobs of one store, on connections of either protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct BlobServer {
-    blobs: BlobStore,
+    blobs: Arc<dyn Blobs>,
     connections: Arc<Semaphore>,
     streams: Arc<Semaphore>,
 }
@@ -50,7 +51,7 @@ enum ServeError {
 }
 
 impl BlobServer {
-    pub fn new(blobs: BlobStore) -> Self {
+    pub fn new(blobs: Arc<dyn Blobs>) -> Self {
         let connections = Arc::new(Semaphore::new(BLOB_CONNECTION_COUNT_MAX));
         Self { blobs, connections, streams: Arc::new(Semaphore::new(SERVE_COUNT_MAX)) }
     }
@@ -98,11 +99,11 @@ impl BlobServer {
             Err(FrameError::Read(error)) => return Err(ServeError::Stream(error.to_string())),
         };
         let _permit = self.streams.acquire().await.expect("the semaphore is never closed");
-        let (header, file) = self.look_up(request).await?;
+        let (header, blob) = self.look_up(request).await?;
         let header = frame::encode(&header).expect("a header is a few bytes");
         write(send, &header).await?;
-        match file {
-            Some(file) => copy(file, send).await,
+        match blob {
+            Some(blob) => copy(blob, send).await,
             None => Ok(()),
         }
     }
@@ -111,34 +112,32 @@ impl BlobServer {
     async fn look_up(
         &self,
         request: BlobRequest,
-    ) -> Result<(BlobHeader, Option<BlobFile>), ServeError> {
+    ) -> Result<(BlobHeader, Option<Box<dyn ReadBlob>>), ServeError> {
         let blobs = self.blobs.clone();
         let look_up = move || {
-            let Some(file) = blobs.open_blob(request.reference)? else {
+            let Some(blob) = blobs.open(request.reference)? else {
                 return Ok((BlobHeader::Absent, None));
             };
-            let size_bytes = file.pin().size_bytes;
+            let size_bytes = blob.pin().size_bytes;
             if size_bytes > BLOB_SIZE_BYTES_MAX {
                 return Ok((BlobHeader::Refused, None));
             }
-            Ok((BlobHeader::Found { size_bytes }, Some(file)))
+            Ok((BlobHeader::Found { size_bytes }, Some(blob)))
         };
-        spawn_blocking(look_up)
-            .await
-            .unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+        blocking(look_up).await?
     }
 }
 
-/// Sends what `file` holds.
-async fn copy(mut file: BlobFile, send: &mut SendStream) -> Result<(), ServeError> {
+/// Sends what `blob` holds.
+async fn copy(mut blob: Box<dyn ReadBlob>, send: &mut SendStream) -> Result<(), ServeError> {
     loop {
         let read = move || {
             let mut chunk = Vec::with_capacity(BLOB_CHUNK_SIZE_BYTES);
-            (&mut file).take(BLOB_CHUNK_SIZE_BYTES as u64).read_to_end(&mut chunk)?;
-            Ok::<_, std::io::Error>((file, Bytes::from(chunk)))
+            blob.by_ref().take(BLOB_CHUNK_SIZE_BYTES as u64).read_to_end(&mut chunk)?;
+            Ok::<_, std::io::Error>((blob, chunk))
         };
         let chunk;
-        (file, chunk) = spawn_blocking(read).await.map_err(std::io::Error::other)??;
+        (blob, chunk) = blocking(read).await??;
         if chunk.is_empty() {
             return Ok(());
         }

@@ -1,15 +1,25 @@
-//! Small work on the disk, one after the other on a thread of its own: no task of the runtime waits for it.
+//! Small work on blobs and files, one after the other on a thread of its own: no task of the runtime waits for it.
+//!
+//! This is for machines with threads and files. A browser would do the same at once, and remember its speed elsewhere.
 //!
 //! What is asked for is done in that order. So a blob that is forgotten and at once needed again is fetched anew, and
 //! not found here a moment before it goes: whoever fetches waits for [`Disk::settled`] first.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use starling_store::BlobStore;
+use starling_blobs::Blobs;
 use starling_types::Reference;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::kept::Kept;
+
+/// A small file of an earlier run, if it is there and can be read. Blocks.
+pub(crate) fn read(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
 
 /// The thread. It ends when the last clone is dropped.
 #[derive(Clone)]
@@ -31,11 +41,11 @@ impl Disk {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(blobs: BlobStore, kept: Kept) -> std::io::Result<Self> {
+    pub(crate) fn start(blobs: Arc<dyn Blobs>, kept: Kept) -> std::io::Result<Self> {
         let (chores, mut asked) = mpsc::unbounded_channel::<Chore>();
         std::thread::Builder::new().name("disk".into()).spawn(move || {
             while let Some(chore) = asked.blocking_recv() {
-                chore.run(&blobs, &kept);
+                chore.run(&*blobs, &kept);
             }
         })?;
         Ok(Self { chores })
@@ -77,7 +87,7 @@ impl Disk {
 }
 
 impl Chore {
-    fn run(self, blobs: &BlobStore, kept: &Kept) {
+    fn run(self, blobs: &dyn Blobs, kept: &Kept) {
         match self {
             Self::Forget(blob) => kept.forget(blob, blobs),
             Self::RemoveFile(path) => {
@@ -104,23 +114,22 @@ impl Chore {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use starling_store::DiskBudget;
+    use starling_blobs::MemoryBlobs;
 
     use super::*;
 
     struct Bench {
         disk: Disk,
-        blobs: BlobStore,
+        blobs: MemoryBlobs,
         kept: Kept,
         dir: tempfile::TempDir,
     }
 
     fn bench(max_bytes: u64) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let budget = DiskBudget { max_bytes, min_free_bytes: 0 };
-        let blobs = BlobStore::open(&dir.path().join("blobs"), budget).unwrap();
-        let kept = Kept::default();
-        Bench { disk: Disk::start(blobs.clone(), kept.clone()).unwrap(), blobs, kept, dir }
+        let (blobs, kept) = (MemoryBlobs::new(max_bytes), Kept::default());
+        let disk = Disk::start(Arc::new(blobs.clone()), kept.clone()).unwrap();
+        Bench { disk, blobs, kept, dir }
     }
 
     #[tokio::test]
@@ -141,7 +150,7 @@ mod tests {
         disk.settled().await;
         assert!(blobs.pin(gone).unwrap().is_none() && blobs.pin(stays).unwrap().is_some());
         assert!(!file.exists());
-        assert_eq!(std::fs::read_to_string(speed).unwrap(), "lift 1 2");
+        assert_eq!(read(&speed).as_deref(), Some("lift 1 2"));
     }
 
     #[tokio::test]

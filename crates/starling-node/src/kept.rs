@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use starling_store::{BlobStore, Pin};
+use starling_blobs::{Blobs, Pin};
 use starling_types::Reference;
 
 /// The pins. Clones share them.
@@ -19,7 +19,7 @@ impl Kept {
     }
 
     /// Lets a blob go, and with it whatever else nobody holds. Blocks.
-    pub(crate) fn forget(&self, blob: Reference, blobs: &BlobStore) {
+    pub(crate) fn forget(&self, blob: Reference, blobs: &dyn Blobs) {
         self.pins().remove(&blob);
         // What can't be removed now goes with the next, or when the node starts anew.
         if let Err(error) = blobs.collect() {

@@ -5,8 +5,10 @@
 //! costs its clients the leases it held.
 //!
 //! Everything is decided in `starling-node-core`, which is pure. Here is what does it: [`Node`] (`node.rs`) passes
-//! events in and carries actions out, with connections (`sessions.rs`), tasks of fetching, proving and storing
-//! (`work.rs`), and a thread for small work on the disk (`disk.rs`).
+//! events in and carries actions out, with connections (`sessions.rs`) and tasks of fetching, proving and storing
+//! (`work.rs`). What hosts a proof on this machine is apart from that: processes (`provers.rs`), the files that they read and
+//! write (`scratch.rs`), and a thread for small work that may wait for a disk (`disk.rs`). Blobs are in whatever store the
+//! network serves: files, or memory.
 
 mod disk;
 mod kept;
@@ -15,9 +17,10 @@ pub mod meter;
 mod needs;
 mod node;
 mod provers;
+mod scratch;
 mod sessions;
 mod work;
 
 pub use needs::{needs_of, speed_guess};
-pub use node::{Node, NodeConfig, NodeError, SystemProver};
+pub use node::{Node, NodeConfig, NodeError, NodeFiles, SystemProver};
 pub use starling_node_core::{Need, Needs};

@@ -1,6 +1,6 @@
 //! The node itself: passes what happens to the core, and does what the core decides.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use n0_future::time::Instant;
 use starling_child::ProverConfig;
@@ -10,18 +10,18 @@ use starling_node_core::{
     Action, ClientEnd, Config, Core, Event, Needs, SessionId, Speed, System, WorkId,
 };
 use starling_proto::PeerAddr;
-use starling_store::{BlobStore, DataDir, DataDirError};
 use starling_types::{MemoryBytes, Millis, Po2, Task};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    disk::Disk,
+    disk::{self, Disk},
     kept::Kept,
     log,
     meter::Meter,
     provers::{SharedProvers, SlotProvers},
+    scratch::Scratch,
     sessions::Sessions,
     work::Bench,
 };
@@ -45,6 +45,15 @@ pub struct NodeConfig {
     pub speed_guess_permille: u32,
     /// What results that are kept for others may take on the disk, in bytes.
     pub results_bytes_max: u64,
+}
+
+/// Where a node has its files: what its prover processes need, whatever its blobs lie in.
+#[derive(Debug, Clone)]
+pub struct NodeFiles {
+    /// An empty folder, for files on their way to a prover and from it.
+    pub scratch: PathBuf,
+    /// A folder for what one run remembers for the next.
+    pub home: PathBuf,
 }
 
 /// What proves for one system.
@@ -101,16 +110,11 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that keeps its files in `dir`.
+    /// A node whose blobs are those that `net` serves.
     ///
     /// # Errors
-    /// When the folder for results can't be made, or the system has no thread left.
-    pub fn new(
-        net: Net,
-        blobs: BlobStore,
-        dir: &DataDir,
-        config: NodeConfig,
-    ) -> Result<Self, DataDirError> {
+    /// When the system has no thread left.
+    pub fn new(net: Net, files: NodeFiles, config: NodeConfig) -> io::Result<Self> {
         let NodeConfig { memory, slots, systems, .. } = config;
         let slots = slots.max(1);
         let provers: Vec<_> = systems.iter().map(|system| system.prover.clone()).collect();
@@ -119,19 +123,13 @@ impl Node {
             needs,
             size_of,
         };
-        let scratch = dir.scratch()?;
         let kept = Kept::default();
-        let disk = Disk::start(blobs.clone(), kept.clone()).map_err(|cause| DataDirError::Io {
-            action: "start a thread for",
-            path: dir.path().to_owned(),
-            cause,
-        })?;
+        let disk = Disk::start(net.blobs().clone(), kept.clone())?;
+        let scratch = Scratch::new(net.blobs().clone(), files.scratch);
         // One file for each revision of the costs that speed is counted in.
-        let speed_path = dir.path().join(format!("speed-{}", Costs::REVISION));
-        let speed: Speed = std::fs::read_to_string(&speed_path)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_default();
+        let speed_path = files.home.join(format!("speed-{}", Costs::REVISION));
+        let speed: Speed =
+            disk::read(&speed_path).and_then(|text| text.parse().ok()).unwrap_or_default();
         let mut seed = [0; 8];
         seed.copy_from_slice(&net.id().0[..8]);
         let core = Core::new(
@@ -153,7 +151,7 @@ impl Node {
             core,
             started: Instant::now(),
             sessions: Sessions::new(net.clone(), events.clone(), tasks.clone()),
-            bench: Bench { net, blobs, disk, kept, scratch },
+            bench: Bench { net, disk, kept, scratch },
             provers: (0..slots).map(new_provers).collect(),
             running: BTreeMap::new(),
             tasks,
@@ -269,7 +267,7 @@ impl Node {
             }
             Action::Over { work } => {
                 self.running.remove(&work);
-                bench.disk.remove_file(bench.output(work));
+                bench.disk.remove_file(bench.scratch.output(work));
             }
             Action::Forget { blob } => bench.disk.forget(blob),
             Action::LookAtDisk { room_bytes } => {

@@ -1,4 +1,7 @@
 //! The prover processes of one slot: one for each system, of which one is warm.
+//!
+//! A task is a function from bytes to bytes, and processes are one host of it; their files are in `scratch.rs`. A worker of a
+//! browser would be another, with neither.
 
 use std::{collections::BTreeMap, sync::Arc};
 

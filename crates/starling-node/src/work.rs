@@ -1,40 +1,28 @@
 //! What is done for a lease: fetch an input, prove, store the result. Each ends in one event.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use n0_future::time::Instant;
+use starling_blobs::StoreError;
 use starling_child::{InputFile, ProveFailure, TaskWork};
 use starling_cost::Costs;
 use starling_net::{FetchError, Net, Source};
-use starling_node_core::{
-    Event, InputFailure, Order, ProofFailure, ProofReport, StoreFailure, WorkId,
-};
-use starling_store::{BlobFile, BlobStore, Pin, StoreError};
+use starling_node_core::{Event, InputFailure, Order, ProofFailure, ProofReport, WorkId};
 use starling_types::{BlobRef, FailureClass, Millis};
 use tokio::sync::mpsc;
 
-use crate::{disk::Disk, kept::Kept, provers::SharedProvers};
+use crate::{disk::Disk, kept::Kept, provers::SharedProvers, scratch::Scratch};
 
 /// What all work needs.
 #[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) net: Net,
-    pub(crate) blobs: BlobStore,
     pub(crate) disk: Disk,
     pub(crate) kept: Kept,
-    /// Where results lie between the prover process and the blob store.
-    pub(crate) scratch: PathBuf,
+    pub(crate) scratch: Scratch,
 }
 
 impl Bench {
-    /// Where the proof for a lease lies.
-    pub(crate) fn output(&self, work: WorkId) -> PathBuf {
-        self.scratch.join(work.0.to_string())
-    }
-
     /// Brings a blob into the store.
     pub(crate) async fn fetch(self, work: WorkId, blob: BlobRef, sources: Vec<Source>) -> Event {
         self.disk.settled().await;
@@ -61,10 +49,8 @@ impl Bench {
         order: Order,
         events: mpsc::Sender<Event>,
     ) -> Event {
-        // Open until the proof is made, so that each input is what was hashed last, and stays.
-        let (blobs, inputs) = (self.blobs.clone(), order.inputs);
-        let opened = tokio::task::spawn_blocking(move || open(&blobs, &inputs)).await;
-        let files = match opened.unwrap_or_else(|error| Err(error.to_string())) {
+        // Kept until the proof is made.
+        let files = match self.scratch.open(order.inputs).await {
             Ok(files) => files,
             Err(message) => {
                 return Event::NotProved { work, cause: ProofFailure::Node(message) };
@@ -74,7 +60,7 @@ impl Bench {
             task: order.task,
             arguments: order.arguments,
             inputs: files.iter().map(|file| InputFile::input(file.path())).collect(),
-            output: self.output(work),
+            output: self.scratch.output(work),
             profile: order.profile,
             memory_limit: Some(Costs::limit(order.memory)),
         };
@@ -105,37 +91,15 @@ impl Bench {
 
     /// Stores a proof. Not to be cancelled: the name of what is stored must be known.
     pub(crate) async fn publish(self, work: WorkId) -> Event {
-        let path = self.output(work);
-        let blobs = self.blobs.clone();
-        let stored = tokio::task::spawn_blocking(move || put(&blobs, &path)).await;
-        match stored {
-            Ok(Ok(pin)) => {
+        match self.scratch.store(work).await {
+            Ok(pin) => {
                 let result = pin.blob();
                 self.kept.keep(pin);
                 Event::Published { work, result }
             }
-            Ok(Err(cause)) => Event::NotPublished { work, cause },
-            Err(error) => {
-                Event::NotPublished { work, cause: StoreFailure::Storage(error.to_string()) }
-            }
+            Err(cause) => Event::NotPublished { work, cause },
         }
     }
-}
-
-/// The inputs, each hashed again if its file may have changed since.
-fn open(blobs: &BlobStore, inputs: &[BlobRef]) -> Result<Vec<BlobFile>, String> {
-    let open = |input: &BlobRef| {
-        let file = blobs.open_blob(input.reference).map_err(|error| error.to_string())?;
-        file.ok_or_else(|| format!("input {:#} was damaged on this node's disk", input.reference))
-    };
-    inputs.iter().map(open).collect()
-}
-
-fn put(blobs: &BlobStore, path: &Path) -> Result<Pin, StoreFailure> {
-    blobs.put_file(path).map_err(|error| match error {
-        StoreError::NoSpace(_) => StoreFailure::NoRoom,
-        error => StoreFailure::Storage(error.to_string()),
-    })
 }
 
 fn cause_of(failure: &ProveFailure) -> ProofFailure {

@@ -1,12 +1,8 @@
 //! Blob files: immutable bytes named by their Swarm reference, under a disk budget, with owners.
 //!
-//! Blobs enter through [`BlobStore::put`] (bytes at hand), [`BlobStore::writer`] (bytes of unknown
-//! length) and [`BlobStore::receive`] (named bytes from a sender that is not trusted). A blob is in the
-//! store either whole and durable, or not at all, and space is taken as bytes arrive, never on a word.
-//!
-//! Each of them returns a [`Pin`]: as long as it lives, the blob stays. What must stay for longer is named
-//! by a [root](crate::EventLog::root), which is durable. [`BlobStore::collect`] removes what neither holds,
-//! and nothing else removes a blob.
+//! It is one of the [`Blobs`], whose rules it keeps on a disk. A blob is in the store either whole and durable, or not at
+//! all. It stays as long as a [`Pin`] holds it; what must stay for longer is named by a
+//! [root](crate::EventLog::root), which is durable. [`BlobStore::collect`] removes what neither holds.
 //!
 //! Nothing that comes back from the disk is believed: [`BlobStore::pin`], [`BlobStore::open_blob`] and
 //! [`BlobStore::get`] hash the file before it counts. One that is not what its name says is dropped, and counts
@@ -17,44 +13,30 @@
 mod error;
 mod layout;
 mod ledger;
-mod pin;
 mod read;
-mod receive;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use starling_blobs::{BlobWriter, Blobs, Pin, Pins, ReadBlob, Sink, StoreError};
 use starling_files::sync_dir;
-use starling_swarm::reference_of;
-use starling_types::BlobRef;
+use starling_types::{BlobRef, Reference};
 
 use self::{
-    error::IoContext,
+    error::IoContext as _,
     layout::Layout,
     ledger::{Ask, Ledger},
     write::{Reservation, Temp},
 };
-pub use self::{
-    error::{NoSpace, ReceiveError, StoreError},
-    ledger::DiskBudget,
-    pin::Pin,
-    read::BlobFile,
-    receive::Incoming,
-    write::BlobWriter,
-};
+pub use self::{ledger::DiskBudget, read::BlobFile};
 use crate::roots::RootSets;
-
-/// The size of the pieces that [`BlobStore::put_file`] copies in: large enough that the calls do not
-/// count, and small beside anything else in memory.
-const COPY_SIZE_BYTES: usize = 256 * 1024;
 
 /// Blobs in a directory. Clones share one store; all operations block.
 #[derive(Debug, Clone)]
@@ -65,8 +47,9 @@ pub struct BlobStore {
 #[derive(Debug)]
 struct Shared {
     layout: Layout,
-    /// Locked before the roots, where both are.
+    /// Locked before the roots and the pins, where several are.
     ledger: Mutex<Ledger>,
+    pins: Pins,
     roots: Arc<RootSets>,
 }
 
@@ -91,56 +74,31 @@ impl BlobStore {
     ) -> Result<Self, StoreError> {
         let layout = Layout::create(dir)?;
         let ledger = Mutex::new(layout.scan(budget)?);
-        Ok(Self { shared: Arc::new(Shared { layout, ledger, roots }) })
+        Ok(Self { shared: Arc::new(Shared { layout, ledger, pins: Pins::default(), roots }) })
     }
 
-    /// Stores `bytes` durably. A sound blob that is there already is not written again.
+    /// As [`Blobs::put`], durably.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`] when they do not fit; nothing of them stays then.
+    /// As there.
     pub fn put(&self, bytes: &[u8]) -> Result<Pin, StoreError> {
-        let blob = BlobRef { reference: reference_of(bytes), size_bytes: bytes.len() as u64 };
-        if let Some(pin) = self.pin(blob.reference)? {
-            return Ok(pin);
-        }
-        let mut temp = Temp::new(&self.shared)?;
-        temp.append(bytes)?;
-        temp.store_as(blob)
+        Blobs::put(self, bytes)
     }
 
-    /// Stores a copy of the file at `path`, of any size.
-    ///
-    /// # Errors
-    /// As [`Self::put`], and when the file cannot be read.
-    pub fn put_file(&self, path: &Path) -> Result<Pin, StoreError> {
-        let mut file = File::open(path).context("open", path)?;
-        let mut writer = self.writer()?;
-        writer.reserve(file.metadata().context("look at", path)?.len())?;
-        let mut buffer = vec![0; COPY_SIZE_BYTES];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return writer.finish(),
-                Ok(read_bytes) => writer.append(&buffer[..read_bytes])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context("read", path),
-            }
-        }
-    }
-
-    /// Takes a blob of unknown name and length, piece by piece.
+    /// As [`Blobs::writer`].
     ///
     /// # Errors
     /// When no file can be created.
     pub fn writer(&self) -> Result<BlobWriter, StoreError> {
-        BlobWriter::new(&self.shared)
+        Blobs::writer(self)
     }
 
-    /// Takes the blob `blob` from one sender, from its first byte to its last.
+    /// As [`Blobs::pin`].
     ///
     /// # Errors
-    /// When no file can be created.
-    pub fn receive(&self, blob: BlobRef) -> Result<Incoming, StoreError> {
-        Ok(Incoming::new(blob, self.writer()?))
+    /// When the file cannot be read.
+    pub fn pin(&self, reference: Reference) -> Result<Option<Pin>, StoreError> {
+        Blobs::pin(self, reference)
     }
 
     /// Removes every blob that neither a pin nor a root holds; the number of bytes freed.
@@ -152,7 +110,9 @@ impl BlobStore {
     pub fn collect(&self) -> Result<u64, StoreError> {
         // The ledger first: a blob whose pin is gone by now is named by its root already.
         let mut ledger = self.shared.ledger();
-        let garbage = self.shared.roots.unnamed(ledger.unpinned());
+        let is_unpinned = |reference: &Reference| !self.shared.pins.hold(*reference);
+        let unpinned: Vec<_> = ledger.references().filter(is_unpinned).collect();
+        let garbage = self.shared.roots.unnamed(unpinned.into_iter());
         let mut freed_bytes = 0;
         for reference in garbage {
             let path = self.shared.layout.blob_path(reference);
@@ -165,6 +125,21 @@ impl BlobStore {
     /// What counts against the budget, in bytes: blobs, and the space taken by blobs on their way.
     pub fn used_bytes(&self) -> u64 {
         self.shared.ledger().used_bytes()
+    }
+}
+
+impl Blobs for BlobStore {
+    fn sink(&self) -> Result<Box<dyn Sink>, StoreError> {
+        Ok(Box::new(Temp::new(&self.shared)?))
+    }
+
+    fn open(&self, reference: Reference) -> Result<Option<Box<dyn ReadBlob>>, StoreError> {
+        let file = self.open_blob(reference)?;
+        Ok(file.map(|file| Box::new(file) as Box<dyn ReadBlob>))
+    }
+
+    fn collect(&self) -> Result<u64, StoreError> {
+        Self::collect(self)
     }
 }
 

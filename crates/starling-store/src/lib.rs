@@ -3,7 +3,7 @@
 //!
 //! Three parts, each of use without the others:
 //!
-//! - [`BlobStore`] keeps immutable blobs as files, under a disk budget that refuses new blobs with a
+//! - [`BlobStore`] keeps immutable [`Blobs`] as files, under a disk budget that refuses new blobs with a
 //!   clear error instead of filling the disk. Whatever is read back is hashed before it counts. A blob stays as
 //!   long as a [`Pin`] in this process or a durable root holds it.
 //! - [`EventLog`] remembers what happened to each job, durably and in order, and the roots: what must stay for
@@ -49,9 +49,8 @@ mod data_dir;
 mod log;
 mod roots;
 
-pub use blobs::{
-    BlobFile, BlobStore, BlobWriter, DiskBudget, Incoming, NoSpace, Pin, ReceiveError, StoreError,
-};
+pub use blobs::{BlobFile, BlobStore, DiskBudget};
 pub use data_dir::{DataDir, DataDirError, KEY_SIZE_BYTES};
 pub use log::{BODY_SIZE_BYTES_MAX, Entry, EventLog, LogError, LogReader, Root, StoredEvent};
 pub use roots::RootName;
+pub use starling_blobs::{BlobWriter, Blobs, NoSpace, Pin, ReadBlob, StoreError};

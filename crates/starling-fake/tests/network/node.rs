@@ -1,9 +1,10 @@
 //! A real node whose provers are fake, in this process; its provers are processes of their own.
 
+use starling_blobs::MemoryBlobs;
 use starling_child::ProverConfig;
 use starling_fake::SYSTEMS;
 use starling_net::{Net, PeerAddr};
-use starling_node::{Need, Node, NodeConfig, NodeError, SystemProver};
+use starling_node::{Need, Node, NodeConfig, NodeError, NodeFiles, SystemProver};
 use starling_store::{DataDir, DiskBudget};
 use starling_types::{KindCode, MemoryBytes, Millis, NodeId, Profile};
 use tempfile::TempDir;
@@ -25,22 +26,29 @@ pub(crate) struct Setup {
     pub(crate) systems: Vec<&'static str>,
     /// What its blobs may take, in bytes.
     pub(crate) disk_bytes: u64,
+    /// Whether they are in memory, and not on the disk.
+    pub(crate) in_memory: bool,
     pub(crate) slots: u32,
 }
 
 impl Setup {
     pub(crate) fn new(key: u8, manners: &'static str) -> Self {
-        Self { key, manners, systems: vec![SYSTEMS[0]], disk_bytes: 1 << 30, slots: 1 }
+        let systems = vec![SYSTEMS[0]];
+        Self { key, manners, systems, disk_bytes: 1 << 30, in_memory: false, slots: 1 }
     }
 
     /// Starts it; it serves the client until that says goodbye or the node is dropped.
     pub(crate) async fn serve(self, client: PeerAddr) -> Running {
-        let Self { key, manners, systems, disk_bytes, slots } = self;
+        let Self { key, manners, systems, disk_bytes, in_memory, slots } = self;
         let dir = tempfile::tempdir().unwrap();
         let data_dir = DataDir::open(dir.path(), "a test").unwrap();
-        let budget = DiskBudget { max_bytes: disk_bytes, min_free_bytes: 0 };
-        let blobs = data_dir.unrooted_blobs(budget).unwrap();
-        let net = Net::bind(loopback(key), blobs.clone()).await.unwrap();
+        let net = if in_memory {
+            Net::bind(loopback(key), MemoryBlobs::new(disk_bytes)).await
+        } else {
+            let budget = DiskBudget { max_bytes: disk_bytes, min_free_bytes: 0 };
+            Net::bind(loopback(key), data_dir.unrooted_blobs(budget).unwrap()).await
+        };
+        let net = net.unwrap();
         let id = net.id();
         let config = NodeConfig {
             memory: MemoryBytes::from_mib(1024),
@@ -49,7 +57,9 @@ impl Setup {
             speed_guess_permille: 1000,
             results_bytes_max: disk_bytes / 2,
         };
-        let node = Node::new(net.clone(), blobs, &data_dir, config).unwrap();
+        let files =
+            NodeFiles { scratch: data_dir.scratch().unwrap(), home: data_dir.path().to_owned() };
+        let node = Node::new(net.clone(), files, config).unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {

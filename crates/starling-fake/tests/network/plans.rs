@@ -42,6 +42,19 @@ async fn wide_merges_end_in_one_result_of_all_leaves() {
     }
 }
 
+#[tokio::test]
+async fn a_node_with_its_blobs_in_memory_proves_like_any_other() {
+    let raw = raw(9, 1000);
+    let mut client = merging(60, &raw).await;
+    let node = Setup { in_memory: true, ..Setup::new(61, "pace=10") };
+    let node = node.serve(client.addr()).await;
+    let outcome = client.finish().await;
+    let all = Expected::of(raw.iter().map(Vec::as_slice)).sum(range(0, 9)).unwrap();
+    assert_eq!(all.finish().compare(&client.read(outcome)), Ok(()));
+    assert_eq!((client.seen.failures.len(), client.seen.dismissed.len()), (0, 0));
+    assert_eq!(soon(node.ended()).await, Ok(()));
+}
+
 /// Segments that come while others are proved, keccak requests, and what they are united to resolved at the end.
 #[tokio::test]
 async fn a_plan_like_the_zkvms_ends_in_a_resolved_result() {

@@ -1,26 +1,21 @@
-//! One source's try at delivering a blob: the network on this side, the disk in a thread of its own.
+//! One source's try at delivering a blob: pieces are read off the network, and go to the store one by one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use iroh::endpoint::{Connection, RecvStream, VarInt};
+use bytes::{Bytes, BytesMut};
+use iroh::endpoint::{Connection, RecvStream};
 use n0_future::time::timeout;
+use starling_blobs::{Blobs, Incoming, Pin, ReceiveError, StoreError};
 use starling_proto::{BlobHeader, BlobRequest};
-use starling_store::{BlobStore, Pin, ReceiveError, StoreError};
 use starling_types::BlobRef;
 use thiserror::Error;
-use tokio::{
-    sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
-};
 
 use super::Source;
 use crate::{
-    close,
+    blocking::blocking,
     frame::{self, FrameError, FrameReader, ProtocolError},
     limits::{
-        BLOB_BYTES_PER_SECOND_MIN, BLOB_CHUNK_QUEUE_COUNT_MAX, BLOB_CHUNK_SIZE_BYTES,
-        BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
+        BLOB_BYTES_PER_SECOND_MIN, BLOB_CHUNK_SIZE_BYTES, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
     },
     pool::{ConnectError, Pool},
 };
@@ -65,15 +60,8 @@ pub enum SourceError {
     Store(StoreError),
 }
 
-/// What goes to the thread that writes.
-enum Piece {
-    Bytes(Bytes),
-    /// All has come: check and store it.
-    End,
-}
-
 pub(super) struct Attempt<'a> {
-    pub blobs: &'a BlobStore,
+    pub blobs: &'a Arc<dyn Blobs>,
     pub pool: &'a Pool,
     pub blob: BlobRef,
     pub source: &'a Source,
@@ -84,44 +72,34 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Fetches the blob from this source, from its first byte to its last.
     pub async fn run(&self) -> Result<Pin, SourceError> {
-        let (pieces, received) = mpsc::channel(BLOB_CHUNK_QUEUE_COUNT_MAX);
-        let (blobs, blob) = (self.blobs.clone(), self.blob);
-        let writer = spawn_blocking(move || store(&blobs, blob, received));
-        let transferred = self.transfer(&pieces).await;
-        drop(pieces);
-        // The writer's word comes first: when it stops, the transfer only notices that.
-        let stored = finish(writer).await?;
-        transferred?;
-        stored.ok_or_else(|| broken("given up"))
-    }
-
-    async fn transfer(&self, pieces: &mpsc::Sender<Piece>) -> Result<(), SourceError> {
         let allowed = Duration::from_secs(self.blob.size_bytes / BLOB_BYTES_PER_SECOND_MIN);
         let allowed = BLOB_IDLE_TIMEOUT * 2 + allowed;
         let allowed = self.limit.map_or(allowed, |limit| limit.min(allowed));
-        timeout(allowed, self.receive(pieces)).await.map_err(|_| SourceError::Stalled)??;
-        // The writer is gone only when it has failed.
-        let _ = pieces.send(Piece::End).await;
-        Ok(())
+        let received = timeout(allowed, self.receive()).await;
+        let incoming = received.map_err(|_| SourceError::Stalled)??;
+        store(move || incoming.finish()).await
     }
 
-    async fn receive(&self, pieces: &mpsc::Sender<Piece>) -> Result<(), SourceError> {
+    /// All that the source sends, in the store, but neither checked nor kept yet.
+    async fn receive(&self) -> Result<Incoming, SourceError> {
         let connection = self.connect().await?;
         let request = BlobRequest { reference: self.blob.reference };
         let asked = timeout(BLOB_MESSAGE_TIMEOUT, ask(&connection, request)).await;
-        let (header, mut stream, mut chunk) = asked.map_err(|_| SourceError::Stalled)??;
+        let (header, mut stream, rest) = asked.map_err(|_| SourceError::Stalled)??;
         self.check(header)?;
+        let (blobs, blob) = (self.blobs.clone(), self.blob);
+        let mut incoming = store(move || Ok(blobs.receive(blob)?)).await?;
+        let mut piece = BytesMut::from(rest);
         loop {
-            // One send too many at the end is what tells the writer of bytes beyond the size.
-            if !chunk.is_empty() && pieces.send(Piece::Bytes(chunk)).await.is_err() {
-                let _ = stream.stop(VarInt::from_u32(close::PROTOCOL));
-                return Ok(());
+            // One byte more than are missing: it is what tells of a blob that is too long.
+            let missing_bytes = usize::try_from(incoming.missing_bytes()).unwrap_or(usize::MAX);
+            let enough_bytes = missing_bytes.saturating_add(1).min(BLOB_CHUNK_SIZE_BYTES);
+            let has_ended = fill(&mut piece, enough_bytes, &mut stream).await?;
+            let bytes = piece.split().freeze();
+            incoming = store(move || incoming.write(&bytes).map(|()| incoming)).await?;
+            if has_ended {
+                return Ok(incoming);
             }
-            let read = timeout(BLOB_IDLE_TIMEOUT, stream.read_chunk(BLOB_CHUNK_SIZE_BYTES)).await;
-            chunk = match read.map_err(|_| SourceError::Stalled)?.map_err(broken)? {
-                Some(bytes) => bytes,
-                None => return Ok(()),
-            };
         }
     }
 
@@ -171,27 +149,29 @@ fn broken(error: impl ToString) -> SourceError {
     SourceError::Broken { reason: error.to_string() }
 }
 
-/// Writes what is received; blocks. `None` when the transfer was given up.
-fn store(
-    blobs: &BlobStore,
-    blob: BlobRef,
-    mut received: mpsc::Receiver<Piece>,
-) -> Result<Option<Pin>, ReceiveError> {
-    let mut incoming = blobs.receive(blob)?;
-    while let Some(piece) = received.blocking_recv() {
-        match piece {
-            Piece::Bytes(bytes) => incoming.write(&bytes)?,
-            Piece::End => return incoming.finish().map(Some),
+/// Reads until `piece` has `enough_bytes`, or the stream has ended, which is what it says.
+async fn fill(
+    piece: &mut BytesMut,
+    enough_bytes: usize,
+    stream: &mut RecvStream,
+) -> Result<bool, SourceError> {
+    while piece.len() < enough_bytes {
+        let read = timeout(BLOB_IDLE_TIMEOUT, stream.read_chunk(BLOB_CHUNK_SIZE_BYTES)).await;
+        match read.map_err(|_| SourceError::Stalled)?.map_err(broken)? {
+            Some(bytes) => piece.extend_from_slice(&bytes),
+            None => return Ok(true),
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
-async fn finish(
-    writer: JoinHandle<Result<Option<Pin>, ReceiveError>>,
-) -> Result<Option<Pin>, SourceError> {
-    let stored = writer.await.map_err(|error| broken(format!("storing it failed: {error}")))?;
-    stored.map_err(|error| match error {
+/// Does something with the store.
+async fn store<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ReceiveError> + Send + 'static,
+) -> Result<T, SourceError> {
+    let done = blocking(work).await;
+    let done = done.map_err(|error| broken(format!("storing it failed: {error}")))?;
+    done.map_err(|error| match error {
         ReceiveError::Store(error) => SourceError::Store(error),
         ReceiveError::WrongBytes { .. } | ReceiveError::TooLong { .. } => SourceError::WrongBytes,
         ReceiveError::Incomplete { .. } => broken("the stream ended early"),

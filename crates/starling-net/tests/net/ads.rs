@@ -59,7 +59,7 @@ async fn a_peer_that_lost_its_neighbours_finds_its_bootstrap_peer_when_that_is_b
 
     drop(of_b);
     soon(b.net.close()).await;
-    let Peer { net, blobs, _dir } = b;
+    let Peer { net, blobs } = b;
     drop(net);
     let back = bind_again(2, b_addr.direct[0], &blobs).await;
     let mut of_back = back.ads(&[]).await.unwrap();

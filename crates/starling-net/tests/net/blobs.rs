@@ -1,14 +1,16 @@
 //! Fetching blobs: from whom, over what, and what becomes of sources that fail or lie.
 
 use std::{
+    path::Path,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use iroh::endpoint::VarInt;
+use starling_blobs::{Blobs, StoreError};
 use starling_net::{FetchError, PeerAddr, Source, SourceError};
 use starling_proto::{BLOB_ALPN, BlobHeader, BlobRequest, JOB_ALPN, Message};
-use starling_store::StoreError;
+use starling_store::{BlobStore, DiskBudget};
 use starling_swarm::reference_of;
 use starling_types::{BlobRef, NodeId, Reference};
 use tokio::{task::JoinSet, time::sleep};
@@ -27,10 +29,16 @@ fn blob() -> BlobRef {
     BlobRef { reference: *REFERENCE, size_bytes: SIZE_BYTES as u64 }
 }
 
+/// The bytes that a peer has by that name.
+fn read<B: Blobs>(peer: &Peer<B>, reference: Reference) -> Vec<u8> {
+    let mut read = Vec::new();
+    peer.blobs.open(reference).unwrap().unwrap().read_to_end(&mut read).unwrap();
+    read
+}
+
 #[track_caller]
-fn assert_stored(peer: &Peer) {
-    let stored = peer.blobs.get(blob().reference, u64::MAX).unwrap().unwrap();
-    assert!(stored == bytes(), "stored other bytes");
+fn assert_stored<B: Blobs>(peer: &Peer<B>) {
+    assert!(read(peer, blob().reference) == bytes(), "stored other bytes");
 }
 
 /// What a source of the test's own answers to every request.
@@ -113,9 +121,12 @@ async fn holder(key: u8) -> Peer {
     peer
 }
 
-/// The file that a peer keeps the blob in.
-fn file_of(peer: &Peer) -> std::path::PathBuf {
-    peer.blobs.open_blob(blob().reference).unwrap().unwrap().path().to_owned()
+/// A peer that has the blob in a file below `dir`.
+async fn holder_on_disk(key: u8, dir: &Path) -> Peer<BlobStore> {
+    let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
+    let blobs = BlobStore::open(&dir.join(key.to_string()), budget).unwrap();
+    blobs.put(&bytes()).unwrap();
+    Peer::with_blobs(key, blobs).await
 }
 
 #[tokio::test]
@@ -137,11 +148,15 @@ async fn a_blob_comes_from_a_peer_that_is_dialed_and_then_is_here() {
 
 #[tokio::test]
 async fn a_damaged_blob_is_not_served_and_is_fetched_anew_by_its_holder() {
-    let (holder, other, asker) = (holder(1).await, holder(2).await, Peer::new(3).await);
-    let flip = |peer: &Peer| {
+    let dir = tempfile::tempdir().unwrap();
+    let (holder, other) =
+        (holder_on_disk(1, dir.path()).await, holder_on_disk(2, dir.path()).await);
+    let asker = Peer::new(3).await;
+    let flip = |peer: &Peer<BlobStore>| {
         let mut damaged = bytes();
         damaged[SIZE_BYTES / 2] ^= 1;
-        std::fs::write(file_of(peer), damaged).unwrap();
+        let file = peer.blobs.open_blob(blob().reference).unwrap().unwrap();
+        std::fs::write(file.path(), damaged).unwrap();
     };
     flip(&holder);
     let error = soon(asker.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap_err();
@@ -178,7 +193,7 @@ async fn blobs_come_over_a_job_connection_in_both_directions() {
     let result = node.blobs.put(b"a receipt").unwrap().blob();
     let of_node = Source::via(PeerAddr::new(node.id()), at_client.handle());
     soon(client.net.fetch(result, &[of_node])).await.unwrap();
-    assert_eq!(client.blobs.get(result.reference, 100).unwrap().unwrap(), b"a receipt");
+    assert_eq!(read(&client, result.reference), b"a receipt");
 }
 
 #[tokio::test]

@@ -10,20 +10,19 @@ mod sessions;
 use std::{net::SocketAddr, time::Duration};
 
 use iroh::{Endpoint, endpoint::presets};
+use starling_blobs::{Blobs, MemoryBlobs};
 use starling_net::{ClientSession, Net, NetConfig, NodeSession, PeerAddr};
 use starling_proto::{LeaseId, Message, NodeMessage};
-use starling_store::{BlobStore, DiskBudget};
 use starling_types::{Epoch, JobId, NodeId};
 use tokio::time::{sleep, timeout};
 
 /// No step of a test takes so long, unless something hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(30);
 
-/// A process on the network, with a store in a directory of its own.
-struct Peer {
+/// A process on the network, with its blobs: in memory, where nothing depends on files.
+struct Peer<B = MemoryBlobs> {
     net: Net,
-    blobs: BlobStore,
-    _dir: tempfile::TempDir,
+    blobs: B,
 }
 
 impl Peer {
@@ -33,11 +32,14 @@ impl Peer {
     }
 
     async fn with_budget(key: u8, max_bytes: u64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let blobs =
-            BlobStore::open(dir.path(), DiskBudget { max_bytes, min_free_bytes: 0 }).unwrap();
+        Self::with_blobs(key, MemoryBlobs::new(max_bytes)).await
+    }
+}
+
+impl<B: Blobs + Clone + 'static> Peer<B> {
+    async fn with_blobs(key: u8, blobs: B) -> Self {
         let net = Net::bind(loopback(key), blobs.clone()).await.unwrap();
-        Self { net, blobs, _dir: dir }
+        Self { net, blobs }
     }
 
     fn addr(&self) -> PeerAddr {
@@ -54,7 +56,7 @@ fn loopback(key: u8) -> NetConfig {
 }
 
 /// Listens where a closed process did: its socket is gone when the last task that had it is.
-async fn bind_again(key: u8, addr: SocketAddr, blobs: &BlobStore) -> Net {
+async fn bind_again(key: u8, addr: SocketAddr, blobs: &MemoryBlobs) -> Net {
     let config = || NetConfig { bind: Some(addr), ..loopback(key) };
     soon(async {
         loop {

@@ -12,12 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use starling_blobs::StoreError;
 use starling_files::sync_dir;
 use starling_types::{BlobRef, Reference};
 use tracing::{debug, warn};
 
 use super::{
-    error::{IoContext, StoreError},
+    error::IoContext as _,
     ledger::{DiskBudget, Ledger},
 };
 

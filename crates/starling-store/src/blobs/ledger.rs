@@ -1,10 +1,11 @@
-//! The books of a blob store: what is stored, what is pinned, what is promised, and whether more fits. Pure.
+//! The books of a blob store: what is stored, what is promised, and whether more fits. Pure.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
+use starling_blobs::NoSpace;
 use starling_types::{BlobRef, Reference};
 
-use super::{error::NoSpace, read::Stamp};
+use super::read::Stamp;
 
 /// How much disk blobs may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +39,6 @@ struct Stored {
 pub(super) struct Ledger {
     budget: DiskBudget,
     blobs: BTreeMap<Reference, Stored>,
-    /// How many pins there are of each blob, whether it is stored or only on its way.
-    pins: BTreeMap<Reference, usize>,
     stored_bytes: u64,
     /// Promised to blobs on their way, whether written yet or not.
     reserved_bytes: u64,
@@ -52,7 +51,6 @@ impl Ledger {
         Self {
             budget,
             blobs: BTreeMap::new(),
-            pins: BTreeMap::new(),
             stored_bytes: 0,
             reserved_bytes: 0,
             pending_bytes: 0,
@@ -91,22 +89,9 @@ impl Ledger {
         }
     }
 
-    pub fn pin(&mut self, reference: Reference) {
-        *self.pins.entry(reference).or_default() += 1;
-    }
-
-    pub fn unpin(&mut self, reference: Reference) {
-        if let Entry::Occupied(mut count) = self.pins.entry(reference) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-
-    /// The blobs that no pin holds.
-    pub fn unpinned(&self) -> impl Iterator<Item = Reference> + '_ {
-        self.blobs.keys().copied().filter(|reference| !self.pins.contains_key(reference))
+    /// All blobs that are stored.
+    pub fn references(&self) -> impl Iterator<Item = Reference> + '_ {
+        self.blobs.keys().copied()
     }
 
     /// Why `extra_bytes` more, for a blob of `needed_bytes`, do not fit on a disk with `free_bytes`.
@@ -189,19 +174,5 @@ mod tests {
         let mut ledger = Ledger::new(DiskBudget { max_bytes: u64::MAX, min_free_bytes: 0 });
         ledger.insert_blob(BlobRef { reference: Reference([1; 32]), size_bytes: 1 });
         assert!(ledger.refusal(ask(u64::MAX), u64::MAX).is_some());
-    }
-
-    #[test]
-    fn a_blob_is_unpinned_when_the_last_of_its_pins_is_gone() {
-        let mut ledger = Ledger::new(BUDGET);
-        let reference = Reference([1; 32]);
-        // Pinned before it is there.
-        ledger.pin(reference);
-        ledger.insert_blob(BlobRef { reference, size_bytes: 1 });
-        ledger.pin(reference);
-        ledger.unpin(reference);
-        assert_eq!(ledger.unpinned().count(), 0);
-        ledger.unpin(reference);
-        assert_eq!(ledger.unpinned().collect::<Vec<_>>(), [reference]);
     }
 }

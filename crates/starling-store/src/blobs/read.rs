@@ -10,16 +10,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use starling_blobs::{Pin, ReadBlob, StoreError};
 use starling_swarm::{ReferenceHasher, reference_of};
 use starling_types::{BlobRef, Reference};
 use tracing::warn;
 
-use super::{
-    BlobStore, Shared,
-    error::{IoContext, StoreError},
-    pin::Pin,
-    remove_if_there,
-};
+use super::{BlobStore, Shared, error::IoContext as _, remove_if_there};
 
 /// How old the last change of a file must be for its times to tell of the next: clocks of file systems step by
 /// up to two seconds, and a change within the same step shows in no time stamp.
@@ -69,11 +65,6 @@ pub struct BlobFile {
 }
 
 impl BlobFile {
-    /// What is read.
-    pub fn pin(&self) -> &Pin {
-        &self.pin
-    }
-
     /// Where it lies, for another process to open while this is kept.
     pub fn path(&self) -> &Path {
         &self.path
@@ -92,15 +83,17 @@ impl Seek for BlobFile {
     }
 }
 
-impl BlobStore {
-    /// Holds a blob that is here and sound; `None` when it is not.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn pin(&self, reference: Reference) -> Result<Option<Pin>, StoreError> {
-        Ok(self.open_blob(reference)?.map(|file| file.pin))
+impl ReadBlob for BlobFile {
+    fn pin(&self) -> &Pin {
+        &self.pin
     }
 
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+}
+
+impl BlobStore {
     /// Opens a blob that is here and sound; `None` when it is not.
     ///
     /// # Errors
@@ -144,7 +137,7 @@ impl BlobStore {
     /// Holds a blob that the ledger knows of, whatever its file holds.
     fn pin_unchecked(&self, reference: Reference) -> Option<Pin> {
         let size_bytes = self.shared.ledger().size_of(reference)?;
-        Some(Pin::of(&self.shared, BlobRef { reference, size_bytes }))
+        Some(self.shared.pins.pin(BlobRef { reference, size_bytes }))
     }
 }
 

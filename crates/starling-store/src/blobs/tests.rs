@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
+use std::fs::{self, File};
 
+use starling_blobs::{NoSpace, ReceiveError};
+use starling_swarm::reference_of;
 use tempfile::TempDir;
-
-use starling_types::Reference;
 
 use super::*;
 
@@ -94,17 +94,6 @@ fn a_blob_whose_file_was_taken_away_is_absent_and_can_be_put_again() {
     fs::remove_file(path_of(&dir, reference)).unwrap();
     assert_eq!(store.get(reference, 11).unwrap(), None);
     assert_eq!((store.pin(reference).unwrap(), store.used_bytes()), (None, 0));
-}
-
-#[test]
-fn a_file_is_stored_like_its_bytes() {
-    let (dir, store) = open(ROOMY);
-    let content = bytes(3, COPY_SIZE_BYTES + 4097);
-    let path = dir.path().join("input");
-    fs::write(&path, &content).unwrap();
-    assert_eq!(store.put_file(&path).unwrap().blob(), blob_of(&content));
-    let error = store.put_file(&dir.path().join("missing")).unwrap_err().to_string();
-    assert!(error.starts_with("cannot open "), "{error}");
 }
 
 #[test]
@@ -220,10 +209,8 @@ fn a_blob_over_the_budget_is_refused_and_leaves_nothing_behind() {
         "no space for a blob of 4001 bytes: 6000 of the 10000 bytes of the disk budget are used; raise \
          --disk-budget, free space or cancel a job"
     );
-    let input = dir.path().join("input");
-    fs::write(&input, bytes(2, 4001)).unwrap();
-    assert!(matches!(store.put_file(&input), Err(StoreError::NoSpace(NoSpace::Budget { .. }))));
-    fs::remove_file(&input).unwrap();
+    let error = store.writer().unwrap().reserve(4001).unwrap_err();
+    assert!(matches!(error, StoreError::NoSpace(NoSpace::Budget { .. })), "{error}");
     let mut writer = store.writer().unwrap();
     writer.append(&bytes(2, 4000)).unwrap();
     let error = writer.append(&[0]).unwrap_err().to_string();
@@ -317,32 +304,6 @@ fn wrong_bytes_are_deleted_and_blamed_on_their_sender() {
     assert!(matches!(&error, ReceiveError::WrongBytes { .. }), "{error}");
     assert!(error.is_senders_fault());
     assert_eq!((store.used_bytes(), file_count(dir.path())), (0, 0));
-}
-
-#[test]
-fn a_sender_that_goes_on_after_the_announced_size_is_stopped() {
-    let (_dir, store) = open(ROOMY);
-    let content = bytes(5, 6000);
-    let mut incoming = store.receive(blob_of(&content)).unwrap();
-    incoming.write(&content[..5999]).unwrap();
-    let error = incoming.write(&[content[5999], 0]).unwrap_err();
-    assert!(matches!(error, ReceiveError::TooLong { .. }) && error.is_senders_fault());
-    // The right last byte still makes the blob whole.
-    incoming.write(&content[5999..]).unwrap();
-    incoming.finish().unwrap();
-}
-
-#[test]
-fn a_wrongly_announced_size_never_passes() {
-    let (_dir, store) = open(ROOMY);
-    let content = bytes(5, 6000);
-    for size_bytes in [5999, 0] {
-        let reference = reference_of(&content);
-        let mut incoming = store.receive(BlobRef { reference, size_bytes }).unwrap();
-        incoming.write(&content[..size_bytes as usize]).unwrap();
-        assert!(matches!(incoming.finish(), Err(ReceiveError::WrongBytes { .. })));
-    }
-    assert_eq!(store.used_bytes(), 0);
 }
 
 #[test]

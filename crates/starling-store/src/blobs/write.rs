@@ -2,20 +2,19 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use starling_swarm::ReferenceHasher;
+use starling_blobs::{Pin, Sink, StoreError};
 use starling_types::BlobRef;
 use tempfile::TempPath;
 
 use super::{
     Shared,
-    error::{IoContext, StoreError},
+    error::IoContext as _,
     ledger::{Ask, Ledger},
-    pin::Pin,
 };
 
 /// Space promised to one blob; given back on drop, when the blob is stored or given up.
@@ -109,73 +108,6 @@ impl Spool {
     }
 }
 
-/// Takes the bytes of a blob whose name is not known yet; [`Self::finish`] names and stores it.
-///
-/// Memory use does not depend on the blob's size. Dropped before that, it leaves nothing behind.
-#[derive(Debug)]
-pub struct BlobWriter {
-    hasher: ReferenceHasher,
-    temp: Temp,
-}
-
-impl BlobWriter {
-    pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, StoreError> {
-        Ok(Self { hasher: ReferenceHasher::new(), temp: Temp::new(shared)? })
-    }
-
-    /// How many bytes it has taken.
-    pub(super) fn size_bytes(&self) -> u64 {
-        self.temp.spool.size_bytes
-    }
-
-    /// What was written, named, and the file that it is in.
-    pub(super) fn into_parts(self) -> (BlobRef, Temp) {
-        (self.hasher.finish(), self.temp)
-    }
-
-    /// Makes sure that a blob of `size_bytes` fits, before the work of writing it.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSpace`] when it does not.
-    pub fn reserve(&mut self, size_bytes: u64) -> Result<(), StoreError> {
-        self.temp.space.grow_to(size_bytes)
-    }
-
-    /// Takes the next bytes of the blob.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSpace`] when they do not fit. After [`StoreError::Io`] the blob cannot be finished.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.temp.append(bytes)?;
-        self.hasher.update(bytes);
-        Ok(())
-    }
-
-    /// Stores the blob durably.
-    ///
-    /// # Errors
-    /// When the disk fails or is full; then nothing of the blob stays.
-    pub fn finish(self) -> Result<Pin, StoreError> {
-        let (blob, temp) = self.into_parts();
-        temp.store_as(blob)
-    }
-}
-
-/// Like [`BlobWriter::append`]; the [`StoreError`] is inside the [`io::Error`].
-impl Write for BlobWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.append(bytes).map_err(|error| match error {
-            StoreError::NoSpace(_) => io::Error::new(io::ErrorKind::StorageFull, error),
-            _ => io::Error::other(error),
-        })?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A file in the temp directory, removed on drop unless it became a blob.
 #[derive(Debug)]
 pub(super) struct Temp {
@@ -193,20 +125,27 @@ impl Temp {
         let spool = Spool::new(file, &path);
         Ok(Self { spool, path, space: Reservation::new(shared) })
     }
+}
 
-    pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+impl Sink for Temp {
+    fn reserve(&mut self, size_bytes: u64) -> Result<(), StoreError> {
+        self.space.grow_to(size_bytes)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.spool.append(bytes, &mut self.space)
     }
 
-    /// Makes the file the blob `blob`, whose bytes it must hold, unless that is here and sound already.
-    pub fn store_as(mut self, blob: BlobRef) -> Result<Pin, StoreError> {
+    /// Durably: what is returned survives a power cut.
+    fn store_as(self: Box<Self>, blob: BlobRef) -> Result<Pin, StoreError> {
         let shared = self.space.shared.clone();
         // Before it is there: nobody may collect it in between.
-        let pin = Pin::of(&shared, blob);
+        let pin = shared.pins.pin(blob);
         if shared.open_sound(blob.reference)?.is_none() {
             self.spool.sync()?;
-            let rename = |target: &Path| self.path.persist(target).map_err(|error| error.error);
-            shared.settle(blob, &mut self.space, rename)?;
+            let Self { path, mut space, .. } = *self;
+            let rename = |target: &Path| path.persist(target).map_err(|error| error.error);
+            shared.settle(blob, &mut space, rename)?;
         }
         Ok(pin)
     }

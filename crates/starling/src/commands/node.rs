@@ -11,7 +11,7 @@ use serde_json::json;
 use starling_child::{ProverConfig, SandboxPolicy};
 use starling_cost::Costs;
 use starling_net::{Net, NetConfig};
-use starling_node::{Node, NodeConfig, SystemProver, needs_of, speed_guess};
+use starling_node::{Node, NodeConfig, NodeFiles, SystemProver, needs_of, speed_guess};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::{MemoryBytes, TaskKind};
 use starling_zkvm::{Backend, prover, size_of, zkvm};
@@ -45,10 +45,11 @@ pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
             loopback_only: args.loopback,
             relay: args.endpoint.relay.clone(),
         },
-        blobs.clone(),
+        blobs,
     )
     .await?;
-    let node = Node::new(net.clone(), blobs, &dir, config(args)?)?;
+    let files = NodeFiles { scratch: dir.scratch()?, home: dir.path().to_owned() };
+    let node = Node::new(net.clone(), files, config(args)?).context("can't start the node")?;
 
     let stop = if args.supervised { stdin_end() } else { signals::stop_token("the node") };
     let result = serve(common, args, node, &net, stop).await;
