@@ -8,9 +8,11 @@ use std::{
     thread,
 };
 
+type Try = fn() -> io::Result<()>;
+
 /// What is tried, and what a prover has a right to: a line for each, `NAME: done` or `NAME: refused`, and why.
 pub(crate) fn report() -> String {
-    let tries: [(&str, fn() -> io::Result<()>); 10] = [
+    let tries: [(&str, Try); 10] = [
         ("read a file", || File::open("/etc/passwd").map(drop)),
         ("read the program", || File::open("/proc/self/exe").map(drop)),
         ("list a folder", || fs::read_dir("/").map(drop)),
