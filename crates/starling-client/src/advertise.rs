@@ -6,14 +6,12 @@ use std::{
     time::Duration,
 };
 
-use starling_cost::CostModel;
 use starling_net::Net;
-use starling_proto::{JobAd, PeerAddr, Wanted};
-use starling_types::{JobId, TaskKind};
-use starling_zkvm::zkvm;
+use starling_proto::{JobAd, PeerAddr};
+use starling_types::JobId;
 use tokio::sync::Notify;
 
-use crate::{JobRequest, journal::unix_ms, script::plan_shape};
+use crate::{journal::unix_ms, system::Advert};
 
 /// How often a job is advertised anew: nodes that come later hear of it, and lost ads cost seconds.
 const AD_PERIOD: Duration = Duration::from_secs(5);
@@ -30,7 +28,7 @@ const ADS_MAX: usize = 16;
 /// The jobs that run here.
 #[derive(Clone, Default)]
 pub(crate) struct Board {
-    jobs: Arc<Mutex<BTreeMap<JobId, JobRequest>>>,
+    jobs: Arc<Mutex<BTreeMap<JobId, Advert>>>,
     news: Arc<Notify>,
 }
 
@@ -42,20 +40,20 @@ pub(crate) struct Posted {
 
 impl Board {
     /// Puts a job up.
-    pub(crate) fn post(&self, job: JobId, request: JobRequest) -> Posted {
-        self.jobs().insert(job, request);
+    pub(crate) fn post(&self, job: JobId, advert: Advert) -> Posted {
+        self.jobs().insert(job, advert);
         self.news.notify_one();
         Posted { board: self.clone(), job }
     }
 
-    fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, JobRequest>> {
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Advert>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ads of this moment.
     fn ads(&self, net: &Net) -> Vec<JobAd> {
         let jobs = self.jobs();
-        jobs.iter().take(ADS_MAX).map(|(job, request)| ad(net, *job, request)).collect()
+        jobs.iter().take(ADS_MAX).map(|(job, advert)| ad(net, *job, advert)).collect()
     }
 }
 
@@ -90,20 +88,12 @@ pub(crate) async fn advertise(net: Net, board: Board, bootstrap: Vec<PeerAddr>) 
     }
 }
 
-fn ad(net: &Net, job: JobId, request: &JobRequest) -> JobAd {
-    let leaf_kind = plan_shape(request).leaf_kind();
-    // A node that can only join is of use to a job with large segments.
-    let po2 = request.segment_po2();
-    let leaf = CostModel::ADMISSION.memory(leaf_kind, po2);
-    let memory = match leaf_kind {
-        TaskKind::Prove => leaf,
-        _ => leaf.min(CostModel::ADMISSION.memory(TaskKind::Join, None)),
-    };
+fn ad(net: &Net, job: JobId, advert: &Advert) -> JobAd {
     JobAd {
         job,
         client: net.addr(),
-        systems: vec![Wanted { system: zkvm(), kinds: TaskKind::ALL.map(TaskKind::code).into() }],
-        memory,
+        systems: vec![advert.wanted.clone()],
+        memory: advert.memory,
         issued_at_unix_ms: unix_ms(),
         ttl_ms: AD_TTL_MS,
     }

@@ -1,21 +1,17 @@
-//! The check of a result: fetched by its reference, re-hashed, verified, its claim compared.
+//! The check of a result: fetched by its reference, re-hashed, judged by its system.
 //!
 //! Nothing counts before it has passed here. Checks run beside the event loop, a few at a time, so that
 //! a stranger's result can neither hold the loop up nor fill memory.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use starling_job::Verdict;
 use starling_net::{FetchError, Net, Source};
 use starling_store::{BlobStore, Pin, StoreError};
-use starling_types::{BlobRef, NodeId, TaskId};
-use starling_zkvm::{Expected, verify_task};
+use starling_types::{BlobRef, NodeId, Task};
 use tokio::sync::Semaphore;
 
-use crate::ZkvmScript;
-
-/// The largest receipt blob that is fetched. A succinct receipt has about 225 KB; a segment receipt of
-/// po2 24, the largest, stays under 1 MB.
-pub(crate) const RESULT_SIZE_BYTES_MAX: u64 = 8 << 20;
+use crate::system::System;
 
 /// How long a result may be on its way, once it is its turn: 8 MiB at 70 KB/s. A node that drips holds up its own task only,
 /// which goes elsewhere then.
@@ -23,9 +19,6 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Results that are verified at the same time: each takes some 15 ms of one core, and a few MB.
 const VERIFIED_MAX: usize = 16;
-
-/// What a check found. Where there is no room for a result, there is none for the job.
-pub(crate) type Verdict = starling_job::Verdict<ZkvmScript>;
 
 /// Makes checks.
 #[derive(Clone)]
@@ -41,20 +34,21 @@ impl Checker {
     }
 
     /// The check of `blob`, which `node` reports as the result of `task` and which must claim `expected`.
-    pub(crate) fn check(
+    pub(crate) fn check<S: System>(
         &self,
         node: NodeId,
         source: Option<Source>,
-        task: TaskId,
+        task: Task,
         blob: BlobRef,
-        expected: Expected,
-    ) -> impl Future<Output = Verdict> + Send + 'static {
+        expected: S::Expected,
+    ) -> impl Future<Output = Verdict<S>> + Send + use<S> {
         let Self { net, blobs, permits } = self.clone();
         async move {
-            if blob.size_bytes > RESULT_SIZE_BYTES_MAX {
+            if blob.size_bytes > S::RESULT_SIZE_BYTES_MAX {
                 let reason = format!(
-                    "a receipt of {} bytes, above the {RESULT_SIZE_BYTES_MAX} that any has",
-                    blob.size_bytes
+                    "a result of {} bytes, above the {} that any has",
+                    blob.size_bytes,
+                    S::RESULT_SIZE_BYTES_MAX
                 );
                 return Verdict::Refused { reason };
             }
@@ -64,13 +58,15 @@ impl Checker {
                 Err(error) => return unfetched(error, node),
             };
             let _permit = permits.acquire_owned().await;
-            let judged = tokio::task::spawn_blocking(move || judge(&blobs, task, pin, &expected));
+            let judged =
+                tokio::task::spawn_blocking(move || judge::<S>(&blobs, task, pin, &expected));
             judged.await.unwrap_or_else(|error| Verdict::Unfetchable { reason: error.to_string() })
         }
     }
 }
 
-fn unfetched(error: FetchError, node: NodeId) -> Verdict {
+/// Where there is no room for a result, there is none for the job.
+fn unfetched<S: System>(error: FetchError, node: NodeId) -> Verdict<S> {
     match error {
         FetchError::Store(error @ StoreError::NoSpace(_)) => Verdict::Impossible(error.into()),
         FetchError::WrongBytes { peer, .. } if peer == node => {
@@ -82,23 +78,23 @@ fn unfetched(error: FetchError, node: NodeId) -> Verdict {
 
 /// Reads and verifies what was fetched. A refused result is not removed here: whoever reported it named a blob,
 /// and that may be somebody else's. It is garbage when nobody else holds it.
-fn judge(blobs: &BlobStore, task: TaskId, pin: Pin, expected: &Expected) -> Verdict {
-    let bytes = match blobs.get(pin.reference, RESULT_SIZE_BYTES_MAX) {
+fn judge<S: System>(blobs: &BlobStore, task: Task, pin: Pin, expected: &S::Expected) -> Verdict<S> {
+    let bytes = match blobs.get(pin.reference, S::RESULT_SIZE_BYTES_MAX) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             return Verdict::Unfetchable { reason: "it was damaged on this disk".into() };
         }
         Err(error) => return Verdict::Unfetchable { reason: error.to_string() },
     };
-    match verify_task(task, &bytes, expected) {
+    match S::check(task, &bytes, expected) {
         Ok(()) => Verdict::Accepted(pin),
-        Err(refusal) => {
+        Err(reason) => {
             drop(pin);
             // What can't be removed now costs space only.
             if let Err(error) = blobs.collect() {
                 tracing::debug!(%error, "can't remove a refused result");
             }
-            Verdict::Refused { reason: refusal.to_string() }
+            Verdict::Refused { reason }
         }
     }
 }
@@ -107,10 +103,11 @@ fn judge(blobs: &BlobStore, task: TaskId, pin: Pin, expected: &Expected) -> Verd
 #[allow(clippy::unwrap_used)]
 mod tests {
     use starling_store::{DataDir, DiskBudget, Entry, EventLog};
-    use starling_types::JobId;
-    use starling_zkvm::{ExitCode, SegmentClaim};
+    use starling_types::{JobId, TaskId};
+    use starling_zkvm::{ExitCode, Expected, SegmentClaim};
 
     use super::*;
+    use crate::ZkvmScript;
 
     fn open() -> (tempfile::TempDir, EventLog, BlobStore) {
         let dir = tempfile::tempdir().unwrap();
@@ -121,8 +118,8 @@ mod tests {
         (dir, log, blobs)
     }
 
-    fn judged(blobs: &BlobStore, pin: Pin) -> Verdict {
-        judge(blobs, TaskId::Lift(0), pin, &Expected::Claim(claim()))
+    fn judged(blobs: &BlobStore, pin: Pin) -> Verdict<ZkvmScript> {
+        judge(blobs, TaskId::Lift(0).into(), pin, &Expected::Claim(claim()))
     }
 
     fn claim() -> SegmentClaim {
@@ -153,7 +150,7 @@ mod tests {
     fn a_result_that_is_refused_for_one_task_stays_for_the_one_that_it_was_accepted_for() {
         let (_dir, _log, blobs) = open();
         // Accepted a moment ago, and not in the log yet.
-        let accepted = Verdict::Accepted(blobs.put(b"a receipt").unwrap());
+        let accepted: Verdict<ZkvmScript> = Verdict::Accepted(blobs.put(b"a receipt").unwrap());
         let Verdict::Accepted(pin) = &accepted else { panic!("accepted") };
         let verdict = judged(&blobs, pin.clone());
         assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");

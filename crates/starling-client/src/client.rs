@@ -8,6 +8,7 @@ use std::{
 };
 
 use rand::Rng as _;
+use starling_job::{JobEvent, JobState};
 use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogReader, Pin};
 use starling_types::{JobId, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
@@ -17,22 +18,23 @@ use starling_zkvm::{
 };
 
 use crate::{
-    Given, GuestRun, JobError, JobEvent, JobHandle, JobPhase, JobRequest, JobState, Source,
-    StateError, ZkvmEvent,
+    Given, GuestRun, JobError, JobPhase, JobRequest, Source, StateError, ZkvmEvent, ZkvmScript,
     journal::{JobJournal, unix_ms},
+    service::JobHandle,
     state,
+    system::{Stage, System},
 };
 
-/// A data directory and its jobs, owned by this process. Clones share it.
+/// A data directory and its jobs, of one system, owned by this process. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct Client<S: System> {
     pub(crate) dir: Arc<DataDir>,
     pub(crate) log: Arc<EventLog>,
     pub(crate) blobs: BlobStore,
     /// A folder for receipts on their way.
     pub(crate) scratch: PathBuf,
     /// The jobs that run in this process.
-    pub(crate) running: Arc<Mutex<BTreeMap<JobId, JobHandle>>>,
+    pub(crate) running: Arc<Mutex<BTreeMap<JobId, JobHandle<S>>>>,
 }
 
 /// The receipt of something that guests may assume. It is kept in the store as long as this lives, and then by the
@@ -86,7 +88,7 @@ impl JobOptions {
     }
 }
 
-impl Client {
+impl<S: System> Client<S> {
     /// Opens the data directory at `path` for this process alone.
     ///
     /// # Errors
@@ -99,6 +101,78 @@ impl Client {
         Ok(Self { dir, log, blobs, scratch, running: Arc::default() })
     }
 
+    /// Puts bytes into the store: what a job is asked with, say. Blocks.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn put(&self, bytes: &[u8]) -> Result<Pin, JobError> {
+        Ok(self.blobs.put(bytes)?)
+    }
+
+    /// What the blobs of the directory take.
+    pub fn blob_bytes(&self) -> u64 {
+        self.blobs.used_bytes()
+    }
+
+    /// Logs a job that begins with `created`, in the place of an earlier one of this id. Blocks.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn create_as(&self, id: JobId, created: S::Event, pins: Vec<Pin>) -> Result<(), JobError> {
+        let kind = S::kind(&created);
+        let entry = Entry::of_job(id, unix_ms()).event(kind, &JobEvent::Own(created))?;
+        self.log.append_blocking(entry.anew().holding(pins))?;
+        Ok(())
+    }
+
+    /// The state of a job.
+    ///
+    /// # Errors
+    /// When there is no such job.
+    pub fn job(&self, id: JobId) -> Result<JobState<S>, JobError> {
+        Ok(state::load(&self.log.read(id)?, id)?)
+    }
+
+    /// Gives a job up that does not run and frees what only it holds; the bytes freed.
+    ///
+    /// # Errors
+    /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
+    pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
+        self.check_idle(id)?;
+        self.give_up(id)
+    }
+
+    /// The jobs that run in this process.
+    pub(crate) fn running(&self) -> MutexGuard<'_, BTreeMap<JobId, JobHandle<S>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses a job that runs: its log is its run's.
+    fn check_idle(&self, id: JobId) -> Result<(), JobError> {
+        match self.running().contains_key(&id) {
+            true => Err(JobError::Running { job: id }),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`Self::cancel`], for the end of a run.
+    pub(crate) fn give_up(&self, id: JobId) -> Result<u64, JobError> {
+        match JobJournal::<S>::open(self.log.clone(), id) {
+            Ok(mut journal) if journal.state().stage() != Stage::Cancelled => {
+                journal.record(JobEvent::Cancelled, [])?;
+            }
+            Ok(_) => {}
+            // What can't be read can't be resumed either.
+            Err(JobError::State(StateError::Unreadable { .. })) => {
+                self.log.append_blocking(Entry::of_job(id, unix_ms()).anew())?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(self.blobs.collect()?)
+    }
+}
+
+impl Client<ZkvmScript> {
     /// The job for this guest and input: the one that is there already, or a new one.
     ///
     /// # Errors
@@ -181,7 +255,7 @@ impl Client {
         }
         let events = self.log.read(id)?;
         if !events.is_empty() && !fresh {
-            let known = state::load(&events, id)?;
+            let known = state::load::<ZkvmScript>(&events, id)?;
             if known.phase != JobPhase::Cancelled {
                 return Ok(id);
             }
@@ -193,8 +267,7 @@ impl Client {
             image_id: hex::encode(image_id.as_bytes()),
             seed: hex::encode(seed),
         };
-        let entry = Entry::of_job(id, unix_ms()).event(created.kind(), &created)?;
-        self.log.append_blocking(entry.anew().holding(pins))?;
+        self.create_as(id, created, pins)?;
         Ok(id)
     }
 
@@ -203,63 +276,20 @@ impl Client {
         io::copy(input, &mut writer).map_err(crate::error::unwrap_io)?;
         Ok(writer.finish()?)
     }
-
-    /// The state of a job.
-    ///
-    /// # Errors
-    /// When there is no such job.
-    pub fn job(&self, id: JobId) -> Result<JobState, JobError> {
-        Ok(state::load(&self.log.read(id)?, id)?)
-    }
-
-    /// Gives a job up that does not run and frees what only it holds; the bytes freed.
-    ///
-    /// # Errors
-    /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
-    pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
-        self.check_idle(id)?;
-        self.give_up(id)
-    }
-
-    /// The jobs that run in this process.
-    pub(crate) fn running(&self) -> MutexGuard<'_, BTreeMap<JobId, JobHandle>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Refuses a job that runs: its log is its run's.
-    fn check_idle(&self, id: JobId) -> Result<(), JobError> {
-        match self.running().contains_key(&id) {
-            true => Err(JobError::Running { job: id }),
-            false => Ok(()),
-        }
-    }
-
-    /// As [`Self::cancel`], for the end of a run.
-    pub(crate) fn give_up(&self, id: JobId) -> Result<u64, JobError> {
-        match JobJournal::open(self.log.clone(), id) {
-            Ok(mut journal) if journal.state().phase != JobPhase::Cancelled => {
-                journal.record(JobEvent::Cancelled, [])?;
-            }
-            Ok(_) => {}
-            // What can't be read can't be resumed either.
-            Err(JobError::State(StateError::Unreadable { .. })) => {
-                self.log.append_blocking(Entry::of_job(id, unix_ms()).anew())?;
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(self.blobs.collect()?)
-    }
 }
 
 /// The jobs of the data directory at `path`, oldest first, whether or not a process has it open.
 ///
 /// # Errors
 /// When the log is there and can't be read.
-pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobState, StateError>>, JobError> {
+pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobState<ZkvmScript>, StateError>>, JobError> {
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
     reader.jobs()?.into_iter().map(|id| load(&reader, id)).collect()
 }
 
-fn load(reader: &LogReader, id: JobId) -> Result<Result<JobState, StateError>, JobError> {
+fn load(
+    reader: &LogReader,
+    id: JobId,
+) -> Result<Result<JobState<ZkvmScript>, StateError>, JobError> {
     Ok(state::load(&reader.read(id)?, id))
 }

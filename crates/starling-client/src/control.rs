@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
 
-use crate::Client;
+use crate::{client::Client, system::System};
 
 /// The longest message: the hex of the longest journal that is printed, twice over.
 const MESSAGE_SIZE_BYTES_MAX: usize = 4 * crate::JOURNAL_PRINTED_BYTES_MAX;
@@ -59,11 +59,11 @@ impl From<LinesCodecError> for ControlError {
 }
 
 /// Where the owner of a data directory is spoken to. The socket goes when this is dropped.
-pub struct ControlServer {
+pub struct ControlServer<S: System> {
     listener: UnixListener,
     path: PathBuf,
     /// Keeps the directory's lock: as long as the socket is there, it is ours.
-    _client: Client,
+    _client: Client<S>,
 }
 
 /// A conversation: messages in both directions, in order.
@@ -71,12 +71,12 @@ pub struct ControlChannel {
     lines: Framed<UnixStream, LinesCodec>,
 }
 
-impl ControlServer {
+impl<S: System> ControlServer<S> {
     /// Makes the socket in the directory of `client`, in the place of one that a killed process has left.
     ///
     /// # Errors
     /// When it can't be made: on a file system without sockets, say.
-    pub fn bind(client: &Client) -> io::Result<Self> {
+    pub fn bind(client: &Client<S>) -> io::Result<Self> {
         let path = client.dir.path().join(NAME);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -103,7 +103,7 @@ impl ControlServer {
     }
 }
 
-impl Drop for ControlServer {
+impl<S: System> Drop for ControlServer<S> {
     fn drop(&mut self) {
         // One that stays is cleaned up by the next owner.
         let _ = fs::remove_file(&self.path);
@@ -178,6 +178,10 @@ fn with_short_path<T>(dir: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::ZkvmScript;
+
+    type Client = super::Client<ZkvmScript>;
+    type ControlServer = super::ControlServer<ZkvmScript>;
 
     const DISK_BUDGET_BYTES: u64 = 1 << 30;
 

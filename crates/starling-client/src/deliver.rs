@@ -20,7 +20,7 @@ use starling_zkvm::{
     },
 };
 
-use crate::{AssumedFrom, JobError, JobState, check::RESULT_SIZE_BYTES_MAX, error::unwrap_io};
+use crate::{AssumedFrom, JobError, JobState, error::unwrap_io, zkvm::RESULT_SIZE_BYTES_MAX};
 
 /// The most bytes of a journal that are printed beside the receipt, which holds them in any case: a journal may have
 /// 100 MiB, and nobody reads as many.
@@ -223,8 +223,8 @@ pub(crate) struct Kept {
 }
 
 /// Keeps the bytes of the receipt's file, so that asking for the job again delivers it again. Blocks.
-pub(crate) fn keep_receipt(blobs: &BlobStore, assembled: &Assembled) -> Result<Kept, JobError> {
-    keep(blobs, |to| encode_receipt(&assembled.receipt, to))
+pub(crate) fn keep_receipt(blobs: &BlobStore, receipt: &Receipt) -> Result<Kept, JobError> {
+    keep(blobs, |to| encode_receipt(receipt, to))
 }
 
 /// Keeps the work receipt of a job that counts its work. Blocks.

@@ -28,7 +28,7 @@ use crate::{
     Client, Delivered, HostRun, JobError, JobRequest, NetworkOptions, Progress, RunOptions,
     Service, Source,
     execution::{Ended, ExecutionEvent, ExecutionThread, stored, stored_given},
-    source::Begin,
+    source::{Begin, JobSource},
 };
 
 /// The one hash function that receipts are proved with.
@@ -213,8 +213,11 @@ impl NetworkProver {
             JobRequest { zkvm: zkvm(), source: Source::Host(run), receipt_kind: kind_of(opts)? };
         let job = client.create_job(request, vec![guest_pin], guest.image_id(), false)?;
         let (forward, forwarded) = ExecutionThread::channel();
-        let begin = Begin::Elsewhere(Some(ExecutionThread::elsewhere(first, forwarded)));
-        let handle = self.service.submit_hosted(job, self.job_options(), begin);
+        let thread = ExecutionThread::elsewhere(first, forwarded);
+        let options = self.job_options();
+        let begin = Begin::Elsewhere(Some(thread));
+        let begin = JobSource { begin, output: options.guest_output.clone() };
+        let handle = self.service.submit_begun(job, options, begin);
         self.watch(job, handle.progress());
         for event in events {
             if forward.blocking_send(event).is_err() {

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use starling_job::{JobEvent, JobState};
 use starling_store::{Entry, EventLog, LogError, Pin};
 use starling_types::JobId;
 
-use crate::{JobError, JobEvent, JobState, StateError, ZkvmEvent, ZkvmScript, state};
+use crate::{JobError, StateError, state, system::System};
 
 /// The log of one job, open for writing, and the state that it adds up to.
-pub(crate) struct JobJournal {
+pub(crate) struct JobJournal<S: System> {
     pub(crate) log: Arc<EventLog>,
-    state: JobState,
+    state: JobState<S>,
 }
 
-impl JobJournal {
+impl<S: System> JobJournal<S> {
     /// Opens the log of `job`.
     pub(crate) fn open(log: Arc<EventLog>, job: JobId) -> Result<Self, JobError> {
         let state = state::load(&log.read(job)?, job)?;
@@ -23,12 +24,12 @@ impl JobJournal {
     }
 
     /// Where the job stands.
-    pub(crate) fn state(&self) -> &JobState {
+    pub(crate) fn state(&self) -> &JobState<S> {
         &self.state
     }
 
     /// Takes the state back after a run that has written the log for itself.
-    pub(crate) fn resume(&mut self, state: JobState) {
+    pub(crate) fn resume(&mut self, state: JobState<S>) {
         self.state = state;
     }
 
@@ -39,11 +40,11 @@ impl JobJournal {
     /// When it can't be written; it has then not happened.
     pub(crate) fn record(
         &mut self,
-        event: impl Into<JobEvent>,
+        event: impl Into<JobEvent<S::Event>>,
         pins: impl IntoIterator<Item = Pin>,
     ) -> Result<(), JobError> {
-        let (job, events) = (self.state.id, [event.into()]);
-        let entry = entry_of(&self.state, &events)?.holding(pins);
+        let (job, events) = (self.state.id(), [event.into()]);
+        let entry = entry_of::<S>(&self.state, &events)?.holding(pins);
         let seq = self.log.append_blocking(entry)?;
         for event in &events {
             self.state.apply(event).map_err(|detail| StateError::Unreadable {
@@ -58,15 +59,19 @@ impl JobJournal {
 
 /// What is appended for `events` of a job, all or nothing, and what of the blobs of the job so far it leaves in the job's
 /// root.
-pub(crate) fn entry_of(job: &ZkvmScript, events: &[JobEvent]) -> Result<Entry, LogError> {
-    let mut entry = Entry::of_job(job.id, unix_ms());
+pub(crate) fn entry_of<S: System>(
+    job: &S,
+    events: &[JobEvent<S::Event>],
+) -> Result<Entry, LogError> {
+    let mut entry = Entry::of_job(job.id(), unix_ms());
     for event in events {
-        entry = entry.event(event.kind(ZkvmEvent::kind), event)?;
+        entry = entry.event(event.kind(S::kind), event)?;
         entry = match event {
-            // A finished job needs its receipts only, so that asking again delivers them again.
-            JobEvent::Own(ZkvmEvent::Done { .. }) | JobEvent::Cancelled => entry.holding_only([]),
+            // A finished job needs what it delivered only, so that asking again delivers it again.
+            JobEvent::Own(own) if S::is_done(own) => entry.holding_only([]),
+            JobEvent::Cancelled => entry.holding_only([]),
             JobEvent::Restarted { .. } => {
-                entry.holding_only(job.request.blobs().into_iter().map(|blob| blob.reference))
+                entry.holding_only(job.asked_blobs().into_iter().map(|blob| blob.reference))
             }
             _ => entry,
         };
@@ -89,7 +94,7 @@ mod tests {
     use starling_zkvm::{Digest, ExitCode, SegmentClaim};
 
     use super::*;
-    use crate::{JobRequest, Source, request};
+    use crate::{JobRequest, Source, ZkvmEvent, ZkvmScript, request};
 
     fn segment_stored(index: u32, pin: &Pin) -> ZkvmEvent {
         let claim = SegmentClaim {
@@ -104,7 +109,7 @@ mod tests {
     }
 
     /// A job that was just asked for, and the blobs of its guest and input.
-    fn created(log: &Arc<EventLog>, blobs: &BlobStore) -> (JobJournal, [Reference; 2]) {
+    fn created(log: &Arc<EventLog>, blobs: &BlobStore) -> (JobJournal<ZkvmScript>, [Reference; 2]) {
         let (guest, input) = (blobs.put(b"guest").unwrap(), blobs.put(b"input").unwrap());
         let mut run = request::tests::run();
         (run.guest, run.input) = (guest.blob(), input.blob());
@@ -129,7 +134,7 @@ mod tests {
         let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
         let blobs = data.blobs_of(&log, budget).unwrap();
         let (mut journal, of_request) = created(&log, &blobs);
-        let root = log.root(journal.state().id.into());
+        let root = log.root(journal.state().id().into());
         let names = |references: &[Reference]| {
             assert_eq!(root.references(), references.iter().copied().collect::<BTreeSet<_>>());
             blobs.collect().unwrap();

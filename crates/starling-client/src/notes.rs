@@ -1,10 +1,12 @@
 //! What a job's core has to say, as lines of the log that people read.
 
 use starling_job::Note;
-use starling_types::{Task, TaskId};
+
+use crate::system::System;
 
 /// Says it.
-pub(crate) fn say(note: Note) {
+pub(crate) fn say<S: System>(note: Note) {
+    let named = S::name_of;
     match note {
         Note::Granted { node, epoch, task, po2 } => {
             tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?po2, "granted");
@@ -35,19 +37,14 @@ pub(crate) fn say(note: Note) {
             tracing::warn!(task = %named(task), ?faults, "looked again at a task that nodes refuse");
         }
         Note::NotRestored { task, error } => {
-            tracing::warn!(task = %named(task), %error, "an accepted receipt is made again");
+            tracing::warn!(task = %named(task), %error, "an accepted result is made again");
         }
         Note::StartsOver { reason } => {
             tracing::warn!(
                 reason,
-                "the guest did not execute the same way again; the job starts over"
+                "what there is to prove was not put out the same way again; the job starts over"
             );
         }
         Note::SourceEnded => tracing::debug!("all that there is to prove is in the log"),
     }
-}
-
-/// The task as the zkVM calls it.
-fn named(task: Task) -> String {
-    TaskId::try_from(task).map_or_else(|task| task.to_string(), |task| task.to_string())
 }

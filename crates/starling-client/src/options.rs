@@ -13,7 +13,7 @@ use starling_sched::Terms;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{LocalNodes, Patience, Progress};
+use crate::{LocalNodes, Progress};
 
 /// Where a client finds its nodes.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +35,15 @@ impl NetworkOptions {
     pub fn on_this_machine(nodes: LocalNodes) -> Self {
         Self { local: Some(nodes), ..Self::default() }
     }
+}
+
+/// How long a job may wait, and on what.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// How long there may be no node that can take a ready task.
+    pub node_wait: Duration,
+    /// How long the job may take in this run.
+    pub timeout: Option<Duration>,
 }
 
 /// How a job is run. Clones share its progress and its stop.

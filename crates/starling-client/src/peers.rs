@@ -5,17 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use starling_cost::CostModel;
 use starling_net::{JobHandle, Source};
 use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr,
 };
 use starling_sched::{Lease, RevokeReason};
-use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Po2, Reference, TaskId};
-use starling_zkvm::TaskArguments;
+use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Reference};
 use tokio::sync::mpsc;
 
-use crate::pool::{Answer, Link, Room};
+use crate::{
+    pool::{Answer, Link, Room},
+    system::Told,
+};
 
 /// What a job is told of nodes, in order. The pool bounds how much of one node waits here.
 pub(crate) type PeerEvents = mpsc::UnboundedReceiver<PeerEvent>;
@@ -95,18 +96,11 @@ impl Peers {
         }
     }
 
-    /// Sends a lease; `po2` is the largest segment that it concerns, `work_claims` whether the job counts work. False
-    /// when another job has the node's slot: the lease was not sent, and is to be returned to the scheduler.
+    /// Sends a lease. False when another job has the node's slot: the lease was not sent, and is to be returned to the
+    /// scheduler.
     #[must_use]
-    pub(crate) fn grant(
-        &mut self,
-        node: NodeId,
-        lease: Lease,
-        po2: Po2,
-        work_claims: bool,
-    ) -> bool {
-        let task = TaskId::try_from(lease.task).expect("the zkVM's plan makes the zkVM's tasks");
-        let work = CostModel::ADMISSION.cost(task.kind(), Some(po2)).work;
+    pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, told: Told) -> bool {
+        let Told { arguments, work } = told;
         let is_free = |peer: &Peer| match lease.ahead {
             true => peer.link.go_ahead(work),
             false => peer.link.take_request(work),
@@ -133,7 +127,7 @@ impl Peers {
             lease: self.lease(epoch),
             system: self.system.clone(),
             task,
-            arguments: TaskArguments { po2_max: po2, work_claims }.encode(),
+            arguments,
             inputs,
             renew_within,
             deadline,

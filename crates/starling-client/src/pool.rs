@@ -20,6 +20,7 @@ use starling_sched::{DispatchAction, Dispatcher, Terms};
 use starling_types::{JobId, Millis, NodeId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use crate::peers::{Joined, PeerEvent, PeerEvents, introduced};
 
@@ -122,7 +123,10 @@ impl Pool {
     /// Takes in nodes until the endpoint is closed.
     pub(crate) async fn accept(self, net: Net) {
         while let Some(connection) = net.accept_job().await {
-            self.shared.sessions.spawn(session::session(self.clone(), connection));
+            let node = connection.peer();
+            let span = tracing::info_span!("session", node = %format_args!("{node:#}"));
+            let session = session::session(self.clone(), connection).instrument(span);
+            self.shared.sessions.spawn(session);
         }
     }
 

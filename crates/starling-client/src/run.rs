@@ -1,26 +1,25 @@
-//! One job from its log to its receipt: the execution and the delivery around the event loop, which is the [`Runner`]'s.
-
-use std::time::Duration;
+//! One job from its log to what it delivers: what comes before and after the event loop, which is the [`Runner`]'s.
 
 use rand::RngExt as _;
+use starling_job::{JobEvent, OutcomeOf};
 use starling_net::Net;
 use starling_types::JobId;
-use starling_zkvm::zkvm;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::{
-    Client, Delivered, JobError, JobEvent, JobPhase, JobState, RunOptions, ZkvmEvent,
+    JobError, RunOptions,
     advertise::Board,
-    deliver,
-    journal::{JobJournal, unix_ms},
+    client::Client,
+    journal::JobJournal,
     pool::Pool,
     runner::{Parts, Runner},
-    source::{Begin, JobSource},
+    system::{Delivery, Stage, System},
 };
 
 /// A run of a job, and what it shares with others.
-pub(crate) struct Job {
-    pub(crate) client: Client,
+pub(crate) struct Job<S: System> {
+    pub(crate) client: Client<S>,
     pub(crate) net: Net,
     pub(crate) pool: Pool,
     pub(crate) board: Board,
@@ -28,7 +27,7 @@ pub(crate) struct Job {
     pub(crate) stop: CancellationToken,
 }
 
-/// `work`, which waits for the disk or computes, where no other task waits for it.
+/// `work`, which waits for the disk or computes, where no other task waits for it; in the same span.
 ///
 /// # Errors
 /// When it panics; it is `what` to people.
@@ -36,21 +35,22 @@ pub(crate) async fn blocking<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JobError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let span = Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.map_err(|error| JobError::Died { what, detail: error.to_string() })
 }
 
-impl Job {
-    /// Runs the job to its receipt.
-    pub(crate) async fn run(&self, id: JobId, begin: Begin) -> Result<Delivered, JobError> {
+impl<S: System> Job<S> {
+    /// Runs the job to its end.
+    pub(crate) async fn run(&self, id: JobId, begin: S::Begin) -> Result<S::Delivered, JobError> {
         let client = self.client.clone();
         let opened = blocking("the log of a job", move || client.take_up(id)).await??;
         let mut journal = match opened {
-            TakenUp::Done(delivered) => return Ok(*delivered),
+            TakenUp::Done(delivered) => return Ok(delivered),
             TakenUp::Open(journal) => journal,
         };
         let proved = {
-            let _posted = self.board.post(id, journal.state().request.clone());
+            let _posted = self.board.post(id, journal.state().advert());
             self.prove(&mut journal, begin).await
         };
         let (client, progress) = (self.client.clone(), self.options.progress.clone());
@@ -75,21 +75,17 @@ impl Job {
 
     async fn prove(
         &self,
-        journal: &mut JobJournal,
-        begin: Begin,
-    ) -> Result<starling_plan::Outcome, JobError> {
+        journal: &mut JobJournal<S>,
+        begin: S::Begin,
+    ) -> Result<OutcomeOf<S>, JobError> {
         let Self { client, net, pool, options, stop, .. } = self;
-        let (job, system) = (journal.state().id, journal.state().request.zkvm.clone());
+        let (job, system) = (journal.state().id(), journal.state().system().to_owned());
         let mut seat = pool.open(job, system, options.weight, options.deadline);
         let parts = Parts {
             net: net.clone(),
             blobs: client.blobs.clone(),
             journal,
-            source: JobSource {
-                blobs: client.blobs.clone(),
-                begin,
-                output: options.guest_output.clone(),
-            },
+            begin,
             peer_events: &mut seat.events,
             progress: &options.progress,
             patience: options.patience.clone(),
@@ -103,67 +99,54 @@ impl Job {
 }
 
 /// A job that was taken up.
-enum TakenUp {
+#[allow(clippy::large_enum_variant)]
+enum TakenUp<S: System> {
     /// It is to be run.
-    Open(Box<JobJournal>),
+    Open(Box<JobJournal<S>>),
     /// It was done before.
-    Done(Box<Delivered>),
+    Done(S::Delivered),
 }
 
-impl Client {
+impl<S: System> Client<S> {
     /// Opens the log of a job and notes that it runs. Blocks.
-    fn take_up(&self, id: JobId) -> Result<TakenUp, JobError> {
-        let mut journal = JobJournal::open(self.log.clone(), id)?;
-        match journal.state().phase.clone() {
-            JobPhase::Cancelled => return Err(JobError::Cancelled { job: id }),
-            JobPhase::Done { receipt, work_receipt, seconds } => {
-                tracing::info!(job = %format_args!("{id:#}"), "the job is done already");
-                let state = journal.state();
-                let stored = deliver::stored(state, &self.blobs, receipt, work_receipt)?;
-                // Guest and input were stored once more to find the job.
+    fn take_up(&self, id: JobId) -> Result<TakenUp<S>, JobError> {
+        let mut journal = JobJournal::<S>::open(self.log.clone(), id)?;
+        match journal.state().stage() {
+            Stage::Cancelled => return Err(JobError::Cancelled { job: id }),
+            Stage::Done => {
+                tracing::info!("the job is done already");
+                let delivered = S::delivered(journal.state(), &self.blobs)?;
+                // What it was asked with was stored once more to find the job.
                 self.blobs.collect()?;
-                return Ok(TakenUp::Done(Box::new(deliver::delivered(state, stored, seconds)?)));
+                return Ok(TakenUp::Done(delivered));
             }
-            JobPhase::Open | JobPhase::Failed { .. } => {}
+            Stage::Open => {}
         }
-        let theirs = &journal.state().request.zkvm;
-        if *theirs != zkvm() {
-            return Err(JobError::OtherRelease { job: id, theirs: theirs.clone(), ours: zkvm() });
+        let (theirs, ours) = (journal.state().system(), S::systems());
+        if !ours.iter().any(|system| system == theirs) {
+            let (theirs, ours) = (theirs.to_owned(), ours.join(", "));
+            return Err(JobError::OtherRelease { job: id, theirs, ours });
         }
         let incarnation = journal.state().incarnation + 1;
         journal.record(JobEvent::ClientStarted { incarnation }, [])?;
         Ok(TakenUp::Open(Box::new(journal)))
     }
 
-    /// Puts the receipt together, keeps it as a blob and closes the job. Blocks.
+    /// Puts together what was proved and closes the job. Blocks.
     fn deliver(
         &self,
-        journal: &mut JobJournal,
-        outcome: &starling_plan::Outcome,
-    ) -> Result<Delivered, JobError> {
-        let assembled = deliver::assemble(journal.state(), &self.blobs, outcome)?;
-        let seconds = age(journal.state()).as_secs_f64();
-        let receipt = deliver::keep_receipt(&self.blobs, &assembled)?;
-        let work_receipt = deliver::keep_work_receipt(&self.blobs, &assembled)?;
-        let done = ZkvmEvent::Done {
-            receipt: receipt.blob,
-            work_receipt: work_receipt.as_ref().map(|kept| kept.blob),
-            seconds,
-        };
-        let is_kept = receipt.pin.is_some();
-        journal
-            .record(done, receipt.pin.into_iter().chain(work_receipt.and_then(|kept| kept.pin)))?;
+        journal: &mut JobJournal<S>,
+        outcome: &OutcomeOf<S>,
+    ) -> Result<S::Delivered, JobError> {
+        let delivery = S::deliver(journal.state(), &self.blobs, outcome)?;
+        let Delivery { done, pins, lacks_room, delivered } = delivery;
+        journal.record(done, pins)?;
         self.blobs.collect()?;
         // There was no room for it before, and there may be now.
-        if !is_kept {
-            let pin = deliver::keep_receipt(&self.blobs, &assembled)?.pin;
-            self.log.root(journal.state().id.into()).add(pin)?;
+        if lacks_room {
+            let pin = S::keep(&delivered, &self.blobs)?;
+            self.log.root(journal.state().id().into()).add(pin)?;
         }
-        deliver::delivered(journal.state(), assembled, seconds)
+        Ok(delivered)
     }
-}
-
-/// How long ago the job was asked for.
-fn age(state: &JobState) -> Duration {
-    Duration::from_millis(unix_ms().saturating_sub(state.created_at_ms))
 }

@@ -1,32 +1,33 @@
 //! The pump of one job: what happens goes to its core, what the core decides is done here. It decides nothing.
 //!
 //! Everything comes in through [`Runner::run`], in one task: what the source puts out, what nodes say, what the log and the
-//! checks answer, and time. Whatever takes long or touches the disk runs beside it and comes back as an event.
+//! checks answer, and time (`hear.rs`). Whatever takes long or touches the disk runs beside it and comes back as an event
+//! (`act.rs`).
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use starling_job::{Config, ConnectionId, End, Event, JobCore, SourceRun, Word};
+use starling_job::{Config, End, Event, JobCore, OutcomeOf, SourceRun};
 use starling_net::Net;
-use starling_plan::Outcome;
 use starling_store::BlobStore;
 use starling_types::Millis;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    JobError, Progress, ZkvmScript,
+    JobError, Patience, Progress,
     check::Checker,
-    execution::{ExecutionEvent, ExecutionThread},
     journal::JobJournal,
-    peers::{PeerEvent, PeerEvents, Peers},
-    source::JobSource,
-    translate::{millis, outcome_of, word_of},
+    meter::Meter,
+    peers::{PeerEvents, Peers},
+    system::{Emitted, Running as _, System},
+    translate::{millis, outcome_of},
 };
 
 mod act;
+mod hear;
 
 /// How often watchers hear of the progress.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
@@ -35,57 +36,49 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
 /// one transaction. Each is about a kilobyte.
 const RECORDS_UNDER_WAY_MAX: usize = 1024;
 
-/// How long a job may wait, and on what.
-#[derive(Debug, Clone)]
-pub struct Patience {
-    /// How long there may be no node that can take a ready task.
-    pub node_wait: Duration,
-    /// How long the job may take in this run.
-    pub timeout: Option<Duration>,
-}
-
 /// One run of one job.
-pub(crate) struct Runner<'a> {
-    core: JobCore<ZkvmScript>,
-    journal: &'a mut JobJournal,
+pub(crate) struct Runner<'a, S: System> {
+    core: JobCore<S>,
+    journal: &'a mut JobJournal<S>,
     blobs: BlobStore,
     checker: Checker,
     peers: Peers,
     peer_events: &'a mut PeerEvents,
     progress: &'a watch::Sender<Progress>,
-    source: JobSource,
+    meter: Meter,
+    begin: S::Begin,
     /// The run of the source that is wanted: it may not have been started yet.
     wanted: Option<SourceRun>,
-    execution: Option<(SourceRun, ExecutionThread)>,
+    source: Option<(SourceRun, S::Running)>,
     /// What runs beside the loop, and comes back as an event.
-    beside: JoinSet<Beside>,
+    beside: JoinSet<Beside<S>>,
     started: Instant,
-    end: Option<End<ZkvmScript>>,
+    end: Option<End<S>>,
 }
 
 /// What comes back from beside the loop: nearly always an event.
 #[allow(clippy::large_enum_variant)]
-enum Beside {
-    Event(Event<ZkvmScript>),
-    Started(SourceRun, ExecutionThread),
+enum Beside<S: System> {
+    Event(Event<S>),
+    Started(SourceRun, S::Running),
 }
 
 /// What a [`Runner`] is made of.
-pub(crate) struct Parts<'a> {
+pub(crate) struct Parts<'a, S: System> {
     pub(crate) net: Net,
     pub(crate) blobs: BlobStore,
-    pub(crate) journal: &'a mut JobJournal,
-    pub(crate) source: JobSource,
+    pub(crate) journal: &'a mut JobJournal<S>,
+    pub(crate) begin: S::Begin,
     pub(crate) peer_events: &'a mut PeerEvents,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) patience: Patience,
     pub(crate) seed: u64,
 }
 
-impl<'a> Runner<'a> {
+impl<'a, S: System> Runner<'a, S> {
     /// A runner of the job as its log tells it.
-    pub(crate) fn new(parts: Parts<'a>) -> Result<Self, JobError> {
-        let Parts { net, blobs, journal, source, peer_events, progress, patience, seed } = parts;
+    pub(crate) fn new(parts: Parts<'a, S>) -> Result<Self, JobError> {
+        let Parts { net, blobs, journal, begin, peer_events, progress, patience, seed } = parts;
         let config = Config {
             scheduler: starling_sched::Config::default(),
             node_wait: millis(patience.node_wait),
@@ -94,31 +87,32 @@ impl<'a> Runner<'a> {
         };
         let state = journal.state().clone();
         Ok(Self {
-            peers: Peers::new(state.id, state.request.zkvm.clone()),
+            peers: Peers::new(state.id(), state.system().to_owned()),
             core: JobCore::new(config, state)?,
             journal,
             checker: Checker::new(net, blobs.clone()),
             blobs,
             peer_events,
             progress,
-            source,
+            meter: Meter::default(),
+            begin,
             wanted: None,
-            execution: None,
+            source: None,
             beside: JoinSet::new(),
             started: Instant::now(),
             end: None,
         })
     }
 
-    /// Runs the job until all receipts are there, or an error, or `stop`.
-    pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<Outcome, JobError> {
+    /// Runs the job until all results are there, or an error, or `stop`.
+    pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<OutcomeOf<S>, JobError> {
         let mut ticks = tokio::time::interval(PROGRESS_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_stopped = false;
         self.tell(Event::Begin);
         loop {
             if let Some(end) = self.end.take() {
-                return outcome_of(end, self.core.state().id);
+                return outcome_of(end, self.core.state().id());
             }
             let listens = self.core.record_count() < RECORDS_UNDER_WAY_MAX;
             let wakeup = self.core.next_wakeup();
@@ -127,14 +121,14 @@ impl<'a> Runner<'a> {
                     is_stopped = true;
                     self.tell(Event::Stop);
                 }
-                (run, event) = next_of(&mut self.execution), if listens => {
-                    self.on_execution(run, event);
+                (run, emitted) = next_of::<S>(&mut self.source), if listens => {
+                    self.on_emitted(run, emitted);
                 }
                 Some(event) = self.peer_events.recv(), if listens => self.on_peer(event),
                 Some(beside) = self.beside.join_next() => match beside {
                     Ok(Beside::Event(event)) => self.tell(event),
-                    Ok(Beside::Started(run, thread)) => {
-                        self.execution = Some((run, thread)).filter(|_| self.wanted == Some(run));
+                    Ok(Beside::Started(run, source)) => {
+                        self.source = Some((run, source)).filter(|_| self.wanted == Some(run));
                     }
                     Err(error) => return Err(JobError::Died {
                         what: "what ran beside the job",
@@ -143,7 +137,9 @@ impl<'a> Runner<'a> {
                 },
                 () = sleep_until(self.started, wakeup) => self.tell(Event::Tick),
                 _ = ticks.tick() => {
-                    self.progress.send_replace(self.core.status().into());
+                    let status = self.core.status();
+                    self.meter.tell(&status);
+                    self.progress.send_replace(status.into());
                 }
             }
         }
@@ -155,7 +151,7 @@ impl<'a> Runner<'a> {
         self.journal.resume(self.core.into_state());
     }
 
-    fn tell(&mut self, event: Event<ZkvmScript>) {
+    fn tell(&mut self, event: Event<S>) {
         // What the core hears of its actions waits until all of them are done: the log takes them in their order.
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
@@ -164,45 +160,14 @@ impl<'a> Runner<'a> {
             }
         }
     }
-
-    fn on_peer(&mut self, event: PeerEvent) {
-        let said = |node, generation, word| {
-            let connection = ConnectionId(generation);
-            Event::NodeSaid { node, connection, word }
-        };
-        match event {
-            PeerEvent::Joined(joined) => {
-                let (node, capability) = (joined.node, joined.capability.clone());
-                let connection = ConnectionId(joined.generation);
-                self.peers.insert(joined);
-                self.tell(Event::NodeConnected { node, connection, capability });
-            }
-            PeerEvent::Asked { node, generation, count, answer } => {
-                (0..count).for_each(|_| self.tell(said(node, generation, Word::WorkRequested)));
-                drop(answer);
-            }
-            PeerEvent::Withdrawn { node, generation } => {
-                self.tell(said(node, generation, Word::RequestsWithdrawn));
-            }
-            PeerEvent::Said { node, generation, message, _room } => {
-                if let Some(word) = word_of(node, message) {
-                    self.tell(said(node, generation, word));
-                }
-            }
-            PeerEvent::Left { node, generation } => {
-                self.peers.remove(node, generation);
-                self.tell(Event::NodeGone { node, connection: ConnectionId(generation) });
-            }
-        }
-    }
 }
 
-/// The next event of the execution, `None` when its thread has died; never, when there is none.
-async fn next_of(
-    execution: &mut Option<(SourceRun, ExecutionThread)>,
-) -> (SourceRun, Option<ExecutionEvent>) {
-    match execution {
-        Some((run, thread)) => (*run, thread.next().await),
+/// What the source puts out next, `None` when it has died; never, when there is none.
+async fn next_of<S: System>(
+    source: &mut Option<(SourceRun, S::Running)>,
+) -> (SourceRun, Option<Emitted<S>>) {
+    match source {
+        Some((run, source)) => (*run, source.next().await),
         None => std::future::pending().await,
     }
 }

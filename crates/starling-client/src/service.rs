@@ -16,38 +16,40 @@ use std::{
 };
 
 use rand::RngExt as _;
+use starling_job::JobEvent;
 use starling_net::{Net, NetConfig};
 use starling_proto::Ticket;
 use starling_store::{EventLog, StoredEvent};
 use starling_types::JobId;
-use starling_zkvm::zkvm;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use crate::{
-    Client, Delivered, JobError, JobEvent, NetworkOptions, Progress, RunOptions, StateError,
+    JobError, NetworkOptions, Progress, RunOptions, StateError,
     advertise::{Board, advertise},
+    client::Client,
     local,
     pool::Pool,
     run::{Job, blocking},
-    source::Begin,
+    system::System,
 };
 
 /// How a job ended.
-pub type Outcome = Result<Arc<Delivered>, Arc<JobError>>;
+pub type Outcome<S> = Result<Arc<<S as System>::Delivered>, Arc<JobError>>;
 
 /// Why nodes are let go when the service ends.
 const GOODBYE: &str = "this client ends";
 
-/// Runs jobs. It needs a tokio runtime to live on, and blocks none of its threads.
-pub struct Service {
-    shared: Arc<Shared>,
+/// Runs jobs of one system. It needs a tokio runtime to live on, and blocks none of its threads.
+pub struct Service<S: System> {
+    shared: Arc<Shared<S>>,
     /// Cancelled when everything has ended.
     closed: CancellationToken,
 }
 
-struct Shared {
-    client: Client,
+struct Shared<S: System> {
+    client: Client<S>,
     net: Net,
     pool: Pool,
     board: Board,
@@ -59,10 +61,10 @@ struct Shared {
 
 /// A job that runs, or ran. Clones are of the same run.
 #[derive(Debug, Clone)]
-pub struct JobHandle {
+pub struct JobHandle<S: System> {
     id: JobId,
     progress: watch::Receiver<Progress>,
-    outcome: watch::Receiver<Option<Outcome>>,
+    outcome: watch::Receiver<Option<Outcome<S>>>,
     stop: CancellationToken,
     giving_up: Arc<GivingUp>,
     log: Arc<EventLog>,
@@ -75,18 +77,20 @@ struct GivingUp {
     freed_bytes: AtomicU64,
 }
 
-impl Service {
+impl<S: System> Service<S> {
     /// Opens the endpoint of `client`, starts the nodes on this machine, and lets others come.
     ///
     /// # Errors
     /// When the endpoint can't be opened.
-    pub async fn start(client: Client, network: NetworkOptions) -> Result<Self, JobError> {
+    pub async fn start(client: Client<S>, network: NetworkOptions) -> Result<Self, JobError> {
         let NetworkOptions { join, local, reachable, bind, relay } = network;
         // Kept, so that with a fixed address the ticket of a client that is started anew stays good.
-        let secret_key = client.dir.load_or_create_key(|| rand::rng().random())?;
+        let dir = client.dir.clone();
+        let key = move || dir.load_or_create_key(|| rand::rng().random());
+        let secret_key = blocking("the client's key", key).await??;
         let config = NetConfig { secret_key, bind, loopback_only: !reachable, relay };
         let net = Net::bind(config, client.blobs.clone()).await?;
-        let (pool, board) = (Pool::new(vec![zkvm()]), Board::default());
+        let (pool, board) = (Pool::new(S::systems()), Board::default());
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(pool.clone().accept(net.clone()));
         let advertising =
@@ -130,7 +134,7 @@ impl Service {
     }
 
     /// The data directory and its jobs.
-    pub fn client(&self) -> &Client {
+    pub fn client(&self) -> &Client<S> {
         &self.shared.client
     }
 
@@ -141,17 +145,23 @@ impl Service {
 
     /// Runs a job of the data directory ([`Client::create`]) beside the others. One that runs already goes on as it was
     /// asked for first.
-    pub fn submit(&self, job: JobId, options: RunOptions) -> JobHandle {
-        self.shared.submit(job, options, Begin::Own)
+    pub fn submit(&self, job: JobId, options: RunOptions) -> JobHandle<S> {
+        let begin = S::begin(&options);
+        self.shared.submit(job, options, begin)
     }
 
-    /// Runs the job of a host program, which tells of its execution through `begin`. It can't go on in another run.
-    pub(crate) fn submit_hosted(&self, job: JobId, options: RunOptions, begin: Begin) -> JobHandle {
+    /// Runs a job whose source begins otherwise: that of a host program, which can't go on in another run.
+    pub(crate) fn submit_begun(
+        &self,
+        job: JobId,
+        options: RunOptions,
+        begin: S::Begin,
+    ) -> JobHandle<S> {
         self.shared.submit(job, options, begin)
     }
 
     /// The jobs that run.
-    pub fn running(&self) -> Vec<JobHandle> {
+    pub fn running(&self) -> Vec<JobHandle<S>> {
         self.shared.client.running().values().cloned().collect()
     }
 
@@ -192,14 +202,14 @@ impl Service {
     }
 }
 
-impl Drop for Service {
+impl<S: System> Drop for Service<S> {
     fn drop(&mut self) {
         self.shared.stop.cancel();
     }
 }
 
-impl Shared {
-    fn submit(self: &Arc<Self>, id: JobId, options: RunOptions, begin: Begin) -> JobHandle {
+impl<S: System> Shared<S> {
+    fn submit(self: &Arc<Self>, id: JobId, options: RunOptions, begin: S::Begin) -> JobHandle<S> {
         let mut running = self.client.running();
         if let Some(handle) = running.get(&id) {
             return handle.clone();
@@ -217,7 +227,8 @@ impl Shared {
         let (shared, theirs) = (self.clone(), handle.clone());
         let task = async move {
             // A task of its own, so that a panic of it is an outcome, too.
-            let run = tokio::spawn(shared.clone().run(theirs, options, begin));
+            let span = tracing::info_span!("job", id = %format_args!("{id:#}"));
+            let run = tokio::spawn(shared.clone().run(theirs, options, begin).instrument(span));
             let outcome = run.await.unwrap_or_else(|error| {
                 let detail = error.to_string();
                 Err(Arc::new(JobError::Died { what: "the task of a job", detail }))
@@ -229,7 +240,12 @@ impl Shared {
         handle
     }
 
-    async fn run(self: Arc<Self>, handle: JobHandle, options: RunOptions, begin: Begin) -> Outcome {
+    async fn run(
+        self: Arc<Self>,
+        handle: JobHandle<S>,
+        options: RunOptions,
+        begin: S::Begin,
+    ) -> Outcome<S> {
         let Self { client, net, pool, board, .. } = &*self;
         let id = handle.id;
         if self.stop.is_cancelled() {
@@ -263,7 +279,7 @@ impl Shared {
     }
 }
 
-impl JobHandle {
+impl<S: System> JobHandle<S> {
     /// The job.
     pub fn id(&self) -> JobId {
         self.id
@@ -278,7 +294,7 @@ impl JobHandle {
     ///
     /// # Errors
     /// When the log can't be read.
-    pub async fn events(&self, after_seq: u64) -> Result<Vec<(u64, JobEvent)>, JobError> {
+    pub async fn events(&self, after_seq: u64) -> Result<Vec<(u64, JobEvent<S::Event>)>, JobError> {
         let (log, job) = (self.log.clone(), self.id);
         let read = move || {
             let events = log.read_from(job, after_seq)?;
@@ -309,7 +325,7 @@ impl JobHandle {
     ///
     /// # Errors
     /// [`JobError`]; unless it says otherwise, submitting the job again goes on where this run stopped.
-    pub async fn result(&self) -> Outcome {
+    pub async fn result(&self) -> Outcome<S> {
         let mut outcome = self.outcome.clone();
         match outcome.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(outcome)) => outcome.clone(),

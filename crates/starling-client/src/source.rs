@@ -11,11 +11,11 @@ use crate::{
     ExecutionSummary, GuestRun, JobError, Source, StateError, ZkvmPiece, ZkvmScript,
     execution::{Ended, ExecutionThread},
     options::GuestOutput,
+    system::Start,
 };
 
 /// What starts a job's source, as often as it is needed.
-pub(crate) struct JobSource {
-    pub(crate) blobs: BlobStore,
+pub struct JobSource {
     pub(crate) begin: Begin,
     /// Where what a guest prints goes, each time that it runs.
     pub(crate) output: GuestOutput,
@@ -29,13 +29,10 @@ pub(crate) enum Begin {
     Elsewhere(Option<ExecutionThread>),
 }
 
-/// A source to be started on a thread that may wait: it reads the guest and hashes what is read.
-pub(crate) type Start = Box<dyn FnOnce() -> Result<ExecutionThread, JobError> + Send>;
-
 impl JobSource {
-    /// The source of `job`, from its beginning.
-    pub(crate) fn start(&mut self, job: &ZkvmScript) -> Start {
-        let (blobs, job) = (self.blobs.clone(), job.asked());
+    /// The source of `job`, from its beginning: it reads the guest and hashes what is read.
+    pub(crate) fn start(&mut self, job: &ZkvmScript, blobs: &BlobStore) -> Start<ExecutionThread> {
+        let (blobs, job) = (blobs.clone(), job.asked());
         match (&mut self.begin, job.request.source.clone()) {
             (Begin::Own, Source::Guest(run)) => {
                 let output = self.output.writer();

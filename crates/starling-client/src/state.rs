@@ -11,7 +11,7 @@ use starling_zkvm::{AssumptionId, Expected, SegmentClaim, Work};
 use thiserror::Error;
 
 use self::derived::Derived;
-use crate::{ExecutionSummary, JobEvent, JobRequest, ZkvmEvent};
+use crate::{ExecutionSummary, JobEvent, JobRequest, ZkvmEvent, system::System};
 
 /// A job as its log tells it.
 pub type JobState = starling_job::JobState<ZkvmScript>;
@@ -110,22 +110,27 @@ pub enum StateError {
     },
 }
 
-/// Replays `events`, the whole log of `job`.
+/// Replays `events`, the whole log of `job`, of whatever system.
 ///
 /// # Errors
 /// When there are none, or they do not add up.
-pub fn load(events: &[StoredEvent], job: JobId) -> Result<JobState, StateError> {
-    let mut state: Option<JobState> = None;
+pub fn load<S: System>(
+    events: &[StoredEvent],
+    job: JobId,
+) -> Result<starling_job::JobState<S>, StateError> {
+    let mut state: Option<starling_job::JobState<S>> = None;
     for stored in events {
         let unreadable = |detail: String| StateError::Unreadable { job, seq: stored.seq, detail };
-        let event: JobEvent = serde_json::from_str(&stored.body)
+        let event: starling_job::JobEvent<S::Event> = serde_json::from_str(&stored.body)
             .map_err(|error| unreadable(format!("{}: {error}", stored.kind)))?;
         match (&mut state, event) {
-            (None, JobEvent::Own(ZkvmEvent::Created { request, image_id, seed })) => {
-                let script = ZkvmScript::new(job, request, image_id, seed, stored.at_ms);
-                state = Some(JobState::new(script));
-            }
             (Some(state), event) => state.apply(&event).map_err(unreadable)?,
+            (None, starling_job::JobEvent::Own(own)) => {
+                let script = S::created(job, own, stored.at_ms);
+                let script =
+                    script.ok_or_else(|| unreadable("it does not begin the job".into()))?;
+                state = Some(starling_job::JobState::new(script));
+            }
             (None, _) => return Err(unreadable(format!("{} comes before created", stored.kind))),
         }
     }

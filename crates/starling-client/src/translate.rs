@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use starling_job::{End, Word};
-use starling_plan::Outcome;
+use starling_job::{End, OutcomeOf, Word};
 use starling_proto::NodeMessage;
 use starling_sched::Failure;
 use starling_types::{JobId, Millis, NodeId};
-use starling_zkvm::ExecuteError;
 
-use crate::{JobError, ZkvmScript};
+use crate::{JobError, system::System};
 
 /// What a message says of the job.
 pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
@@ -34,7 +32,7 @@ pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
 }
 
 /// What the end of a run is to its user.
-pub(crate) fn outcome_of(end: End<ZkvmScript>, job: JobId) -> Result<Outcome, JobError> {
+pub(crate) fn outcome_of<S: System>(end: End<S>, job: JobId) -> Result<OutcomeOf<S>, JobError> {
     Err(match end {
         End::Proved(outcome) => return Ok(outcome),
         End::Failed(reason) => reason.into(),
@@ -49,22 +47,8 @@ pub(crate) fn outcome_of(end: End<ZkvmScript>, job: JobId) -> Result<Outcome, Jo
         }
         End::BlobMissing { blob } => JobError::BlobMissing { what: format!("blob {blob:#}"), job },
         End::Contradiction { detail } => JobError::Died { what: "the job's state", detail },
-        End::Cancelled => JobError::Cancelled { job },
         End::Stopped => JobError::Interrupted { job },
     })
-}
-
-/// A full disk stops an execution from within: say so instead of naming the messenger.
-pub(crate) fn unwrap_sink(error: JobError) -> JobError {
-    match error {
-        JobError::Execute(ExecuteError::Sink(error)) => {
-            match error.downcast::<starling_store::StoreError>() {
-                Ok(store) => (*store).into(),
-                Err(error) => ExecuteError::Sink(error).into(),
-            }
-        }
-        error => error,
-    }
 }
 
 /// A length of time as the core counts it.

@@ -22,7 +22,7 @@ pub enum Mismatch {
 }
 
 /// The sums of a job's leaves.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
     leaves: Vec<Sum>,
 }
@@ -32,6 +32,21 @@ impl Expected {
     pub fn of<'a>(raw: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let leaves = (0..).zip(raw).map(|(index, raw)| Sum::of_raw(index, raw));
         Self { leaves: leaves.collect() }
+    }
+
+    /// Takes the next one in.
+    pub fn push(&mut self, leaf: Sum) {
+        self.leaves.push(leaf);
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        self.leaves.len() as u32
+    }
+
+    /// What all of them add up to; `None` without any.
+    pub fn whole(&self) -> Option<Sum> {
+        self.sum(IndexRange::new(0, self.count())?)
     }
 
     /// What a range of them adds up to; `None` beyond the last.

@@ -12,6 +12,8 @@ pub struct Manners {
     pub pace: Duration,
     /// How large a result is at least.
     pub result_bytes: usize,
+    /// What the padding of results ends with, so that those of different makers differ though they say the same. 0: nothing.
+    pub salt: u64,
     /// What a task allocates and touches.
     pub hoards: MemoryBytes,
     /// Whether results are false.
@@ -27,7 +29,7 @@ pub struct Manners {
 /// A text that describes no manners.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "{word:?} is none of pace=MS, size=BYTES, hoards=BYTES, lies, hangs, dies-of=N, trespasses"
+    "{word:?} is none of pace=MS, size=BYTES, salt=N, hoards=BYTES, lies, hangs, dies-of=N, trespasses"
 )]
 pub struct ParseMannersError {
     /// What is not understood.
@@ -46,6 +48,7 @@ impl FromStr for Manners {
             match name {
                 "pace" => manners.pace = Duration::from_millis(number()?),
                 "size" => manners.result_bytes = number()? as usize,
+                "salt" => manners.salt = number()?,
                 "hoards" => manners.hoards = MemoryBytes(number()?),
                 "dies-of" => manners.dies_of = number()? as u32,
                 "lies" if value.is_empty() => manners.lies = true,
@@ -60,8 +63,9 @@ impl FromStr for Manners {
 
 impl fmt::Display for Manners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pace, result_bytes, hoards, lies, hangs, dies_of, trespasses } = self;
-        write!(f, "pace={},size={result_bytes},hoards={}", pace.as_millis(), hoards.0)?;
+        let Self { pace, result_bytes, salt, hoards, lies, hangs, dies_of, trespasses } = self;
+        write!(f, "pace={},size={result_bytes},salt={salt}", pace.as_millis())?;
+        write!(f, ",hoards={}", hoards.0)?;
         write!(f, ",dies-of={dies_of}")?;
         let faults = [(*lies, ",lies"), (*hangs, ",hangs"), (*trespasses, ",trespasses")];
         faults.iter().filter(|(has, _)| *has).try_for_each(|(_, word)| f.write_str(word))
@@ -77,6 +81,7 @@ mod tests {
         let manners = Manners {
             pace: Duration::from_millis(20),
             result_bytes: 1000,
+            salt: 7,
             hoards: MemoryBytes(1 << 20),
             lies: true,
             hangs: true,

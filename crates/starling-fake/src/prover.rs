@@ -32,7 +32,8 @@ impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
     }
 
     fn prove(&mut self, work: &Work<'_>, phases: &Phases) -> Result<Proved, Refusal> {
-        let Manners { pace, result_bytes, hoards, lies, hangs, dies_of, trespasses } = self.manners;
+        let Manners { pace, result_bytes, salt, hoards, lies, hangs, dies_of, trespasses } =
+            self.manners;
         self.task_count += 1;
         phases.expect(Course::new(vec![Proof { phases: &[], weight: 1_000 }; PARTS as usize]));
         let hoard = vec![1_u8; hoards.0 as usize];
@@ -58,7 +59,11 @@ impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
         let blob = sum.encode(0);
         let padding_bytes = result_bytes.saturating_sub(blob.len());
         let step = StepTime { name: "hash".into(), elapsed_ms: pace.as_millis() as u64 };
-        Ok(Proved { blob: sum.encode(padding_bytes), steps: vec![step], reproved: 0 })
+        let mut blob = sum.encode(padding_bytes);
+        if salt > 0 {
+            blob.extend(salt.to_le_bytes());
+        }
+        Ok(Proved { blob, steps: vec![step], reproved: 0 })
     }
 }
 
@@ -72,7 +77,8 @@ fn sum_of(work: &Work<'_>) -> Result<Sum, Refusal> {
     if let [raw] = &inputs[..]
         && !Sum::is_one(raw)
     {
-        return Ok(Sum::of_raw(work.task.range.start(), raw));
+        // What else a task is told is a challenge, and part of what it is about.
+        return Ok(Sum::of_challenged(work.task.range.start(), raw, work.arguments));
     }
     let sum =
         |bytes: &Vec<u8>| Sum::decode(bytes).map_err(|error| Refusal::input(error.to_string()));

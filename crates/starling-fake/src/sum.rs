@@ -1,5 +1,6 @@
 //! The results of the fake system: what a range of hashes adds up to.
 
+use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Sha3_256};
 use starling_types::IndexRange;
 use thiserror::Error;
@@ -14,7 +15,8 @@ const WORDS: usize = 4;
 const BYTES: usize = MAGIC.len() + 3 * 4 + WORDS * 8;
 
 /// What a range adds up to. It is the same however the range was split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Sum {
     /// The range.
     pub range: IndexRange,
@@ -35,7 +37,13 @@ pub struct NotASum {
 impl Sum {
     /// What the piece of raw data with this index hashes to.
     pub fn of_raw(index: u32, raw: &[u8]) -> Self {
-        let hash = Sha3_256::new().chain_update(index.to_le_bytes()).chain_update(raw).finalize();
+        Self::of_challenged(index, raw, &[])
+    }
+
+    /// What it hashes to together with a challenge.
+    pub fn of_challenged(index: u32, raw: &[u8], challenge: &[u8]) -> Self {
+        let hasher = Sha3_256::new().chain_update(index.to_le_bytes()).chain_update(raw);
+        let hash = hasher.chain_update(challenge).finalize();
         let mut words = [0; WORDS];
         for (word, bytes) in words.iter_mut().zip(hash.as_slice().as_chunks().0) {
             *word = u64::from_le_bytes(*bytes);
@@ -104,6 +112,22 @@ impl Sum {
     /// Whether these bytes want to be a result.
     pub fn is_one(bytes: &[u8]) -> bool {
         bytes.starts_with(MAGIC)
+    }
+}
+
+/// In hex, for logs.
+impl From<Sum> for String {
+    fn from(sum: Sum) -> Self {
+        hex::encode(sum.encode(0))
+    }
+}
+
+impl TryFrom<String> for Sum {
+    type Error = NotASum;
+
+    fn try_from(text: String) -> Result<Self, NotASum> {
+        let bytes = hex::decode(&text).map_err(|_| NotASum { size_bytes: text.len() })?;
+        Self::decode(&bytes)
     }
 }
 

@@ -25,8 +25,6 @@ pub(crate) enum Phase<S: Script> {
     Working,
     /// That the job starts over is being logged.
     StartingOver,
-    /// That the job is given up is being logged.
-    Cancelling,
     /// It has ended, but for what is on its way to the log.
     Ending(End<S>),
     /// Nothing follows.
@@ -168,7 +166,6 @@ impl<S: Script> JobCore<S> {
             Event::Checked { epoch, verdict } => self.checked(epoch, verdict),
             Event::Looked { blobs, gone, pins } => self.looked(&blobs, gone, pins),
             Event::Judged { task, faults } => self.judged(task, faults),
-            Event::Cancel => self.cancel(),
             Event::Stop => self.end(End::Stopped),
             Event::Tick => {}
         }

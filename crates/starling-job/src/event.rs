@@ -110,9 +110,7 @@ pub enum Event<S: Script> {
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
     },
-    /// The user gives the job up.
-    Cancel,
-    /// This run of the job is to end.
+    /// This run of the job is to end: it goes on in a later one, or its user gives it up.
     Stop,
     /// Time has passed.
     Tick,
@@ -332,8 +330,6 @@ pub enum End<S: Script> {
         /// What does not follow.
         detail: String,
     },
-    /// The user gave the job up.
-    Cancelled,
     /// The run was stopped.
     Stopped,
 }

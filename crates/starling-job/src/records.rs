@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use starling_types::{BlobRef, Epoch, NodeId, Reference, Task};
 
-use crate::{Action, End, JobCore, JobEvent, Note, RecordId, Script, core::Phase};
+use crate::{Action, End, JobCore, JobEvent, Note, RecordId, Script};
 
 /// What follows when a record is in the log and applied.
 #[derive(Debug)]
@@ -21,8 +21,6 @@ pub(crate) enum Then {
     Lose(Reference),
     /// Everything begins again.
     StartOver,
-    /// The job is given up.
-    Cancel,
     /// The log keeps what was looked at.
     Kept,
     /// The log keeps no more than what is needed.
@@ -121,18 +119,9 @@ impl<S: Script> JobCore<S> {
             Then::Revoke(task) => self.revoke(task),
             Then::Lose(blob) => self.lose_result(blob),
             Then::StartOver => self.start_over(),
-            Then::Cancel => self.end(End::Cancelled),
             Then::Kept => self.work_if_looked(),
             Then::Trimmed => self.act(Action::Collect),
         }
         self.tell_plan();
-    }
-
-    pub(crate) fn cancel(&mut self) {
-        if !matches!(self.phase, Phase::Cancelling | Phase::Ending(_) | Phase::Over) {
-            self.stop_source();
-            self.phase = Phase::Cancelling;
-            self.record(vec![JobEvent::Cancelled], Vec::new(), Then::Cancel);
-        }
     }
 }

@@ -6,7 +6,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use starling_job::{End, Event, JobEvent};
-use starling_types::{Millis, Task};
+use starling_types::Task;
 use world::*;
 
 const HONEST: [Habit; 3] = [Habit::Honest; 3];
@@ -97,24 +97,6 @@ fn a_failed_write_ends_the_job_with_its_error_and_what_was_not_written_has_not_h
         assert_eq!(world.accepted_count(), log_says, "state and log are one");
     }
     assert!(ended > 10, "the job writes more than {ended} records");
-}
-
-#[test]
-fn a_job_can_be_given_up_at_any_time_and_nothing_is_logged_after_that() {
-    for at_ms in (0..).step_by(1_700) {
-        let mut world = World::new(Segments::new(5)).with(&HONEST);
-        world.log_is.delay_ms_max = 800;
-        world.begin();
-        world.go_on_until(|world| world.now >= Millis(at_ms));
-        if world.end.is_some() {
-            assert!(at_ms > 30_000, "the job takes a while");
-            return;
-        }
-        world.tell(Event::Cancel);
-        world.go_on_until(|_| false);
-        assert!(matches!(world.end, Some(End::Cancelled)), "{at_ms}: {:?}", world.end);
-        assert_eq!(world.log.last(), Some(&JobEvent::Cancelled), "{at_ms}");
-    }
 }
 
 #[test]

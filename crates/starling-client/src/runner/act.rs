@@ -1,20 +1,16 @@
-//! What the core decided, done; and what the source put out, handed to the core.
+//! What the core decided, done.
 
-use starling_job::{Action, Event, SourceRun};
-use starling_types::TaskId;
+use starling_job::{Action, Event};
 
 use super::{Beside, Runner};
-use crate::{
-    JobError, ZkvmPiece, ZkvmScript, execution::ExecutionEvent, journal::entry_of, judge, notes,
-    source, translate::unwrap_sink,
-};
+use crate::{journal::entry_of, judge, notes, system::System};
 
-impl Runner<'_> {
+impl<S: System> Runner<'_, S> {
     /// Does it. What the core is to hear of that at once is returned.
-    pub(super) fn act(&mut self, action: Action<ZkvmScript>) -> Option<Event<ZkvmScript>> {
+    pub(super) fn act(&mut self, action: Action<S>) -> Option<Event<S>> {
         match action {
             Action::Record { id, events, pins, keep } => {
-                let entry = entry_of(self.core.state(), &events).map(|entry| match keep {
+                let entry = entry_of::<S>(self.core.state(), &events).map(|entry| match keep {
                     Some(keep) => entry.holding_only(keep),
                     None => entry,
                 });
@@ -39,8 +35,8 @@ impl Runner<'_> {
                 }));
             }
             Action::Grant { node, lease, arguments } => {
-                let epoch = lease.epoch;
-                if !self.peers.grant(node, lease, arguments.po2, arguments.counts_work) {
+                let (epoch, told) = (lease.epoch, S::told(lease.task, &arguments));
+                if !self.peers.grant(node, lease, told) {
                     return Some(Event::LeaseReturned { node, epoch });
                 }
             }
@@ -59,9 +55,8 @@ impl Runner<'_> {
             }
             Action::Void { node } => self.peers.void(node),
             Action::Check { node, epoch, task, blob, expected } => {
-                let task = TaskId::try_from(task).expect("the zkVM's plan makes the zkVM's tasks");
                 let source = self.peers.source(node);
-                let check = self.checker.check(node, source, task, blob, expected);
+                let check = self.checker.check::<S>(node, source, task, blob, expected);
                 self.beside.spawn(async move {
                     Beside::Event(Event::Checked { epoch, verdict: check.await })
                 });
@@ -76,55 +71,27 @@ impl Runner<'_> {
             Action::Judge { task, inputs } => {
                 let blobs = self.blobs.clone();
                 self.beside.spawn_blocking(move || {
-                    Beside::Event(Event::Judged { task, faults: judge::faults(&blobs, inputs) })
+                    Beside::Event(Event::Judged {
+                        task,
+                        faults: judge::faults::<S>(&blobs, inputs),
+                    })
                 });
             }
             Action::StartSource { run } => {
                 self.wanted = Some(run);
-                let start = self.source.start(self.core.state());
+                let start = S::start(&mut self.begin, self.core.state(), &self.blobs);
                 self.beside.spawn_blocking(move || match start() {
-                    Ok(thread) => Beside::Started(run, thread),
+                    Ok(source) => Beside::Started(run, source),
                     Err(error) => Beside::Event(Event::SourceFailed { run, error }),
                 });
             }
-            Action::StopSource => (self.wanted, self.execution) = (None, None),
-            Action::Say(note) => notes::say(note),
+            Action::StopSource => (self.wanted, self.source) = (None, None),
+            Action::Say(note) => {
+                self.meter.count(&note);
+                notes::say::<S>(note);
+            }
             Action::End(end) => self.end = Some(end),
         }
         None
-    }
-
-    pub(super) fn on_execution(&mut self, run: SourceRun, event: Option<ExecutionEvent>) {
-        let (piece, pin) = match event {
-            Some(ExecutionEvent::Segment { index, po2, blob: pin, claim, work }) => {
-                let blob = pin.blob();
-                (ZkvmPiece::Segment { index, po2, blob, claim, work }, pin)
-            }
-            Some(ExecutionEvent::Keccak { index, po2, blob: pin, assumption }) => {
-                let blob = pin.blob();
-                (ZkvmPiece::Keccak { index, po2, blob, assumption }, pin)
-            }
-            Some(ExecutionEvent::Ended(ended)) => {
-                let printed = self.execution.take().map(|(_, thread)| thread.output.text());
-                let (job, blobs) = (self.core.state().asked(), self.blobs.clone());
-                self.beside.spawn_blocking(move || {
-                    let ended = ended.map_err(unwrap_sink).and_then(|ended| {
-                        source::ended(&job, ended, printed.unwrap_or_default(), &blobs)
-                    });
-                    Beside::Event(match ended {
-                        Ok((piece, pins)) => Event::Emitted { run, piece, pins },
-                        Err(error) => Event::SourceFailed { run, error },
-                    })
-                });
-                return;
-            }
-            None => {
-                self.execution = None;
-                let detail = "its thread ended without a word".into();
-                let error = JobError::Died { what: "the execution", detail };
-                return self.tell(Event::SourceFailed { run, error });
-            }
-        };
-        self.tell(Event::Emitted { run, piece, pins: vec![pin] });
     }
 }

@@ -94,10 +94,9 @@ fn the_job_of_a_host_program_is_run_once_and_then_its_host_is_gone() {
         counts_work: false,
     });
     let begin = Begin::Elsewhere(Some(thread));
-    let mut source =
-        JobSource { blobs: asked.blobs.clone(), begin, output: crate::GuestOutput::default() };
-    assert!(source.start(&job)().is_ok());
-    assert!(matches!(source.start(&job)(), Err(JobError::HostGone { .. })));
+    let mut source = JobSource { begin, output: crate::GuestOutput::default() };
+    assert!(source.start(&job, &asked.blobs)().is_ok());
+    assert!(matches!(source.start(&job, &asked.blobs)(), Err(JobError::HostGone { .. })));
 }
 
 #[test]

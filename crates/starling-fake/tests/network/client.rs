@@ -1,4 +1,5 @@
-//! A client as small as can be: the real scheduler, sessions and fetches, and checks that compare.
+//! A client as small as can be, for what the real one does to nobody: the real scheduler, sessions and fetches, and checks
+//! that compare, or do so later than they should.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +34,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(crate) fn new(must_be: impl Fn(Task) -> Option<Sum> + Send + Sync + 'static) -> Self {
+    fn new(must_be: impl Fn(Task) -> Option<Sum> + Send + Sync + 'static) -> Self {
         Self { must_be: Some(Arc::new(must_be)) }
     }
 
@@ -198,11 +199,6 @@ where
         }
     }
 
-    /// Keeps a blob.
-    pub(crate) fn keep(&mut self, pin: Pin) {
-        self.pins.push(pin);
-    }
-
     /// What is fetched from here on is looked at like this.
     pub(crate) fn check_from_now_on(&mut self, checks: Checks) {
         self.checks = checks;
@@ -304,7 +300,7 @@ where
                     lease: LeaseId { job: JOB, epoch: lease.epoch },
                     system: self.system.into(),
                     task: lease.task,
-                    arguments: vec![1, 2, 3],
+                    arguments: vec![],
                     inputs: lease
                         .inputs
                         .iter()

@@ -1,4 +1,4 @@
-//! Nodes that lie, die, hang or have no room.
+//! Nodes that lie, die, hang or have no room; and one that has no disk.
 
 use starling_fake::{Expected, Sum};
 use starling_node::NodeError;
@@ -15,6 +15,20 @@ use crate::{
 
 fn leaf(index: u32) -> Task {
     Task { kind: MergesPlan::LEAF, range: IndexRange::single(index) }
+}
+
+#[tokio::test]
+async fn a_node_with_its_blobs_in_memory_proves_like_any_other() {
+    let raw = raw(9, 1000);
+    let mut client = merging(60, &raw).await;
+    let node = Setup { in_memory: true, ..Setup::new(61, "pace=10") };
+    let node = node.serve(client.addr()).await;
+    let outcome = client.finish().await;
+    let whole = IndexRange::new(0, 9).unwrap();
+    let all = Expected::of(raw.iter().map(Vec::as_slice)).sum(whole).unwrap();
+    assert_eq!(all.finish().compare(&client.read(outcome)), Ok(()));
+    assert_eq!((client.seen.failures.len(), client.seen.dismissed.len()), (0, 0));
+    assert_eq!(soon(node.ended()).await, Ok(()));
 }
 
 #[tokio::test]

@@ -1,20 +1,18 @@
 //! A real node whose provers are fake, in this process; its provers are processes of their own.
 
+use std::path::Path;
+
 use starling_blobs::MemoryBlobs;
-use starling_child::ProverConfig;
-use starling_fake::SYSTEMS;
+use starling_fake::{SYSTEMS, fake_prover};
 use starling_net::{Net, PeerAddr};
-use starling_node::{Need, Node, NodeConfig, NodeError, NodeFiles, SystemProver};
+use starling_node::{Node, NodeConfig, NodeError, NodeFiles};
 use starling_store::{DataDir, DiskBudget};
-use starling_types::{KindCode, MemoryBytes, Millis, NodeId, Profile};
+use starling_types::{MemoryBytes, NodeId};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::loopback;
-
-/// The kinds of the plans here end before this number.
-const KIND_END: u32 = 10;
 
 /// What a node is.
 #[derive(Clone)]
@@ -50,10 +48,14 @@ impl Setup {
         };
         let net = net.unwrap();
         let id = net.id();
+        let program = Path::new(env!("CARGO_BIN_EXE_starling-fake-prover"));
         let config = NodeConfig {
             memory: MemoryBytes::from_mib(1024),
             slots,
-            systems: systems.into_iter().map(|system| fake(system, manners)).collect(),
+            systems: systems
+                .into_iter()
+                .map(|system| fake_prover(program, system, manners))
+                .collect(),
             speed_guess_permille: 1000,
             results_bytes_max: disk_bytes / 2,
         };
@@ -70,21 +72,6 @@ impl Setup {
             ended
         });
         Running { id, task, stop, _dir: dir }
-    }
-}
-
-/// The prover of a fake system.
-fn fake(system: &str, manners: &str) -> SystemProver {
-    let program = env!("CARGO_BIN_EXE_starling-fake-prover");
-    let need =
-        Need { memory: MemoryBytes::from_mib(64), profile: Profile::Usual, work: Millis(100) };
-    SystemProver {
-        prover: ProverConfig {
-            params: manners.into(),
-            ..ProverConfig::new(system, program, [system.into()])
-        },
-        needs: (1..KIND_END).map(|kind| ((KindCode(kind), None), need)).collect(),
-        size_of: |_, _| Some(None),
     }
 }
 

@@ -1,0 +1,65 @@
+//! What nodes and the source say, as the core hears it.
+
+use starling_job::{ConnectionId, Event, SourceRun, Word};
+
+use super::{Beside, Runner};
+use crate::{
+    JobError,
+    peers::PeerEvent,
+    system::{Emitted, System},
+    translate::word_of,
+};
+
+impl<S: System> Runner<'_, S> {
+    pub(super) fn on_peer(&mut self, event: PeerEvent) {
+        let said = |node, generation, word| {
+            let connection = ConnectionId(generation);
+            Event::NodeSaid { node, connection, word }
+        };
+        match event {
+            PeerEvent::Joined(joined) => {
+                let (node, capability) = (joined.node, joined.capability.clone());
+                let connection = ConnectionId(joined.generation);
+                self.peers.insert(joined);
+                self.tell(Event::NodeConnected { node, connection, capability });
+            }
+            PeerEvent::Asked { node, generation, count, answer } => {
+                (0..count).for_each(|_| self.tell(said(node, generation, Word::WorkRequested)));
+                drop(answer);
+            }
+            PeerEvent::Withdrawn { node, generation } => {
+                self.tell(said(node, generation, Word::RequestsWithdrawn));
+            }
+            PeerEvent::Said { node, generation, message, _room } => {
+                if let Some(word) = word_of(node, message) {
+                    self.tell(said(node, generation, word));
+                }
+            }
+            PeerEvent::Left { node, generation } => {
+                self.peers.remove(node, generation);
+                self.tell(Event::NodeGone { node, connection: ConnectionId(generation) });
+            }
+        }
+    }
+
+    pub(super) fn on_emitted(&mut self, run: SourceRun, emitted: Option<Emitted<S>>) {
+        match emitted {
+            Some(Emitted::Piece(piece, pins)) => self.tell(Event::Emitted { run, piece, pins }),
+            Some(Emitted::Last(finish)) => {
+                self.source = None;
+                self.beside.spawn_blocking(move || {
+                    Beside::Event(match finish() {
+                        Ok((piece, pins)) => Event::Emitted { run, piece, pins },
+                        Err(error) => Event::SourceFailed { run, error },
+                    })
+                });
+            }
+            None => {
+                self.source = None;
+                let detail = "its thread ended without a word".into();
+                let error = JobError::Died { what: "the source of the job's tasks", detail };
+                self.tell(Event::SourceFailed { run, error });
+            }
+        }
+    }
+}

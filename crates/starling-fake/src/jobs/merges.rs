@@ -1,0 +1,216 @@
+//! A job of wide merges: leaves that are known at once, merges of up to four neighbours, and a finish. It has no source.
+
+use std::convert::Infallible;
+
+use serde::{Deserialize, Serialize};
+use starling_client::{
+    JobError, RunOptions,
+    shell::{Advert, Client, Delivery, NoSource, Stage, Start, System, Told},
+};
+use starling_job::{JobEvent, JobState, Script, Taken};
+use starling_plan::{MergesPlan, MergesShape, NoInput};
+use starling_store::{BlobStore, Pin};
+use starling_types::{BlobRef, JobId, Po2, Reference, Task};
+
+use super::{
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, is_known, raw, read, told, unknown,
+};
+use crate::{Expected, SYSTEMS, Sum};
+
+/// The most neighbours that are merged at once.
+const WIDTH: u32 = 4;
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum MergesEvent {
+    /// The job was asked for.
+    Created {
+        /// What was asked.
+        request: Request,
+        /// The raw data, in its order.
+        leaves: Vec<BlobRef>,
+    },
+    /// All was delivered.
+    Done {
+        /// The result.
+        result: BlobRef,
+    },
+}
+
+/// What a client knows of the job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Merges {
+    id: JobId,
+    stage: Stage,
+    leaves: Vec<BlobRef>,
+    sums: Expected,
+    result: Option<BlobRef>,
+}
+
+impl Merges {
+    /// Asks for the job, unless it is there. Blocks.
+    ///
+    /// # Errors
+    /// When there is no room for its raw data.
+    pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
+        let id = request.job_id("merges");
+        if !is_known(client, id) {
+            let pins = request.store(client)?;
+            let leaves = pins.iter().map(Pin::blob).collect();
+            client.create_as(id, MergesEvent::Created { request, leaves }, pins)?;
+        }
+        Ok(id)
+    }
+}
+
+impl Script for Merges {
+    type Plan = MergesPlan;
+    type Event = MergesEvent;
+    type Piece = Infallible;
+    type Expected = Sum;
+    type Arguments = ();
+    type Error = JobError;
+    type Pin = Pin;
+
+    fn plan(&self) -> MergesPlan {
+        let shape = MergesShape { width: WIDTH, leaf: COST, merge: COST, finish: COST };
+        MergesPlan::new(&shape, &self.leaves)
+    }
+
+    fn next_input(&self, _plan: &MergesPlan) -> Option<NoInput> {
+        None
+    }
+
+    fn apply(&mut self, event: &JobEvent<MergesEvent>) -> Result<(), String> {
+        match event {
+            JobEvent::Cancelled => self.stage = Stage::Cancelled,
+            JobEvent::Own(MergesEvent::Created { .. }) => {
+                return Err("the job is created twice".into());
+            }
+            JobEvent::Own(MergesEvent::Done { result }) => {
+                (self.stage, self.result) = (Stage::Done, Some(*result));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn expected(&self, task: Task) -> Option<Sum> {
+        match task.kind {
+            MergesPlan::FINISH => self.sums.whole().map(Sum::finish),
+            _ => self.sums.sum(task.range),
+        }
+    }
+
+    fn arguments(&self, _task: Task, _po2: Option<Po2>) {}
+
+    fn needs_source(&self) -> bool {
+        false
+    }
+
+    fn is_last(piece: &Infallible) -> bool {
+        match *piece {}
+    }
+
+    fn take(&self, piece: Infallible) -> Result<Taken<MergesEvent>, JobError> {
+        match piece {}
+    }
+
+    fn is_of_source(&self, _blob: Reference) -> bool {
+        false
+    }
+
+    fn kept_blobs(&self) -> Vec<BlobRef> {
+        Vec::new()
+    }
+
+    fn asked_blobs(&self) -> Vec<BlobRef> {
+        self.leaves.clone()
+    }
+}
+
+impl System for Merges {
+    type Delivered = Sums;
+    type Begin = ();
+    type Running = NoSource;
+
+    const RESULT_SIZE_BYTES_MAX: u64 = RESULT_SIZE_BYTES_MAX;
+
+    fn systems() -> Vec<String> {
+        vec![SYSTEMS[0].into()]
+    }
+
+    fn created(job: JobId, event: MergesEvent, _at_ms: u64) -> Option<Self> {
+        let MergesEvent::Created { request, leaves } = event else { return None };
+        let raw: Vec<_> = (0..request.count).map(|index| raw(index, request.size_bytes)).collect();
+        let sums = Expected::of(raw.iter().map(Vec::as_slice));
+        Some(Self { id: job, stage: Stage::Open, leaves, sums, result: None })
+    }
+
+    fn id(&self) -> JobId {
+        self.id
+    }
+
+    fn system(&self) -> &str {
+        SYSTEMS[0]
+    }
+
+    fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    fn kind(event: &MergesEvent) -> &'static str {
+        match event {
+            MergesEvent::Created { .. } => "created",
+            MergesEvent::Done { .. } => "done",
+        }
+    }
+
+    fn is_done(event: &MergesEvent) -> bool {
+        matches!(event, MergesEvent::Done { .. })
+    }
+
+    fn advert(&self) -> Advert {
+        advert()
+    }
+
+    fn told(_task: Task, (): &()) -> Told {
+        told(Vec::new())
+    }
+
+    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<(), String> {
+        compare(bytes, expected)
+    }
+
+    fn begin(_options: &RunOptions) {}
+
+    fn start((): &mut (), job: &Self, _blobs: &BlobStore) -> Start<NoSource> {
+        let job = job.id;
+        Box::new(move || Err(JobError::HostGone { job }))
+    }
+
+    fn deliver(
+        job: &JobState<Self>,
+        blobs: &BlobStore,
+        outcome: &BlobRef,
+    ) -> Result<Delivery<Self>, JobError> {
+        let (delivered, pins) = read(blobs, job.id, &[*outcome])?;
+        let expected = job.sums.whole().map(Sum::finish);
+        if expected != delivered.first().copied() {
+            let finish =
+                Task { kind: MergesPlan::FINISH, range: starling_types::IndexRange::single(0) };
+            return Err(JobError::BlobMissing { what: unknown(finish), job: job.id });
+        }
+        Ok(Delivery {
+            done: MergesEvent::Done { result: *outcome },
+            pins,
+            lacks_room: false,
+            delivered,
+        })
+    }
+
+    fn delivered(job: &JobState<Self>, blobs: &BlobStore) -> Result<Sums, JobError> {
+        Ok(read(blobs, job.id, job.result.as_slice())?.0)
+    }
+}

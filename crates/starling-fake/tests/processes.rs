@@ -1,0 +1,170 @@
+//! Jobs of the fake system through the real client: client, nodes and provers are processes of their own, over real QUIC, with
+//! logs and blobs on a disk. Each of the three plans ends as it must though a node lies and the client is killed in mid-job.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use starling_fake::{Expected, Running, Sum, free_port, node, raw};
+use starling_job::JobEvent;
+use starling_store::DataDir;
+use starling_types::{NodeId, Task};
+use tempfile::TempDir;
+
+/// No step takes so long, unless something hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(90);
+
+/// How large the client program makes each piece of raw data.
+const SIZE_BYTES: u32 = 1000;
+
+/// The folder with the programs.
+fn programs() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_starling-fake-node")).parent().unwrap().to_owned()
+}
+
+/// A client process, and what it says.
+struct Client {
+    process: Running,
+    said: mpsc::Receiver<String>,
+    ticket: String,
+}
+
+impl Client {
+    fn start(dir: &Path, port: u16, plan: &str, count: u32) -> Self {
+        let _ = env!("CARGO_BIN_EXE_starling-fake-client");
+        let mut child: Child = Command::new(programs().join("starling-fake-client"))
+            .args([dir.as_os_str(), port.to_string().as_ref(), plan.as_ref()])
+            .arg(count.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (say, said) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        let mut client = Self { process: Running(child), said, ticket: String::new() };
+        client.ticket = client.hear("ticket ").unwrap();
+        client
+    }
+
+    /// What follows `word` in the next line that begins so; `None` when it says no more.
+    fn hear(&self, word: &str) -> Option<String> {
+        loop {
+            match self.said.recv_timeout(HANGS_AFTER) {
+                Ok(line) => {
+                    if let Some(rest) = line.strip_prefix(word) {
+                        return Some(rest.to_owned());
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs"),
+            }
+        }
+    }
+
+    /// Waits until so many events are in its log.
+    fn wait_for(&self, event_count: usize) {
+        while self.hear("events ").unwrap().parse::<usize>().unwrap() < event_count {}
+    }
+
+    /// What it delivers; it has ended then, and well.
+    fn delivered(mut self) -> Vec<Sum> {
+        let mut delivered = Vec::new();
+        while let Some(sum) = self.hear("delivered ") {
+            delivered.push(Sum::try_from(sum).unwrap());
+        }
+        assert!(self.process.0.wait().unwrap().success());
+        delivered
+    }
+}
+
+/// What a log says that was read from outside.
+struct Log {
+    starts: usize,
+    accepted: Vec<(Task, NodeId)>,
+}
+
+fn read_log(dir: &Path) -> Log {
+    let reader = DataDir::peek(dir).unwrap().unwrap();
+    let jobs = reader.jobs().unwrap();
+    assert_eq!(jobs.len(), 1, "one job, found again");
+    let mut log = Log { starts: 0, accepted: Vec::new() };
+    for stored in reader.read(jobs[0]).unwrap() {
+        match serde_json::from_str::<JobEvent<serde_json::Value>>(&stored.body).unwrap() {
+            JobEvent::ClientStarted { .. } => log.starts += 1,
+            JobEvent::ResultAccepted { task, node, .. } => log.accepted.push((task, node)),
+            JobEvent::Own(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    log
+}
+
+/// Plays a job of this plan with two honest nodes and a liar, and kills its client once `event_count` events are logged.
+fn play(plan: &str, count: u32, event_count: usize) -> Vec<Sum> {
+    let dir = TempDir::new().unwrap();
+    let (client_dir, port) = (dir.path().join("client"), free_port().unwrap());
+    let client = Client::start(&client_dir, port, plan, count);
+    let start = |key: u8, manners: &str| {
+        let dir = dir.path().join(format!("node-{key}"));
+        node(&programs(), &client.ticket, &dir, key, manners).unwrap()
+    };
+    let mut liar = start(1, "lies");
+    let _honest = [start(2, "pace=40,salt=2"), start(3, "pace=40,salt=3")];
+    client.wait_for(event_count);
+    drop(client.process);
+    let before = read_log(&client_dir);
+    assert!(before.accepted.len() > 2, "it had begun");
+    let client = Client::start(&client_dir, port, plan, count);
+    let delivered = client.delivered();
+    let after = read_log(&client_dir);
+    assert_eq!((before.starts, after.starts), (1, 2), "it went on with what it had");
+    let tasks: BTreeSet<_> = after.accepted.iter().map(|(task, _)| *task).collect();
+    assert_eq!(tasks.len(), after.accepted.len(), "nothing is accepted twice");
+    let makers = after.accepted.iter().fold(BTreeMap::new(), |mut makers, (_, node)| {
+        *makers.entry(*node).or_insert(0) += 1;
+        makers
+    });
+    assert_eq!(makers.len(), 2, "both honest nodes proved, and the liar nothing: {makers:?}");
+    let ended = liar.0.wait().unwrap();
+    assert!(!ended.success(), "it was dismissed");
+    delivered
+}
+
+fn sums(count: u32) -> Expected {
+    let raw: Vec<_> = (0..count).map(|index| raw(index, SIZE_BYTES)).collect();
+    Expected::of(raw.iter().map(Vec::as_slice))
+}
+
+#[test]
+fn a_plan_like_the_zkvms_ends_though_a_node_lies_and_the_client_is_killed() {
+    // 40 segments, five keccak requests, the end, and some of the results.
+    let delivered = play("segments", 40, 2 + 46 + 20);
+    let keccaks: Vec<_> = (40..45).map(|index| raw(index, SIZE_BYTES)).collect();
+    let united = Expected::of(keccaks.iter().map(Vec::as_slice)).whole().unwrap();
+    let resolved = sums(40).whole().unwrap().joined(united).unwrap();
+    assert_eq!(delivered, [resolved]);
+}
+
+#[test]
+fn wide_merges_end_though_a_node_lies_and_the_client_is_killed() {
+    let delivered = play("merges", 60, 2 + 30);
+    assert_eq!(delivered, [sums(60).whole().unwrap().finish()]);
+}
+
+#[test]
+fn rounds_follow_from_the_log_though_a_node_lies_and_the_client_is_killed() {
+    // In the middle of the third of four rounds.
+    let delivered = play("rounds", 20, 2 + 50);
+    assert_eq!(delivered.len(), 20);
+    for (index, sum) in (60..).zip(delivered) {
+        assert_eq!(sum.range.start(), index);
+        assert_ne!(sum, Sum::of_raw(index, &raw(index % 20, SIZE_BYTES)), "there is a challenge");
+    }
+}
