@@ -8,10 +8,13 @@ use crate::{
     Action, End, Fault, JobCore, JobEvent, JudgedInput, Note, Script, core::Phase, records::Then,
 };
 
+/// So many nodes that have proved something of a job have to say that a task of it cannot be done, before it is believed.
+const UNPROVABLE_NODES_MIN: usize = 3;
+
 /// Why a task is looked at.
 #[derive(Debug)]
 pub(crate) struct Judgement {
-    /// Who refuses it.
+    /// Who says that it cannot be done.
     pub(crate) nodes: Vec<NodeId>,
     /// The last one's words.
     pub(crate) message: String,
@@ -112,9 +115,11 @@ impl<S: Script> JobCore<S> {
                 }
             }
         }
-        let has_proved = |node: &NodeId| self.state.receipts_by_node.contains_key(node);
-        // Strangers are not believed as long as nobody who has proved something agrees with them.
-        self.schedule(match is_sound && nodes.iter().any(has_proved) {
+        let has_proved = |node: &&NodeId| self.state.receipts_by_node.contains_key(*node);
+        // What strangers say ends nothing, nor do inputs that somebody could not fetch: several have to say so that have
+        // proved something of this job.
+        let is_unprovable = nodes.iter().filter(has_proved).count() >= UNPROVABLE_NODES_MIN;
+        self.schedule(match is_sound && is_unprovable {
             true => Scheduled::JudgedUnprovable { task, message },
             false => Scheduled::JudgedSound { task },
         });

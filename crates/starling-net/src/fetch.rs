@@ -5,7 +5,6 @@
 
 mod attempt;
 mod flight;
-mod turns;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,8 +14,14 @@ use starling_types::{BlobRef, NodeId};
 use thiserror::Error;
 
 pub use self::attempt::SourceError;
-use self::{attempt::Attempt, flight::Flights, turns::Turns};
-use crate::{blocking::blocking, limits::SOURCE_COUNT_MAX, pool::Pool, session::JobHandle};
+use self::{attempt::Attempt, flight::Flights};
+use crate::{
+    blocking::blocking,
+    limits::{FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX, SOURCE_COUNT_MAX},
+    pool::Pool,
+    session::JobHandle,
+    turns::Turns,
+};
 
 /// A peer that may have a blob.
 #[derive(Debug, Clone)]
@@ -108,7 +113,8 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     pub fn new(endpoint: iroh::Endpoint, blobs: Arc<dyn Blobs>) -> Self {
-        let (pool, flights, turns) = (Pool::new(endpoint), Flights::default(), Turns::default());
+        let (pool, flights) = (Pool::new(endpoint), Flights::default());
+        let turns = Turns::new(FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX);
         Self { blobs, pool, flights, turns }
     }
 

@@ -62,6 +62,7 @@ mod places;
 mod pool;
 mod serve;
 mod session;
+mod turns;
 
 pub use ads::{Ads, NetClosed};
 pub use fetch::{FetchError, FetchReport, Source, SourceError, SourceFailure};

@@ -33,6 +33,9 @@ pub const BLOB_STREAM_COUNT_MAX: usize = 16;
 /// Blobs that are served at once in all: each holds a file and a buffer.
 pub const SERVE_COUNT_MAX: usize = 256;
 
+/// Blobs that one peer is served at once, and only one once half of [`SERVE_COUNT_MAX`] are being served.
+pub const SERVE_COUNT_PER_PEER_MAX: usize = BLOB_STREAM_COUNT_MAX;
+
 /// Blobs that are fetched at once: each holds a file, a blocking thread and a few buffers. The rest wait.
 pub const FETCH_COUNT_MAX: usize = 64;
 
@@ -76,6 +79,11 @@ pub const BLOB_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a transfer must reach on average, beyond a first [`BLOB_IDLE_TIMEOUT`]: a holder that drips
 /// bytes must not hold a fetch for ever. 16 KiB/s is below every link worth fetching over.
 pub const BLOB_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// How long a transfer of so many bytes may take, on either side.
+pub(crate) fn transfer_time_max(size_bytes: u64) -> Duration {
+    BLOB_IDLE_TIMEOUT * 2 + Duration::from_secs(size_bytes / BLOB_BYTES_PER_SECOND_MIN)
+}
 
 /// Bytes of a blob that are read or written at once: large enough that going to the thread that may wait for a disk does
 /// not count.

@@ -10,6 +10,7 @@ use iroh::{
 use n0_future::{task::JoinSet, time::timeout};
 use starling_blobs::{Blobs, ReadBlob, StoreError};
 use starling_proto::{BlobHeader, BlobRequest, limits::BLOB_SIZE_BYTES_MAX};
+use starling_types::NodeId;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tracing::debug;
@@ -21,8 +22,9 @@ use crate::{
     frame::{self, FrameError, FrameReader, ProtocolError},
     limits::{
         BLOB_CHUNK_SIZE_BYTES, BLOB_CONNECTION_COUNT_MAX, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
-        BLOB_STREAM_COUNT_MAX, SERVE_COUNT_MAX,
+        BLOB_STREAM_COUNT_MAX, SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX, transfer_time_max,
     },
+    turns::Turns,
 };
 
 /// Serves blobs of one store, on connections of either protocol.
@@ -30,7 +32,7 @@ use crate::{
 pub(crate) struct BlobServer {
     blobs: Arc<dyn Blobs>,
     connections: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// Why a request was not answered in full. Only logged: the asker goes elsewhere.
@@ -53,7 +55,8 @@ enum ServeError {
 impl BlobServer {
     pub fn new(blobs: Arc<dyn Blobs>) -> Self {
         let connections = Arc::new(Semaphore::new(BLOB_CONNECTION_COUNT_MAX));
-        Self { blobs, connections, streams: Arc::new(Semaphore::new(SERVE_COUNT_MAX)) }
+        let turns = Turns::new(SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX);
+        Self { blobs, connections, turns }
     }
 
     /// Serves every stream that the peer opens on `connection`, until it is closed.
@@ -72,15 +75,20 @@ impl BlobServer {
             let server = self.clone();
             let peer = addr::to_node_id(connection.remote_id());
             streams.spawn(async move {
-                if let Err(error) = server.answer(send, recv).await {
+                if let Err(error) = server.answer(peer, send, recv).await {
                     debug!(peer = %format_args!("{peer:#}"), %error, "blob not served");
                 }
             });
         }
     }
 
-    async fn answer(&self, mut send: SendStream, recv: RecvStream) -> Result<(), ServeError> {
-        let answered = self.try_answer(&mut send, recv).await;
+    async fn answer(
+        &self,
+        peer: NodeId,
+        mut send: SendStream,
+        recv: RecvStream,
+    ) -> Result<(), ServeError> {
+        let answered = self.try_answer(peer, &mut send, recv).await;
         // A stream that is only dropped would end as if all had been sent.
         match answered {
             Ok(()) => drop(send.finish()),
@@ -89,7 +97,12 @@ impl BlobServer {
         answered
     }
 
-    async fn try_answer(&self, send: &mut SendStream, recv: RecvStream) -> Result<(), ServeError> {
+    async fn try_answer(
+        &self,
+        peer: NodeId,
+        send: &mut SendStream,
+        recv: RecvStream,
+    ) -> Result<(), ServeError> {
         let mut frames = FrameReader::new(recv);
         let request = timeout(BLOB_MESSAGE_TIMEOUT, frames.next::<BlobRequest>());
         let request = match request.await.map_err(|_| ServeError::NoRequest)? {
@@ -98,12 +111,16 @@ impl BlobServer {
             Err(FrameError::Protocol(error)) => return Err(ServeError::Protocol(error)),
             Err(FrameError::Read(error)) => return Err(ServeError::Stream(error.to_string())),
         };
-        let _permit = self.streams.acquire().await.expect("the semaphore is never closed");
+        let _turn = self.turns.take(peer).await;
         let (header, blob) = self.look_up(request).await?;
         let header = frame::encode(&header).expect("a header is a few bytes");
         write(send, &header).await?;
         match blob {
-            Some(blob) => copy(blob, send).await,
+            Some(blob) => {
+                // Who reads a little now and then holds its place no longer than an honest reader of a bad link.
+                let time = transfer_time_max(blob.pin().size_bytes);
+                timeout(time, copy(blob, send)).await.map_err(|_| ServeError::Stalled)?
+            }
             None => Ok(()),
         }
     }

@@ -8,6 +8,9 @@ use crate::{
     lease::{LeaseRecord, LeaseState},
 };
 
+/// How many nodes are remembered for having said that a task cannot be done.
+const UNPROVABLE_NODES_MAX: usize = 64;
+
 impl<P: Plan> Scheduler<P> {
     /// A result is checked if its task still needs one, even when the lease had expired: the first valid
     /// result wins, whoever's it is.
@@ -106,7 +109,13 @@ impl<P: Plan> Scheduler<P> {
                 self.forget_holders(record.task);
                 self.refuse(record.task, node, &failure.message);
             }
-            FailureClass::Task => self.refuse(record.task, node, &failure.message),
+            FailureClass::Task => {
+                let faults = self.faults.entry(record.task).or_default();
+                if faults.unprovable_by.len() < UNPROVABLE_NODES_MAX {
+                    faults.unprovable_by.insert(node);
+                }
+                self.refuse(record.task, node, &failure.message);
+            }
             FailureClass::Node | FailureClass::Disk => {}
         }
         self.shun(record.task, node);
@@ -140,7 +149,8 @@ impl<P: Plan> Scheduler<P> {
             return;
         }
         faults.is_judged = true;
-        let nodes = std::mem::take(&mut faults.refused_by).into_iter().collect();
+        faults.refused_by.clear();
+        let nodes = faults.unprovable_by.iter().copied().collect();
         self.act(Action::Judge { task, inputs, nodes, message: message.to_owned() });
     }
 

@@ -198,12 +198,15 @@ impl Dispatcher {
     ) -> Result<Vec<DispatchAction>, Taken> {
         self.now = self.now.max(now);
         let state = self.nodes.get_mut(&node).ok_or(Taken)?;
-        state.passed.remove(&job);
+        // A job that holds more of the node's requests had nothing for those, and stands for them still.
         if let Some(held) = state.held.get_mut(&job) {
             *held -= 1;
             if *held == 0 {
                 state.held.remove(&job);
             }
+        }
+        if !state.held.contains_key(&job) {
+            state.passed.remove(&job);
         }
         state.open = state.open.checked_sub(1).ok_or(Taken)?;
         self.charge(job, work);
@@ -272,7 +275,7 @@ impl Dispatcher {
         }
         for job in state.passed.clone() {
             let held = self.nodes.get(&node).and_then(|state| state.held.get(&job)).copied();
-            let count = open - held.unwrap_or(0);
+            let count = open.saturating_sub(held.unwrap_or(0));
             if count > 0 {
                 self.offer(node, job, count, false);
             }
@@ -281,7 +284,9 @@ impl Dispatcher {
 
     fn offer(&mut self, node: NodeId, job: JobId, count: u32, waits: bool) {
         let Some(state) = self.nodes.get_mut(&node) else { return };
-        *state.held.entry(job).or_default() += count;
+        let held = state.held.entry(job).or_default();
+        *held += count;
+        debug_assert!(*held <= state.open, "a job stands for requests that there are");
         if waits {
             state.asked = Some(job);
         }

@@ -249,7 +249,7 @@ pub enum Action<O> {
         task: Task,
         /// What it reads.
         inputs: Vec<BlobRef>,
-        /// Who refuses it.
+        /// Who says, or has said, that it cannot be done; not those that only could not have or use its inputs.
         nodes: Vec<NodeId>,
         /// The last one's words.
         message: String,

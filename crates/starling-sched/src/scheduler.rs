@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Faults {
     /// The nodes that refused its inputs or say that it cannot be done, since it was last judged.
     pub(crate) refused_by: BTreeSet<NodeId>,
+    /// Those that have ever said that it cannot be done: a few of them.
+    pub(crate) unprovable_by: BTreeSet<NodeId>,
     /// How often the shell has judged it, or was asked to.
     pub(crate) judged_count: u32,
     /// Whether the shell's judgement is awaited.

@@ -300,3 +300,65 @@ fn a_node_is_granted_work_ahead_by_its_only_job_alone() {
     dispatcher.close(now, job(2));
     assert_eq!(dispatcher.granted_ahead(one, job(1), work), Ok(()));
 }
+
+/// A generator as good as the test needs: the same numbers in each run.
+fn numbers(mut state: u64) -> impl FnMut(u64) -> u64 {
+    move |below| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    }
+}
+
+/// Jobs that have nothing, something, or something of what they are asked for, now or later, and nodes of several slots: no
+/// job ever stands for more requests than a node has open, so that none is told of billions.
+#[test]
+fn a_job_never_stands_for_more_requests_than_a_node_has_open_whatever_it_answers() {
+    for seed in 0..400 {
+        let mut number = numbers(seed);
+        let (slots, job_count) = (1 + number(4) as u32, 1 + number(3) as u8);
+        let mut dispatcher = Dispatcher::new();
+        dispatcher.join(node(1), slots);
+        let mut actions = Vec::new();
+        for name in 1..=job_count {
+            dispatcher.open(job(name), weight(10));
+            actions.extend(dispatcher.introduce(Millis(0), node(1), job(name)));
+        }
+        let mut standing: BTreeMap<JobId, u32> = BTreeMap::new();
+        let mut unanswered: BTreeSet<JobId> = BTreeSet::new();
+        let mut open = 0;
+        for step in 0..60 {
+            for action in std::mem::take(&mut actions) {
+                match action {
+                    DispatchAction::Offer { job, count, .. } => {
+                        let held = standing.entry(job).or_default();
+                        *held += count;
+                        assert!(*held <= open, "seed {seed}: {held} of {open}");
+                        unanswered.insert(job);
+                    }
+                    DispatchAction::Withdraw { job, .. } => {
+                        standing.remove(&job);
+                    }
+                }
+            }
+            let now = Millis(step);
+            let some = job(1 + number(u64::from(job_count)) as u8);
+            match number(4) {
+                0 => {
+                    open = (open + 1).min(slots);
+                    actions = dispatcher.work_requested(now, node(1));
+                }
+                // It takes one, perhaps long after it was asked, and the node is at work.
+                1 if standing.get(&some).is_some_and(|held| *held > 0) => {
+                    *standing.get_mut(&some).unwrap() -= 1;
+                    if let Ok(granted) = dispatcher.granted(now, node(1), some, Millis(1000)) {
+                        open -= 1;
+                        actions = granted;
+                    }
+                }
+                _ if unanswered.remove(&some) => actions = dispatcher.answered(now, node(1), some),
+                _ => {}
+            }
+        }
+    }
+}

@@ -14,9 +14,7 @@ use super::Source;
 use crate::{
     blocking::blocking,
     frame::{self, FrameError, FrameReader, ProtocolError},
-    limits::{
-        BLOB_BYTES_PER_SECOND_MIN, BLOB_CHUNK_SIZE_BYTES, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
-    },
+    limits::{BLOB_CHUNK_SIZE_BYTES, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT, transfer_time_max},
     pool::{ConnectError, Pool},
 };
 
@@ -72,8 +70,7 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Fetches the blob from this source, from its first byte to its last.
     pub async fn run(&self) -> Result<Pin, SourceError> {
-        let allowed = Duration::from_secs(self.blob.size_bytes / BLOB_BYTES_PER_SECOND_MIN);
-        let allowed = BLOB_IDLE_TIMEOUT * 2 + allowed;
+        let allowed = transfer_time_max(self.blob.size_bytes);
         let allowed = self.limit.map_or(allowed, |limit| limit.min(allowed));
         let received = timeout(allowed, self.receive()).await;
         let incoming = received.map_err(|_| SourceError::Stalled)??;

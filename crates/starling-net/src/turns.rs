@@ -1,7 +1,6 @@
-//! Whose turn it is to be fetched from: so many transfers at once in all, shared fairly between the peers that they come
-//! from.
+//! Whose turn it is: so many transfers at once in all, shared fairly between the peers that they come from or go to.
 //!
-//! A peer that sends slowly holds its own places and no others: one has a few at most, and only one once half of all are
+//! A peer that is slow holds its own places and no others: one has a few at most, and only one once half of all are
 //! taken. Whoever waits gets a place in turn, peer by peer, however many transfers each of them has waiting. The wait is
 //! nobody's failure: time limits begin with the place.
 
@@ -13,21 +12,24 @@ use std::{
 use starling_types::NodeId;
 use tokio::sync::oneshot;
 
-use crate::limits::{FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX};
-
 /// The places. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<Table<oneshot::Sender<Turn>>>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Turns(Arc<Mutex<Table<oneshot::Sender<Turn>>>>);
 
 /// A place; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     turns: Turns,
     peer: NodeId,
 }
 
 impl Turns {
-    /// Waits for a place to fetch from `peer`.
+    /// `places` in all, of which one peer has `per_peer` at most.
+    pub fn new(places: usize, per_peer: usize) -> Self {
+        Self(Arc::new(Mutex::new(Table::new(places, per_peer))))
+    }
+
+    /// Waits for a place for a transfer with `peer`.
     pub async fn take(&self, peer: NodeId) -> Turn {
         let (sender, turn) = oneshot::channel();
         self.table().waiting.entry(peer).or_default().push_back(sender);
@@ -63,6 +65,8 @@ impl Drop for Turn {
 /// Who has places, and who waits: `W` is what a waiting one is told through.
 #[derive(Debug)]
 struct Table<W> {
+    places: usize,
+    per_peer: usize,
     running: BTreeMap<NodeId, usize>,
     running_count: usize,
     waiting: BTreeMap<NodeId, VecDeque<W>>,
@@ -70,21 +74,19 @@ struct Table<W> {
     last: NodeId,
 }
 
-impl<W> Default for Table<W> {
-    fn default() -> Self {
-        let (running, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { running, running_count: 0, waiting, last: NodeId([0; 32]) }
-    }
-}
-
 impl<W> Table<W> {
+    fn new(places: usize, per_peer: usize) -> Self {
+        let (running, waiting) = (BTreeMap::new(), BTreeMap::new());
+        Self { places, per_peer, running, running_count: 0, waiting, last: NodeId([0; 32]) }
+    }
+
     /// Gives the next place to who waits for it, if there is one for anybody who does.
     fn next(&mut self) -> Option<(NodeId, W)> {
-        if self.running_count >= FETCH_COUNT_MAX {
+        if self.running_count >= self.places {
             return None;
         }
-        let is_crowded = 2 * self.running_count >= FETCH_COUNT_MAX;
-        let share = if is_crowded { 1 } else { FETCH_COUNT_PER_PEER_MAX };
+        let is_crowded = 2 * self.running_count >= self.places;
+        let share = if is_crowded { 1 } else { self.per_peer };
         let has_place = |peer: &&NodeId| self.running.get(*peer).is_none_or(|count| *count < share);
         let (before, behind): (Vec<_>, Vec<_>) =
             self.waiting.keys().partition(|peer| **peer <= self.last);
@@ -114,6 +116,11 @@ impl<W> Table<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX};
+
+    fn table() -> Table<u32> {
+        Table::new(FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX)
+    }
 
     fn peer(name: u8) -> NodeId {
         NodeId([name; 32])
@@ -129,7 +136,7 @@ mod tests {
 
     #[test]
     fn one_peer_has_a_few_places_however_much_waits_for_it() {
-        let mut table = Table::default();
+        let mut table = table();
         wait(&mut table, 1, 0..1000);
         assert_eq!(all_next(&mut table).len(), FETCH_COUNT_PER_PEER_MAX);
         wait(&mut table, 2, 0..1);
@@ -141,7 +148,7 @@ mod tests {
     #[test]
     fn once_half_of_the_places_are_taken_each_peer_has_one_and_there_are_never_more_than_there_are()
     {
-        let mut table = Table::default();
+        let mut table = table();
         for name in 1..=200 {
             wait(&mut table, name, 0..10);
         }
@@ -153,7 +160,7 @@ mod tests {
 
     #[test]
     fn places_go_round_among_those_who_wait() {
-        let mut table = Table::default();
+        let mut table = table();
         wait(&mut table, 1, 0..3);
         wait(&mut table, 2, 0..3);
         let order: Vec<u8> = all_next(&mut table).into_iter().map(|(to, _)| to.0[0]).collect();
@@ -162,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_leaves_the_place_to_the_next() {
-        let turns = Turns::default();
+        let turns = Turns::new(FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX);
         let mut held = Vec::new();
         for _ in 0..FETCH_COUNT_PER_PEER_MAX {
             held.push(turns.take(peer(1)).await);
