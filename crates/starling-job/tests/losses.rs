@@ -85,6 +85,29 @@ fn a_blame_for_a_sound_input_costs_a_look_and_nothing_else() {
     assert!(is_proved(&world, 1) && lost(&world).is_empty() && world.source_runs == 1);
 }
 
+/// Two that have proved something and one that has not say that a sound task cannot be done, and can't have its input, again
+/// and again: the job goes on, and whoever proves it ends it.
+#[test]
+fn what_two_proven_nodes_and_a_stranger_say_ends_no_job() {
+    use starling_types::FailureClass::{Input, Task};
+    for class in [Task, Input] {
+        let mut world = executed(4);
+        world.add(1, Habit::Honest);
+        world.add(2, Habit::Honest);
+        world.go_on_until(|world| {
+            [1, 2].iter().all(|name| world.core.state().receipts_by_node.contains_key(&node(*name)))
+        });
+        world.add(3, Habit::Refusing(class));
+        [1, 2].iter().for_each(|name| world.turn(*name, Habit::Refusing(class)));
+        let later = world.now + starling_types::Millis(1_800_000);
+        world.go_on_until(|world| world.now >= later);
+        assert!(world.judged > 1 && world.end.is_none(), "{class:?}: {:?}", world.end);
+        world.add(4, Habit::Honest);
+        world.go_on_until(|_| false);
+        assert!(is_proved(&world, 4), "{class:?}: {:?}", world.end);
+    }
+}
+
 #[test]
 fn what_a_resumed_job_lost_meanwhile_is_made_again_and_no_more() {
     let mut whole = World::new(Segments::new(4)).with(&HONEST);

@@ -32,6 +32,8 @@ pub enum Habit {
     Hung,
     /// Goes away in the middle of each task, and comes back over a new connection.
     Leaving,
+    /// Fails each task like this.
+    Refusing(FailureClass),
 }
 
 #[derive(Debug)]
@@ -204,6 +206,11 @@ impl<S: Fake> World<S> {
         self.push(delay_ms, Pending::Join(node(name)));
     }
 
+    /// From now on the node behaves like this.
+    pub fn turn(&mut self, name: u8, habit: Habit) {
+        self.peers.get_mut(&node(name)).unwrap().habit = habit;
+    }
+
     pub fn with(mut self, habits: &[Habit]) -> Self {
         for (name, habit) in (1..).zip(habits) {
             self.add(name, *habit);
@@ -325,7 +332,9 @@ impl<S: Fake> World<S> {
         let Some(lease) = peer.leases.remove(&epoch) else { return };
         let is_there =
             |input: &starling_sched::LeaseInput| self.disk.contains(&input.blob.reference);
-        let word = if lease.inputs.iter().all(is_there) {
+        let word = if let Habit::Refusing(class) = peer.habit {
+            Word::Failed { epoch, failure: Failure { class, message: "no".to_owned() } }
+        } else if lease.inputs.iter().all(is_there) {
             let salt = if S::SALTED { name.0[0] ^ epoch.0 as u8 } else { 0 };
             let matter = if peer.habit == Habit::Lying { FALSE } else { 0 };
             Word::Done { epoch, blob: result_of(lease.task, salt, matter) }
@@ -439,7 +448,9 @@ impl<S: Fake> World<S> {
         let epoch = lease.epoch;
         peer.leases.insert(epoch, lease);
         match peer.habit {
-            Habit::Honest | Habit::Lying => self.push(WORK.0, Pending::Done(name, epoch)),
+            Habit::Honest | Habit::Lying | Habit::Refusing(_) => {
+                self.push(WORK.0, Pending::Done(name, epoch));
+            }
             Habit::Hung => {}
             Habit::Leaving => self.push(WORK.0 / 2, Pending::Leave(name)),
         }
