@@ -11,7 +11,7 @@ use std::{
 };
 
 use risc0_zkvm::{Digest, MaybePruned, Output};
-use starling_child::{InputFile, ProveFailure, ProverConfig, ProverProcess, TaskWork};
+use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
 use starling_cost::Costs;
 use starling_types::{
     FailureClass, IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId,
@@ -498,20 +498,6 @@ async fn a_prover_beyond_its_memory_limit_costs_only_the_task() {
     let input = segment_path(&bench.folder, 0);
     let failure = bench.prove(TaskId::Lift(0), vec![input]).await.unwrap_err();
     assert!(matches!(failure, ProveFailure::OutOfMemory { .. }), "{failure}");
-}
-
-/// The stacks of so many threads do not fit into what the process may allocate.
-#[tokio::test]
-#[cfg(target_os = "linux")]
-async fn a_prover_that_is_denied_threads_goes_to_work_with_fewer() {
-    let mut bench = Bench::new(0);
-    let limited = "ulimit -d 60000 && exec \"$0\"";
-    let args = ["-c", limited, prover_program().to_str().unwrap()].map(str::to_owned);
-    let config = config("/bin/sh", args, Backend::Fast);
-    bench.prover = ProverProcess::new(ProverConfig { threads: Some(64), ..config });
-    let nowhere = bench.folder.path().join("nowhere");
-    let failure = bench.prove(TaskId::Lift(0), vec![nowhere]).await.unwrap_err();
-    assert_eq!(failure.class(), FailureClass::Input, "{failure}");
 }
 
 /// One child, warm, does small tasks after large ones and the other way round: what it keeps of one must not count against

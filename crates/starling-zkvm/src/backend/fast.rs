@@ -69,6 +69,9 @@ impl Fast {
     }
 }
 
+/// How long threads that have nothing to do may take to end.
+const THREADS_END: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Starts as many threads as are wanted, or as many as the system lets: half as often as it denies some of them.
 fn start_threads<P, E>(wanted: usize, start: impl Fn(usize) -> Result<P, E>) -> anyhow::Result<P>
 where
@@ -87,7 +90,11 @@ where
                 }
                 return Ok(pool);
             }
-            Err(_) if count > 1 => count /= 2,
+            Err(_) if count > 1 => {
+                count /= 2;
+                // Those that did start are told to end, and hold their stacks until they have.
+                std::thread::sleep(THREADS_END);
+            }
             Err(error) => return Err(error).context("cannot start one thread"),
         }
     }
