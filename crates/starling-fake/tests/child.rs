@@ -74,7 +74,8 @@ async fn a_task_is_bytes_in_and_bytes_out_and_tells_how_far_it_is() {
     let report =
         bench.prover.run_watched(&work, PATIENCE, |permille| told.push(permille)).await.unwrap();
     let result = std::fs::read(&work.output).unwrap();
-    assert_eq!(Sum::of_raw(7, b"raw").compare(&result), Ok(()));
+    let expected = Sum::of_challenged(7, b"raw", &work.arguments);
+    assert_eq!(expected.compare(&result), Ok(()));
     assert_eq!(told, [250, 500, 750, 999]);
     assert_eq!((report.step_ms("hash"), report.reproved), (1200, 0));
     assert!(report.peak_memory.is_none_or(|peak| peak > MemoryBytes::from_mib(1)));
