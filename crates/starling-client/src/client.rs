@@ -35,6 +35,8 @@ pub struct Client<S: System> {
     pub(crate) scratch: PathBuf,
     /// The jobs that run in this process.
     pub(crate) running: Arc<Mutex<BTreeMap<JobId, JobHandle<S>>>>,
+    /// Held from the look whether a job is there until it is: of two equal orders at once, one makes the job.
+    creating: Arc<Mutex<()>>,
 }
 
 /// The receipt of something that guests may assume. It is kept in the store as long as this lives, and then by the
@@ -98,7 +100,7 @@ impl<S: System> Client<S> {
         let log = Arc::new(dir.log()?);
         let blobs = dir.blobs_of(&log, DiskBudget::up_to(disk_budget_bytes))?;
         let scratch = dir.scratch()?;
-        Ok(Self { dir, log, blobs, scratch, running: Arc::default() })
+        Ok(Self { dir, log, blobs, scratch, running: Arc::default(), creating: Arc::default() })
     }
 
     /// Puts bytes into the store: what a job is asked with, say. Blocks.
@@ -138,8 +140,12 @@ impl<S: System> Client<S> {
     /// # Errors
     /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
     pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
-        self.check_idle(id)?;
-        self.give_up(id)
+        // Nobody can begin to run it meanwhile.
+        let running = self.running();
+        check_idle(&running, id)?;
+        self.note_given_up(id)?;
+        drop(running);
+        Ok(self.blobs.collect()?)
     }
 
     /// The jobs that run in this process.
@@ -147,16 +153,13 @@ impl<S: System> Client<S> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses a job that runs: its log is its run's.
-    fn check_idle(&self, id: JobId) -> Result<(), JobError> {
-        match self.running().contains_key(&id) {
-            true => Err(JobError::Running { job: id }),
-            false => Ok(()),
-        }
-    }
-
     /// As [`Self::cancel`], for the end of a run.
     pub(crate) fn give_up(&self, id: JobId) -> Result<u64, JobError> {
+        self.note_given_up(id)?;
+        Ok(self.blobs.collect()?)
+    }
+
+    fn note_given_up(&self, id: JobId) -> Result<(), JobError> {
         match JobJournal::<S>::open(self.log.clone(), id) {
             Ok(mut journal) if journal.state().stage() != Stage::Cancelled => {
                 journal.record(JobEvent::Cancelled, [])?;
@@ -168,7 +171,18 @@ impl<S: System> Client<S> {
             }
             Err(error) => return Err(error),
         }
-        Ok(self.blobs.collect()?)
+        Ok(())
+    }
+}
+
+/// Refuses a job that runs: its log is its run's.
+fn check_idle<S: System>(
+    running: &BTreeMap<JobId, JobHandle<S>>,
+    id: JobId,
+) -> Result<(), JobError> {
+    match running.contains_key(&id) {
+        true => Err(JobError::Running { job: id }),
+        false => Ok(()),
     }
 }
 
@@ -250,9 +264,7 @@ impl Client<ZkvmScript> {
         fresh: bool,
     ) -> Result<JobId, JobError> {
         let id = request.job_id();
-        if fresh {
-            self.check_idle(id)?;
-        }
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         let events = self.log.read(id)?;
         if !events.is_empty() && !fresh {
             let known = state::load::<ZkvmScript>(&events, id)?;
@@ -267,8 +279,27 @@ impl Client<ZkvmScript> {
             image_id: hex::encode(image_id.as_bytes()),
             seed: hex::encode(seed),
         };
+        // A job that runs keeps its log, and nobody can begin to run this one before it has its new one.
+        let running = self.running();
+        check_idle(&running, id)?;
         self.create_as(id, created, pins)?;
+        drop(running);
         Ok(id)
+    }
+
+    /// Gives up the jobs of host programs that are gone: nobody can go on with them. Blocks.
+    pub(crate) fn give_up_hosted(&self) -> Result<(), JobError> {
+        for id in self.log.jobs()? {
+            let Ok(state) = state::load::<ZkvmScript>(&self.log.read(id)?, id) else { continue };
+            let is_over = matches!(state.phase, JobPhase::Cancelled | JobPhase::Done { .. });
+            if matches!(state.request.source, Source::Host(_)) && !is_over {
+                match self.cancel(id) {
+                    Ok(_) | Err(JobError::Running { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn store_input(&self, input: &mut impl Read) -> Result<Pin, JobError> {
@@ -292,4 +323,59 @@ fn load(
     id: JobId,
 ) -> Result<Result<JobState<ZkvmScript>, StateError>, JobError> {
     Ok(state::load(&reader.read(id)?, id))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::HostRun;
+
+    fn open(dir: &tempfile::TempDir) -> Client<ZkvmScript> {
+        Client::open(dir.path(), "a test", 1 << 30).unwrap()
+    }
+
+    fn hosted(guest: &Pin, nonce: &str) -> JobRequest {
+        let run = HostRun {
+            guest: guest.blob(),
+            nonce: nonce.into(),
+            segment_po2: Po2::SMALLEST,
+            prove_guest_errors: false,
+            counts_work: false,
+        };
+        let source = Source::Host(run);
+        JobRequest { zkvm: zkvm(), source, receipt_kind: ReceiptKind::Succinct }
+    }
+
+    #[test]
+    fn what_a_killed_host_program_left_is_given_up_and_its_blobs_go() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let client = open(&dir);
+            let guest = client.put(b"a guest").unwrap();
+            let request = hosted(&guest, "01");
+            client.create_job(request, vec![guest], Digest::ZERO, false).unwrap();
+        }
+        let client = open(&dir);
+        assert!(client.blob_bytes() > 0, "the job's log keeps it");
+        client.give_up_hosted().unwrap();
+        assert_eq!(client.blob_bytes(), 0);
+    }
+
+    #[test]
+    fn equal_orders_at_the_same_time_are_one_job_with_one_seed() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(&dir);
+        let guest = client.put(b"a guest").unwrap();
+        let ids: Vec<JobId> = std::thread::scope(|scope| {
+            let order = || {
+                let pins = vec![guest.clone()];
+                client.create_job(hosted(&guest, "02"), pins, Digest::ZERO, false).unwrap()
+            };
+            let orders: Vec<_> = (0..8).map(|_| scope.spawn(order)).collect();
+            orders.into_iter().map(|order| order.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]));
+        assert_eq!(client.log.read(ids[0]).unwrap().len(), 1, "it was made once");
+    }
 }

@@ -77,11 +77,13 @@ pub struct NetworkProver {
 type ProgressHook = dyn Fn(JobId, &Progress) + Send + Sync;
 
 impl NetworkProver {
-    /// Proves in the data directory of `client`, with the nodes that `network` names.
+    /// Proves in the data directory of `client`, with the nodes that `network` names. What earlier host programs left there
+    /// when they were killed is given up: nobody can go on with it.
     ///
     /// # Errors
     /// When this process can't start threads, or the endpoint can't be opened.
     pub fn new(client: Client, network: NetworkOptions) -> Result<Self, JobError> {
+        client.give_up_hosted()?;
         let (started, starting) = blocking::channel();
         let ending = CancellationToken::new();
         let end = ending.clone();

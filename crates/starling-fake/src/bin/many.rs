@@ -108,7 +108,7 @@ impl Disk {
             self.follow(event)?;
         }
         let Some((state, plan)) = &self.state else { return Ok(()) };
-        let live = plan.live_blobs().into_iter().chain(state.kept_blobs());
+        let live = plan.live_blobs().chain(state.kept_blobs());
         let live: BTreeMap<_, _> = live.map(|blob| (blob.reference, blob.size_bytes)).collect();
         self.used_max = self.used_max.max(used);
         self.needed_max = self.needed_max.max(live.values().sum());
