@@ -5,7 +5,7 @@ use super::witness::{BIGINT_COLUMNS, Witness};
 use crate::circuits::RV32IM;
 use crate::phase::phase;
 use crate::rv32im::accum::{Unset, accumulate};
-use crate::stark::{Engine, Session};
+use crate::stark::{Demand, Engine, Held, Session};
 
 /// Proves the segment that `witness` is of, on the threads of the current rayon pool; its seal. Nothing is verified:
 /// [`receipt`](super::receipt()) does that.
@@ -51,4 +51,13 @@ pub fn prove_with(
     phase("commit accum", || session.commit(groups.accum, accum));
 
     session.finish(&[&mix, &globals]).map_err(|_| SegmentError::Trace)
+}
+
+/// What a proof of a segment with 2^po2 rows wants of memory, on the threads of the current rayon pool. What the
+/// [`Witness`] holds comes on top.
+pub fn demand(po2: usize) -> Demand {
+    let groups = RV32IM.groups;
+    let held =
+        [(groups.code, Held::Zero), (groups.data, Held::Recalled), (groups.accum, Held::Own)];
+    Demand::new(RV32IM.taps(), po2, &held, rayon::current_num_threads())
 }

@@ -57,10 +57,6 @@ impl Fast {
     /// Proves a leaf on all threads. What recursion keeps for its next proof would lie beside what a large one takes.
     fn leaf<T: Send>(&self, plan: MemoryPlan, prove: impl FnOnce(&Engine) -> T + Send) -> T {
         self.recursion.release_memory();
-        let plan = match self.profile {
-            Profile::Usual => plan,
-            Profile::Frugal => MemoryPlan::LEAST,
-        };
         let (isa, pool) = (self.isa, self.pool.clone());
         // A hash suite is for one thread: the one that drives the proof.
         self.threads.install(|| {
@@ -100,9 +96,20 @@ where
     }
 }
 
+/// What a frugal proof of a segment may hold in memory for each of its rows, beside some 175 bytes of its witness. The least that
+/// there could be is a fifth less and takes a tenth more time.
+const FRUGAL_BYTES_A_ROW: usize = 1_850;
+
 /// What a keccak proof may hold in memory, as long as it can do with so little: the largest there are, of 2^18 rows,
 /// take 1.2 GB at least, those of 2^17 half of that. Up to 2^15 rows nothing has to be computed twice.
 const KECCAK_BUDGET_BYTES: usize = 1 << 30;
+
+/// What a frugal proof of a segment of 2^po2 rows has in memory, on the threads of the current pool. A segment of a stranger
+/// may say that it has any number of rows, and is refused for it before it is proved.
+fn frugal(po2: usize) -> MemoryPlan {
+    let po2 = po2.min(starling_rv32im::PO2_MAX as usize);
+    MemoryPlan::for_budget(&segment::demand(po2), FRUGAL_BYTES_A_ROW << po2)
+}
 
 /// The prover of recursion.
 fn recursion(profile: Profile) -> Prover {
@@ -180,9 +187,12 @@ impl Prove for Fast {
     }
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
-        let seal = self.leaf(MemoryPlan::EVERYTHING, |engine| {
-            segment_seal(engine, segment, random_element(), Unset::Zero)
-        })?;
+        let plan = match self.profile {
+            Profile::Usual => MemoryPlan::EVERYTHING,
+            Profile::Frugal => self.threads.install(|| frugal(segment.po2())),
+        };
+        let seal =
+            self.leaf(plan, |engine| segment_seal(engine, segment, random_element(), Unset::Zero))?;
         Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
     }
 
@@ -238,7 +248,10 @@ impl Prove for Fast {
         // The program that lifts it verifies it. What it needs follows from the number of these threads: asked for
         // elsewhere, as many more would be started to count them.
         let demand = self.threads.install(|| keccak::demand(request.po2))?;
-        let plan = MemoryPlan::for_budget(&demand, KECCAK_BUDGET_BYTES);
+        let plan = match self.profile {
+            Profile::Usual => MemoryPlan::for_budget(&demand, KECCAK_BUDGET_BYTES),
+            Profile::Frugal => MemoryPlan::LEAST,
+        };
         let seal = self.leaf(plan, |engine| keccak::prove(engine, &request.input, request.po2))?;
         Ok(KeccakProof::Seal(seal))
     }

@@ -222,3 +222,15 @@ fn fewer_threads_are_started_where_the_system_denies_some() {
     let denied = format!("{:#}", up_to(0).unwrap_err());
     assert!(denied.starts_with("cannot start one thread: "), "{denied}");
 }
+
+#[test]
+fn frugal_plans_of_segments_use_their_budget_and_keep_to_it() {
+    for po2 in 14..=22 {
+        let (demand, plan) = (segment::demand(po2), frugal(po2));
+        assert!(demand.peak_bytes(plan) <= FRUGAL_BYTES_A_ROW << po2, "2^{po2}: {plan:?}");
+        let more = MemoryPlan { spare_columns: plan.spare_columns + 1, ..plan };
+        assert!(demand.peak_bytes(more) > FRUGAL_BYTES_A_ROW << po2, "2^{po2}: {plan:?}");
+    }
+    // A segment whose size is a lie is refused later, by the witness.
+    assert_eq!(frugal(usize::MAX), frugal(starling_rv32im::PO2_MAX as usize));
+}
