@@ -227,7 +227,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]
     pub client: Option<Ticket>,
     /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
-    /// everything kept are proved so; others with the least memory, which takes up to a half longer.
+    /// everything kept are proved so; others with less, which takes up to a fifth longer.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
     /// Tasks proved side by side; the memory and the cores are shared between them.
@@ -402,7 +402,7 @@ pub enum BenchTask {
 pub enum ProfileArg {
     /// Everything that is needed again is kept.
     Usual,
-    /// With the least memory.
+    /// With less memory.
     Frugal,
 }
 

@@ -60,11 +60,11 @@ impl fmt::Display for Capacity {
             (Some(largest), Some(usual)) => write!(
                 f,
                 "enough for segments of po2 {SEGMENT_PO2_MIN} to {usual} with everything kept (profile usual), \
-                 up to {largest} with the least memory (profile frugal)"
+                 up to {largest} with less memory (profile frugal)"
             )?,
             (Some(largest), None) => write!(
                 f,
-                "enough for segments of po2 {SEGMENT_PO2_MIN} to {largest} with the least memory (profile frugal)"
+                "enough for segments of po2 {SEGMENT_PO2_MIN} to {largest} with less memory (profile frugal)"
             )?,
             (None, _) => write!(f, "too little for segments")?,
         }
