@@ -32,7 +32,7 @@ pub struct CostModel {
 pub struct Costs {
     /// With everything kept.
     pub usual: CostModel,
-    /// With the least memory.
+    /// With less memory: what is needed again is computed again.
     pub frugal: CostModel,
 }
 

@@ -13,7 +13,7 @@ pub enum Profile {
     /// Everything that is needed again is kept.
     #[default]
     Usual,
-    /// With the least memory: what is needed again is computed again.
+    /// With less memory: what is needed again is computed again.
     Frugal,
 }
 
