@@ -9,10 +9,10 @@ use starling_zkvm::{ExecuteOptions, Guest};
 use crate::exit::Exit;
 
 /// `guests/bin/sha-chain.bin`: hashes as often as its input says.
-const SHA_CHAIN: &[u8] = include_bytes!("../../../guests/bin/sha-chain.bin");
+const SHA_CHAIN: &[u8] = include_bytes!("../guests/sha-chain.bin");
 
 /// `guests/bin/keccak.bin`: the same with the keccak accelerator.
-const KECCAK: &[u8] = include_bytes!("../../../guests/bin/keccak.bin");
+const KECCAK: &[u8] = include_bytes!("../guests/keccak.bin");
 
 /// Segments that hold the keccak guest whatever the size of its batches.
 const KECCAK_GUEST_PO2: u32 = 20;

@@ -18,18 +18,24 @@ const RAND_Z: [u32; 4] = [1_234_567, 7_654_321, 2_013_265_920, 1];
 const RECORDED: &str = include_str!("recorded-seals.txt");
 
 /// Every guest with an input, and a segment of the run.
-const RUNS: [(&str, &str, At); 10] = [
+const RUNS: [(&str, &str, At); 12] = [
     ("bigint", "bigint-256-1", At::Last),
     ("compose", "compose-0", At::Last),
     ("ecdsa", "ecdsa-1", At::First),
     ("echo", "echo-all", At::Last),
+    // Reads and writes of many pages at a time.
+    ("echo", LARGE_INPUT, At::First),
     ("evm-transfer", "evm-1", At::First),
     ("fail", "fail-pause-3", At::Last),
     ("fail", "fail-exit-7", At::Last),
+    ("fail", "fail-journal-1-mib", At::First),
     ("keccak", "keccak-1", At::Last),
     ("sha-chain", "sha-chain-1", At::First),
     ("sha-ecall", "sha-chain-1", At::Last),
 ];
+
+/// The input that is no file: 128 KiB to be committed as they come.
+const LARGE_INPUT: &str = "128-kib";
 
 /// Which segment of a run.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +59,13 @@ fn segment(run: (&str, &str, At), po2: u32) -> Segment {
 fn segments((guest, input, _): (&str, &str, At), po2: u32) -> Vec<Segment> {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
     let read = |folder: &str, name: &str| fs::read(guests.join(folder).join(name)).unwrap();
+    let input = match input {
+        LARGE_INPUT => (0..1 + (128 << 10)).map(|at: u32| (at * at) as u8).collect(),
+        file => read("inputs", &format!("{file}.bin")),
+    };
     let guest = Guest::parse(read("bin", &format!("{guest}.bin"))).unwrap();
     let options = ExecuteOptions {
-        input: Box::new(Cursor::new(read("inputs", &format!("{input}.bin")))),
+        input: Box::new(Cursor::new(input)),
         povw: Some(PovwJob { log_id: starling_types::WorkLogId([7; 20]), job: 5 }),
         ..ExecuteOptions::new(po2.try_into().unwrap(), [3; 32])
     };
