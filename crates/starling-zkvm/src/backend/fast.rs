@@ -111,13 +111,13 @@ fn frugal(po2: usize) -> MemoryPlan {
     MemoryPlan::for_budget(&segment::demand(po2), FRUGAL_BYTES_A_ROW << po2)
 }
 
-/// The prover of recursion.
+/// The prover of recursion, whose proofs draw their seeds from the system's generator.
 fn recursion(profile: Profile) -> Prover {
     let options = Options::default().with_profile(match profile {
         Profile::Usual => recursion::Profile::Usual,
         Profile::Frugal => recursion::Profile::Frugal,
     });
-    Prover::new(options, starling_programs::words)
+    Prover::new(options, starling_programs::words, rand::random)
 }
 
 /// The seal of `segment`, for the words of one random element: with the same, it is the same. Only tests want another
