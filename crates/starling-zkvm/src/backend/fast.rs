@@ -54,6 +54,15 @@ impl Fast {
         Ok(Self { threads, isa: Isa::best(), pool: Pool::new(0), recursion, profile })
     }
 
+    /// The seal of a segment, not verified: another each time.
+    fn seal(&self, segment: &Segment) -> Result<Vec<u32>, SegmentError> {
+        let plan = match self.profile {
+            Profile::Usual => MemoryPlan::EVERYTHING,
+            Profile::Frugal => self.threads.install(|| frugal(segment.po2())),
+        };
+        self.leaf(plan, |engine| segment_seal(engine, segment, random_element(), Unset::Zero))
+    }
+
     /// Proves a leaf on all threads. What recursion keeps for its next proof would lie beside what a large one takes.
     fn leaf<T: Send>(&self, plan: MemoryPlan, prove: impl FnOnce(&Engine) -> T + Send) -> T {
         self.recursion.release_memory();
@@ -135,6 +144,11 @@ fn segment_seal(
     segment::prove_with(engine, &mut Trace { witness, output }, unset)
 }
 
+/// The receipt of `segment` around its seal, verified.
+fn segment_receipt(segment: &Segment, seal: Vec<u32>) -> anyhow::Result<SegmentReceipt> {
+    Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
+}
+
 /// An element that nobody can know before the segment's memory is fixed.
 fn random_element() -> [u32; 4] {
     let mut rng = rand::rng();
@@ -187,13 +201,7 @@ impl Prove for Fast {
     }
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
-        let plan = match self.profile {
-            Profile::Usual => MemoryPlan::EVERYTHING,
-            Profile::Frugal => self.threads.install(|| frugal(segment.po2())),
-        };
-        let seal =
-            self.leaf(plan, |engine| segment_seal(engine, segment, random_element(), Unset::Zero))?;
-        Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
+        segment_receipt(segment, self.seal(segment)?)
     }
 
     fn lift(&self, receipt: &SegmentReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {

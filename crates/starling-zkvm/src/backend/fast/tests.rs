@@ -6,9 +6,16 @@
 use std::{fs, io::Cursor, path::Path, sync::atomic::AtomicBool};
 
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
+use starling_cost::Costs;
+use starling_types::{MemoryBytes, Po2, TaskKind};
 
 use super::*;
-use crate::{Emitted, ExecuteOptions, Guest, PovwJob, SegmentClaim, codec, execute};
+use crate::{
+    Emitted, ExecuteOptions, Guest, PovwJob, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, SegmentClaim, codec,
+    execute,
+    testing::DECODED_TIMES_MAX,
+    twice::{Reproved, is_own_fault},
+};
 
 /// The random element of all these proofs.
 const RAND_Z: [u32; 4] = [1_234_567, 7_654_321, 2_013_265_920, 1];
@@ -133,6 +140,51 @@ fn receipts_verify_claim_what_was_executed_and_count_the_work() {
         assert_eq!(SegmentClaim::of_receipt(&claim).unwrap(), expected, "{run:?}");
         let nonce = risc0_circuit_rv32im::decode_povw_nonce(&receipt.seal).unwrap();
         assert_eq!(Some(nonce), segment.circuit.povw_nonce);
+    }
+}
+
+#[test]
+fn a_segment_whose_seal_is_damaged_is_proved_again_with_new_randomness() {
+    let segment = segment(RUNS[0], 14);
+    let (fast, reproved) = (Fast::new(None).unwrap(), Reproved::default());
+    let mut seals = Vec::new();
+    let receipt = reproved.prove(|| {
+        let mut seal = fast.seal(&segment)?;
+        seals.push(seal.clone());
+        if seals.len() == 1 {
+            let middle = seal.len() / 2;
+            seal[middle] ^= 1;
+        }
+        segment_receipt(&segment, seal)
+    });
+    assert_eq!((seals.len(), reproved.take()), (2, 1));
+    assert!(receipt.unwrap().seal == seals[1] && seals[0] != seals[1]);
+
+    // Whatever is damaged of it, it is this machine that did not prove right.
+    let good = &seals[1];
+    for at in [0, 1, 90, 91, good.len() - 1] {
+        let mut seal = good.clone();
+        seal[at] ^= 1;
+        let error = segment_receipt(&segment, seal).unwrap_err();
+        assert!(is_own_fault(&error), "word {at}: {error:#}");
+    }
+}
+
+/// A stranger's segment is decoded, and runs its preflight, before the columns of its proof are there.
+#[test]
+fn the_preflight_of_the_worst_segment_fits_what_its_task_may_allocate() {
+    // A warm prover: the process, and programs that it keeps ready.
+    let process = MemoryBytes::from_mib(200);
+    for po2 in SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX {
+        let decoded = DECODED_TIMES_MAX * codec::segment_bytes_max(po2);
+        let taken = process.0 + decoded + starling_rv32im::preflight_bytes_max(po2);
+        for costs in [Costs::FAST.usual, Costs::FAST.frugal] {
+            for kind in [TaskKind::Prove, TaskKind::Lift] {
+                let memory = costs.memory(kind, Some(Po2::try_from(po2).unwrap()));
+                let limit = Costs::limit(memory).0;
+                assert!(taken <= limit, "{kind} 2^{po2}: {taken} bytes of {limit}");
+            }
+        }
     }
 }
 
