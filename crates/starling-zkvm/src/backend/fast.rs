@@ -141,7 +141,7 @@ fn segment_seal(
     let witness = panic::catch(|| SegmentWitness::new(&segment.circuit, rand_z));
     let witness = witness.map_err(panicked)?.map_err(no_witness)?;
     let output = segment.output.as_ref();
-    segment::prove_with(engine, &mut Trace { witness, output }, unset)
+    segment::prove(engine, &mut Trace { witness, output }, unset)
 }
 
 /// The receipt of `segment` around its seal, verified.
