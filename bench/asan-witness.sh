@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 host=$(rustc -vV | sed -n 's/^host: //p')
+# What is built here needs the sanitizer's library to start: no other build may take it for its own.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/asan-witness"
 export STARLING_WITNESS_SANITIZE=address STARLING_TAMPER_REPEATS=${1:-100}
 # The sanitizer's library comes first in a program that was not linked for it. Pools of threads outlive the tests.
 runner=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$host")_RUNNER

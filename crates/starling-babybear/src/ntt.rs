@@ -76,6 +76,20 @@ pub fn interpolate_shift(isa: Isa, matrix: &mut [u32], rows: usize) {
 /// As [`interpolate`], or if `points` are a coset that isn't below four.
 pub fn interpolate_from(isa: Isa, matrix: &mut [u32], rows: usize, points: Points) {
     check(matrix, rows);
+    interpolate_words(isa, matrix, rows, points);
+}
+
+/// As [`interpolate_shift`], of words that need not be elements. Only who compares proofs with those of a prover that has
+/// such words wants this: they count modulo [`P`] as long as no sum or difference overflows, and then for nothing.
+///
+/// # Panics
+/// As [`interpolate`].
+pub fn interpolate_shift_any(isa: Isa, matrix: &mut [u32], rows: usize) {
+    check_shape(matrix.len(), rows);
+    interpolate_words(isa, matrix, rows, Points::Trace);
+}
+
+fn interpolate_words(isa: Isa, matrix: &mut [u32], rows: usize, points: Points) {
     let plan = Plan::get(Kind::interpolation(points), rows.trailing_zeros());
     let isa = narrow(isa, rows);
     matrix

@@ -58,15 +58,16 @@ fn main() {
     let pool = Pool::new(said);
     let engine = Engine::new(Isa::best(), Poseidon2HashSuite::new_suite(), pool.clone());
     let engine = engine.with_plan(plan);
+    // What proofs share keeps no values, as in the frugal profile.
+    let sharing = Engine::new(Isa::best(), Poseidon2HashSuite::new_suite(), pool.clone());
+    let sharing = sharing.with_plan(MemoryPlan::LEAST);
     eprintln!("{engine:?}, {threads} threads, 2^{po2} rows, {plan:?}, {} MiB said", said >> 20);
     let trace = |group| random(&pool, circuit.taps.group_size(group) << po2);
 
     let ready = circuit.groups.map(|(index, held)| {
         matches!(held, Held::Shared { .. }).then(|| {
-            let mut group =
-                Group::from_trace(&engine, trace(index), circuit.taps.group_size(index));
-            group.forget_evaluations();
-            Arc::new(group)
+            let columns = circuit.taps.group_size(index);
+            Arc::new(Group::from_trace(&sharing, trace(index), columns))
         })
     });
     for _ in 0..repeats {

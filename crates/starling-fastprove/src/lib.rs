@@ -1,7 +1,8 @@
 //! RISC Zero's circuits proved on CPUs with SIMD: segments ([`segment`]), keccak batches ([`keccak`]) and recursion
 //! programs ([`recursion`]: lift, join, resolve, union, ...).
 //!
-//! No files, threads, clocks or C: traces, programs and randomness come from the caller, whose rayon pool does the work.
+//! No files, threads, clocks, generators of randomness or C: traces, programs and seeds come from the caller, whose rayon
+//! pool does the work.
 //! Receipts are interchangeable with those of the stock prover; segments' and recursion's are checked by the stock
 //! verifier before they leave.
 

@@ -5,7 +5,6 @@
 //! files, so that cores share the work; small ones stand in a header as `inline`, so that they are inlined in all. The
 //! namespace is ours, so that nothing meets RISC Zero's own build of the same source in one program.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,18 +12,14 @@ use std::{env, fs, thread};
 
 use starling_source::{Published, headers};
 
+use crate::functions::{Function, ROOT, declared, defined, needed};
+
 /// The crate with the generated C++.
 const KERNELS: Published = Published {
     name: "risc0-circuit-rv32im-sys",
     file: None,
     variable: "STARLING_RV32IM_SYS_SOURCE",
 };
-
-/// The function that fills a row.
-const ROOT: &str = "step_Top";
-
-/// The namespace of the generated source.
-const NAMESPACE: &str = "namespace risc0::circuit::rv32im_v2::cpu {";
 
 /// How far the compiler optimises: what costs least in all. CPU seconds with gcc 12 on one core of a Xeon with AVX-512, the
 /// witness being the data columns of a segment of 2^16 rows (`cargo bench -p starling-rv32im`), some 2 % of its proof:
@@ -50,26 +45,19 @@ const FILES: usize = 4;
 /// Names a sanitizer to compile with, `address` for one, for runs by hand.
 const SANITIZE: &str = "STARLING_WITNESS_SANITIZE";
 
-/// A generated function.
-struct Function<'a> {
-    name: &'a str,
-    text: &'a str,
-}
-
 /// Writes the files and compiles them to a library that the crate is linked with.
 pub fn compile(output: &Path) -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=cxx");
     println!("cargo::rerun-if-env-changed={SANITIZE}");
     let published = KERNELS.find()?.join("kernels/cxx");
+    let steps_header = read(&published.join("steps.h"))?;
     let steps = read(&published.join("steps.cpp"))?;
-    let functions = needed(functions(&steps)?)?;
+    let declarations = declared(&steps_header)?;
+    let functions = needed(defined(&steps, declarations)?)?;
 
     let header = "#pragma once\n#include \"runtime.h\"\nnamespace starling_rv32im {\n";
     let types = read(&published.join("types.h.inc"))?;
     let layout = read(&published.join("layout.cpp.inc"))?;
-    let declarations = read(&published.join("steps.h"))?;
-    let (_, declarations) =
-        declarations.split_once(NAMESPACE).ok_or("steps.h: its namespace is another")?;
     // Their namespace ends as ours does.
     crate::write(&output.join("steps.h"), &format!("{header}{types}{declarations}"))?;
 
@@ -146,54 +134,6 @@ fn spread(mut functions: Vec<Function>) -> Vec<String> {
         file.push_str("}\n");
     }
     files
-}
-
-/// All functions of the generated source: each begins at the start of a line and ends where its braces do.
-fn functions(source: &str) -> Result<Vec<Function<'_>>, String> {
-    let mut functions = Vec::new();
-    let mut rest = source;
-    while let Some(at) = rest.find("(ExecContext& ctx") {
-        let begin = rest[..at].rfind('\n').map_or(0, |end| end + 1);
-        let name = rest[begin..at].rsplit(' ').next().unwrap_or_default();
-        let mut depth = 0_usize;
-        let mut quoted = false;
-        let end = rest[at..].bytes().position(|byte| {
-            match byte {
-                b'"' => quoted = !quoted,
-                b'{' if !quoted => depth += 1,
-                b'}' if !quoted => {
-                    depth = depth.saturating_sub(1);
-                    return depth == 0;
-                }
-                _ => {}
-            }
-            false
-        });
-        let end = at + end.ok_or_else(|| format!("steps.cpp: the function {name} has no end"))? + 1;
-        functions.push(Function { name, text: &rest[begin..end] });
-        rest = &rest[end..];
-    }
-    Ok(functions)
-}
-
-/// Those that [`ROOT`] reaches by name, in their order: callees come first in the source, and do here.
-fn needed(functions: Vec<Function>) -> Result<Vec<Function>, String> {
-    let by_name: BTreeMap<_, _> =
-        functions.iter().map(|function| (function.name, function.text)).collect();
-    let mut needed = BTreeSet::new();
-    let mut open = vec![ROOT];
-    while let Some(name) = open.pop() {
-        let text = by_name.get(name).ok_or_else(|| format!("steps.cpp: no function {name}"))?;
-        if needed.insert(name) {
-            let calls = text.match_indices("(ctx").map(|(at, _)| {
-                let begin = text[..at].rfind(|c: char| !c.is_alphanumeric() && c != '_');
-                &text[begin.map_or(0, |begin| begin + 1)..at]
-            });
-            open.extend(calls.filter(|name| by_name.contains_key(name)));
-        }
-    }
-    let needed: BTreeSet<String> = needed.into_iter().map(str::to_owned).collect();
-    Ok(functions.into_iter().filter(|function| needed.contains(function.name)).collect())
 }
 
 fn read(path: &Path) -> Result<String, String> {

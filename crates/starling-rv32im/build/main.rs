@@ -6,6 +6,7 @@
 //! ([`kernel`]). Nothing of these sources is in this repository.
 
 mod edits;
+mod functions;
 mod kernel;
 
 use std::error::Error;

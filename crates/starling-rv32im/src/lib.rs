@@ -6,6 +6,13 @@
 //! are C++; what runs them ([`SegmentWitness`]) is ours. What makes a proof of the trace is elsewhere and knows nothing of
 //! this crate.
 
+// The build script's handling of texts, for its tests.
+#[cfg(test)]
+#[path = "../build/edits/mod.rs"]
+mod edits;
+#[cfg(test)]
+#[path = "../build/functions.rs"]
+mod functions;
 #[cfg(test)]
 mod heap;
 mod kernel;

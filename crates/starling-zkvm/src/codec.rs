@@ -29,7 +29,8 @@ pub fn decode_segment(blob: &[u8]) -> Result<Segment, CodecError> {
 }
 
 /// Decodes a segment that should have at most 2^po2 cycles, in memory that such a segment may take: its content is bounded
-/// by [`segment_bytes_max`], and decoded it is four times larger at worst, where it consists of empty records of reads.
+/// by [`segment_bytes_max`], and decoded it is six times as large at worst: where it consists of empty records of reads, 8
+/// bytes for each become a list of 24, in a list that has grown to twice its length.
 ///
 /// A decoded segment is well-formed, not well-meant: it may still say that it is larger. Prove it in a child process.
 ///

@@ -78,7 +78,7 @@ fn compress(receipt: &Receipt) -> anyhow::Result<Receipt> {
     let InnerReceipt::Succinct(succinct) = &receipt.inner else {
         bail!("only a succinct receipt can be compressed to a groth16 one");
     };
-    let prover = Prover::new(Options::default(), starling_programs::words);
+    let prover = Prover::new(Options::default(), starling_programs::words, rand::random);
     let identity = prover.identity(succinct, HashFn::Poseidon254)?;
     drop(prover);
     let seal: Vec<u8> = identity.seal.iter().flat_map(|word| word.to_le_bytes()).collect();

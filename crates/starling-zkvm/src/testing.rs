@@ -9,6 +9,9 @@ use crate::Guest;
 #[path = "../tests/tiny/mod.rs"]
 pub(crate) mod tiny;
 
+/// How much larger a segment can be once decoded than its content was.
+pub(crate) const DECODED_TIMES_MAX: u64 = 6;
+
 /// The bytes of a shipped guest.
 pub(crate) fn guest_bytes(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/bin");

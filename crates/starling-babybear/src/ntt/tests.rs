@@ -253,6 +253,32 @@ fn bit_reversal_permutes_as_cpu_hal_does() {
 }
 
 #[test]
+fn a_word_that_is_no_element_counts_modulo_p_where_it_is_let_through() {
+    for log in sizes(LOG_ROWS, LOG_ROWS_IN_MIRI) {
+        let rows = 1 << log;
+        let elements = matrix(rows);
+        let mut words = elements.clone();
+        // As in the stock prover's first rows: all ones, reduced as if they were a sum.
+        let (first, reduced) = (u32::MAX - P, u32::MAX - 2 * P);
+        words[rows] = first;
+        for isa in Isa::available() {
+            let (mut found, mut expected) = (words.clone(), elements.clone());
+            expected[rows] = reduced;
+            interpolate_shift_any(isa, &mut found, rows);
+            interpolate_shift(isa, &mut expected, rows);
+            assert_same(&found, &expected, "interpolation of any words", isa, rows);
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+#[should_panic(expected = "a word is no element in Montgomery form")]
+fn debug_builds_refuse_words_that_are_no_elements() {
+    interpolate(Isa::Scalar, &mut [0, P], 2);
+}
+
+#[test]
 #[should_panic(expected = "power of two")]
 fn rows_that_are_no_power_of_two_are_refused() {
     interpolate(Isa::Scalar, &mut [0; 12], 12);

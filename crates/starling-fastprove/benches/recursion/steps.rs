@@ -30,7 +30,7 @@ pub fn print([threads, rounds, cosets, frugal, stock_rounds]: [Option<usize>; 5]
     let phases = Phases::default();
     tracing::subscriber::set_global_default(phases.clone()).unwrap();
     let options = Options { plan, ..options };
-    let prover = Prover::new(options, starling_programs::words);
+    let prover = Prover::new(options, starling_programs::words, rand::random);
     let [left, right] = [0, 1].map(|at| prover.lift(&segments.session[at]).unwrap());
     prover.join(&left, &right).unwrap();
     phases.take();

@@ -166,7 +166,7 @@ pub fn work(prover: &str) {
     let segments = support::segments();
     // What is joined is made by whoever is quickest.
     let [left, right] = {
-        let prover = Prover::new(Options::default(), starling_programs::words);
+        let prover = Prover::new(Options::default(), starling_programs::words, rand::random);
         [0, 1].map(|at| prover.lift(&segments.session[at]).unwrap())
     };
     if prover == STOCK {
@@ -180,7 +180,7 @@ pub fn work(prover: &str) {
     } else {
         let isa = Isa::available().find(|isa| isa.name() == prover).unwrap();
         let options = Options { isa, ..Options::default() };
-        let prover = Prover::new(options, starling_programs::words);
+        let prover = Prover::new(options, starling_programs::words, rand::random);
         let prove = |task: &str| match task {
             LIFT => drop(prover.lift(&segments.session[0]).unwrap()),
             _ => drop(prover.join(&left, &right).unwrap()),

@@ -2,26 +2,24 @@
 
 use risc0_zkp::field::baby_bear::BabyBearElem as Elem;
 
+use super::Seed;
 use super::error::ProveError;
 use super::library::Ready;
 use super::machine::Run;
-use super::witness::{accum, data};
+use super::witness::{Noise, accum, data};
 use crate::circuits::RECURSION;
 use crate::phase::phase;
 use crate::stark::{Engine, Session};
 
-/// What a proof of a recursion program is, without what it means.
-#[derive(Debug, Clone)]
-pub struct Proof {
-    /// The seal.
-    pub seal: Vec<u32>,
-    /// What the program put out.
-    pub output: Vec<u32>,
-}
-
-/// Proves `run`, in which `ready`'s program accepted its input, on the threads of the current rayon pool.
-pub(crate) fn prove(engine: &Engine, ready: &Ready, mut run: Run) -> Result<Proof, ProveError> {
-    let program = &ready.program;
+/// Proves `run`, in which `ready`'s program accepted its input, on the threads of the current rayon pool: the seal. All that
+/// is random in it follows from `seed`.
+pub(crate) fn prove(
+    engine: &Engine,
+    ready: &Ready,
+    run: Run,
+    seed: Seed,
+) -> Result<Vec<u32>, ProveError> {
+    let (program, noise) = (&ready.program, Noise::new(seed));
     let rows = 1 << program.po2();
 
     let words =
@@ -34,19 +32,17 @@ pub(crate) fn prove(engine: &Engine, ready: &Ready, mut run: Run) -> Result<Proo
 
     session.commit_ready(groups.code, ready.control.clone());
     let mut columns = engine.pool().take(data::DATA_COLUMNS * rows);
-    phase("data", || data::fill(program, &run, &mut columns));
+    phase("data", || data::fill(program, &run, &noise, &mut columns));
     phase("commit data", || session.commit(groups.data, columns));
 
     let mix: [Elem; accum::MIX_ELEMENTS] =
         std::array::from_fn(|_| session.transcript().random_elem());
     let mut columns = engine.pool().take(accum::ACCUM_COLUMNS * rows);
-    phase("accum", || accum::fill(program, &run, &mix, &mut columns));
+    phase("accum", || accum::fill(program, &run, &mix, &noise, &mut columns));
     phase("commit accum", || session.commit(groups.accum, columns));
 
     // The memory is not needed any more, and the proof takes the most memory at its end.
-    let output = std::mem::take(&mut run.output);
     drop(run);
     let seal = session.finish(&[&words(&mix), &globals]);
-    let seal = seal.map_err(|_| ProveError::Trace { program: program.name().into() })?;
-    Ok(Proof { seal, output })
+    seal.map_err(|_| ProveError::Trace { program: program.name().into() })
 }

@@ -14,6 +14,7 @@ use risc0_zkvm::{
 };
 use starling_babybear::vector::Isa;
 
+use super::Seed;
 use super::claim::merge;
 use super::code::{Code, Programs};
 use super::error::ProveError;
@@ -21,7 +22,7 @@ use super::library::{Library, make};
 use super::machine::Run;
 use super::options::Options;
 use super::program::{HashFn, ProgramId};
-use super::proof::{Proof, prove};
+use super::proof::prove;
 use super::receipt::Membership;
 use super::tape::{Encode, Tape, check_hashfn, control_root};
 use crate::phase::phase;
@@ -36,20 +37,26 @@ pub struct Prover {
     pool: Pool,
     plan: MemoryPlan,
     library: Library,
+    seeds: Box<dyn Fn() -> Seed + Send + Sync>,
 }
 
 impl Prover {
     /// A prover whose programs come from `programs`: that returns the code of the program of a name
     /// ([`ProgramId::file_name`]) as its crate ships it ([`Code::from_words`]); what it returns is checked.
+    ///
+    /// All that is random comes from `seeds`, which is asked once for each proof and has to draw from the system's
+    /// generator, or one as good. The same seed makes the same proof.
     pub fn new<E: Display>(
         options: Options,
         programs: impl Fn(&str) -> Result<Vec<u32>, E> + Send + Sync + 'static,
+        seeds: impl Fn() -> Seed + Send + Sync + 'static,
     ) -> Self {
         Self {
             isa: options.isa,
             pool: Pool::new(options.pool_bytes),
             plan: options.plan,
             library: Library::new(Programs::new(programs), options.programs_kept),
+            seeds: Box::new(seeds),
         }
     }
 
@@ -119,23 +126,6 @@ impl Prover {
         })
     }
 
-    /// As [`Prover::join_povw`] and [`Prover::unwrap_povw`] in one proof.
-    ///
-    /// # Errors
-    /// As [`Prover::join`].
-    pub fn join_unwrap_povw(
-        &self,
-        left: &SuccinctReceipt<WorkClaim<ReceiptClaim>>,
-        right: &SuccinctReceipt<WorkClaim<ReceiptClaim>>,
-    ) -> Result<SuccinctReceipt<ReceiptClaim>, ProveError> {
-        let tape = pair_tape(left, right)?;
-        let joined = left.claim.join(&right.claim).map_err(unfit)?;
-        let expected = joined.value().map_err(unfit)?.claim;
-        self.run(ProgramId::JoinUnwrapPovw, &tape, |output| {
-            merge(&decode_claim(output)?.into(), &expected)
-        })
-    }
-
     /// Removes the first assumption from `conditional`, which `assumption` proves.
     ///
     /// # Errors
@@ -166,23 +156,6 @@ impl Prover {
         let expected = conditional.claim.resolve(&assumption.claim).map_err(unfit)?;
         self.run(ProgramId::ResolvePovw, &tape, |output| {
             merge(&decode_work(output)?.into(), &expected)
-        })
-    }
-
-    /// As [`Prover::resolve_povw`] and [`Prover::unwrap_povw`] in one proof.
-    ///
-    /// # Errors
-    /// As [`Prover::resolve`].
-    pub fn resolve_unwrap_povw<Claim: risc0_binfmt::Digestible + Debug>(
-        &self,
-        conditional: &SuccinctReceipt<WorkClaim<ReceiptClaim>>,
-        assumption: &SuccinctReceipt<Claim>,
-    ) -> Result<SuccinctReceipt<ReceiptClaim>, ProveError> {
-        let claim = &conditional.claim.as_value().map_err(unfit)?.claim;
-        let tape = resolve_tape(conditional, claim, assumption)?;
-        let expected = claim.resolve(&assumption.claim).map_err(unfit)?;
-        self.run(ProgramId::ResolveUnwrapPovw, &tape, |output| {
-            merge(&decode_claim(output)?.into(), &expected)
         })
     }
 
@@ -257,8 +230,8 @@ impl Prover {
             let ready = self.library.get(engine, id, hashfn)?;
             let run = phase("run", || Run::new(&ready.program, tape.words()))?;
             let claim = claim(&run.output)?;
-            let proof = prove(engine, &ready, run)?;
-            membership.receipt(&id.file_name(), proof, claim)
+            let seal = prove(engine, &ready, run, (self.seeds)())?;
+            membership.receipt(&id.file_name(), seal, claim)
         })
     }
 
@@ -284,25 +257,8 @@ impl Prover {
                 make(engine, name.clone(), code, control_id)
             })?;
             let run = phase("run", || Run::new(&ready.program, input))?;
-            let proof = prove(engine, &ready, run)?;
-            phase("verify", || membership.opaque_receipt(&name, proof, engine.suite()))
-        })
-    }
-
-    /// Proves `id` with `hashfn` on `input`, the words that it reads, and verifies nothing.
-    ///
-    /// # Errors
-    /// When the program does not accept the input.
-    pub fn prove_program(
-        &self,
-        id: ProgramId,
-        hashfn: HashFn,
-        input: &[u32],
-    ) -> Result<Proof, ProveError> {
-        self.with_engine(hashfn, |engine| {
-            let ready = self.library.get(engine, id, hashfn)?;
-            let run = Run::new(&ready.program, input)?;
-            prove(engine, &ready, run)
+            let seal = prove(engine, &ready, run, (self.seeds)())?;
+            phase("verify", || membership.opaque_receipt(&name, seal, engine.suite()))
         })
     }
 
@@ -322,8 +278,8 @@ impl Prover {
             let ready = phase("program", || self.library.get(engine, id, HashFn::Poseidon2))?;
             let run = phase("run", || Run::new(&ready.program, tape.words()))?;
             let claim = claim(&run.output)?;
-            let proof = prove(engine, &ready, run)?;
-            phase("verify", || membership.receipt(&id.file_name(), proof, claim))
+            let seal = prove(engine, &ready, run, (self.seeds)())?;
+            phase("verify", || membership.receipt(&id.file_name(), seal, claim))
         })
     }
 

@@ -18,7 +18,6 @@ use risc0_zkvm::{
 use super::allowed::Inclusion;
 use super::error::ProveError;
 use super::program::HashFn;
-use super::proof::Proof;
 
 /// Which programs a receipt may come from, and that its own is one of them.
 pub(crate) struct Membership {
@@ -58,11 +57,11 @@ impl Membership {
         Ok(Self { hashfn, control_id, inclusion, parameters })
     }
 
-    /// The receipt of `claim` around `proof`, which the stock verifier accepts.
+    /// The receipt of `claim` around `seal`, which the stock verifier accepts.
     pub fn receipt<Claim>(
         self,
         program: &str,
-        proof: Proof,
+        seal: Vec<u32>,
         claim: impl Into<MaybePruned<Claim>>,
     ) -> Result<SuccinctReceipt<Claim>, ProveError>
     where
@@ -71,19 +70,19 @@ impl Membership {
         let context = VerifierContext::empty()
             .with_suites(VerifierContext::default_hash_suites())
             .with_succinct_verifier_parameters(self.parameters.clone());
-        let receipt = self.assemble(proof, claim.into());
+        let receipt = self.assemble(seal, claim.into());
         let checked = receipt.verify_integrity_with_context(&context);
         checked.map_err(|error| unverified(program, &error))?;
         Ok(receipt)
     }
 
-    /// The receipt around `proof` of a program whose claim nobody here knows: its digest is in the seal.
+    /// The receipt around `seal` of a program whose claim nobody here knows: its digest is in the seal.
     ///
     /// Only the seal is verified. What it says about inner receipts is for who knows the program.
     pub fn opaque_receipt(
         self,
         program: &str,
-        proof: Proof,
+        seal: Vec<u32>,
         suite: &HashSuite<BabyBear>,
     ) -> Result<SuccinctReceipt<Unknown>, ProveError> {
         let check_program = |_, control_id: &Digest| {
@@ -91,19 +90,19 @@ impl Membership {
             let expected = control_id == self.control_id;
             expected.then_some(()).ok_or(VerificationError::ControlVerificationError { control_id })
         };
-        risc0_zkp::verify::verify(&CIRCUIT, suite, &proof.seal, check_program)
+        risc0_zkp::verify::verify(&CIRCUIT, suite, &seal, check_program)
             .map_err(|error| unverified(program, &error))?;
-        let claim = claim_digest(&proof.seal);
-        Ok(self.assemble(proof, MaybePruned::Pruned(claim)))
+        let claim = claim_digest(&seal);
+        Ok(self.assemble(seal, MaybePruned::Pruned(claim)))
     }
 
     fn assemble<Claim: DeserializeOwned>(
         self,
-        proof: Proof,
+        seal: Vec<u32>,
         claim: MaybePruned<Claim>,
     ) -> SuccinctReceipt<Claim> {
         let mut receipt = blank();
-        receipt.seal = proof.seal;
+        receipt.seal = seal;
         receipt.control_id = self.control_id;
         receipt.claim = claim;
         receipt.hashfn = self.hashfn.name().into();

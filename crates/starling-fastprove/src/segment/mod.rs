@@ -13,6 +13,6 @@ mod receipt;
 mod witness;
 
 pub use self::error::SegmentError;
-pub use self::proof::{demand, prove, prove_with};
+pub use self::proof::{demand, prove};
 pub use self::receipt::{check_claim, receipt};
 pub use self::witness::{BIGINT_COLUMNS, Witness, WitnessError};

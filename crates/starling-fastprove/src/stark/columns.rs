@@ -88,6 +88,13 @@ impl Columns {
         self.form = to;
     }
 
+    /// Turns a trace to coefficients whatever its words are: [`ntt::interpolate_shift_any`].
+    pub fn interpolate_any(&mut self, engine: &Engine) {
+        assert_eq!(self.form, Form::Values(Points::Trace), "what the columns are at the moment");
+        ntt::interpolate_shift_any(engine.isa(), &mut self.matrix, self.rows);
+        self.form = Form::Coefficients;
+    }
+
     /// The first columns' values, their coefficients that were put aside, and the other columns.
     fn split(&mut self) -> (&mut [u32], &[u32], &mut [u32]) {
         let aside = self.spare.as_deref().unwrap_or(&[]);

@@ -64,6 +64,18 @@ impl Group {
         Self::commit_columns(engine, columns, engine.plan().cosets_kept, spare_max)
     }
 
+    /// As [`Group::commit_trace`], whatever the words of the trace are.
+    pub(super) fn commit_any(
+        engine: &Engine,
+        trace: Buffer,
+        columns: usize,
+        spare_max: usize,
+    ) -> Self {
+        let mut columns = Columns::new(trace, columns, Form::Values(Points::Trace));
+        columns.interpolate_any(engine);
+        Self::commit_columns(engine, columns, engine.plan().cosets_kept, spare_max)
+    }
+
     /// Commits to `columns` polynomials, given by their bit-reversed coefficients, and keeps no values.
     pub(super) fn from_coefficients(engine: &Engine, coefficients: Buffer, columns: usize) -> Self {
         let columns = Columns::new(coefficients, columns, Form::Coefficients);
@@ -113,14 +125,6 @@ impl Group {
         hasher.hash_block(&mut leaf, &vec![0; columns]);
         let tree = Tree::uniform(hasher, leaf[0], INV_RATE * rows);
         Self { columns, rows, content: Content::Zero, tree }
-    }
-
-    /// Gives up the evaluations that were kept, and with them up to nine tenths of the group's memory; each proof computes
-    /// them again, twice. For groups that wait long for their next proof.
-    pub fn forget_evaluations(&mut self) {
-        if let Content::Polynomials { cosets, .. } = &mut self.content {
-            cosets.clear();
-        }
     }
 
     /// The commitment: what a program's control ID is for its control group.

@@ -62,11 +62,31 @@ impl<'a, C: Circuit> Session<'a, C> {
         self.commit_own(index, trace, copy);
     }
 
+    /// As [`Session::commit`], for a trace whose words need not be elements. A proof of it is worth nothing but to be
+    /// compared with that of a prover that commits to the same words.
+    ///
+    /// # Panics
+    ///
+    /// As [`Session::commit`].
+    pub fn commit_any(&mut self, index: usize, trace: Buffer) {
+        self.commit_by(index, trace, None, Group::commit_any);
+    }
+
     fn commit_own(&mut self, index: usize, trace: Buffer, copy: Option<Buffer>) {
+        self.commit_by(index, trace, copy, Group::commit_trace);
+    }
+
+    fn commit_by(
+        &mut self,
+        index: usize,
+        trace: Buffer,
+        copy: Option<Buffer>,
+        commit: fn(&Engine, Buffer, usize, usize) -> Group,
+    ) {
         let columns = self.circuit.taps().group_size(index);
         self.check(index, columns, trace.len() / columns);
         let spare_max = self.members.spare_left(self.engine);
-        let group = Group::commit_trace(self.engine, trace, columns, spare_max);
+        let group = commit(self.engine, trace, columns, spare_max);
         self.members.add_own(index, group, copy).commit(&mut self.transcript);
     }
 

@@ -61,3 +61,40 @@ pub fn check_files(taken: &[&str]) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of the published source, and all that is edited in it.
+    const FILE: &str = "execute/mod.rs";
+    const TEXT: &str = "pub mod gdb;\npub mod testutil;\nuse {\n    \
+                        bigint::analyze::analyze as bigint_analyze,\n};\n#[cfg(test)]\nmod tests;\n";
+
+    #[test]
+    fn each_edit_is_made_where_its_text_is() {
+        assert_eq!(apply(FILE, TEXT.into()).as_deref(), Ok("use {\n};\n"));
+    }
+
+    #[test]
+    fn an_edit_that_matches_more_or_less_often_than_it_says_is_an_error_that_names_it() {
+        let expected = |found: usize| {
+            Err(format!("an edit of {FILE} matches {found} times, not 1: \"pub mod gdb;\\n\""))
+        };
+        assert_eq!(apply(FILE, TEXT.replace("gdb", "lldb")), expected(0));
+        assert_eq!(apply(FILE, TEXT.repeat(2)), expected(2));
+    }
+
+    #[test]
+    fn a_file_without_edits_stays_as_it_is() {
+        assert_eq!(apply("execute/none.rs", "text".to_owned()).as_deref(), Ok("text"));
+    }
+
+    #[test]
+    fn an_edit_of_a_file_that_is_not_taken_is_an_error_that_names_the_file() {
+        let mut files: Vec<_> = TABLES.into_iter().flatten().map(|edit| edit.file).collect();
+        assert_eq!(check_files(&files), Ok(()));
+        files.retain(|file| *file != FILE);
+        assert_eq!(check_files(&files), Err(format!("an edit is of {FILE}, which is not taken")));
+    }
+}

@@ -54,6 +54,15 @@ impl Fast {
         Ok(Self { threads, isa: Isa::best(), pool: Pool::new(0), recursion, profile })
     }
 
+    /// The seal of a segment, not verified: another each time.
+    fn seal(&self, segment: &Segment) -> Result<Vec<u32>, SegmentError> {
+        let plan = match self.profile {
+            Profile::Usual => MemoryPlan::EVERYTHING,
+            Profile::Frugal => self.threads.install(|| frugal(segment.po2())),
+        };
+        self.leaf(plan, |engine| segment_seal(engine, segment, random_element(), Unset::Zero))
+    }
+
     /// Proves a leaf on all threads. What recursion keeps for its next proof would lie beside what a large one takes.
     fn leaf<T: Send>(&self, plan: MemoryPlan, prove: impl FnOnce(&Engine) -> T + Send) -> T {
         self.recursion.release_memory();
@@ -111,13 +120,13 @@ fn frugal(po2: usize) -> MemoryPlan {
     MemoryPlan::for_budget(&segment::demand(po2), FRUGAL_BYTES_A_ROW << po2)
 }
 
-/// The prover of recursion.
+/// The prover of recursion, whose proofs draw their seeds from the system's generator.
 fn recursion(profile: Profile) -> Prover {
     let options = Options::default().with_profile(match profile {
         Profile::Usual => recursion::Profile::Usual,
         Profile::Frugal => recursion::Profile::Frugal,
     });
-    Prover::new(options, starling_programs::words)
+    Prover::new(options, starling_programs::words, rand::random)
 }
 
 /// The seal of `segment`, for the words of one random element: with the same, it is the same. Only tests want another
@@ -132,7 +141,12 @@ fn segment_seal(
     let witness = panic::catch(|| SegmentWitness::new(&segment.circuit, rand_z));
     let witness = witness.map_err(panicked)?.map_err(no_witness)?;
     let output = segment.output.as_ref();
-    segment::prove_with(engine, &mut Trace { witness, output }, unset)
+    segment::prove(engine, &mut Trace { witness, output }, unset)
+}
+
+/// The receipt of `segment` around its seal, verified.
+fn segment_receipt(segment: &Segment, seal: Vec<u32>) -> anyhow::Result<SegmentReceipt> {
+    Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
 }
 
 /// An element that nobody can know before the segment's memory is fixed.
@@ -187,13 +201,7 @@ impl Prove for Fast {
     }
 
     fn prove_segment(&self, segment: &Segment) -> anyhow::Result<SegmentReceipt> {
-        let plan = match self.profile {
-            Profile::Usual => MemoryPlan::EVERYTHING,
-            Profile::Frugal => self.threads.install(|| frugal(segment.po2())),
-        };
-        let seal =
-            self.leaf(plan, |engine| segment_seal(engine, segment, random_element(), Unset::Zero))?;
-        Ok(segment::receipt(seal, segment.index, segment.output.clone())?)
+        segment_receipt(segment, self.seal(segment)?)
     }
 
     fn lift(&self, receipt: &SegmentReceipt) -> anyhow::Result<SuccinctReceipt<ReceiptClaim>> {

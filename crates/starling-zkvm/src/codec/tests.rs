@@ -5,7 +5,7 @@ use std::io::Write as _;
 use risc0_circuit_keccak::{KECCAK_PO2_RANGE, max_keccak_inputs};
 
 use super::*;
-use crate::testing::damaged;
+use crate::testing::{DECODED_TIMES_MAX, damaged};
 
 fn keccak_request() -> KeccakRequest {
     KeccakRequest {
@@ -54,6 +54,18 @@ fn content_that_decodes_to_garbage_never_panics() {
         let _ = decode_keccak_request(&framed(&frame));
         let _ = decode_segment(&seal(BlobKind::Segment, &frame));
     }
+}
+
+#[test]
+fn empty_records_take_as_much_memory_as_it_is_said_of_a_segment_and_no_more() {
+    let record_bytes = size_of::<Vec<u8>>();
+    // The decoder begins with room for a MiB, and doubles it: one record more than that is the worst.
+    let records: Vec<Vec<u8>> = vec![vec![]; (1 << 20) / record_bytes + 1];
+    let content = bincode::serialize(&records).unwrap();
+    let decoded: Vec<Vec<u8>> = decode_content(BlobKind::Segment, &content).unwrap();
+    let (bytes, said) = ((decoded.capacity() * record_bytes) as u64, content.len() as u64);
+    assert!(bytes <= said * DECODED_TIMES_MAX, "{bytes} bytes of {said}");
+    assert!(bytes > said * (DECODED_TIMES_MAX - 1), "{bytes} bytes of {said}");
 }
 
 #[test]

@@ -13,7 +13,8 @@ use risc0_zkp::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext};
 
 use super::extension::product;
 use super::uses::Firsts;
-use super::{Share, fill_below, shares};
+use super::{Noise, Share, shares};
+use crate::circuits::RECURSION;
 use crate::recursion::machine::{Run, operands};
 use crate::recursion::program::Program;
 use crate::recursion::row::{MICRO_OPS, Row, USES_MAX};
@@ -32,10 +33,16 @@ const FIRST: usize = 4;
 const SECOND: usize = 8;
 const ALL: usize = 0;
 
-/// Fills `columns`, all accumulator columns of the trace of `run`, with the challenge `mix`.
-pub(crate) fn fill(program: &Program, run: &Run, mix: &[Elem; MIX_ELEMENTS], columns: &mut [u32]) {
+/// Fills `columns`, all accumulator columns of the trace of `run`, with the challenge `mix`, and `noise` below it.
+pub(crate) fn fill(
+    program: &Program,
+    run: &Run,
+    mix: &[Elem; MIX_ELEMENTS],
+    noise: &Noise,
+    columns: &mut [u32],
+) {
     let (column_len, rows) = (1 << program.po2(), program.rows().len());
-    columns.par_chunks_exact_mut(column_len).for_each(|column| fill_below(column, rows));
+    noise.fill_below(RECURSION.groups.accum, columns, column_len, rows);
     let factors = Factors::new(run, mix);
     let firsts = Firsts::new(&run.uses);
     let mut shares = shares(columns, column_len, rows, program.starts());

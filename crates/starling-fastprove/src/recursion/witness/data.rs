@@ -9,7 +9,8 @@ use risc0_zkp::field::Elem as _;
 use risc0_zkp::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext};
 
 use super::uses::{Firsts, SortedUses};
-use super::{Share, fill_below, shares};
+use super::{Noise, Share, shares};
+use crate::circuits::RECURSION;
 use crate::recursion::machine::poseidon2::{self, State};
 use crate::recursion::machine::sha::{Sha, ShaRow, Word};
 use crate::recursion::machine::{Run, halves, message_word, operands};
@@ -64,10 +65,10 @@ mod column {
 /// Bits of an element.
 const ELEMENT_BITS: usize = 31;
 
-/// Fills `columns`, all data columns of the trace of `run`.
-pub(crate) fn fill(program: &Program, run: &Run, columns: &mut [u32]) {
+/// Fills `columns`, all data columns of the trace of `run`, and `noise` below it.
+pub(crate) fn fill(program: &Program, run: &Run, noise: &Noise, columns: &mut [u32]) {
     let (column_len, rows) = (1 << program.po2(), program.rows().len());
-    columns.par_chunks_exact_mut(column_len).for_each(|column| fill_below(column, rows));
+    noise.fill_below(RECURSION.groups.data, columns, column_len, rows);
     let firsts = Firsts::new(&run.uses);
     shares(columns, column_len, rows, program.starts())
         .into_par_iter()

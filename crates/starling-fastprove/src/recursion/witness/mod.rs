@@ -5,17 +5,18 @@
 //! final memory and how often each address is used, so that all threads fill them at once, each cell once, and
 //! neither is read back.
 //!
+//! The last rows of every column are [noise](Noise), which hides the trace: random elements, by a seed that comes from
+//! outside.
+//!
 //! Nothing here checks the circuit's constraints: the receipt is verified when it is complete.
 
 pub(crate) mod accum;
 pub(crate) mod data;
 mod extension;
+mod noise;
 mod uses;
 
-use rand::Rng as _;
-use risc0_zkp::ZK_CYCLES;
-use starling_babybear::vector::P;
-
+pub(crate) use self::noise::Noise;
 use super::program::Start;
 
 /// The rows from one place where a thread can begin to the next, of every column.
@@ -45,18 +46,6 @@ fn shares<'a>(
         }
     }
     shares
-}
-
-/// Fills what is below the program in `column`: zeros, and at the end random elements, which hide the trace.
-fn fill_below(column: &mut [u32], rows: usize) {
-    let below = &mut column[rows..];
-    let (zeros, noise) = below.split_at_mut(below.len() - ZK_CYCLES);
-    zeros.fill(0);
-    let mut random = rand::rng();
-    for word in noise {
-        // Of 64 bits, so that no element is more likely than another by more than 2^-33.
-        *word = (random.next_u64() % u64::from(P)) as u32;
-    }
 }
 
 #[cfg(all(test, feature = "stock"))]

@@ -32,11 +32,12 @@ impl Columns {
         let mix: [Elem; MIX_ELEMENTS] =
             std::array::from_fn(|at| Elem::new(0x1234_5678 * (at as u32 + 1)));
 
+        let noise = Noise::new([0; 32]);
         let mut data = vec![GARBAGE; DATA_COLUMNS * rows];
-        data::fill(&program, &run, &mut data);
+        data::fill(&program, &run, &noise, &mut data);
         let globals: Vec<u32> = run.globals.iter().map(Elem::as_u32_montgomery).collect();
         let mut accum = vec![GARBAGE; ACCUM_COLUMNS * rows];
-        accum::fill(&program, &run, &mix, &mut accum);
+        accum::fill(&program, &run, &mix, &noise, &mut accum);
 
         #[cfg(feature = "stock")]
         {

@@ -6,9 +6,16 @@
 use std::{fs, io::Cursor, path::Path, sync::atomic::AtomicBool};
 
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
+use starling_cost::Costs;
+use starling_types::{MemoryBytes, Po2, TaskKind};
 
 use super::*;
-use crate::{Emitted, ExecuteOptions, Guest, PovwJob, SegmentClaim, codec, execute};
+use crate::{
+    Emitted, ExecuteOptions, Guest, PovwJob, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, SegmentClaim, codec,
+    execute,
+    testing::DECODED_TIMES_MAX,
+    twice::{Reproved, is_own_fault},
+};
 
 /// The random element of all these proofs.
 const RAND_Z: [u32; 4] = [1_234_567, 7_654_321, 2_013_265_920, 1];
@@ -36,6 +43,11 @@ const RUNS: [(&str, &str, At); 12] = [
 
 /// The input that is no file: 128 KiB to be committed as they come.
 const LARGE_INPUT: &str = "128-kib";
+
+/// Those whose seals a test compares: the first is enough where everything is checked, and slow.
+fn compared() -> &'static [(&'static str, &'static str, At)] {
+    if cfg!(debug_assertions) { &RUNS[..1] } else { &RUNS }
+}
 
 /// Which segment of a run.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +115,7 @@ fn assert_recorded(run: (&str, &str, At), po2: u32, seal: &[u32]) {
 
 #[test]
 fn seals_of_every_guest_are_the_stock_provers_on_all_vectors() {
-    for run in RUNS {
+    for &run in compared() {
         let segment = segment(run, 14);
         for isa in Isa::available() {
             // Whatever is kept in memory, the seal is the same.
@@ -115,7 +127,7 @@ fn seals_of_every_guest_are_the_stock_provers_on_all_vectors() {
 
 #[test]
 fn seals_of_larger_segments_are_the_stock_provers() {
-    for run in RUNS {
+    for &run in compared() {
         let segment = segment(run, 16);
         assert_recorded(run, 16, &seal(Isa::best(), MemoryPlan::EVERYTHING, &segment));
     }
@@ -143,6 +155,51 @@ fn receipts_verify_claim_what_was_executed_and_count_the_work() {
         assert_eq!(SegmentClaim::of_receipt(&claim).unwrap(), expected, "{run:?}");
         let nonce = risc0_circuit_rv32im::decode_povw_nonce(&receipt.seal).unwrap();
         assert_eq!(Some(nonce), segment.circuit.povw_nonce);
+    }
+}
+
+#[test]
+fn a_segment_whose_seal_is_damaged_is_proved_again_with_new_randomness() {
+    let segment = segment(RUNS[0], 14);
+    let (fast, reproved) = (Fast::new(None).unwrap(), Reproved::default());
+    let mut seals = Vec::new();
+    let receipt = reproved.prove(|| {
+        let mut seal = fast.seal(&segment)?;
+        seals.push(seal.clone());
+        if seals.len() == 1 {
+            let middle = seal.len() / 2;
+            seal[middle] ^= 1;
+        }
+        segment_receipt(&segment, seal)
+    });
+    assert_eq!((seals.len(), reproved.take()), (2, 1));
+    assert!(receipt.unwrap().seal == seals[1] && seals[0] != seals[1]);
+
+    // Whatever is damaged of it, it is this machine that did not prove right.
+    let good = &seals[1];
+    for at in [0, 1, 90, 91, good.len() - 1] {
+        let mut seal = good.clone();
+        seal[at] ^= 1;
+        let error = segment_receipt(&segment, seal).unwrap_err();
+        assert!(is_own_fault(&error), "word {at}: {error:#}");
+    }
+}
+
+/// A stranger's segment is decoded, and runs its preflight, before the columns of its proof are there.
+#[test]
+fn the_preflight_of_the_worst_segment_fits_what_its_task_may_allocate() {
+    // A warm prover: the process, and programs that it keeps ready.
+    let process = MemoryBytes::from_mib(200);
+    for po2 in SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX {
+        let decoded = DECODED_TIMES_MAX * codec::segment_bytes_max(po2);
+        let taken = process.0 + decoded + starling_rv32im::preflight_bytes_max(po2);
+        for costs in [Costs::FAST.usual, Costs::FAST.frugal] {
+            for kind in [TaskKind::Prove, TaskKind::Lift] {
+                let memory = costs.memory(kind, Some(Po2::try_from(po2).unwrap()));
+                let limit = Costs::limit(memory).0;
+                assert!(taken <= limit, "{kind} 2^{po2}: {taken} bytes of {limit}");
+            }
+        }
     }
 }
 
