@@ -22,6 +22,9 @@ use crate::{
 /// The only hash function that recursion proves.
 const HASHFN: &str = "poseidon2";
 
+/// The depth of the tree of programs that are allowed: what recursion programs read of a receipt.
+pub(crate) const INCLUSION_DIGESTS: usize = 8;
+
 /// Hex digits of a digest in a sentence: enough to find it in a log.
 const SHORT_HEX_DIGITS: usize = 8;
 
@@ -200,7 +203,8 @@ fn judge_succinct(
 ) -> Result<(), RefusalReason> {
     check_hashfn(&receipt.hashfn)?;
     check_claim(open(&receipt.claim, "its claim")?, expected)?;
-    check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))
+    check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))?;
+    check_inclusion(receipt)
 }
 
 fn judge_work(
@@ -212,7 +216,8 @@ fn judge_work(
     let claim = open(&receipt.claim, "its claim")?;
     check_claim(open(&claim.claim, "its claim")?, expected)?;
     check_work(open(&claim.work, "its work")?, work)?;
-    check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))
+    check_seal(|| receipt.verify_integrity_with_context(&verifier_context()))?;
+    check_inclusion(receipt)
 }
 
 fn judge_assumption(
@@ -230,7 +235,25 @@ fn judge_assumption(
     }
     let parameters = parameters_of(expected.control_root).digest::<Sha256>();
     check_parameters(receipt.verifier_parameters, parameters)?;
-    check_seal(|| receipt.verify_integrity_with_context(&assumption_context(expected.control_root)))
+    let context = assumption_context(expected.control_root);
+    check_seal(|| receipt.verify_integrity_with_context(&context))?;
+    check_inclusion(receipt)
+}
+
+/// That the way to the receipt's program in the tree of those that are allowed is written as a prover writes it. The
+/// verifier reads as many bits of the index as there are digests, and a program that the receipt is joined by takes all of it as
+/// an element of the field: with more bits it would verify, and nothing could be made of it.
+fn check_inclusion<Claim>(receipt: &SuccinctReceipt<Claim>) -> Result<(), RefusalReason> {
+    let proof = &receipt.control_inclusion_proof;
+    if proof.digests.len() == INCLUSION_DIGESTS && proof.index < 1 << INCLUSION_DIGESTS {
+        return Ok(());
+    }
+    Err(RefusalReason::Malformed(format!(
+        "receipt shows its program at place {} in {} steps, expected one below {} in {INCLUSION_DIGESTS}",
+        proof.index,
+        proof.digests.len(),
+        1 << INCLUSION_DIGESTS,
+    )))
 }
 
 /// What the next task needs as it is, not as its digest.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use risc0_zkvm::{Digest, MaybePruned, Output};
+use risc0_zkvm::{Digest, InnerReceipt, MaybePruned, Output, SuccinctReceipt};
 use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
 use starling_cost::Costs;
 use starling_types::{
@@ -188,6 +188,13 @@ fn range(start: u32, end: u32) -> IndexRange {
     IndexRange::new(start, end).unwrap()
 }
 
+/// A receipt that verifies as it did and that no program takes: more bits in the index of its program than the verifier reads,
+/// which modulo P are another index.
+fn unjoinable<Claim>(mut receipt: SuccinctReceipt<Claim>) -> SuccinctReceipt<Claim> {
+    receipt.control_inclusion_proof.index += 0x7800_0100;
+    receipt
+}
+
 #[tokio::test]
 async fn lifted_and_joined_segments_become_a_receipt_that_anyone_verifies() {
     let mut bench = Bench::new(0);
@@ -225,6 +232,13 @@ async fn lifted_and_joined_segments_become_a_receipt_that_anyone_verifies() {
     let blob = codec::encode_succinct_receipt(&relabelled).unwrap();
     let reason = bench.judge(join, &blob).unwrap_err();
     assert!(matches!(reason, RefusalReason::SealInvalid(_)), "{reason}");
+
+    // What the verifier leaves open is not open.
+    let moved = unjoinable(codec::decode_succinct_receipt(&root).unwrap());
+    moved.verify_integrity().unwrap();
+    let blob = codec::encode_succinct_receipt(&moved).unwrap();
+    let reason = bench.judge(join, &blob).unwrap_err();
+    assert!(reason.to_string().contains("shows its program at place"), "{reason}");
 
     let root = codec::decode_succinct_receipt(&root).unwrap();
     let delivered = receipt::assemble_succinct(root, bench.execution.clone()).unwrap();
@@ -297,6 +311,12 @@ async fn a_receipt_resolves_what_another_guest_assumes() {
     let first_receipt = receipt::assemble_succinct(root, first.execution).unwrap();
     first_receipt.verify(first.guest.image_id()).unwrap();
     let given = receipt::given_assumption(&first_receipt).unwrap();
+    // One that verifies and that no program takes is written as it should have been.
+    let mut other = first_receipt.clone();
+    let InnerReceipt::Succinct(inner) = &mut other.inner else { panic!("succinct") };
+    *inner = unjoinable(inner.clone());
+    other.verify(first.guest.image_id()).unwrap();
+    assert_eq!(receipt::given_assumption(&other).unwrap(), given);
 
     let program =
         Tiny::counting(1).verify(given.id.claim, risc0_zkvm::Digest::ZERO).end(End::Halted(0));
@@ -394,6 +414,9 @@ async fn united(bench: &mut Bench) {
         verify_task(task, &blob, &Expected::Assumption(*id)).unwrap();
         let other = Expected::Assumption(AssumptionId::of_receipt(id.claim));
         assert!(verify_task(task, &blob, &other).is_err(), "it comes from keccak's own programs");
+        let moved = unjoinable(codec::decode_assumption_receipt(&blob).unwrap());
+        let blob = codec::encode_assumption_receipt(&moved).unwrap();
+        assert!(verify_task(task, &blob, &Expected::Assumption(*id)).is_err());
     }
     let (task, leaves) = (TaskId::Union(range(0, 2)), [TaskId::Keccak(0), TaskId::Keccak(1)]);
     bench.go_on(task, &leaves, &Expected::Assumption(AssumptionId::of_union(&ids))).await;
@@ -415,6 +438,9 @@ async fn keccak_proofs_resolve_what_their_guest_took_from_its_host_and_its_work_
     let (claim, work) = (bench.execution.resolved_claim(), bench.segments[0].work.unwrap());
     let from = [TaskId::Lift(0), TaskId::Union(range(0, 2))];
     let counted = bench.go_on(TaskId::Resolve(0), &from, &Expected::Work { claim, work }).await;
+    let moved = unjoinable(codec::decode_work_receipt(&counted).unwrap());
+    let blob = codec::encode_work_receipt(&moved).unwrap();
+    assert!(verify_task(TaskId::Resolve(0), &blob, &Expected::Work { claim, work }).is_err());
     let from = [TaskId::Resolve(0)];
     let root = bench.go_on(TaskId::Unwrap, &from, &Expected::Claim(claim)).await;
 

@@ -13,7 +13,7 @@ use starling_types::Po2;
 use super::{ReceiptError, check, file::check_depth, kind_of};
 use crate::{
     AssumptionId, OutputParts, SegmentClaim, Work, codec,
-    verify::{assumption_context, verifier_context},
+    verify::{INCLUSION_DIGESTS, assumption_context, verifier_context},
 };
 
 /// A receipt that resolves what a guest assumes.
@@ -78,7 +78,7 @@ pub fn given_assumption(receipt: &Receipt) -> Result<GivenAssumption, ReceiptErr
 
 fn pruned(root: SuccinctReceipt<ReceiptClaim>) -> Result<GivenAssumption, ReceiptError> {
     let id = AssumptionId::of_receipt(root.claim.digest::<Sha256>());
-    encoded(id, &root.into_unknown())
+    encoded(id, root.into_unknown())
 }
 
 /// A receipt from a host's environment as what resolves `assumed`.
@@ -88,7 +88,7 @@ pub fn resolving(
 ) -> Result<GivenAssumption, ReceiptError> {
     let id = assumed.proof();
     check(|| receipt.verify_integrity_with_context(&assumption_context(id.control_root)))?;
-    encoded(id, receipt)
+    encoded(id, receipt.clone())
 }
 
 /// The composite receipts among those of what a composite receipt's guest assumed, with their places: they are to be
@@ -229,11 +229,18 @@ fn check_usable(receipt: &InnerReceipt, obstacle: &'static str) -> Result<(), Re
     Err(ReceiptError::WrongKind { kind: kind_of(receipt), obstacle, hint })
 }
 
+/// A receipt that verifies, written as a prover writes it: of the index of its program the verifier reads as many bits as
+/// there are digests beside it, and a recursion program all.
 fn encoded(
     id: AssumptionId,
-    receipt: &SuccinctReceipt<Unknown>,
+    mut receipt: SuccinctReceipt<Unknown>,
 ) -> Result<GivenAssumption, ReceiptError> {
-    let bytes = codec::encode_assumption_receipt(receipt)
+    let inclusion = &mut receipt.control_inclusion_proof;
+    if inclusion.digests.len() != INCLUSION_DIGESTS {
+        return Err(invalid("its program is shown to be allowed in a tree of another depth"));
+    }
+    inclusion.index %= 1 << INCLUSION_DIGESTS;
+    let bytes = codec::encode_assumption_receipt(&receipt)
         .map_err(|error| ReceiptError::Invalid { reason: error.to_string() })?;
     Ok(GivenAssumption { id, bytes })
 }

@@ -111,6 +111,11 @@ pub(crate) fn control_root<Claim>(
             "its control inclusion proof has {count} digests, expected {INCLUSION_DIGESTS}"
         )));
     }
+    if proof.index >= 1 << INCLUSION_DIGESTS {
+        // Programs take it as an element, bits that no verifier looks at included.
+        let index = proof.index;
+        return Err(unfit(format!("its program is at place {index} of 2^{INCLUSION_DIGESTS}")));
+    }
     // The hash function panics on others.
     let mut digests = proof.digests.iter().chain([&receipt.control_id]);
     if let Some(digest) = digests.find(|digest| !suite.hashfn.is_digest_valid(digest)) {
