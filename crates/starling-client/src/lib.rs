@@ -74,7 +74,8 @@ pub mod shell {
         control::ControlServer,
         service::{JobHandle, Outcome, Service},
         system::{
-            Advert, Delivery, Emitted, Finish, NoSource, Running, Stage, Start, System, Told,
+            Advert, Delivery, Emitted, Finish, GroupResult, NoSource, Running, Stage, Start,
+            System, Told,
         },
     };
 }

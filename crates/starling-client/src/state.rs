@@ -185,6 +185,7 @@ impl ZkvmScript {
             JobEvent::Own(own) => return self.follow_own(own),
             JobEvent::ClientStarted { .. }
             | JobEvent::ResultAccepted { .. }
+            | JobEvent::ResultConfirmed { .. }
             | JobEvent::ResultRevoked { .. }
             | JobEvent::ResultLost { .. } => {}
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use starling_cost::CostModel;
 use starling_job::JobState;
-use starling_plan::Outcome;
+use starling_plan::{Certainty, Outcome};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
 use starling_types::{JobId, Task, TaskId, TaskKind};
@@ -85,9 +85,10 @@ impl System for ZkvmScript {
         }
     }
 
-    fn check(task: Task, bytes: &[u8], expected: &Expected) -> Result<(), String> {
+    fn check(task: Task, bytes: &[u8], expected: &Expected) -> Result<Certainty, String> {
         let task = TaskId::try_from(task).map_err(|task| format!("{task} is no task of it"))?;
-        verify_task(task, bytes, expected).map_err(|refusal| refusal.to_string())
+        verify_task(task, bytes, expected).map_err(|refusal| refusal.to_string())?;
+        Ok(Certainty::Final)
     }
 
     fn name_of(task: Task) -> String {

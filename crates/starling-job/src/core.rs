@@ -7,11 +7,13 @@ use starling_sched::{Scheduler, Status, WaitReason};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
-    Action, Config, End, Event, JobState, Note, Script,
+    Action, Config, End, Event, JobState, Note, Script, Verdict,
+    groups::Groups,
     kept::Kept,
     lost::Judgement,
     nodes::Connected,
     records::Records,
+    results::Reported,
     script::{InputOf, OutcomeOf},
     source::Source,
 };
@@ -50,8 +52,12 @@ pub struct JobCore<S: Script> {
     pub(crate) judging: BTreeMap<Task, Judgement>,
     /// Tasks whose result is on its way to the log.
     pub(crate) accepting: BTreeSet<Task>,
-    /// Results that are being checked, by lease: whose they are.
-    pub(crate) checking: BTreeMap<Epoch, (NodeId, Task, BlobRef)>,
+    /// Results that are being checked, by lease.
+    pub(crate) checking: BTreeMap<Epoch, Reported>,
+    /// What checks found while something was about to be taken back.
+    pub(crate) held: Vec<(Epoch, Verdict<S>)>,
+    /// What counts for now and is being checked.
+    pub(crate) groups: Groups,
     /// Since when a ready task has been waiting for a node, and why.
     pub(crate) waiting: Option<(Millis, WaitReason)>,
     /// How much the log keeps that is done with.
@@ -88,6 +94,8 @@ impl<S: Script> JobCore<S> {
             judging: BTreeMap::new(),
             accepting: BTreeSet::new(),
             checking: BTreeMap::new(),
+            held: Vec::new(),
+            groups: Groups::default(),
             waiting: None,
             kept: Kept::default(),
             proved: None,
@@ -103,6 +111,7 @@ impl<S: Script> JobCore<S> {
             self.take(event);
             self.pass_time();
             self.run_source();
+            self.check_group();
             self.trim();
             self.end_if_proved();
             self.end_if_written();
@@ -141,6 +150,11 @@ impl<S: Script> JobCore<S> {
         self.scheduler.status()
     }
 
+    /// The plan as it stands.
+    pub fn plan(&self) -> &S::Plan {
+        self.scheduler.plan()
+    }
+
     /// The blobs that the job may still read or deliver. It walks all.
     pub fn live_blobs(&self) -> Vec<BlobRef> {
         let mut live = self.scheduler.plan().live_blobs();
@@ -166,6 +180,9 @@ impl<S: Script> JobCore<S> {
             Event::Checked { epoch, verdict } => self.checked(epoch, verdict),
             Event::Looked { blobs, gone, pins } => self.looked(&blobs, gone, pins),
             Event::Judged { task, faults } => self.judged(task, faults),
+            Event::GroupChecked { group, judged, false_ones, lost } => {
+                self.group_checked(group, judged, &false_ones, lost);
+            }
             Event::Stop => self.end(End::Stopped),
             Event::Tick => {}
         }
@@ -234,7 +251,9 @@ impl<S: Script> JobCore<S> {
                 self.act(Action::Revoke { node, epoch, reason });
             }
             Asked::Disown { node, epoch } => self.act(Action::Disown { node, epoch }),
-            Asked::CheckResult { node, epoch, task, blob } => self.check(node, epoch, task, blob),
+            Asked::CheckResult { node, epoch, task, blob } => {
+                self.check(Reported { node, epoch, task, blob });
+            }
             Asked::Judge { task, inputs, nodes, message } => {
                 self.judge(task, inputs, Judgement { nodes, message });
             }

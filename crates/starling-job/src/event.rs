@@ -22,6 +22,10 @@ pub struct RecordId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceRun(pub u32);
 
+/// One check of results as a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u64);
+
 /// What happened.
 #[derive(Debug)]
 pub enum Event<S: Script> {
@@ -110,6 +114,17 @@ pub enum Event<S: Script> {
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
     },
+    /// The answer to [`Action::CheckGroup`].
+    GroupChecked {
+        /// Which group.
+        group: GroupId,
+        /// So many of its results were judged, from the first on: all, unless the next one can't be read.
+        judged: usize,
+        /// Those of them that are not what they must be.
+        false_ones: BTreeSet<Task>,
+        /// The next one, if it is gone or is not what its name says.
+        lost: Option<Reference>,
+    },
     /// This run of the job is to end: it goes on in a later one, or its user gives it up.
     Stop,
     /// Time has passed.
@@ -158,6 +173,9 @@ pub enum Word {
 pub enum Verdict<S: Script> {
     /// The result is what it must be, and in the store as long as this is kept.
     Accepted(S::Pin),
+    /// It may be: nothing is wrong with it that is seen when it is looked at alone. It counts for now, and is checked with
+    /// others later. It is in the store as long as this is kept.
+    Provisional(S::Pin),
     /// It is not, and its maker is at fault.
     Refused {
         /// What is wrong with it.
@@ -188,6 +206,17 @@ pub struct JudgedInput<X> {
     pub blob: BlobRef,
     /// Whose result it is and what it must be, where it is a result.
     pub made: Option<(Task, X)>,
+}
+
+/// A result that counts for now.
+#[derive(Debug)]
+pub struct GroupMember<X> {
+    /// What it is the result of.
+    pub task: Task,
+    /// The result.
+    pub blob: BlobRef,
+    /// What it must be.
+    pub expected: X,
 }
 
 /// What to do, in this order.
@@ -281,6 +310,14 @@ pub enum Action<S: Script> {
         /// What it reads.
         inputs: Vec<JudgedInput<S::Expected>>,
     },
+    /// Check results that count for now, as a group: oldest first, so that none comes before what it was made of. The answer is
+    /// [`Event::GroupChecked`].
+    CheckGroup {
+        /// Its name.
+        group: GroupId,
+        /// The results.
+        results: Vec<GroupMember<S::Expected>>,
+    },
     /// Run the source from its beginning.
     StartSource {
         /// The name of the run.
@@ -368,7 +405,7 @@ pub enum Note {
         /// Its task.
         task: Task,
     },
-    /// A result is in the log.
+    /// A result is in the log, and counts, if only for now.
     Accepted {
         /// Whose.
         node: NodeId,
@@ -381,6 +418,20 @@ pub enum Note {
         node: NodeId,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A result that counted for now counts for good.
+    Confirmed {
+        /// Whose.
+        node: NodeId,
+        /// Its task.
+        task: Task,
+    },
+    /// A result that counted for now is false.
+    ProvedFalse {
+        /// Whose.
+        node: NodeId,
+        /// Its task.
+        task: Task,
     },
     /// A result could not be had.
     Unfetchable {

@@ -34,6 +34,10 @@ pub trait Script: fmt::Debug {
     /// What keeps a blob in the store until the log names it. The core only hands it on.
     type Pin: fmt::Debug;
 
+    /// How many results that count for now are checked as one group at most. The more, the cheaper is each; but all are read
+    /// at the same time, and so much work may be made of what is false.
+    const GROUP_RESULTS_MAX: usize = 64;
+
     /// The plan of the job, of which nothing is told yet.
     fn plan(&self) -> Self::Plan;
 

@@ -3,7 +3,12 @@
 use starling_job::{Action, Event};
 
 use super::{Beside, Runner};
-use crate::{journal::entry_of, judge, notes, system::System};
+use crate::{
+    journal::entry_of,
+    judge::{self, GroupVerdict},
+    notes,
+    system::System,
+};
 
 impl<S: System> Runner<'_, S> {
     /// Does it. What the core is to hear of that at once is returned.
@@ -71,10 +76,16 @@ impl<S: System> Runner<'_, S> {
             Action::Judge { task, inputs } => {
                 let blobs = self.blobs.clone();
                 self.beside.spawn_blocking(move || {
-                    Beside::Event(Event::Judged {
-                        task,
-                        faults: judge::faults::<S>(&blobs, inputs),
-                    })
+                    let faults = judge::faults::<S>(&blobs, inputs);
+                    Beside::Event(Event::Judged { task, faults })
+                });
+            }
+            Action::CheckGroup { group, results } => {
+                let blobs = self.blobs.clone();
+                self.beside.spawn_blocking(move || {
+                    let GroupVerdict { judged, false_ones, lost } =
+                        judge::group::<S>(&blobs, results);
+                    Beside::Event(Event::GroupChecked { group, judged, false_ones, lost })
                 });
             }
             Action::StartSource { run } => {

@@ -1,19 +1,22 @@
 //! A job of wide merges: leaves that are known at once, merges of up to four neighbours, and a finish. It has no source.
+//!
+//! Looked at alone, a result shows only what it is about; whether it is true shows when a group of them is compared.
 
-use std::convert::Infallible;
+use std::{collections::BTreeSet, convert::Infallible};
 
 use serde::{Deserialize, Serialize};
 use starling_client::{
     JobError, RunOptions,
-    shell::{Advert, Client, Delivery, NoSource, Stage, Start, System, Told},
+    shell::{Advert, Client, Delivery, GroupResult, NoSource, Stage, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
-use starling_plan::{MergesPlan, MergesShape, NoInput};
+use starling_plan::{Certainty, MergesPlan, MergesShape, NoInput};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, Po2, Reference, Task};
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, is_known, raw, read, told, unknown,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known,
+    no_source, raw, read, stage_after, told, unknown,
 };
 use crate::{Expected, SYSTEMS, Sum};
 
@@ -73,6 +76,9 @@ impl Script for Merges {
     type Error = JobError;
     type Pin = Pin;
 
+    /// More than a few nodes have under way at once, so that what is false is merged before it is found.
+    const GROUP_RESULTS_MAX: usize = 24;
+
     fn plan(&self) -> MergesPlan {
         let shape = MergesShape { width: WIDTH, leaf: COST, merge: COST, finish: COST };
         MergesPlan::new(&shape, &self.leaves)
@@ -84,14 +90,11 @@ impl Script for Merges {
 
     fn apply(&mut self, event: &JobEvent<MergesEvent>) -> Result<(), String> {
         match event {
-            JobEvent::Cancelled => self.stage = Stage::Cancelled,
-            JobEvent::Own(MergesEvent::Created { .. }) => {
-                return Err("the job is created twice".into());
-            }
+            JobEvent::Own(MergesEvent::Created { .. }) => return created_twice(),
             JobEvent::Own(MergesEvent::Done { result }) => {
                 (self.stage, self.result) = (Stage::Done, Some(*result));
             }
-            _ => {}
+            other => self.stage = stage_after(self.stage, other),
         }
         Ok(())
     }
@@ -179,15 +182,21 @@ impl System for Merges {
         told(Vec::new())
     }
 
-    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<(), String> {
-        compare(bytes, expected)
+    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
+        expected.resembles(bytes).map_err(|mismatch| mismatch.to_string())?;
+        Ok(Certainty::Provisional)
+    }
+
+    fn check_group(results: &[GroupResult<Sum>]) -> BTreeSet<Task> {
+        let is_false =
+            |result: &&GroupResult<Sum>| compare(&result.bytes, &result.expected).is_err();
+        results.iter().filter(is_false).map(|result| result.task).collect()
     }
 
     fn begin(_options: &RunOptions) {}
 
     fn start((): &mut (), job: &Self, _blobs: &BlobStore) -> Start<NoSource> {
-        let job = job.id;
-        Box::new(move || Err(JobError::HostGone { job }))
+        no_source(job.id)
     }
 
     fn deliver(

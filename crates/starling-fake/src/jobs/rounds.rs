@@ -12,12 +12,13 @@ use starling_client::{
     shell::{Advert, Client, Delivery, NoSource, Stage, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
-use starling_plan::{Class, Demand, Order, RoundTask, RoundsInput, RoundsPlan};
+use starling_plan::{Certainty, Class, Demand, Order, RoundTask, RoundsInput, RoundsPlan};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, KindCode, Po2, Reference, Task};
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, is_known, raw, read, told,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known,
+    no_source, raw, read, stage_after, told,
 };
 use crate::{SYSTEMS, Sum};
 
@@ -122,20 +123,17 @@ impl Script for Rounds {
 
     fn apply(&mut self, event: &JobEvent<RoundsEvent>) -> Result<(), String> {
         match event {
-            JobEvent::Cancelled => self.stage = Stage::Cancelled,
             JobEvent::ResultAccepted { task, blob, .. } => {
                 self.take_result(task.range.start(), blob.reference);
             }
             JobEvent::ResultLost { .. } | JobEvent::ResultRevoked { .. } => {
                 return Err("a round does not outlive its results".into());
             }
-            JobEvent::Own(RoundsEvent::Created { .. }) => {
-                return Err("the job is created twice".into());
-            }
+            JobEvent::Own(RoundsEvent::Created { .. }) => return created_twice(),
             JobEvent::Own(RoundsEvent::Done { results }) => {
                 (self.stage, self.results) = (Stage::Done, results.clone());
             }
-            _ => {}
+            other => self.stage = stage_after(self.stage, other),
         }
         Ok(())
     }
@@ -230,15 +228,14 @@ impl System for Rounds {
         told(challenge.clone())
     }
 
-    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<(), String> {
+    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
         compare(bytes, expected)
     }
 
     fn begin(_options: &RunOptions) {}
 
     fn start((): &mut (), job: &Self, _blobs: &BlobStore) -> Start<NoSource> {
-        let job = job.id;
-        Box::new(move || Err(JobError::HostGone { job }))
+        no_source(job.id)
     }
 
     fn deliver(

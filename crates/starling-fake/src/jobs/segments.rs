@@ -9,13 +9,14 @@ use starling_client::{
     shell::{Advert, Client, Delivery, Emitted, Running, Stage, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
-use starling_plan::{Assumed, Outcome, PlanShape, ZkvmInput, ZkvmPlan};
+use starling_plan::{Assumed, Certainty, Outcome, PlanShape, ZkvmInput, ZkvmPlan};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, Po2, Reference, Task, TaskId};
 use tokio::sync::mpsc;
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, is_known, raw, read, told,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known, raw,
+    read, stage_after, told,
 };
 use crate::{Expected, SYSTEMS, Sum};
 
@@ -174,10 +175,9 @@ impl Script for Segments {
 
     fn apply(&mut self, event: &JobEvent<SegmentsEvent>) -> Result<(), String> {
         match event {
-            JobEvent::Cancelled => self.stage = Stage::Cancelled,
             JobEvent::Restarted { .. } => *self = Self::new(self.id, self.request),
             JobEvent::Own(own) => match own {
-                SegmentsEvent::Created { .. } => return Err("the job is created twice".into()),
+                SegmentsEvent::Created { .. } => return created_twice(),
                 SegmentsEvent::Segment { index, blob, sum } => {
                     self.segments.push(*index, *blob, *sum)?;
                 }
@@ -189,7 +189,7 @@ impl Script for Segments {
                     (self.stage, self.receipt) = (Stage::Done, Some(*receipt));
                 }
             },
-            _ => {}
+            other => self.stage = stage_after(self.stage, other),
         }
         Ok(())
     }
@@ -295,7 +295,7 @@ impl System for Segments {
         told(Vec::new())
     }
 
-    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<(), String> {
+    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
         compare(bytes, expected)
     }
 
