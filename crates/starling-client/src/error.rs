@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use starling_job::Trouble;
 use starling_net::BindError;
 use starling_plan::PlanError;
 use starling_sched::JobFailure;
@@ -171,9 +172,8 @@ pub enum JobError {
     },
 }
 
-impl JobError {
-    /// Whether the job itself has failed, where other errors only stop a run of it.
-    pub(crate) fn is_final(&self) -> bool {
+impl Trouble for JobError {
+    fn is_final(&self) -> bool {
         matches!(
             self,
             Self::Guest(_)

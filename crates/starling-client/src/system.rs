@@ -12,6 +12,7 @@ use starling_plan::{Certainty, Plan};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
 use starling_types::{JobId, MemoryBytes, Millis, Task};
+use tokio_util::sync::CancellationToken;
 
 use crate::{JobError, RunOptions};
 
@@ -97,7 +98,8 @@ pub trait System:
     /// What starts the source from its beginning, on a thread that may wait.
     fn start(begin: &mut Self::Begin, job: &Self, blobs: &BlobStore) -> Start<Self::Running>;
 
-    /// Puts what was proved together. Blocks.
+    /// Puts what was proved together. Blocks, on a thread that nobody waits for once `stop` is cancelled: from then on the
+    /// sooner it ends the better, and whatever it returns is let go of.
     ///
     /// # Errors
     /// When a result is gone, or they make no whole.
@@ -105,6 +107,7 @@ pub trait System:
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &OutcomeOf<Self>,
+        stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError>;
 
     /// Keeps what there was no room for when it was delivered, now that the job's other blobs are gone. Blocks.

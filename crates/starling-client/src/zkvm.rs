@@ -9,6 +9,7 @@ use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
 use starling_types::{JobId, Task, TaskId, TaskKind};
 use starling_zkvm::{ExecuteError, Expected, TaskArguments, verify_task, zkvm};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Delivered, JobError, JobPhase, RunOptions, ZkvmArguments, ZkvmEvent, ZkvmPiece, ZkvmScript,
@@ -109,8 +110,9 @@ impl System for ZkvmScript {
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &Outcome,
+        stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
-        let assembled = deliver::assemble(job, blobs, outcome)?;
+        let assembled = deliver::assemble(job, blobs, outcome, stop)?;
         let seconds = age(job).as_secs_f64();
         let receipt = deliver::keep_receipt(blobs, &assembled.receipt)?;
         let work_receipt = deliver::keep_work_receipt(blobs, &assembled)?;

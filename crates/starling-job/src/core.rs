@@ -7,12 +7,12 @@ use starling_sched::{Scheduler, Status, WaitReason};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
-    Action, Config, End, Event, JobState, Note, Script, Verdict,
+    Action, Config, End, Event, JobEvent, JobState, Note, Script, Verdict,
     groups::Groups,
     kept::Kept,
     lost::Judgement,
     nodes::Connected,
-    records::Records,
+    records::{Records, Then},
     results::Reported,
     script::{InputOf, OutcomeOf},
     source::Source,
@@ -27,6 +27,8 @@ pub(crate) enum Phase<S: Script> {
     Working,
     /// That the job starts over is being logged.
     StartingOver,
+    /// All is proved, and is put together.
+    Delivering(OutcomeOf<S>),
     /// It has ended, but for what is on its way to the log.
     Ending(End<S>),
     /// Nothing follows.
@@ -62,7 +64,7 @@ pub struct JobCore<S: Script> {
     pub(crate) waiting: Option<(Millis, WaitReason)>,
     /// How much the log keeps that is done with.
     pub(crate) kept: Kept,
-    /// What is to be delivered, once nothing is lost any more.
+    /// What is to be delivered, once nothing is lost any more and all is in the log.
     pub(crate) proved: Option<OutcomeOf<S>>,
     actions: Vec<Action<S>>,
 }
@@ -113,7 +115,7 @@ impl<S: Script> JobCore<S> {
             self.run_source();
             self.check_group();
             self.trim();
-            self.end_if_proved();
+            self.deliver_if_proved();
             self.end_if_written();
         }
         std::mem::take(&mut self.actions)
@@ -183,6 +185,8 @@ impl<S: Script> JobCore<S> {
             Event::GroupChecked { group, judged, false_ones, lost } => {
                 self.group_checked(group, judged, &false_ones, lost);
             }
+            Event::Delivered { done, pins } => self.delivered(done, pins),
+            Event::NotDelivered { error } => self.not_delivered(error),
             Event::Stop => self.end(End::Stopped),
             Event::Tick => {}
         }
@@ -285,22 +289,54 @@ impl<S: Script> JobCore<S> {
         self.act(Action::Say(note));
     }
 
-    /// Ends the run; what is on its way to the log is waited for. The first end counts.
+    /// Ends the run; what is on its way to the log is waited for, and so is why the job has failed, if it has. The first end
+    /// counts.
     pub(crate) fn end(&mut self, end: End<S>) {
         if matches!(self.phase, Phase::Ending(_) | Phase::Over) {
             return;
         }
         self.stop_source();
+        if matches!(self.phase, Phase::Delivering(_)) {
+            self.act(Action::StopDelivery);
+        }
+        let failed = end.failure().map(|message| JobEvent::Failed { message });
         self.phase = Phase::Ending(end);
+        if let Some(failed) = failed {
+            self.record(vec![failed], Vec::new(), Then::End);
+        }
     }
 
-    /// What is delivered beside the results may be lost and on its way.
-    fn end_if_proved(&mut self) {
+    /// What is delivered beside the results may be lost and on its way, and nothing is put together that is not in the log.
+    fn deliver_if_proved(&mut self) {
         if self.is_working()
             && self.lost.is_empty()
+            && self.records.count() == 0
             && let Some(outcome) = self.proved.take()
         {
-            self.end(End::Proved(outcome));
+            self.stop_source();
+            self.phase = Phase::Delivering(outcome.clone());
+            self.act(Action::Deliver { outcome });
+        }
+    }
+
+    /// It is put together: the job is done once that is in the log, and nothing ends the run before.
+    fn delivered(&mut self, done: S::Event, pins: Vec<S::Pin>) {
+        let Phase::Delivering(outcome) = &self.phase else { return };
+        self.phase = Phase::Ending(End::Proved(outcome.clone()));
+        self.record(vec![JobEvent::Own(done)], pins, Then::End);
+    }
+
+    fn not_delivered(&mut self, error: S::Error) {
+        if matches!(self.phase, Phase::Delivering(_)) {
+            self.end(End::Broken(error));
+        }
+    }
+
+    /// What was to be in the log is not. Of a job that is done nobody may hear then; why another has failed is known.
+    pub(crate) fn end_unrecorded(&mut self, error: S::Error) {
+        match &mut self.phase {
+            Phase::Ending(end @ End::Proved(_)) => *end = End::Broken(error),
+            _ => self.end(End::Broken(error)),
         }
     }
 

@@ -125,6 +125,18 @@ pub enum Event<S: Script> {
         /// The next one, if it is gone or is not what its name says.
         lost: Option<Reference>,
     },
+    /// The answer to [`Action::Deliver`]: it is put together.
+    Delivered {
+        /// What is logged of it.
+        done: S::Event,
+        /// What keeps the blobs that it names.
+        pins: Vec<S::Pin>,
+    },
+    /// The answer to [`Action::Deliver`]: it can't be put together.
+    NotDelivered {
+        /// Why.
+        error: S::Error,
+    },
     /// This run of the job is to end: it goes on in a later one, or its user gives it up.
     Stop,
     /// Time has passed.
@@ -325,6 +337,13 @@ pub enum Action<S: Script> {
     },
     /// Stop the source. What it still puts out does not count.
     StopSource,
+    /// All is proved: put together what is delivered. The answer is [`Event::Delivered`] or [`Event::NotDelivered`].
+    Deliver {
+        /// What it is made of.
+        outcome: OutcomeOf<S>,
+    },
+    /// Put nothing together, should it still go on.
+    StopDelivery,
     /// For the log that people read.
     Say(Note),
     /// The job is over, and nothing of it is on its way to the log. Nothing follows.
@@ -334,7 +353,7 @@ pub enum Action<S: Script> {
 /// How a run of a job ended.
 #[derive(Debug)]
 pub enum End<S: Script> {
-    /// All is proved: deliver this.
+    /// All is proved, and what was put together of it is in the log.
     Proved(OutcomeOf<S>),
     /// It can't be proved.
     Failed(JobFailure),
@@ -369,6 +388,27 @@ pub enum End<S: Script> {
     },
     /// The run was stopped.
     Stopped,
+}
+
+impl<S: Script> End<S> {
+    /// Why the job itself has failed, for people; `None` where only this run of it is over.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match self {
+            Self::Failed(reason) => Some(reason.to_string()),
+            Self::Broken(error) => error.is_final().then(|| error.to_string()),
+            Self::Diverged { reason } => {
+                Some(format!("what is to be proved is not the same twice: {reason}"))
+            }
+            Self::BlobMissing { blob } => {
+                Some(format!("blob {blob:#} is missing or damaged, and nobody can make it again"))
+            }
+            Self::Proved(_)
+            | Self::NoCapacity { .. }
+            | Self::OutOfTime { .. }
+            | Self::Contradiction { .. }
+            | Self::Stopped => None,
+        }
+    }
 }
 
 /// Something for people to read.

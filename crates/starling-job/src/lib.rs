@@ -17,6 +17,8 @@
 //!   withheld until it is made again: a result by nodes, what the source put out by the source, in the same run.
 //! - **A source is compared, not believed.** One that tells another story than the log does starts the job over, once; its
 //!   nodes stay.
+//! - **An end is in the log before anybody hears of it**: what was delivered, or why the job has failed. Putting together what
+//!   is delivered ends with the run, whatever ends that.
 //! - An old connection of a node that has come back says nothing.
 //! - What is done with goes: the log keeps what the plan still reads, and little more.
 //! - **What counts for now may prove false.** A result that its check could not judge alone is used, and judged with others
@@ -48,5 +50,5 @@ pub use event::{
     SourceRun, Verdict, Word,
 };
 pub use log::JobEvent;
-pub use script::{InputOf, OutcomeOf, Script, Taken};
+pub use script::{InputOf, OutcomeOf, Script, Taken, Trouble};
 pub use state::{JobState, Replayed};

@@ -30,6 +30,8 @@ pub(crate) enum Then {
     Kept,
     /// The log keeps no more than what is needed.
     Trimmed,
+    /// The run is over.
+    End,
 }
 
 #[derive(Debug)]
@@ -125,7 +127,7 @@ impl<S: Script> JobCore<S> {
         records.under_way.retain(|record| record.id != id);
         let taking_back = records.under_way.iter().filter(|record| record.takes_back());
         records.taking_back_count = taking_back.count();
-        self.end(End::Broken(error));
+        self.end_unrecorded(error);
     }
 
     fn follow(&mut self, then: Then) {
@@ -147,6 +149,7 @@ impl<S: Script> JobCore<S> {
             Then::StartOver => self.start_over(),
             Then::Kept => self.work_if_looked(),
             Then::Trimmed => self.act(Action::Collect),
+            Then::End => {}
         }
         self.tell_plan();
     }

@@ -13,6 +13,12 @@ pub type InputOf<S> = <<S as Script>::Plan as Plan>::Input;
 /// What a script's plan delivers.
 pub type OutcomeOf<S> = <<S as Script>::Plan as Plan>::Outcome;
 
+/// A trouble of the shell that ends a run of a job. `Display` says for people what it was.
+pub trait Trouble: fmt::Debug + fmt::Display {
+    /// Whether the job itself has failed, so that its log says so, where otherwise only this run of it is over.
+    fn is_final(&self) -> bool;
+}
+
 /// What a client knows of a job of one proof system: a fold over the log, and what follows from it. It is as pure as the
 /// core: the same events in the same order give the same script, and that the same plan.
 ///
@@ -20,7 +26,7 @@ pub type OutcomeOf<S> = <<S as Script>::Plan as Plan>::Outcome;
 /// order of its own that it keeps whenever it is run; a system whose work is known at once has none.
 pub trait Script: fmt::Debug {
     /// The task graph.
-    type Plan: Plan<Outcome: fmt::Debug> + fmt::Debug;
+    type Plan: Plan<Outcome: Clone + fmt::Debug> + fmt::Debug;
     /// What it logs besides what every job logs.
     type Event: Clone + fmt::Debug;
     /// What its source puts out.
@@ -29,8 +35,8 @@ pub trait Script: fmt::Debug {
     type Expected: fmt::Debug;
     /// What a node is told of a task besides its name and its inputs. The core does not look at it.
     type Arguments: fmt::Debug;
-    /// A trouble of the shell that ends the job. The core does not look at it.
-    type Error: fmt::Debug;
+    /// A trouble of the shell that ends a run of the job.
+    type Error: Trouble;
     /// What keeps a blob in the store until the log names it. The core only hands it on.
     type Pin: fmt::Debug;
 

@@ -13,6 +13,7 @@ use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Certainty, MergesPlan, MergesShape, NoInput};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, Po2, Reference, Task};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known,
@@ -203,6 +204,7 @@ impl System for Merges {
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &BlobRef,
+        _stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
         let (delivered, pins) = read(blobs, job.id, &[*outcome])?;
         let expected = job.sums.whole().map(Sum::finish);

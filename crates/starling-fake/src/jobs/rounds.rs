@@ -15,6 +15,7 @@ use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Certainty, Class, Demand, Order, RoundTask, RoundsInput, RoundsPlan};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, KindCode, Po2, Reference, Task};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known,
@@ -242,6 +243,7 @@ impl System for Rounds {
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &Vec<BlobRef>,
+        _stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
         let (delivered, pins) = read(blobs, job.id, outcome)?;
         let done = RoundsEvent::Done { results: outcome.clone() };

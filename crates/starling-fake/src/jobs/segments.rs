@@ -13,6 +13,7 @@ use starling_plan::{Assumed, Certainty, Outcome, PlanShape, ZkvmInput, ZkvmPlan}
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, Po2, Reference, Task, TaskId};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known, raw,
@@ -314,6 +315,7 @@ impl System for Segments {
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &Outcome,
+        _stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
         let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: job.id };
         let Outcome::Succinct { receipt, .. } = outcome else {

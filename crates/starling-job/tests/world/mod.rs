@@ -98,6 +98,11 @@ pub struct World<S: Fake> {
     pub groups: usize,
     /// How long a group's check takes; for ever without it.
     pub group_ms: Option<u64>,
+    /// How often something was put together, and whether that goes on.
+    pub deliveries: usize,
+    pub is_delivering: bool,
+    /// How long that takes; for ever without it.
+    pub delivery_ms: Option<u64>,
     pub looks: usize,
     pub judged: usize,
     pub source_runs: u32,
@@ -188,6 +193,9 @@ impl<S: Fake> World<S> {
             voided: Vec::new(),
             dismissed: Vec::new(),
             revoked: Vec::new(),
+            deliveries: 0,
+            is_delivering: false,
+            delivery_ms: Some(0),
             group: None,
             groups: 0,
             group_ms: Some(1_000),
@@ -481,6 +489,16 @@ impl<S: Fake> World<S> {
                 self.push(1_000, Pending::PutOut(run, 0));
             }
             Action::StopSource => {}
+            Action::Deliver { .. } => {
+                assert!(self.unwritten.is_empty(), "what is put together is in the log");
+                self.deliveries += 1;
+                self.is_delivering = true;
+                if let Some(delay_ms) = self.delivery_ms {
+                    let event = Event::Delivered { done: S::done(), pins: Vec::new() };
+                    self.push(delay_ms, Pending::Event(event));
+                }
+            }
+            Action::StopDelivery => self.is_delivering = false,
             Action::Say(note) => self.notes.push(note),
             Action::End(end) => self.end = Some(end),
         }

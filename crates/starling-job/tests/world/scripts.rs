@@ -1,6 +1,6 @@
 //! Three made-up proof systems. A result is named by what it is of, so that whoever checks it only compares names.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use starling_job::{JobEvent, Script, Taken};
@@ -52,6 +52,24 @@ pub fn made_here(story: u8, number: u32) -> BlobRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble(pub &'static str);
 
+/// What is put out by no source.
+const TROUBLE: Trouble = Trouble("that is no piece");
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl starling_job::Trouble for Trouble {
+    fn is_final(&self) -> bool {
+        self.0 == FAILED
+    }
+}
+
+/// The one trouble with which the job itself has failed.
+pub const FAILED: &str = "failed";
+
 /// What a made-up system needs beside its script.
 pub trait Fake: Script<Pin = BlobRef, Error = Trouble, Expected = Task> + Clone {
     /// Whether results of different nodes differ.
@@ -62,6 +80,9 @@ pub trait Fake: Script<Pin = BlobRef, Error = Trouble, Expected = Task> + Clone 
 
     /// The source's `number`th piece when it tells this story, and the blob that it stores.
     fn told(&self, story: u8, number: u32) -> Option<(Self::Piece, BlobRef)>;
+
+    /// What is logged when all was put together.
+    fn done() -> Self::Event;
 
     /// What the source's pieces in this log name.
     fn logged(&self, _log: &[JobEvent<Self::Event>]) -> Vec<BlobRef> {
@@ -89,6 +110,7 @@ pub struct Segments {
 pub enum Piece {
     Segment { index: u32, blob: BlobRef },
     Ended { count: u32, journal: BlobRef },
+    Done,
 }
 
 impl Segments {
@@ -130,6 +152,7 @@ impl Script for Segments {
                 self.segments.push(*blob);
             }
             JobEvent::Own(Piece::Ended { journal, .. }) => self.journal = Some(*journal),
+            JobEvent::Own(Piece::Done) => {}
             JobEvent::Restarted { .. } => *self = Self::new(self.count),
             _ => {}
         }
@@ -158,8 +181,11 @@ impl Script for Segments {
                 return Ok(Taken::Differs { reason: "it ends earlier".into() });
             }
             Piece::Ended { .. } => self.journal.as_ref(),
+            Piece::Done => return Err(TROUBLE),
         };
-        let (Piece::Segment { blob, .. } | Piece::Ended { journal: blob, .. }) = &piece;
+        let (Piece::Segment { blob, .. } | Piece::Ended { journal: blob, .. }) = &piece else {
+            return Err(TROUBLE);
+        };
         Ok(match known {
             None => Taken::New(vec![piece]),
             Some(known) if known == blob => Taken::Again(vec![blob.reference]),
@@ -181,6 +207,10 @@ impl Script for Segments {
 }
 
 impl Fake for Segments {
+    fn done() -> Piece {
+        Piece::Done
+    }
+
     fn told(&self, story: u8, number: u32) -> Option<(Piece, BlobRef)> {
         if number < self.count {
             let blob = made_here(story, number);
@@ -271,6 +301,8 @@ impl Script for Merges {
 impl Fake for Merges {
     const PROVISIONAL: bool = true;
 
+    fn done() {}
+
     fn told(&self, _story: u8, _number: u32) -> Option<((), BlobRef)> {
         None
     }
@@ -357,6 +389,8 @@ impl Script for Rounds {
 
 impl Fake for Rounds {
     const SALTED: bool = true;
+
+    fn done() {}
 
     fn given(&self) -> Vec<BlobRef> {
         vec![made_here(9, 0)]
