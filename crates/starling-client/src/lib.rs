@@ -44,6 +44,7 @@ mod progress;
 mod request;
 mod run;
 mod runner;
+mod runs;
 mod script;
 mod service;
 mod source;

@@ -67,11 +67,6 @@ impl Request {
     }
 }
 
-/// Whether the job is there already.
-fn is_known<S: starling_client::shell::System>(client: &Client<S>, job: JobId) -> bool {
-    client.job(job).is_ok()
-}
-
 fn advert() -> Advert {
     let kinds = (1..KIND_END).map(KindCode).collect();
     Advert { wanted: Wanted { system: SYSTEMS[0].into(), kinds }, memory: COST.memory }

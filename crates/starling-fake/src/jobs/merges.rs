@@ -16,8 +16,8 @@ use starling_types::{BlobRef, JobId, Po2, Reference, Task};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known,
-    no_source, raw, read, stage_after, told, unknown,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, no_source, raw,
+    read, stage_after, told, unknown,
 };
 use crate::{Expected, SYSTEMS, Sum};
 
@@ -59,12 +59,11 @@ impl Merges {
     /// When there is no room for its raw data.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
         let id = request.job_id("merges");
-        if !is_known(client, id) {
+        client.create_as(id, false, || {
             let pins = request.store(client)?;
             let leaves = pins.iter().map(Pin::blob).collect();
-            client.create_as(id, MergesEvent::Created { request, leaves }, pins)?;
-        }
-        Ok(id)
+            Ok((MergesEvent::Created { request, leaves }, pins))
+        })
     }
 }
 

@@ -18,8 +18,8 @@ use starling_types::{BlobRef, JobId, KindCode, Po2, Reference, Task};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known,
-    no_source, raw, read, stage_after, told,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, no_source, raw,
+    read, stage_after, told,
 };
 use crate::{SYSTEMS, Sum};
 
@@ -65,12 +65,11 @@ impl Rounds {
     /// When there is no room for its columns.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
         let id = request.job_id("rounds");
-        if !is_known(client, id) {
+        client.create_as(id, false, || {
             let pins = request.store(client)?;
             let columns = pins.iter().map(Pin::blob).collect();
-            client.create_as(id, RoundsEvent::Created { request, columns }, pins)?;
-        }
-        Ok(id)
+            Ok((RoundsEvent::Created { request, columns }, pins))
+        })
     }
 
     fn challenge_of(&self, task: Task) -> Option<&Vec<u8>> {

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, is_known, raw,
-    read, stage_after, told,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, raw, read,
+    stage_after, told,
 };
 use crate::{Expected, SYSTEMS, Sum};
 
@@ -117,10 +117,7 @@ impl Segments {
     /// When it can't be written.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
         let id = request.job_id("segments");
-        if !is_known(client, id) {
-            client.create_as(id, SegmentsEvent::Created { request }, Vec::new())?;
-        }
-        Ok(id)
+        client.create_as(id, false, || Ok((SegmentsEvent::Created { request }, Vec::new())))
     }
 
     fn new(id: JobId, request: Request) -> Self {
