@@ -50,3 +50,8 @@ pub(crate) fn error_of<S: System>(end: End<S>, job: JobId) -> Option<JobError> {
         End::Stopped => JobError::Interrupted { job },
     })
 }
+
+/// A length of time as the core counts it.
+pub(crate) fn millis(length: Duration) -> Millis {
+    Millis(u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
+}

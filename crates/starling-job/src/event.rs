@@ -8,7 +8,7 @@ use starling_sched::{
 };
 use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
 
-use crate::{JobEvent, Script, script::OutcomeOf};
+use crate::{JobEvent, Script, Trouble as _, script::OutcomeOf};
 
 /// One connection of a node, counted by the shell: of two, the one with the larger number is the newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

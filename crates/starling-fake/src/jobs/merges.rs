@@ -2,7 +2,7 @@
 //!
 //! Looked at alone, a result shows only what it is about; whether it is true shows when a group of them is compared.
 
-use std::{collections::BTreeSet, convert::Infallible};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use starling_client::{
@@ -34,6 +34,9 @@ pub enum MergesEvent {
         request: Request,
         /// The raw data, in its order.
         leaves: Vec<BlobRef>,
+        /// How long it takes to put together what is delivered.
+        #[serde(default)]
+        delivery_ms: u64,
     },
     /// All was delivered.
     Done {
@@ -49,6 +52,7 @@ pub struct Merges {
     stage: Stage,
     leaves: Vec<BlobRef>,
     sums: Expected,
+    delivery_ms: u64,
     result: Option<BlobRef>,
 }
 
@@ -58,11 +62,23 @@ impl Merges {
     /// # Errors
     /// When there is no room for its raw data.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
-        let id = request.job_id("merges");
-        client.create_as(id, false, || {
+        Self::create_slow(client, request, Duration::ZERO)
+    }
+
+    /// As [`Self::create`], of a job that takes long at its end.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_slow(
+        client: &Client<Self>,
+        request: Request,
+        delivery: Duration,
+    ) -> Result<JobId, JobError> {
+        client.create_as(request.job_id("merges"), false, || {
             let pins = request.store(client)?;
             let leaves = pins.iter().map(Pin::blob).collect();
-            Ok((MergesEvent::Created { request, leaves }, pins))
+            let delivery_ms = delivery.as_millis() as u64;
+            Ok((MergesEvent::Created { request, leaves, delivery_ms }, pins))
         })
     }
 }
@@ -145,10 +161,10 @@ impl System for Merges {
     }
 
     fn created(job: JobId, event: MergesEvent, _at_ms: u64) -> Option<Self> {
-        let MergesEvent::Created { request, leaves } = event else { return None };
+        let MergesEvent::Created { request, leaves, delivery_ms } = event else { return None };
         let raw: Vec<_> = (0..request.count).map(|index| raw(index, request.size_bytes)).collect();
         let sums = Expected::of(raw.iter().map(Vec::as_slice));
-        Some(Self { id: job, stage: Stage::Open, leaves, sums, result: None })
+        Some(Self { id: job, stage: Stage::Open, leaves, sums, delivery_ms, result: None })
     }
 
     fn id(&self) -> JobId {
@@ -205,6 +221,8 @@ impl System for Merges {
         outcome: &BlobRef,
         _stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
+        // As a verifier of others does that can't be interrupted.
+        std::thread::sleep(Duration::from_millis(job.delivery_ms));
         let (delivered, pins) = read(blobs, job.id, &[*outcome])?;
         let expected = job.sums.whole().map(Sum::finish);
         if expected != delivered.first().copied() {
