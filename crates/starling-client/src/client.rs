@@ -351,6 +351,28 @@ mod tests {
         assert_eq!(client.log.begun_without(&["cancelled", "done"]).unwrap(), []);
     }
 
+    /// With one lock for all of them, the first would wait for itself.
+    #[test]
+    fn while_one_job_is_made_others_are_made_and_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(&dir);
+        let guest = client.put(b"a guest").unwrap();
+        let request = hosted(&guest, "03");
+        let created = ZkvmEvent::Created {
+            request: request.clone(),
+            image_id: "aa".into(),
+            seed: "bb".into(),
+        };
+        let first = client.create_as(request.job_id(), false, || {
+            let pins = vec![guest.clone()];
+            let other = client.create_job(hosted(&guest, "04"), pins, Digest::ZERO, false)?;
+            client.cancel(other)?;
+            assert!(client.runs.all().is_empty());
+            Ok((created, vec![guest.clone()]))
+        });
+        assert_eq!(first.unwrap(), request.job_id());
+    }
+
     #[test]
     fn equal_orders_at_the_same_time_are_one_job_with_one_seed() {
         let dir = tempfile::tempdir().unwrap();

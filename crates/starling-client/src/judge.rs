@@ -17,7 +17,7 @@ use crate::system::{GroupResult, System};
 /// What of `wanted` can't be had from the store, since it is not there or is not what its name says; and what keeps the rest.
 pub(crate) fn look(blobs: &BlobStore, wanted: &[BlobRef]) -> (Vec<Reference>, Vec<Pin>) {
     let (mut gone, mut pins) = (Vec::new(), Vec::new());
-    let patience = Patience::new();
+    let patience = DiskPatience::new();
     for blob in wanted {
         match patience.read(|| blobs.pin(blob.reference)) {
             Ok(Some(pin)) => pins.push(pin),
@@ -37,13 +37,13 @@ pub(crate) fn faults<S: System>(
     blobs: &BlobStore,
     inputs: Vec<JudgedInput<S::Expected>>,
 ) -> Vec<Fault> {
-    let patience = Patience::new();
+    let patience = DiskPatience::new();
     inputs.into_iter().filter_map(|input| fault_of::<S>(blobs, &patience, input)).collect()
 }
 
 fn fault_of<S: System>(
     blobs: &BlobStore,
-    patience: &Patience,
+    patience: &DiskPatience,
     input: JudgedInput<S::Expected>,
 ) -> Option<Fault> {
     let JudgedInput { blob, made } = input;
@@ -73,7 +73,7 @@ pub(crate) fn group<S: System>(
     members: Vec<GroupMember<S::Expected>>,
 ) -> GroupVerdict {
     let (mut results, mut lost) = (Vec::with_capacity(members.len()), None);
-    let patience = Patience::new();
+    let patience = DiskPatience::new();
     for GroupMember { task, blob, expected } in members {
         match read::<S>(blobs, &patience, blob) {
             Readable::Bytes(bytes) => results.push(GroupResult { task, bytes, expected }),
@@ -97,7 +97,7 @@ enum Readable {
     Lost,
 }
 
-fn read<S: System>(blobs: &BlobStore, patience: &Patience, blob: BlobRef) -> Readable {
+fn read<S: System>(blobs: &BlobStore, patience: &DiskPatience, blob: BlobRef) -> Readable {
     let size_bytes_max = blob.size_bytes.max(S::RESULT_SIZE_BYTES_MAX);
     match patience.read(|| blobs.get(blob.reference, size_bytes_max)) {
         Ok(Some(bytes)) => Readable::Bytes(bytes),
@@ -112,12 +112,12 @@ const TRY_PERIOD: Duration = Duration::from_millis(250);
 
 /// Waits for a disk that can't answer now: once for all that is looked at together, since what troubles one blob troubles
 /// the next.
-struct Patience {
+struct DiskPatience {
     ends: Instant,
     period: Duration,
 }
 
-impl Patience {
+impl DiskPatience {
     fn new() -> Self {
         Self { ends: Instant::now() + PATIENCE, period: TRY_PERIOD }
     }
@@ -160,7 +160,11 @@ mod tests {
     }
 
     /// A disk that can't answer the first so many times, and how often it was asked.
-    fn troubled(patience: &Patience, answers: u32, asked: &Cell<u32>) -> Result<u32, StoreError> {
+    fn troubled(
+        patience: &DiskPatience,
+        answers: u32,
+        asked: &Cell<u32>,
+    ) -> Result<u32, StoreError> {
         patience.read(|| {
             asked.set(asked.get() + 1);
             if asked.get() < answers { Err(failed(rustix::io::Errno::MFILE)) } else { Ok(7) }
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_cannot_answer_now_is_asked_again_and_what_it_lost_is_lost() {
-        let (patience, asked) = (Patience::new(), Cell::new(0));
+        let (patience, asked) = (DiskPatience::new(), Cell::new(0));
         assert_eq!(troubled(&patience, 3, &asked).unwrap(), 7);
         assert_eq!(asked.get(), 3);
         let broken = || -> Result<(), _> { Err(failed(rustix::io::Errno::IO)) };
@@ -179,7 +183,7 @@ mod tests {
     #[test]
     fn many_blobs_that_cannot_be_read_now_are_waited_for_as_long_as_one() {
         let period = Duration::from_millis(1);
-        let patience = Patience { ends: Instant::now() + Duration::from_millis(40), period };
+        let patience = DiskPatience { ends: Instant::now() + Duration::from_millis(40), period };
         let began = Instant::now();
         let asked = Cell::new(0);
         for _ in 0..1_000 {

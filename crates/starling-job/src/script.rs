@@ -63,8 +63,11 @@ pub trait Script: fmt::Debug {
     /// What a node is told of `task`, whose size the plan gives as `po2`.
     fn arguments(&self, task: Task, po2: Option<Po2>) -> Self::Arguments;
 
-    /// Whether the source has to run: the log does not have all that it puts out.
-    fn needs_source(&self) -> bool;
+    /// Whether the source has to run: the log does not have all that it puts out. A system whose work is known at once has no
+    /// source, and that is what is said here of it, and of its blobs below.
+    fn needs_source(&self) -> bool {
+        false
+    }
 
     /// Whether the source ends with this piece. It is taken only when all before it are in the log.
     fn is_last(piece: &Self::Piece) -> bool;
@@ -76,10 +79,14 @@ pub trait Script: fmt::Debug {
     fn take(&self, piece: Self::Piece) -> Result<Taken<Self::Event>, Self::Error>;
 
     /// Whether the source puts this blob out again when it is run again.
-    fn is_of_source(&self, blob: Reference) -> bool;
+    fn is_of_source(&self, _blob: Reference) -> bool {
+        false
+    }
 
     /// Blobs that must be there in the end though no task reads them.
-    fn kept_blobs(&self) -> Vec<BlobRef>;
+    fn kept_blobs(&self) -> Vec<BlobRef> {
+        Vec::new()
+    }
 
     /// What the job was asked with: the source and the tasks are made of it.
     fn asked_blobs(&self) -> Vec<BlobRef>;

@@ -12,7 +12,7 @@ use starling_client::{
 use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Certainty, MergesPlan, MergesShape, NoInput};
 use starling_store::{BlobStore, Pin};
-use starling_types::{BlobRef, JobId, Po2, Reference, Task};
+use starling_types::{BlobRef, JobId, Po2, Task};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -93,7 +93,7 @@ impl Script for Merges {
     type Pin = Pin;
 
     /// More than a few nodes have under way at once, so that what is false is merged before it is found.
-    const GROUP_RESULTS_MAX: usize = 24;
+    const GROUP_RESULTS_MAX: usize = 48;
 
     fn plan(&self) -> MergesPlan {
         let shape = MergesShape { width: WIDTH, leaf: COST, merge: COST, finish: COST };
@@ -124,24 +124,12 @@ impl Script for Merges {
 
     fn arguments(&self, _task: Task, _po2: Option<Po2>) {}
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last(piece: &Infallible) -> bool {
         match *piece {}
     }
 
     fn take(&self, piece: Infallible) -> Result<Taken<MergesEvent>, JobError> {
         match piece {}
-    }
-
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
     }
 
     fn asked_blobs(&self) -> Vec<BlobRef> {

@@ -148,24 +148,12 @@ impl Script for Rounds {
         self.challenge_of(task).cloned().unwrap_or_default()
     }
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last(piece: &Infallible) -> bool {
         match *piece {}
     }
 
     fn take(&self, piece: Infallible) -> Result<Taken<RoundsEvent>, JobError> {
         match piece {}
-    }
-
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
     }
 
     fn asked_blobs(&self) -> Vec<BlobRef> {

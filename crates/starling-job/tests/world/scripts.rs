@@ -273,24 +273,12 @@ impl Script for Merges {
         vec![task.kind.0 as u8]
     }
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last((): &()) -> bool {
         true
     }
 
     fn take(&self, (): ()) -> Result<Taken<()>, Trouble> {
         Err(Trouble("there is no source"))
-    }
-
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
     }
 
     fn asked_blobs(&self) -> Vec<BlobRef> {
@@ -362,24 +350,12 @@ impl Script for Rounds {
 
     fn arguments(&self, _task: Task, _po2: Option<Po2>) {}
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last((): &()) -> bool {
         true
     }
 
     fn take(&self, (): ()) -> Result<Taken<()>, Trouble> {
         Err(Trouble("there is no source"))
-    }
-
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
     }
 
     fn asked_blobs(&self) -> Vec<BlobRef> {
