@@ -10,8 +10,7 @@ use thiserror::Error;
 pub enum NoSpace {
     /// The blobs would exceed what the user allows them.
     #[error(
-        "no space for a blob of {needed_bytes} bytes: {used_bytes} of the {max_bytes} bytes of the disk \
-         budget are used; raise --disk-budget, free space or cancel a job"
+        "no space for a blob of {needed_bytes} bytes: {used_bytes} of the {max_bytes} bytes of the disk budget are used"
     )]
     Budget {
         /// The size of the blob, as far as known.
@@ -23,8 +22,7 @@ pub enum NoSpace {
     },
     /// The disk would be left with less than the user wants to keep free.
     #[error(
-        "no space for a blob of {needed_bytes} bytes: the disk has {free_bytes} bytes free, of which \
-         {min_free_bytes} stay free; free space, cancel a job or use another --data-dir"
+        "no space for a blob of {needed_bytes} bytes: the disk has {free_bytes} bytes free, of which {min_free_bytes} stay free"
     )]
     MinFree {
         /// The size of the blob, as far as known.
@@ -48,11 +46,7 @@ pub enum NoSpace {
         max_bytes: u64,
     },
     /// The operating system refused: the disk is full or a quota is used up.
-    #[error(
-        "cannot write {}: the disk is full or a quota is used up; free space, cancel a job or use \
-         another --data-dir",
-        path.display()
-    )]
+    #[error("cannot write {}: the disk is full or a quota is used up", path.display())]
     DiskFull {
         /// The file that was being written.
         path: PathBuf,

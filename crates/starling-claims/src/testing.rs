@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod damage;
+
 use risc0_binfmt::Digestible as _;
 use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::{
@@ -11,6 +13,7 @@ use risc0_zkvm::{
 use serde::Serialize;
 use starling_types::{Po2, WorkLogId};
 
+pub(crate) use self::damage::damaged;
 use crate::{PovwJob, SegmentClaim, Work, WorkReceipt};
 
 /// A claim like that of a segment in mid-execution.
@@ -60,24 +63,4 @@ pub(crate) fn forged_succinct_receipt<Claim: Serialize + DeserializeOwned>(
     let proof = (0_u32, Vec::<Digest>::new());
     let fields = (seal, Digest::ZERO, claim, "poseidon2", parameters, proof);
     bincode::deserialize(&bincode::serialize(&fields).unwrap()).unwrap()
-}
-
-/// Every way to damage `bytes` that a test can afford: cut off at `cuts` places, and `flips` single bits
-/// flipped at places drawn from a fixed seed.
-pub(crate) fn damaged(bytes: &[u8], cuts: usize, flips: usize) -> impl Iterator<Item = Vec<u8>> {
-    use rand_chacha::{
-        ChaCha20Rng,
-        rand_core::{Rng as _, SeedableRng as _},
-    };
-
-    let mut random = ChaCha20Rng::from_seed([7; 32]);
-    let step = bytes.len().div_ceil(cuts).max(1);
-    let cut = (0..bytes.len()).step_by(step).map(|end| bytes[..end].to_vec());
-    let flipped = (0..flips).map(move |_| {
-        let mut damaged = bytes.to_vec();
-        let at = random.next_u64() as usize % damaged.len();
-        damaged[at] ^= 1 << (random.next_u32() % 8);
-        damaged
-    });
-    cut.chain(flipped)
 }

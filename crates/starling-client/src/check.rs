@@ -7,6 +7,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use starling_job::Verdict;
 use starling_net::{FetchError, Net, Source};
+use starling_plan::Certainty;
 use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId, Task};
 use tokio::sync::Semaphore;
@@ -87,7 +88,8 @@ fn judge<S: System>(blobs: &BlobStore, task: Task, pin: Pin, expected: &S::Expec
         Err(error) => return Verdict::Unfetchable { reason: error.to_string() },
     };
     match S::check(task, &bytes, expected) {
-        Ok(()) => Verdict::Accepted(pin),
+        Ok(Certainty::Final) => Verdict::Accepted(pin),
+        Ok(Certainty::Provisional) => Verdict::Provisional(pin),
         Err(reason) => {
             drop(pin);
             // What can't be removed now costs space only.

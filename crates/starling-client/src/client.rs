@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use rand::Rng as _;
@@ -18,9 +18,9 @@ use starling_zkvm::{
 };
 
 use crate::{
-    Given, GuestRun, JobError, JobPhase, JobRequest, Source, StateError, ZkvmEvent, ZkvmScript,
+    Given, GuestRun, JobError, JobRequest, Source, StateError, ZkvmEvent, ZkvmScript,
     journal::{JobJournal, unix_ms},
-    service::JobHandle,
+    runs::{Busy, Runs},
     state,
     system::{Stage, System},
 };
@@ -33,10 +33,8 @@ pub struct Client<S: System> {
     pub(crate) blobs: BlobStore,
     /// A folder for receipts on their way.
     pub(crate) scratch: PathBuf,
-    /// The jobs that run in this process.
-    pub(crate) running: Arc<Mutex<BTreeMap<JobId, JobHandle<S>>>>,
-    /// Held from the look whether a job is there until it is: of two equal orders at once, one makes the job.
-    creating: Arc<Mutex<()>>,
+    /// Who has which job in this process.
+    pub(crate) runs: Runs<S>,
 }
 
 /// The receipt of something that guests may assume. It is kept in the store as long as this lives, and then by the
@@ -100,7 +98,7 @@ impl<S: System> Client<S> {
         let log = Arc::new(dir.log()?);
         let blobs = dir.blobs_of(&log, DiskBudget::up_to(disk_budget_bytes))?;
         let scratch = dir.scratch()?;
-        Ok(Self { dir, log, blobs, scratch, running: Arc::default(), creating: Arc::default() })
+        Ok(Self { dir, log, blobs, scratch, runs: Runs::default() })
     }
 
     /// Puts bytes into the store: what a job is asked with, say. Blocks.
@@ -116,15 +114,35 @@ impl<S: System> Client<S> {
         self.blobs.used_bytes()
     }
 
-    /// Logs a job that begins with `created`, in the place of an earlier one of this id. Blocks.
+    /// The job `id`: the one that is there, unless it was given up, or the one that `make` begins, in the place of one that was.
+    /// Of equal orders at once one makes the job, and a run that was told to end is waited for. Blocks.
     ///
     /// # Errors
-    /// When it can't be written.
-    pub fn create_as(&self, id: JobId, created: S::Event, pins: Vec<Pin>) -> Result<(), JobError> {
+    /// When it can't be written, or one that is to be made anew (`is_fresh`) runs; those of `make`.
+    pub fn create_as(
+        &self,
+        id: JobId,
+        is_fresh: bool,
+        make: impl FnOnce() -> Result<(S::Event, Vec<Pin>), JobError>,
+    ) -> Result<JobId, JobError> {
+        let _change = match self.runs.change(id) {
+            Ok(change) => change,
+            // It is there, and goes on.
+            Err(Busy::Runs) if !is_fresh => return Ok(id),
+            Err(busy) => return Err(busy.error(id)),
+        };
+        let events = self.log.read(id)?;
+        if !events.is_empty() && !is_fresh {
+            let known: JobState<S> = state::load(&events, id)?;
+            if known.stage() != Stage::Cancelled {
+                return Ok(id);
+            }
+        }
+        let (created, pins) = make()?;
         let kind = S::kind(&created);
         let entry = Entry::of_job(id, unix_ms()).event(kind, &JobEvent::Own(created))?;
         self.log.append_blocking(entry.anew().holding(pins))?;
-        Ok(())
+        Ok(id)
     }
 
     /// The state of a job.
@@ -140,17 +158,11 @@ impl<S: System> Client<S> {
     /// # Errors
     /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
     pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
-        // Nobody can begin to run it meanwhile.
-        let running = self.running();
-        check_idle(&running, id)?;
-        self.note_given_up(id)?;
-        drop(running);
+        {
+            let _change = self.runs.change(id).map_err(|busy| busy.error(id))?;
+            self.note_given_up(id)?;
+        }
         Ok(self.blobs.collect()?)
-    }
-
-    /// The jobs that run in this process.
-    pub(crate) fn running(&self) -> MutexGuard<'_, BTreeMap<JobId, JobHandle<S>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`Self::cancel`], for the end of a run.
@@ -172,17 +184,6 @@ impl<S: System> Client<S> {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-}
-
-/// Refuses a job that runs: its log is its run's.
-fn check_idle<S: System>(
-    running: &BTreeMap<JobId, JobHandle<S>>,
-    id: JobId,
-) -> Result<(), JobError> {
-    match running.contains_key(&id) {
-        true => Err(JobError::Running { job: id }),
-        false => Ok(()),
     }
 }
 
@@ -264,35 +265,21 @@ impl Client<ZkvmScript> {
         fresh: bool,
     ) -> Result<JobId, JobError> {
         let id = request.job_id();
-        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        let events = self.log.read(id)?;
-        if !events.is_empty() && !fresh {
-            let known = state::load::<ZkvmScript>(&events, id)?;
-            if known.phase != JobPhase::Cancelled {
-                return Ok(id);
-            }
-        }
-        let mut seed = [0; 32];
-        rand::rng().fill_bytes(&mut seed);
-        let created = ZkvmEvent::Created {
-            request,
-            image_id: hex::encode(image_id.as_bytes()),
-            seed: hex::encode(seed),
-        };
-        // A job that runs keeps its log, and nobody can begin to run this one before it has its new one.
-        let running = self.running();
-        check_idle(&running, id)?;
-        self.create_as(id, created, pins)?;
-        drop(running);
-        Ok(id)
+        self.create_as(id, fresh, || {
+            let mut seed = [0; 32];
+            rand::rng().fill_bytes(&mut seed);
+            let (image_id, seed) = (hex::encode(image_id.as_bytes()), hex::encode(seed));
+            Ok((ZkvmEvent::Created { request, image_id, seed }, pins))
+        })
     }
 
     /// Gives up the jobs of host programs that are gone: nobody can go on with them. Blocks.
     pub(crate) fn give_up_hosted(&self) -> Result<(), JobError> {
-        for id in self.log.jobs()? {
-            let Ok(state) = state::load::<ZkvmScript>(&self.log.read(id)?, id) else { continue };
-            let is_over = matches!(state.phase, JobPhase::Cancelled | JobPhase::Done { .. });
-            if matches!(state.request.source, Source::Host(_)) && !is_over {
+        for (id, first) in self.log.begun_without(&["cancelled", "done"])? {
+            let Ok(ZkvmEvent::Created { request, .. }) = serde_json::from_str(&first.body) else {
+                continue;
+            };
+            if matches!(request.source, Source::Host(_)) {
                 match self.cancel(id) {
                     Ok(_) | Err(JobError::Running { .. }) => {}
                     Err(error) => return Err(error),
@@ -358,8 +345,32 @@ mod tests {
         }
         let client = open(&dir);
         assert!(client.blob_bytes() > 0, "the job's log keeps it");
+        assert_eq!(client.log.begun_without(&["cancelled", "done"]).unwrap().len(), 1);
         client.give_up_hosted().unwrap();
         assert_eq!(client.blob_bytes(), 0);
+        assert_eq!(client.log.begun_without(&["cancelled", "done"]).unwrap(), []);
+    }
+
+    /// With one lock for all of them, the first would wait for itself.
+    #[test]
+    fn while_one_job_is_made_others_are_made_and_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(&dir);
+        let guest = client.put(b"a guest").unwrap();
+        let request = hosted(&guest, "03");
+        let created = ZkvmEvent::Created {
+            request: request.clone(),
+            image_id: "aa".into(),
+            seed: "bb".into(),
+        };
+        let first = client.create_as(request.job_id(), false, || {
+            let pins = vec![guest.clone()];
+            let other = client.create_job(hosted(&guest, "04"), pins, Digest::ZERO, false)?;
+            client.cancel(other)?;
+            assert!(client.runs.all().is_empty());
+            Ok((created, vec![guest.clone()]))
+        });
+        assert_eq!(first.unwrap(), request.job_id());
     }
 
     #[test]

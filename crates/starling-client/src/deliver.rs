@@ -19,6 +19,7 @@ use starling_zkvm::{
         receipt_info, verify_outcome, write_receipt, write_work_receipt,
     },
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{AssumedFrom, JobError, JobState, error::unwrap_io, zkvm::RESULT_SIZE_BYTES_MAX};
 
@@ -109,15 +110,17 @@ pub(crate) struct Assembled {
     pub(crate) work_receipt: Option<Vec<u8>>,
 }
 
-/// Puts the receipt together and verifies it. Blocks.
+/// Puts the receipt together and verifies it, step by step until it is to stop: RISC Zero's own verifier and prover of Groth16
+/// can't be interrupted. Blocks.
 pub(crate) fn assemble(
     state: &JobState,
     blobs: &BlobStore,
     outcome: &Outcome,
+    stop: &CancellationToken,
 ) -> Result<Assembled, JobError> {
     let execution = execution_of(state, blobs)?;
     let (image_id, exit_code) = (execution.claim.image_id(), execution.exit_code);
-    let parts = Parts { state, blobs };
+    let parts = Parts { state, blobs, stop };
     let mut work_receipt = None;
     let receipt = match outcome {
         Outcome::Composite { segments, keccak } => {
@@ -138,6 +141,7 @@ pub(crate) fn assemble(
             assemble_succinct(root, execution)?
         }
     };
+    parts.go_on()?;
     let receipt = match state.request.receipt_kind {
         ReceiptKind::Composite | ReceiptKind::Succinct => receipt,
         ReceiptKind::Groth16 => {
@@ -146,6 +150,7 @@ pub(crate) fn assemble(
             compressed
         }
     };
+    parts.go_on()?;
     Ok(Assembled { receipt, work_receipt })
 }
 
@@ -153,9 +158,18 @@ pub(crate) fn assemble(
 struct Parts<'a> {
     state: &'a JobState,
     blobs: &'a BlobStore,
+    stop: &'a CancellationToken,
 }
 
 impl Parts<'_> {
+    /// Says whether it is to stop.
+    fn go_on(&self) -> Result<(), JobError> {
+        match self.stop.is_cancelled() {
+            true => Err(JobError::Interrupted { job: self.state.id }),
+            false => Ok(()),
+        }
+    }
+
     fn read<T>(
         &self,
         blob: BlobRef,
@@ -164,6 +178,7 @@ impl Parts<'_> {
     ) -> Result<T, JobError> {
         let missing =
             |why: &str| missing(self.state.id, format!("{what} {:#}{why}", blob.reference));
+        self.go_on()?;
         let bytes = self.blobs.get(blob.reference, RESULT_SIZE_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| missing(""))?;
         decode(&bytes).map_err(|error| missing(&format!(" ({error})")))

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use starling_job::Trouble;
 use starling_net::BindError;
 use starling_plan::PlanError;
 use starling_sched::JobFailure;
@@ -41,8 +42,8 @@ pub enum JobError {
     Execute(#[from] ExecuteError),
     /// The guest ended, and says that it failed.
     #[error(
-        "the guest ended with {exit} and a journal of {} bytes{}{}; only successful executions are proved, unless \
-         --prove-guest-errors asks for others too",
+        "the guest ended with {exit} and a journal of {} bytes{}{}; only successful executions are proved, unless others are \
+         asked for",
         journal.len(), shown(journal), said(output)
     )]
     GuestFailed {
@@ -55,7 +56,7 @@ pub enum JobError {
     },
     /// The guest paused, and the receipt cannot say so.
     #[error(
-        "the guest paused, and RISC Zero's lift takes no paused segment: ask for --receipt-kind composite instead of {kind}"
+        "the guest paused, and RISC Zero's lift takes no paused segment: there is a composite receipt of that, and no {kind} one"
     )]
     PausedNotComposite {
         /// What was asked for.
@@ -79,11 +80,7 @@ pub enum JobError {
     #[error(transparent)]
     Unprovable(#[from] JobFailure),
     /// Nobody takes the work.
-    #[error(
-        "no node could take the work for {} s: {reason}; start nodes that can (`starling node`, --local) and \
-         go on with the same command, or start over with a smaller --segment-po2",
-        waited.as_secs()
-    )]
+    #[error("no node could take the work for {} s: {reason}", waited.as_secs())]
     NoCapacity {
         /// How long nothing could be handed out.
         waited: Duration,
@@ -91,7 +88,7 @@ pub enum JobError {
         reason: String,
     },
     /// The time for the job is over.
-    #[error("the job is not done after {} s (--timeout); the same command goes on with it, or `starling job resume {job}`", limit.as_secs())]
+    #[error("the job is not done after {} s", limit.as_secs())]
     OutOfTime {
         /// The time it had.
         limit: Duration,
@@ -99,7 +96,7 @@ pub enum JobError {
         job: JobId,
     },
     /// The user stopped the job.
-    #[error("stopped; the same command goes on with it, or `starling job resume {job}`")]
+    #[error("stopped")]
     Interrupted {
         /// The job.
         job: JobId,
@@ -121,15 +118,13 @@ pub enum JobError {
         job: JobId,
     },
     /// The job was cancelled.
-    #[error("job {job} was cancelled; `starling prove` asks for it anew")]
+    #[error("job {job} was cancelled")]
     Cancelled {
         /// The job.
         job: JobId,
     },
     /// A blob that the job's log names is not in the store any more.
-    #[error(
-        "{what} of job {job} is missing or damaged in the store; `starling job resume {job}` makes it again if it can, else start over with --fresh"
-    )]
+    #[error("{what} of job {job} is missing or damaged in the store")]
     BlobMissing {
         /// What it is.
         what: String,
@@ -151,9 +146,7 @@ pub enum JobError {
         source: std::io::Error,
     },
     /// The guest executed otherwise than before, and otherwise again.
-    #[error(
-        "the guest does not execute the same way twice: {reason}; its job can't be resumed, start over with --fresh"
-    )]
+    #[error("the guest does not execute the same way twice: {reason}; its job can't be resumed")]
     Diverged {
         /// What differed.
         reason: String,
@@ -171,9 +164,8 @@ pub enum JobError {
     },
 }
 
-impl JobError {
-    /// Whether the job itself has failed, where other errors only stop a run of it.
-    pub(crate) fn is_final(&self) -> bool {
+impl Trouble for JobError {
+    fn is_final(&self) -> bool {
         matches!(
             self,
             Self::Guest(_)

@@ -1,5 +1,5 @@
 //! A job's log and its state, as long as nobody runs the job: what is recorded is durable first and applied then. A run has
-//! both for itself (`runner.rs`), and hands the state back when it is over.
+//! both for itself (`runner.rs`).
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use crate::{JobError, StateError, state, system::System};
 
 /// The log of one job, open for writing, and the state that it adds up to.
 pub(crate) struct JobJournal<S: System> {
-    pub(crate) log: Arc<EventLog>,
+    log: Arc<EventLog>,
     state: JobState<S>,
 }
 
@@ -28,9 +28,9 @@ impl<S: System> JobJournal<S> {
         &self.state
     }
 
-    /// Takes the state back after a run that has written the log for itself.
-    pub(crate) fn resume(&mut self, state: JobState<S>) {
-        self.state = state;
+    /// The job, for a run that writes the log for itself.
+    pub(crate) fn into_state(self) -> JobState<S> {
+        self.state
     }
 
     /// Makes `event` durable, with the blobs that it names, and applies it. `pins` are of those blobs: from now on the

@@ -44,6 +44,7 @@ mod progress;
 mod request;
 mod run;
 mod runner;
+mod runs;
 mod script;
 mod service;
 mod source;
@@ -74,7 +75,8 @@ pub mod shell {
         control::ControlServer,
         service::{JobHandle, Outcome, Service},
         system::{
-            Advert, Delivery, Emitted, Finish, NoSource, Running, Stage, Start, System, Told,
+            Advert, Delivery, Emitted, Finish, GroupResult, NoSource, Running, Stage, Start,
+            System, Told,
         },
     };
 }

@@ -11,7 +11,8 @@ pub const GRANTED: &str = "starling_client_leases_total";
 /// Leases that expired: a counter.
 pub const EXPIRED: &str = "starling_client_leases_expired_total";
 
-/// Results, by what became of them: a counter with the label `end`.
+/// Results, by what became of them: a counter with the label `end`. What is accepted for now is counted once more when it is
+/// confirmed or proves false.
 pub const RESULTS: &str = "starling_client_results_total";
 
 /// Blobs that were missing or damaged: a counter.
@@ -97,6 +98,8 @@ impl Drop for Meter {
 fn end_of(note: &Note) -> Option<&'static str> {
     match note {
         Note::Accepted { .. } => Some("accepted"),
+        Note::Confirmed { .. } => Some("confirmed"),
+        Note::ProvedFalse { .. } => Some("proved false"),
         Note::Refused { .. } => Some("refused"),
         Note::Unfetchable { .. } => Some("unfetchable"),
         _ => None,
@@ -127,6 +130,8 @@ mod tests {
         let reason = String::new;
         let counted = [
             (Note::Accepted { node, task }, Some("accepted"), None),
+            (Note::Confirmed { node, task }, Some("confirmed"), None),
+            (Note::ProvedFalse { node, task }, Some("proved false"), None),
             (Note::Refused { node, reason: reason() }, Some("refused"), None),
             (Note::Unfetchable { node, reason: reason() }, Some("unfetchable"), None),
             (Note::Lost { blob }, None, Some(LOST)),

@@ -20,6 +20,12 @@ pub(crate) fn say<S: System>(note: Note) {
         Note::Accepted { node, task } => {
             tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), "accepted");
         }
+        Note::Confirmed { node, task } => {
+            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), "a result that was taken for now counts for good");
+        }
+        Note::ProvedFalse { node, task } => {
+            tracing::warn!(task = %named(task), node = %format_args!("{node:#}"), "a result that was taken for now proved false; what was made of it is made again");
+        }
         Note::Refused { node, reason } => {
             tracing::warn!(node = %format_args!("{node:#}"), reason, "a result was refused");
         }

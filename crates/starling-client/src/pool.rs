@@ -100,6 +100,8 @@ pub(crate) struct Link {
 pub(crate) struct Answer {
     pool: Pool,
     node: NodeId,
+    /// Of which of the node's connections the offer was: what is answered late says nothing of a later one.
+    generation: u64,
     job: JobId,
 }
 
@@ -276,7 +278,7 @@ impl Pool {
             };
             let event = match action {
                 DispatchAction::Offer { count, .. } => {
-                    let answer = Answer { pool: self.clone(), node, job };
+                    let answer = Answer { pool: self.clone(), node, generation, job };
                     PeerEvent::Asked { node, generation, count, answer }
                 }
                 DispatchAction::Withdraw { .. } => PeerEvent::Withdrawn { node, generation },
@@ -374,8 +376,11 @@ impl Drop for Seat {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        let Self { pool, node, job } = self;
+        let Self { pool, node, generation, job } = self;
         pool.with(|state| {
+            if !state.is_current(*node, *generation) {
+                return;
+            }
             let actions = state.dispatcher.answered(pool.now(), *node, *job);
             pool.act(state, actions);
         });

@@ -1,9 +1,10 @@
 //! One job from its log to what it delivers: what comes before and after the event loop, which is the [`Runner`]'s.
 
 use rand::RngExt as _;
-use starling_job::{JobEvent, OutcomeOf};
+use starling_job::{JobEvent, JobState};
 use starling_net::Net;
 use starling_types::JobId;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -13,8 +14,8 @@ use crate::{
     client::Client,
     journal::JobJournal,
     pool::Pool,
-    runner::{Parts, Runner},
-    system::{Delivery, Stage, System},
+    runner::{Done, Parts, Runner},
+    system::{Stage, System},
 };
 
 /// A run of a job, and what it shares with others.
@@ -40,71 +41,79 @@ pub(crate) async fn blocking<T: Send + 'static>(
     done.map_err(|error| JobError::Died { what, detail: error.to_string() })
 }
 
+/// As [`blocking`], for work that may take minutes and can't be interrupted everywhere: on a thread of its own, for which not
+/// even the end of the runtime waits.
+pub(crate) async fn apart<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JobError> {
+    let (span, (done, waiting)) = (Span::current(), oneshot::channel());
+    let died = |detail| JobError::Died { what, detail };
+    let thread = std::thread::Builder::new().name(what.into()).spawn(move || {
+        // Nobody may wait for it any more.
+        let _ = done.send(span.in_scope(work));
+    });
+    thread.map_err(|error| died(error.to_string()))?;
+    waiting.await.map_err(|_| died("its thread panicked".into()))
+}
+
 impl<S: System> Job<S> {
     /// Runs the job to its end.
     pub(crate) async fn run(&self, id: JobId, begin: S::Begin) -> Result<S::Delivered, JobError> {
         let client = self.client.clone();
-        let opened = blocking("the log of a job", move || client.take_up(id)).await??;
-        let mut journal = match opened {
-            TakenUp::Done(delivered) => return Ok(delivered),
-            TakenUp::Open(journal) => journal,
-        };
-        let proved = {
-            let _posted = self.board.post(id, journal.state().advert());
-            self.prove(&mut journal, begin).await
-        };
-        let (client, progress) = (self.client.clone(), self.options.progress.clone());
-        let finish = move || {
-            let delivered = proved.and_then(|outcome| {
-                progress.send_modify(|now| now.delivering = true);
-                client.deliver(&mut journal, &outcome)
-            });
-            if let Err(error) = &delivered
-                && error.is_final()
-            {
-                // A full disk must not hide why the job failed.
-                let failed = JobEvent::Failed { message: error.to_string() };
-                if let Err(error) = journal.record(failed, []) {
-                    tracing::warn!(%error, "the failure could not be logged");
-                }
+        match blocking("the log of a job", move || client.take_up(id)).await?? {
+            TakenUp::Done(state) => self.deliver_again(*state).await,
+            TakenUp::Open(state) => {
+                let Done { delivered, lacks_room } = self.prove(*state, begin).await?;
+                let client = self.client.clone();
+                let cleared = move || client.clear_up(id, delivered, lacks_room);
+                blocking("the end of a job", cleared).await
             }
-            delivered
-        };
-        blocking("the delivery", finish).await?
+        }
     }
 
-    async fn prove(
-        &self,
-        journal: &mut JobJournal<S>,
-        begin: S::Begin,
-    ) -> Result<OutcomeOf<S>, JobError> {
-        let Self { client, net, pool, options, stop, .. } = self;
-        let (job, system) = (journal.state().id(), journal.state().system().to_owned());
-        let mut seat = pool.open(job, system, options.weight, options.deadline);
+    async fn prove(&self, state: JobState<S>, begin: S::Begin) -> Result<Done<S>, JobError> {
+        let Self { client, net, pool, board, options, stop } = self;
+        let (job, system) = (state.id(), state.system().to_owned());
         let parts = Parts {
             net: net.clone(),
             blobs: client.blobs.clone(),
-            journal,
+            log: client.log.clone(),
             begin,
-            peer_events: &mut seat.events,
+            seat: pool.open(job, system, options.weight, options.deadline),
+            posted: board.post(job, state.advert()),
             progress: &options.progress,
             patience: options.patience.clone(),
             seed: rand::rng().random(),
         };
-        let mut runner = Runner::new(parts)?;
+        let mut runner = Runner::new(state, parts)?;
         let result = runner.run(stop).await;
-        runner.finish(if result.is_ok() { "the job is proved" } else { "the job is stopped" });
+        runner.take_leave("the job is stopped");
         result
+    }
+
+    /// What a job delivered that was done before, read and looked at again.
+    async fn deliver_again(&self, state: JobState<S>) -> Result<S::Delivered, JobError> {
+        let (job, blobs) = (state.id(), self.client.blobs.clone());
+        let read = apart("what a job delivered", move || {
+            let delivered = S::delivered(&state, &blobs);
+            // What it was asked with was stored once more to find the job.
+            blobs.collect()?;
+            delivered
+        });
+        tokio::select! {
+            delivered = read => delivered?,
+            () = self.stop.cancelled() => Err(JobError::Interrupted { job }),
+        }
     }
 }
 
 /// A job that was taken up.
-#[allow(clippy::large_enum_variant)]
 enum TakenUp<S: System> {
     /// It is to be run.
-    Open(Box<JobJournal<S>>),
+    Open(Box<JobState<S>>),
     /// It was done before.
-    Done(S::Delivered),
+    Done(Box<JobState<S>>),
 }
 
 impl<S: System> Client<S> {
@@ -115,10 +124,7 @@ impl<S: System> Client<S> {
             Stage::Cancelled => return Err(JobError::Cancelled { job: id }),
             Stage::Done => {
                 tracing::info!("the job is done already");
-                let delivered = S::delivered(journal.state(), &self.blobs)?;
-                // What it was asked with was stored once more to find the job.
-                self.blobs.collect()?;
-                return Ok(TakenUp::Done(delivered));
+                return Ok(TakenUp::Done(Box::new(journal.into_state())));
             }
             Stage::Open => {}
         }
@@ -129,24 +135,21 @@ impl<S: System> Client<S> {
         }
         let incarnation = journal.state().incarnation + 1;
         journal.record(JobEvent::ClientStarted { incarnation }, [])?;
-        Ok(TakenUp::Open(Box::new(journal)))
+        Ok(TakenUp::Open(Box::new(journal.into_state())))
     }
 
-    /// Puts together what was proved and closes the job. Blocks.
-    fn deliver(
-        &self,
-        journal: &mut JobJournal<S>,
-        outcome: &OutcomeOf<S>,
-    ) -> Result<S::Delivered, JobError> {
-        let delivery = S::deliver(journal.state(), &self.blobs, outcome)?;
-        let Delivery { done, pins, lacks_room, delivered } = delivery;
-        journal.record(done, pins)?;
-        self.blobs.collect()?;
-        // There was no room for it before, and there may be now.
-        if lacks_room {
-            let pin = S::keep(&delivered, &self.blobs)?;
-            self.log.root(journal.state().id().into()).add(pin)?;
+    /// Lets go of what only the run of a job that is done needed, and keeps what there was no room for before. Blocks.
+    fn clear_up(&self, id: JobId, delivered: S::Delivered, lacks_room: bool) -> S::Delivered {
+        let cleared = self.blobs.collect().map_err(JobError::from).and_then(|_| {
+            if lacks_room {
+                let pin = S::keep(&delivered, &self.blobs)?;
+                self.log.root(id.into()).add(pin)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = cleared {
+            tracing::warn!(%error, "what is left of a job that is done could not be cleared up");
         }
-        Ok(delivered)
+        delivered
     }
 }

@@ -6,28 +6,33 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use starling_job::{Config, End, Event, JobCore, OutcomeOf, SourceRun};
+use starling_job::{Config, End, Event, JobCore, JobState, SourceRun};
 use starling_net::Net;
-use starling_store::BlobStore;
+use starling_store::{BlobStore, EventLog};
 use starling_types::Millis;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     JobError, Patience, Progress,
+    advertise::Posted,
     check::Checker,
-    journal::JobJournal,
     meter::Meter,
-    peers::{PeerEvents, Peers},
-    system::{Emitted, Running as _, System},
-    translate::{millis, outcome_of},
+    peers::{PeerEvent, Peers},
+    pool::Seat,
+    system::{Delivery, Emitted, Running as _, System},
+    translate::{error_of, millis},
 };
 
 mod act;
 mod hear;
+mod wanted;
+
+use wanted::Wanted;
 
 /// How often watchers hear of the progress.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
@@ -39,19 +44,22 @@ const RECORDS_UNDER_WAY_MAX: usize = 1024;
 /// One run of one job.
 pub(crate) struct Runner<'a, S: System> {
     core: JobCore<S>,
-    journal: &'a mut JobJournal<S>,
+    log: Arc<EventLog>,
     blobs: BlobStore,
     checker: Checker,
     peers: Peers,
-    peer_events: &'a mut PeerEvents,
+    /// As long as there is work for nodes.
+    seat: Option<Seat>,
+    posted: Option<Posted>,
     progress: &'a watch::Sender<Progress>,
     meter: Meter,
     begin: S::Begin,
-    /// The run of the source that is wanted: it may not have been started yet.
-    wanted: Option<SourceRun>,
-    source: Option<(SourceRun, S::Running)>,
+    source: Wanted<S::Running>,
     /// What runs beside the loop, and comes back as an event.
     beside: JoinSet<Beside<S>>,
+    /// Stops what is being put together.
+    delivery: Option<DropGuard>,
+    done: Option<Done<S>>,
     started: Instant,
     end: Option<End<S>>,
 }
@@ -61,15 +69,24 @@ pub(crate) struct Runner<'a, S: System> {
 enum Beside<S: System> {
     Event(Event<S>),
     Started(SourceRun, S::Running),
+    Delivered(Box<Delivery<S>>),
+}
+
+/// What a job that is done hands over.
+pub(crate) struct Done<S: System> {
+    pub(crate) delivered: S::Delivered,
+    /// Whether something of it could not be kept for want of room.
+    pub(crate) lacks_room: bool,
 }
 
 /// What a [`Runner`] is made of.
 pub(crate) struct Parts<'a, S: System> {
     pub(crate) net: Net,
     pub(crate) blobs: BlobStore,
-    pub(crate) journal: &'a mut JobJournal<S>,
+    pub(crate) log: Arc<EventLog>,
     pub(crate) begin: S::Begin,
-    pub(crate) peer_events: &'a mut PeerEvents,
+    pub(crate) seat: Seat,
+    pub(crate) posted: Posted,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) patience: Patience,
     pub(crate) seed: u64,
@@ -77,42 +94,46 @@ pub(crate) struct Parts<'a, S: System> {
 
 impl<'a, S: System> Runner<'a, S> {
     /// A runner of the job as its log tells it.
-    pub(crate) fn new(parts: Parts<'a, S>) -> Result<Self, JobError> {
-        let Parts { net, blobs, journal, begin, peer_events, progress, patience, seed } = parts;
+    pub(crate) fn new(state: JobState<S>, parts: Parts<'a, S>) -> Result<Self, JobError> {
+        let Parts { net, blobs, log, begin, seat, posted, progress, patience, seed } = parts;
         let config = Config {
             scheduler: starling_sched::Config::default(),
             node_wait: millis(patience.node_wait),
             timeout: patience.timeout.map(millis),
             seed,
         };
-        let state = journal.state().clone();
         Ok(Self {
             peers: Peers::new(state.id(), state.system().to_owned()),
             core: JobCore::new(config, state)?,
-            journal,
+            log,
             checker: Checker::new(net, blobs.clone()),
             blobs,
-            peer_events,
+            seat: Some(seat),
+            posted: Some(posted),
             progress,
             meter: Meter::default(),
             begin,
-            wanted: None,
-            source: None,
+            source: Wanted::default(),
             beside: JoinSet::new(),
+            delivery: None,
+            done: None,
             started: Instant::now(),
             end: None,
         })
     }
 
-    /// Runs the job until all results are there, or an error, or `stop`.
-    pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<OutcomeOf<S>, JobError> {
+    /// Runs the job until it is done, or an error, or `stop`.
+    pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<Done<S>, JobError> {
         let mut ticks = tokio::time::interval(PROGRESS_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_stopped = false;
         self.tell(Event::Begin);
         loop {
             if let Some(end) = self.end.take() {
-                return outcome_of(end, self.core.state().id());
+                return match error_of(end, self.core.state().id()) {
+                    Some(error) => Err(error),
+                    None => Ok(self.done.take().expect("only what was delivered makes a job done")),
+                };
             }
             let listens = self.core.record_count() < RECORDS_UNDER_WAY_MAX;
             let wakeup = self.core.next_wakeup();
@@ -124,12 +145,13 @@ impl<'a, S: System> Runner<'a, S> {
                 (run, emitted) = next_of::<S>(&mut self.source), if listens => {
                     self.on_emitted(run, emitted);
                 }
-                Some(event) = self.peer_events.recv(), if listens => self.on_peer(event),
+                Some(event) = next_peer(&mut self.seat), if listens => self.on_peer(event),
                 Some(beside) = self.beside.join_next() => match beside {
                     Ok(Beside::Event(event)) => self.tell(event),
                     Ok(Beside::Started(run, source)) => {
-                        self.source = Some((run, source)).filter(|_| self.wanted == Some(run));
+                        self.source.started(run, source);
                     }
+                    Ok(Beside::Delivered(delivery)) => self.on_delivered(*delivery),
                     Err(error) => return Err(JobError::Died {
                         what: "what ran beside the job",
                         detail: error.to_string(),
@@ -139,16 +161,17 @@ impl<'a, S: System> Runner<'a, S> {
                 _ = ticks.tick() => {
                     let status = self.core.status();
                     self.meter.tell(&status);
-                    self.progress.send_replace(status.into());
+                    let delivering = self.delivery.is_some();
+                    self.progress.send_replace(Progress { delivering, ..status.into() });
                 }
             }
         }
     }
 
-    /// Takes leave of the nodes, and hands the job's state back to its journal.
-    pub(crate) fn finish(mut self, message: &str) {
+    /// Tells the nodes, those that come later included, that there is no work for them.
+    pub(crate) fn take_leave(&mut self, message: &str) {
         self.peers.say_goodbye(message);
-        self.journal.resume(self.core.into_state());
+        (self.seat, self.posted) = (None, None);
     }
 
     fn tell(&mut self, event: Event<S>) {
@@ -162,12 +185,18 @@ impl<'a, S: System> Runner<'a, S> {
     }
 }
 
+/// What the job is told of nodes next; never anything, when there is no work for them.
+async fn next_peer(seat: &mut Option<Seat>) -> Option<PeerEvent> {
+    match seat {
+        Some(seat) => seat.events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What the source puts out next, `None` when it has died; never, when there is none.
-async fn next_of<S: System>(
-    source: &mut Option<(SourceRun, S::Running)>,
-) -> (SourceRun, Option<Emitted<S>>) {
-    match source {
-        Some((run, source)) => (*run, source.next().await),
+async fn next_of<S: System>(source: &mut Wanted<S::Running>) -> (SourceRun, Option<Emitted<S>>) {
+    match source.running() {
+        Some((run, source)) => (run, source.next().await),
         None => std::future::pending().await,
     }
 }

@@ -32,6 +32,7 @@ use crate::{
     local,
     pool::Pool,
     run::{Job, blocking},
+    runs::{Busy, END_TIMEOUT, Entered},
     system::System,
 };
 
@@ -144,7 +145,7 @@ impl<S: System> Service<S> {
     }
 
     /// Runs a job of the data directory ([`Client::create`]) beside the others. One that runs already goes on as it was
-    /// asked for first.
+    /// asked for first; one that was told to end does so first, and begins again then.
     pub fn submit(&self, job: JobId, options: RunOptions) -> JobHandle<S> {
         let begin = S::begin(&options);
         self.shared.submit(job, options, begin)
@@ -162,7 +163,7 @@ impl<S: System> Service<S> {
 
     /// The jobs that run.
     pub fn running(&self) -> Vec<JobHandle<S>> {
-        self.shared.client.running().values().cloned().collect()
+        self.shared.client.runs.all()
     }
 
     /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed.
@@ -170,7 +171,7 @@ impl<S: System> Service<S> {
     /// # Errors
     /// When there is no such job.
     pub async fn cancel(&self, job: JobId) -> Result<u64, JobError> {
-        let running = self.shared.client.running().get(&job).cloned();
+        let running = self.shared.client.runs.of(job);
         if let Some(running) = running {
             running.cancel();
             return match running.result().await {
@@ -210,10 +211,6 @@ impl<S: System> Drop for Service<S> {
 
 impl<S: System> Shared<S> {
     fn submit(self: &Arc<Self>, id: JobId, options: RunOptions, begin: S::Begin) -> JobHandle<S> {
-        let mut running = self.client.running();
-        if let Some(handle) = running.get(&id) {
-            return handle.clone();
-        }
         let (ended, outcome) = watch::channel(None);
         let handle = JobHandle {
             id,
@@ -223,21 +220,39 @@ impl<S: System> Shared<S> {
             giving_up: Arc::default(),
             log: self.client.log.clone(),
         };
-        running.insert(id, handle.clone());
-        let (shared, theirs) = (self.clone(), handle.clone());
+        let before = match self.client.runs.enter(&handle) {
+            Entered::Known(running) => return running,
+            Entered::After(before) => before,
+        };
+        let (shared, ours) = (self.clone(), handle.clone());
         let task = async move {
             // A task of its own, so that a panic of it is an outcome, too.
             let span = tracing::info_span!("job", id = %format_args!("{id:#}"));
-            let run = tokio::spawn(shared.clone().run(theirs, options, begin).instrument(span));
-            let outcome = run.await.unwrap_or_else(|error| {
+            let (shared_by, theirs) = (shared.clone(), ours.clone());
+            let run = async move {
+                shared_by.wait_for(id, before).await?;
+                shared_by.run(theirs, options, begin).await
+            };
+            let outcome = tokio::spawn(run.instrument(span)).await.unwrap_or_else(|error| {
                 let detail = error.to_string();
                 Err(Arc::new(JobError::Died { what: "the task of a job", detail }))
             });
-            shared.client.running().remove(&id);
+            shared.client.runs.leave(&ours);
             ended.send_replace(Some(outcome));
         };
         self.tasks.spawn_on(task, &self.runtime);
         handle
+    }
+
+    /// Waits until nobody has the job's log any more: neither the run before, which was told to end, nor who makes the job.
+    async fn wait_for(&self, id: JobId, before: Option<JobHandle<S>>) -> Result<(), JobError> {
+        if let Some(before) = before {
+            let ended = tokio::time::timeout(END_TIMEOUT, before.result()).await;
+            ended.map_err(|_| Busy::Ends.error(id))?.ok();
+        }
+        let runs = self.client.runs.clone();
+        let settled = blocking("the log of a job", move || runs.settle(id)).await?;
+        settled.map_err(|busy| busy.error(id))
     }
 
     async fn run(
@@ -308,6 +323,16 @@ impl<S: System> JobHandle<S> {
             events.into_iter().map(known).collect()
         };
         blocking("a look into the log", read).await?
+    }
+
+    /// Whether the run was told to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Whether both are of the same run.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.giving_up, &other.giving_up)
     }
 
     /// Stops this run of the job. Submitting it again goes on with it.

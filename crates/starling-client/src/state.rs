@@ -91,7 +91,7 @@ pub struct ZkvmScript {
 #[derive(Debug, Error)]
 pub enum StateError {
     /// No event of the job is in the log.
-    #[error("no job {job} in this data directory: `starling job list` shows those there are")]
+    #[error("no job {job} in this data directory")]
     Unknown {
         /// The job asked for.
         job: JobId,
@@ -185,6 +185,7 @@ impl ZkvmScript {
             JobEvent::Own(own) => return self.follow_own(own),
             JobEvent::ClientStarted { .. }
             | JobEvent::ResultAccepted { .. }
+            | JobEvent::ResultConfirmed { .. }
             | JobEvent::ResultRevoked { .. }
             | JobEvent::ResultLost { .. } => {}
         }

@@ -4,14 +4,15 @@
 //! and read, how a result is judged, what a node is told, what is delivered. The zkVM is one (`zkvm.rs`); tests have others.
 //! Nothing else in service, pool, runner, check and journal knows a proof system.
 
-use std::{fmt, future::Future};
+use std::{collections::BTreeSet, fmt, future::Future};
 
 use serde::{Serialize, de::DeserializeOwned};
 use starling_job::{JobState, OutcomeOf, Script};
-use starling_plan::Plan;
+use starling_plan::{Certainty, Plan};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
 use starling_types::{JobId, MemoryBytes, Millis, Task};
+use tokio_util::sync::CancellationToken;
 
 use crate::{JobError, RunOptions};
 
@@ -67,11 +68,24 @@ pub trait System:
     /// What a node is told of a task besides its name and inputs.
     fn told(task: Task, arguments: &Self::Arguments) -> Told;
 
-    /// Whether `bytes` are the result of `task` that they must be. It computes.
+    /// Whether `bytes` are the result of `task` that they must be; [`Certainty::Provisional`] where that shows only when they
+    /// are checked together with others ([`Self::check_group`]). It computes.
+    ///
+    /// A task that reads what is provisional must have a provisional result as well: else who made it in good faith would have
+    /// to answer for what it read.
     ///
     /// # Errors
     /// What is wrong with them.
-    fn check(task: Task, bytes: &[u8], expected: &Self::Expected) -> Result<(), String>;
+    fn check(task: Task, bytes: &[u8], expected: &Self::Expected) -> Result<Certainty, String>;
+
+    /// Checks results that [`Self::check`] took for now, none before what it was made of, and says which are not what they must
+    /// be. It computes. Results of systems that take none so are judged for themselves.
+    fn check_group(results: &[GroupResult<Self::Expected>]) -> BTreeSet<Task> {
+        let is_false = |result: &&GroupResult<Self::Expected>| {
+            Self::check(result.task, &result.bytes, &result.expected).is_err()
+        };
+        results.iter().filter(is_false).map(|result| result.task).collect()
+    }
 
     /// What people call a task.
     fn name_of(task: Task) -> String {
@@ -84,7 +98,8 @@ pub trait System:
     /// What starts the source from its beginning, on a thread that may wait.
     fn start(begin: &mut Self::Begin, job: &Self, blobs: &BlobStore) -> Start<Self::Running>;
 
-    /// Puts what was proved together. Blocks.
+    /// Puts what was proved together. Blocks, on a thread that nobody waits for once `stop` is cancelled: from then on the
+    /// sooner it ends the better, and whatever it returns is let go of.
     ///
     /// # Errors
     /// When a result is gone, or they make no whole.
@@ -92,6 +107,7 @@ pub trait System:
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &OutcomeOf<Self>,
+        stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError>;
 
     /// Keeps what there was no room for when it was delivered, now that the job's other blobs are gone. Blocks.
@@ -107,6 +123,17 @@ pub trait System:
     /// # Errors
     /// When it is gone or damaged.
     fn delivered(job: &JobState<Self>, blobs: &BlobStore) -> Result<Self::Delivered, JobError>;
+}
+
+/// A result that was taken for now, read back.
+#[derive(Debug)]
+pub struct GroupResult<X> {
+    /// What it is the result of.
+    pub task: Task,
+    /// The result.
+    pub bytes: Vec<u8>,
+    /// What it must be.
+    pub expected: X,
 }
 
 /// Where a job stands.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starling_job::{End, OutcomeOf, Word};
+use starling_job::{End, Word};
 use starling_proto::NodeMessage;
 use starling_sched::Failure;
 use starling_types::{JobId, Millis, NodeId};
@@ -31,10 +31,10 @@ pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
     })
 }
 
-/// What the end of a run is to its user.
-pub(crate) fn outcome_of<S: System>(end: End<S>, job: JobId) -> Result<OutcomeOf<S>, JobError> {
-    Err(match end {
-        End::Proved(outcome) => return Ok(outcome),
+/// What the end of a run is to its user; `None` when the job is done.
+pub(crate) fn error_of<S: System>(end: End<S>, job: JobId) -> Option<JobError> {
+    Some(match end {
+        End::Proved(_) => return None,
         End::Failed(reason) => reason.into(),
         End::Broken(error) => error,
         End::Diverged { reason } => JobError::Diverged { reason },

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use starling_cost::CostModel;
 use starling_job::JobState;
-use starling_plan::Outcome;
+use starling_plan::{Certainty, Outcome};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
 use starling_types::{JobId, Task, TaskId, TaskKind};
 use starling_zkvm::{ExecuteError, Expected, TaskArguments, verify_task, zkvm};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Delivered, JobError, JobPhase, RunOptions, ZkvmArguments, ZkvmEvent, ZkvmPiece, ZkvmScript,
@@ -85,9 +86,10 @@ impl System for ZkvmScript {
         }
     }
 
-    fn check(task: Task, bytes: &[u8], expected: &Expected) -> Result<(), String> {
+    fn check(task: Task, bytes: &[u8], expected: &Expected) -> Result<Certainty, String> {
         let task = TaskId::try_from(task).map_err(|task| format!("{task} is no task of it"))?;
-        verify_task(task, bytes, expected).map_err(|refusal| refusal.to_string())
+        verify_task(task, bytes, expected).map_err(|refusal| refusal.to_string())?;
+        Ok(Certainty::Final)
     }
 
     fn name_of(task: Task) -> String {
@@ -108,8 +110,9 @@ impl System for ZkvmScript {
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &Outcome,
+        stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
-        let assembled = deliver::assemble(job, blobs, outcome)?;
+        let assembled = deliver::assemble(job, blobs, outcome, stop)?;
         let seconds = age(job).as_secs_f64();
         let receipt = deliver::keep_receipt(blobs, &assembled.receipt)?;
         let work_receipt = deliver::keep_work_receipt(blobs, &assembled)?;

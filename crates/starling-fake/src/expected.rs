@@ -58,6 +58,19 @@ impl Expected {
 }
 
 impl Sum {
+    /// Says whether `blob` wants to be the result of what this is the result of: its form is right, and what it is about.
+    /// What it says of that is not looked at.
+    ///
+    /// # Errors
+    /// [`Mismatch`].
+    pub fn resembles(&self, blob: &[u8]) -> Result<(), Mismatch> {
+        let actual = Self::decode(blob)?;
+        if (actual.range, actual.finished) != (self.range, self.finished) {
+            return Err(Mismatch::Differs { expected: *self, actual });
+        }
+        Ok(())
+    }
+
     /// Says whether `blob` is this result.
     ///
     /// # Errors
@@ -89,5 +102,17 @@ mod tests {
             assert!(matches!(sum.compare(&wrong.encode(0)), Err(Mismatch::Differs { .. })));
         }
         assert_eq!(expected.sum(IndexRange::new(2, 4).unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_about_something_else_shows_at_once_and_a_false_sum_only_when_it_is_compared() {
+        let sum = Sum::of_raw(3, b"a");
+        let lie = sum.falsified().encode(0);
+        assert_eq!(sum.resembles(&lie), Ok(()));
+        assert!(sum.compare(&lie).is_err());
+        for other in [Sum::of_raw(4, b"a"), sum.finish()] {
+            assert!(matches!(sum.resembles(&other.encode(0)), Err(Mismatch::Differs { .. })));
+        }
+        assert!(matches!(sum.resembles(b"FAKE"), Err(Mismatch::NotASum(_))));
     }
 }

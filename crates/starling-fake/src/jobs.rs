@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Sha3_256};
 use starling_client::{
     JobError,
-    shell::{Advert, Client, Told},
+    shell::{Advert, Client, NoSource, Stage, Start, Told},
 };
-use starling_plan::TaskCost;
+use starling_job::JobEvent;
+use starling_plan::{Certainty, TaskCost};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, KindCode, MemoryBytes, Millis, Task};
@@ -66,11 +67,6 @@ impl Request {
     }
 }
 
-/// Whether the job is there already.
-fn is_known<S: starling_client::shell::System>(client: &Client<S>, job: JobId) -> bool {
-    client.job(job).is_ok()
-}
-
 fn advert() -> Advert {
     let kinds = (1..KIND_END).map(KindCode).collect();
     Advert { wanted: Wanted { system: SYSTEMS[0].into(), kinds }, memory: COST.memory }
@@ -80,8 +76,27 @@ fn told(arguments: Vec<u8>) -> Told {
     Told { arguments, work: COST.work }
 }
 
-fn compare(bytes: &[u8], expected: &Sum) -> Result<(), String> {
-    expected.compare(bytes).map_err(|mismatch| mismatch.to_string())
+fn compare(bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
+    expected.compare(bytes).map_err(|mismatch| mismatch.to_string())?;
+    Ok(Certainty::Final)
+}
+
+/// Where a job stands after an event that is not its system's own.
+fn stage_after<E>(stage: Stage, event: &JobEvent<E>) -> Stage {
+    match event {
+        JobEvent::Cancelled => Stage::Cancelled,
+        _ => stage,
+    }
+}
+
+/// What is wrong with a log that has a second `created`.
+fn created_twice() -> Result<(), String> {
+    Err("the job is created twice".into())
+}
+
+/// The source of a job that has none: its core never asks for it.
+fn no_source(job: JobId) -> Start<NoSource> {
+    Box::new(move || Err(JobError::HostGone { job }))
 }
 
 /// The results that are delivered, read back, and what keeps them.

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -84,30 +84,60 @@ impl Client {
     }
 }
 
+type Event = JobEvent<serde_json::Value>;
+
 /// What a log says that was read from outside.
-struct Log {
-    starts: usize,
-    accepted: Vec<(Task, NodeId)>,
+struct Log(Vec<Event>);
+
+impl Log {
+    fn read(dir: &Path) -> Self {
+        let reader = DataDir::peek(dir).unwrap().unwrap();
+        let jobs = reader.jobs().unwrap();
+        assert_eq!(jobs.len(), 1, "one job, found again");
+        let events = reader.read(jobs[0]).unwrap();
+        Self(events.iter().map(|stored| serde_json::from_str(&stored.body).unwrap()).collect())
+    }
+
+    fn starts(&self) -> usize {
+        self.0.iter().filter(|event| matches!(event, Event::ClientStarted { .. })).count()
+    }
+
+    /// What was accepted, for now or for good, and whose it is.
+    fn accepted(&self) -> impl Iterator<Item = (Task, NodeId)> {
+        self.0.iter().filter_map(|event| match event {
+            Event::ResultAccepted { task, node, .. } => Some((*task, *node)),
+            _ => None,
+        })
+    }
+
+    fn confirmed(&self) -> Vec<Task> {
+        let task = |event: &Event| match event {
+            Event::ResultConfirmed { task } => Some(*task),
+            _ => None,
+        };
+        self.0.iter().filter_map(task).collect()
+    }
+
+    fn revoked(&self) -> Vec<Task> {
+        let task = |event: &Event| match event {
+            Event::ResultRevoked { task } => Some(*task),
+            _ => None,
+        };
+        self.0.iter().filter_map(task).collect()
+    }
 }
 
-fn read_log(dir: &Path) -> Log {
-    let reader = DataDir::peek(dir).unwrap().unwrap();
-    let jobs = reader.jobs().unwrap();
-    assert_eq!(jobs.len(), 1, "one job, found again");
-    let mut log = Log { starts: 0, accepted: Vec::new() };
-    for stored in reader.read(jobs[0]).unwrap() {
-        match serde_json::from_str::<JobEvent<serde_json::Value>>(&stored.body).unwrap() {
-            JobEvent::ClientStarted { .. } => log.starts += 1,
-            JobEvent::ResultAccepted { task, node, .. } => log.accepted.push((task, node)),
-            JobEvent::Own(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-    log
+/// A job that was played to its end.
+struct Played {
+    /// What its client's log said when that was killed.
+    before: Log,
+    /// What it said in the end.
+    after: Log,
+    delivered: Vec<Sum>,
 }
 
 /// Plays a job of this plan with two honest nodes and a liar, and kills its client once `event_count` events are logged.
-fn play(plan: &str, count: u32, event_count: usize) -> Vec<Sum> {
+fn play(plan: &str, count: u32, event_count: usize, liar: &str) -> Played {
     let dir = TempDir::new().unwrap();
     let (client_dir, port) = (dir.path().join("client"), free_port().unwrap());
     let client = Client::start(&client_dir, port, plan, count);
@@ -115,25 +145,32 @@ fn play(plan: &str, count: u32, event_count: usize) -> Vec<Sum> {
         let dir = dir.path().join(format!("node-{key}"));
         node(&programs(), &client.ticket, &dir, key, manners).unwrap()
     };
-    let mut liar = start(1, "lies");
-    let _honest = [start(2, "pace=40,salt=2"), start(3, "pace=40,salt=3")];
+    let mut liar = start(1, liar);
+    let honest = [start(2, "pace=40,salt=2"), start(3, "pace=40,salt=3")];
     client.wait_for(event_count);
     drop(client.process);
-    let before = read_log(&client_dir);
-    assert!(before.accepted.len() > 2, "it had begun");
+    let before = Log::read(&client_dir);
+    assert!(before.accepted().count() > 2, "it had begun");
     let client = Client::start(&client_dir, port, plan, count);
     let delivered = client.delivered();
-    let after = read_log(&client_dir);
-    assert_eq!((before.starts, after.starts), (1, 2), "it went on with what it had");
-    let tasks: BTreeSet<_> = after.accepted.iter().map(|(task, _)| *task).collect();
-    assert_eq!(tasks.len(), after.accepted.len(), "nothing is accepted twice");
-    let makers = after.accepted.iter().fold(BTreeMap::new(), |mut makers, (_, node)| {
-        *makers.entry(*node).or_insert(0) += 1;
-        makers
-    });
+    let after = Log::read(&client_dir);
+    assert_eq!((before.starts(), after.starts()), (1, 2), "it went on with what it had");
+    assert!(!liar.0.wait().unwrap().success(), "it was dismissed");
+    for mut node in honest {
+        let ended = node.0.try_wait().unwrap();
+        assert!(ended.is_none_or(|ended| ended.success()), "nobody else was: {ended:?}");
+    }
+    Played { before, after, delivered }
+}
+
+/// Plays a job of a plan whose results are judged one by one.
+fn play_judged_alone(plan: &str, count: u32, event_count: usize) -> Vec<Sum> {
+    let Played { after, delivered, .. } = play(plan, count, event_count, "lies");
+    let tasks: BTreeSet<_> = after.accepted().map(|(task, _)| task).collect();
+    assert_eq!(tasks.len(), after.accepted().count(), "nothing is accepted twice");
+    let makers: BTreeSet<NodeId> = after.accepted().map(|(_, node)| node).collect();
     assert_eq!(makers.len(), 2, "both honest nodes proved, and the liar nothing: {makers:?}");
-    let ended = liar.0.wait().unwrap();
-    assert!(!ended.success(), "it was dismissed");
+    assert_eq!((after.confirmed(), after.revoked()), (vec![], vec![]));
     delivered
 }
 
@@ -145,23 +182,37 @@ fn sums(count: u32) -> Expected {
 #[test]
 fn a_plan_like_the_zkvms_ends_though_a_node_lies_and_the_client_is_killed() {
     // 40 segments, five keccak requests, the end, and some of the results.
-    let delivered = play("segments", 40, 2 + 46 + 20);
+    let delivered = play_judged_alone("segments", 40, 2 + 46 + 20);
     let keccaks: Vec<_> = (40..45).map(|index| raw(index, SIZE_BYTES)).collect();
     let united = Expected::of(keccaks.iter().map(Vec::as_slice)).whole().unwrap();
     let resolved = sums(40).whole().unwrap().joined(united).unwrap();
     assert_eq!(delivered, [resolved]);
 }
 
+/// The liar's results look right alone, so that others merge them: only the check of a group finds them, after the client was
+/// killed with some of them in its log.
 #[test]
-fn wide_merges_end_though_a_node_lies_and_the_client_is_killed() {
-    let delivered = play("merges", 60, 2 + 30);
-    assert_eq!(delivered, [sums(60).whole().unwrap().finish()]);
+fn wide_merges_end_though_a_node_lies_unseen_at_first_and_the_client_is_killed() {
+    let played = play("merges", 90, 2 + 9, "pace=40,lies");
+    assert_eq!(played.delivered, [sums(90).whole().unwrap().finish()]);
+    let Played { before, after, .. } = played;
+    let makers: BTreeSet<NodeId> = before.accepted().map(|(_, node)| node).collect();
+    assert_eq!(makers.len(), 3, "what the liar made was taken for now");
+    assert_eq!((before.confirmed(), before.revoked()), (vec![], vec![]), "too few for a group");
+    let (confirmed, revoked) = (after.confirmed(), after.revoked());
+    assert!(!revoked.is_empty());
+    let sound: BTreeSet<Task> = confirmed.iter().copied().collect();
+    assert_eq!(sound.len(), confirmed.len(), "what counts for good is not made again");
+    let last = after.accepted().map(|(task, _)| task).last().unwrap();
+    assert!(sound.contains(&last), "the finish, and with it all: {last}");
+    let again = revoked.iter().filter(|task| sound.contains(task)).count();
+    assert!(again > 0, "what had been false was made again");
 }
 
 #[test]
 fn rounds_follow_from_the_log_though_a_node_lies_and_the_client_is_killed() {
     // In the middle of the third of four rounds.
-    let delivered = play("rounds", 20, 2 + 50);
+    let delivered = play_judged_alone("rounds", 20, 2 + 50);
     assert_eq!(delivered.len(), 20);
     for (index, sum) in (60..).zip(delivered) {
         assert_eq!(sum.range.start(), index);

@@ -54,6 +54,7 @@ fn kind(piece: &Piece) -> &'static str {
     match piece {
         Piece::Segment { .. } => "segment",
         Piece::Ended { .. } => "ended",
+        Piece::Done => "done",
     }
 }
 
@@ -164,6 +165,9 @@ impl Job {
                 });
             }
             Action::StartSource { run } => self.source = Some((run, 0)),
+            Action::Deliver { .. } => {
+                self.queue.push_back(Event::Delivered { done: Piece::Done, pins: Vec::new() });
+            }
             Action::End(end) => self.end = Some(end),
             _ => {}
         }

@@ -7,11 +7,13 @@ use starling_sched::{Scheduler, Status, WaitReason};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
-    Action, Config, End, Event, JobState, Note, Script,
+    Action, Config, End, Event, JobEvent, JobState, Note, Script, Verdict,
+    groups::Groups,
     kept::Kept,
     lost::Judgement,
     nodes::Connected,
-    records::Records,
+    records::{Records, Then},
+    results::Reported,
     script::{InputOf, OutcomeOf},
     source::Source,
 };
@@ -25,6 +27,8 @@ pub(crate) enum Phase<S: Script> {
     Working,
     /// That the job starts over is being logged.
     StartingOver,
+    /// All is proved, and is put together.
+    Delivering(OutcomeOf<S>),
     /// It has ended, but for what is on its way to the log.
     Ending(End<S>),
     /// Nothing follows.
@@ -50,13 +54,17 @@ pub struct JobCore<S: Script> {
     pub(crate) judging: BTreeMap<Task, Judgement>,
     /// Tasks whose result is on its way to the log.
     pub(crate) accepting: BTreeSet<Task>,
-    /// Results that are being checked, by lease: whose they are.
-    pub(crate) checking: BTreeMap<Epoch, (NodeId, Task, BlobRef)>,
+    /// Results that are being checked, by lease.
+    pub(crate) checking: BTreeMap<Epoch, Reported>,
+    /// What checks found while something was about to be taken back.
+    pub(crate) held: Vec<(Epoch, Verdict<S>)>,
+    /// What counts for now and is being checked.
+    pub(crate) groups: Groups,
     /// Since when a ready task has been waiting for a node, and why.
     pub(crate) waiting: Option<(Millis, WaitReason)>,
     /// How much the log keeps that is done with.
     pub(crate) kept: Kept,
-    /// What is to be delivered, once nothing is lost any more.
+    /// What is to be delivered, once nothing is lost any more and all is in the log.
     pub(crate) proved: Option<OutcomeOf<S>>,
     actions: Vec<Action<S>>,
 }
@@ -88,6 +96,8 @@ impl<S: Script> JobCore<S> {
             judging: BTreeMap::new(),
             accepting: BTreeSet::new(),
             checking: BTreeMap::new(),
+            held: Vec::new(),
+            groups: Groups::default(),
             waiting: None,
             kept: Kept::default(),
             proved: None,
@@ -103,8 +113,9 @@ impl<S: Script> JobCore<S> {
             self.take(event);
             self.pass_time();
             self.run_source();
+            self.check_group();
             self.trim();
-            self.end_if_proved();
+            self.deliver_if_proved();
             self.end_if_written();
         }
         std::mem::take(&mut self.actions)
@@ -141,6 +152,11 @@ impl<S: Script> JobCore<S> {
         self.scheduler.status()
     }
 
+    /// The plan as it stands.
+    pub fn plan(&self) -> &S::Plan {
+        self.scheduler.plan()
+    }
+
     /// The blobs that the job may still read or deliver. It walks all.
     pub fn live_blobs(&self) -> Vec<BlobRef> {
         let mut live = self.scheduler.plan().live_blobs();
@@ -166,6 +182,11 @@ impl<S: Script> JobCore<S> {
             Event::Checked { epoch, verdict } => self.checked(epoch, verdict),
             Event::Looked { blobs, gone, pins } => self.looked(&blobs, gone, pins),
             Event::Judged { task, faults } => self.judged(task, faults),
+            Event::GroupChecked { group, judged, false_ones, lost } => {
+                self.group_checked(group, judged, &false_ones, lost);
+            }
+            Event::Delivered { done, pins } => self.delivered(done, pins),
+            Event::NotDelivered { error } => self.not_delivered(error),
             Event::Stop => self.end(End::Stopped),
             Event::Tick => {}
         }
@@ -234,7 +255,9 @@ impl<S: Script> JobCore<S> {
                 self.act(Action::Revoke { node, epoch, reason });
             }
             Asked::Disown { node, epoch } => self.act(Action::Disown { node, epoch }),
-            Asked::CheckResult { node, epoch, task, blob } => self.check(node, epoch, task, blob),
+            Asked::CheckResult { node, epoch, task, blob } => {
+                self.check(Reported { node, epoch, task, blob });
+            }
             Asked::Judge { task, inputs, nodes, message } => {
                 self.judge(task, inputs, Judgement { nodes, message });
             }
@@ -266,22 +289,54 @@ impl<S: Script> JobCore<S> {
         self.act(Action::Say(note));
     }
 
-    /// Ends the run; what is on its way to the log is waited for. The first end counts.
+    /// Ends the run; what is on its way to the log is waited for, and so is why the job has failed, if it has. The first end
+    /// counts.
     pub(crate) fn end(&mut self, end: End<S>) {
         if matches!(self.phase, Phase::Ending(_) | Phase::Over) {
             return;
         }
         self.stop_source();
+        if matches!(self.phase, Phase::Delivering(_)) {
+            self.act(Action::StopDelivery);
+        }
+        let failed = end.failure().map(|message| JobEvent::Failed { message });
         self.phase = Phase::Ending(end);
+        if let Some(failed) = failed {
+            self.record(vec![failed], Vec::new(), Then::End);
+        }
     }
 
-    /// What is delivered beside the results may be lost and on its way.
-    fn end_if_proved(&mut self) {
+    /// What is delivered beside the results may be lost and on its way, and nothing is put together that is not in the log.
+    fn deliver_if_proved(&mut self) {
         if self.is_working()
             && self.lost.is_empty()
+            && self.records.count() == 0
             && let Some(outcome) = self.proved.take()
         {
-            self.end(End::Proved(outcome));
+            self.stop_source();
+            self.phase = Phase::Delivering(outcome.clone());
+            self.act(Action::Deliver { outcome });
+        }
+    }
+
+    /// It is put together: the job is done once that is in the log, and nothing ends the run before.
+    fn delivered(&mut self, done: S::Event, pins: Vec<S::Pin>) {
+        let Phase::Delivering(outcome) = &self.phase else { return };
+        self.phase = Phase::Ending(End::Proved(outcome.clone()));
+        self.record(vec![JobEvent::Own(done)], pins, Then::End);
+    }
+
+    fn not_delivered(&mut self, error: S::Error) {
+        if matches!(self.phase, Phase::Delivering(_)) {
+            self.end(End::Broken(error));
+        }
+    }
+
+    /// What was to be in the log is not. Of a job that is done nobody may hear then; why another has failed is known.
+    pub(crate) fn end_unrecorded(&mut self, error: S::Error) {
+        match &mut self.phase {
+            Phase::Ending(end @ End::Proved(_)) => *end = End::Broken(error),
+            _ => self.end(End::Broken(error)),
         }
     }
 

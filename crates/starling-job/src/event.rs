@@ -8,7 +8,7 @@ use starling_sched::{
 };
 use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
 
-use crate::{JobEvent, Script, script::OutcomeOf};
+use crate::{JobEvent, Script, Trouble as _, script::OutcomeOf};
 
 /// One connection of a node, counted by the shell: of two, the one with the larger number is the newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +21,10 @@ pub struct RecordId(pub u64);
 /// One run of the source, from its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceRun(pub u32);
+
+/// One check of results as a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u64);
 
 /// What happened.
 #[derive(Debug)]
@@ -110,6 +114,29 @@ pub enum Event<S: Script> {
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
     },
+    /// The answer to [`Action::CheckGroup`].
+    GroupChecked {
+        /// Which group.
+        group: GroupId,
+        /// So many of its results were judged, from the first on: all, unless the next one can't be read.
+        judged: usize,
+        /// Those of them that are not what they must be.
+        false_ones: BTreeSet<Task>,
+        /// The next one, if it is gone or is not what its name says.
+        lost: Option<Reference>,
+    },
+    /// The answer to [`Action::Deliver`]: it is put together.
+    Delivered {
+        /// What is logged of it.
+        done: S::Event,
+        /// What keeps the blobs that it names.
+        pins: Vec<S::Pin>,
+    },
+    /// The answer to [`Action::Deliver`]: it can't be put together.
+    NotDelivered {
+        /// Why.
+        error: S::Error,
+    },
     /// This run of the job is to end: it goes on in a later one, or its user gives it up.
     Stop,
     /// Time has passed.
@@ -158,6 +185,9 @@ pub enum Word {
 pub enum Verdict<S: Script> {
     /// The result is what it must be, and in the store as long as this is kept.
     Accepted(S::Pin),
+    /// It may be: nothing is wrong with it that is seen when it is looked at alone. It counts for now, and is checked with
+    /// others later. It is in the store as long as this is kept.
+    Provisional(S::Pin),
     /// It is not, and its maker is at fault.
     Refused {
         /// What is wrong with it.
@@ -188,6 +218,17 @@ pub struct JudgedInput<X> {
     pub blob: BlobRef,
     /// Whose result it is and what it must be, where it is a result.
     pub made: Option<(Task, X)>,
+}
+
+/// A result that counts for now.
+#[derive(Debug)]
+pub struct GroupMember<X> {
+    /// What it is the result of.
+    pub task: Task,
+    /// The result.
+    pub blob: BlobRef,
+    /// What it must be.
+    pub expected: X,
 }
 
 /// What to do, in this order.
@@ -281,6 +322,14 @@ pub enum Action<S: Script> {
         /// What it reads.
         inputs: Vec<JudgedInput<S::Expected>>,
     },
+    /// Check results that count for now, as a group: oldest first, so that none comes before what it was made of. The answer is
+    /// [`Event::GroupChecked`].
+    CheckGroup {
+        /// Its name.
+        group: GroupId,
+        /// The results.
+        results: Vec<GroupMember<S::Expected>>,
+    },
     /// Run the source from its beginning.
     StartSource {
         /// The name of the run.
@@ -288,6 +337,13 @@ pub enum Action<S: Script> {
     },
     /// Stop the source. What it still puts out does not count.
     StopSource,
+    /// All is proved: put together what is delivered. The answer is [`Event::Delivered`] or [`Event::NotDelivered`].
+    Deliver {
+        /// What it is made of.
+        outcome: OutcomeOf<S>,
+    },
+    /// Put nothing together, should it still go on.
+    StopDelivery,
     /// For the log that people read.
     Say(Note),
     /// The job is over, and nothing of it is on its way to the log. Nothing follows.
@@ -297,7 +353,7 @@ pub enum Action<S: Script> {
 /// How a run of a job ended.
 #[derive(Debug)]
 pub enum End<S: Script> {
-    /// All is proved: deliver this.
+    /// All is proved, and what was put together of it is in the log.
     Proved(OutcomeOf<S>),
     /// It can't be proved.
     Failed(JobFailure),
@@ -334,6 +390,27 @@ pub enum End<S: Script> {
     Stopped,
 }
 
+impl<S: Script> End<S> {
+    /// Why the job itself has failed, for people; `None` where only this run of it is over.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match self {
+            Self::Failed(reason) => Some(reason.to_string()),
+            Self::Broken(error) => error.is_final().then(|| error.to_string()),
+            Self::Diverged { reason } => {
+                Some(format!("what is to be proved is not the same twice: {reason}"))
+            }
+            Self::BlobMissing { blob } => {
+                Some(format!("blob {blob:#} is missing or damaged, and nobody can make it again"))
+            }
+            Self::Proved(_)
+            | Self::NoCapacity { .. }
+            | Self::OutOfTime { .. }
+            | Self::Contradiction { .. }
+            | Self::Stopped => None,
+        }
+    }
+}
+
 /// Something for people to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
@@ -368,7 +445,7 @@ pub enum Note {
         /// Its task.
         task: Task,
     },
-    /// A result is in the log.
+    /// A result is in the log, and counts, if only for now.
     Accepted {
         /// Whose.
         node: NodeId,
@@ -381,6 +458,20 @@ pub enum Note {
         node: NodeId,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A result that counted for now counts for good.
+    Confirmed {
+        /// Whose.
+        node: NodeId,
+        /// Its task.
+        task: Task,
+    },
+    /// A result that counted for now is false.
+    ProvedFalse {
+        /// Whose.
+        node: NodeId,
+        /// Its task.
+        task: Task,
     },
     /// A result could not be had.
     Unfetchable {

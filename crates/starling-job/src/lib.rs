@@ -17,8 +17,12 @@
 //!   withheld until it is made again: a result by nodes, what the source put out by the source, in the same run.
 //! - **A source is compared, not believed.** One that tells another story than the log does starts the job over, once; its
 //!   nodes stay.
+//! - **An end is in the log before anybody hears of it**: what was delivered, or why the job has failed. Putting together what
+//!   is delivered ends with the run, whatever ends that.
 //! - An old connection of a node that has come back says nothing.
 //! - What is done with goes: the log keeps what the plan still reads, and little more.
+//! - **What counts for now may prove false.** A result that its check could not judge alone is used, and judged with others
+//!   later; what proves false falls, with all that was made of it, and its maker is dismissed.
 //! - Nobody is believed: a blamed input is looked at here at once, and a refused task when several refuse it.
 //!
 //! An event costs O(log n) in nodes, tasks and results; what is rare (a loss, a start, a snapshot for people) may walk all.
@@ -28,6 +32,7 @@
 mod config;
 mod core;
 mod event;
+mod groups;
 mod kept;
 mod log;
 mod lost;
@@ -41,8 +46,9 @@ mod state;
 pub use self::core::JobCore;
 pub use config::Config;
 pub use event::{
-    Action, ConnectionId, End, Event, Fault, JudgedInput, Note, RecordId, SourceRun, Verdict, Word,
+    Action, ConnectionId, End, Event, Fault, GroupId, GroupMember, JudgedInput, Note, RecordId,
+    SourceRun, Verdict, Word,
 };
 pub use log::JobEvent;
-pub use script::{InputOf, OutcomeOf, Script, Taken};
+pub use script::{InputOf, OutcomeOf, Script, Taken, Trouble};
 pub use state::{JobState, Replayed};

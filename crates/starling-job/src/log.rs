@@ -16,7 +16,7 @@ pub enum JobEvent<E> {
         /// How often that has happened, this time included. Lease numbers begin with it, so that none is reused.
         incarnation: u32,
     },
-    /// A result was fetched, verified and kept.
+    /// A result was fetched, verified as far as it can be alone, and kept.
     ResultAccepted {
         /// What it is the result of.
         task: Task,
@@ -24,6 +24,14 @@ pub enum JobEvent<E> {
         blob: BlobRef,
         /// Who made it.
         node: NodeId,
+        /// Whether it counts for now only: it may yet prove false.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_provisional: bool,
+    },
+    /// A result that counted for now counts for good.
+    ResultConfirmed {
+        /// What it is the result of.
+        task: Task,
     },
     /// An accepted result proved false, and does not count any more.
     ResultRevoked {
@@ -59,11 +67,17 @@ impl<E> From<E> for JobEvent<E> {
 }
 
 impl<E> JobEvent<E> {
+    /// Whether a result does not count any more from here on.
+    pub(crate) fn takes_back(&self) -> bool {
+        matches!(self, Self::ResultRevoked { .. } | Self::ResultLost { .. })
+    }
+
     /// The event's name, which the log keeps beside its body; the name of an own event is what `own` says.
     pub fn kind(&self, own: impl FnOnce(&E) -> &'static str) -> &'static str {
         match self {
             Self::ClientStarted { .. } => "client_started",
             Self::ResultAccepted { .. } => "result_accepted",
+            Self::ResultConfirmed { .. } => "result_confirmed",
             Self::ResultRevoked { .. } => "result_revoked",
             Self::ResultLost { .. } => "result_lost",
             Self::Restarted { .. } => "restarted",
@@ -90,15 +104,24 @@ mod tests {
     #[test]
     fn own_events_and_those_of_every_job_are_lines_of_one_log() {
         let task = Task { kind: KindCode(2), range: IndexRange::single(7) };
+        let blob = BlobRef { reference: Reference([1; 32]), size_bytes: 1 };
+        let accepted = |is_provisional| {
+            let node = NodeId([2; 32]);
+            JobEvent::ResultAccepted { task, blob, node, is_provisional }
+        };
         let events = [
             JobEvent::Own(Own::PieceStored { index: 7 }),
             JobEvent::ClientStarted { incarnation: 3 },
             JobEvent::ResultRevoked { task },
+            accepted(false),
+            accepted(true),
             JobEvent::Cancelled,
         ];
         let lines = events.clone().map(|event| serde_json::to_string(&event).unwrap());
         assert_eq!(lines[0], r#"{"event":"piece_stored","index":7}"#);
         assert_eq!(lines[1], r#"{"event":"client_started","incarnation":3}"#);
+        let says = |line: &String| line.contains("is_provisional");
+        assert_eq!((says(&lines[3]), says(&lines[4])), (false, true));
         let read = lines.map(|line| serde_json::from_str::<JobEvent<Own>>(&line).unwrap());
         assert_eq!(read, events);
         for unknown in [r#"{"event":"unheard_of"}"#, r#"{"event":"piece_stored"}"#] {

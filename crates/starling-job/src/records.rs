@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use starling_types::{BlobRef, Epoch, NodeId, Reference, Task};
+use starling_plan::Certainty;
+use starling_types::{Reference, Task};
 
-use crate::{Action, End, JobCore, JobEvent, Note, RecordId, Script};
+use crate::{
+    Action, End, JobCore, JobEvent, Note, RecordId, Script, groups::GroupVerdict, results::Reported,
+};
 
 /// What follows when a record is in the log and applied.
 #[derive(Debug)]
@@ -13,8 +16,10 @@ pub(crate) enum Then {
     PieceStored,
     /// Blobs that were lost are there again.
     Found(Vec<Reference>),
-    /// The result counts.
-    Accept { node: NodeId, epoch: Epoch, task: Task, blob: BlobRef },
+    /// The result counts, for now or for good.
+    Accept(Reported, Certainty),
+    /// Of results that counted for now, some count for good and some do not any more.
+    GroupChecked(GroupVerdict),
     /// A result does not count any more, since it proved false.
     Revoke(Task),
     /// A result is gone.
@@ -25,6 +30,8 @@ pub(crate) enum Then {
     Kept,
     /// The log keeps no more than what is needed.
     Trimmed,
+    /// The run is over.
+    End,
 }
 
 #[derive(Debug)]
@@ -35,16 +42,24 @@ struct Record<S: Script> {
     is_written: bool,
 }
 
+impl<S: Script> Record<S> {
+    fn takes_back(&self) -> bool {
+        self.events.iter().any(JobEvent::takes_back)
+    }
+}
+
 /// The records that are under way, oldest first.
 #[derive(Debug)]
 pub(crate) struct Records<S: Script> {
     next: u64,
     under_way: VecDeque<Record<S>>,
+    /// How many of them take results back.
+    taking_back_count: usize,
 }
 
 impl<S: Script> Default for Records<S> {
     fn default() -> Self {
-        Self { next: 0, under_way: VecDeque::new() }
+        Self { next: 0, under_way: VecDeque::new(), taking_back_count: 0 }
     }
 }
 
@@ -53,9 +68,16 @@ impl<S: Script> Records<S> {
         self.under_way.len()
     }
 
+    /// Whether a result that counts is about not to.
+    pub(crate) fn take_back(&self) -> bool {
+        self.taking_back_count > 0
+    }
+
     /// The oldest, if it is written: they are applied in their order, whatever the order of the answers.
     fn pop_written(&mut self) -> Option<Record<S>> {
-        self.under_way.pop_front_if(|record| record.is_written)
+        let record = self.under_way.pop_front_if(|record| record.is_written)?;
+        self.taking_back_count -= usize::from(record.takes_back());
+        Some(record)
     }
 }
 
@@ -79,6 +101,7 @@ impl<S: Script> JobCore<S> {
         let id = RecordId(self.records.next);
         self.records.next += 1;
         let record = Record { id, events: events.clone(), then, is_written: false };
+        self.records.taking_back_count += usize::from(record.takes_back());
         self.records.under_way.push_back(record);
         self.act(Action::Record { id, events, pins, keep });
     }
@@ -94,13 +117,17 @@ impl<S: Script> JobCore<S> {
                 Ok(()) => self.follow(record.then),
                 Err(detail) => self.end(End::Contradiction { detail }),
             }
+            self.release_held();
         }
     }
 
     /// What was not written has not happened. What came after it, the log does not take either.
     pub(crate) fn not_recorded(&mut self, id: RecordId, error: S::Error) {
-        self.records.under_way.retain(|record| record.id != id);
-        self.end(End::Broken(error));
+        let records = &mut self.records;
+        records.under_way.retain(|record| record.id != id);
+        let taking_back = records.under_way.iter().filter(|record| record.takes_back());
+        records.taking_back_count = taking_back.count();
+        self.end_unrecorded(error);
     }
 
     fn follow(&mut self, then: Then) {
@@ -115,12 +142,14 @@ impl<S: Script> JobCore<S> {
                     self.schedule(starling_sched::Event::BlobFound { blob });
                 }
             }
-            Then::Accept { node, epoch, task, blob } => self.accept(node, epoch, task, blob),
+            Then::Accept(reported, certainty) => self.accept(reported, certainty),
+            Then::GroupChecked(verdict) => self.group_recorded(verdict),
             Then::Revoke(task) => self.revoke(task),
             Then::Lose(blob) => self.lose_result(blob),
             Then::StartOver => self.start_over(),
             Then::Kept => self.work_if_looked(),
             Then::Trimmed => self.act(Action::Collect),
+            Then::End => {}
         }
         self.tell_plan();
     }

@@ -1,54 +1,94 @@
 //! What becomes of results: checked, logged, and then told to all.
 
+use starling_plan::Certainty;
 use starling_sched::Event as Scheduled;
 use starling_types::{BlobRef, Epoch, NodeId, Task};
 
 use crate::{Action, End, JobCore, JobEvent, Note, Script, Verdict, records::Then};
 
+/// A result that a node reported.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reported {
+    pub(crate) node: NodeId,
+    pub(crate) epoch: Epoch,
+    pub(crate) task: Task,
+    pub(crate) blob: BlobRef,
+}
+
 impl<S: Script> JobCore<S> {
-    pub(crate) fn check(&mut self, node: NodeId, epoch: Epoch, task: Task, blob: BlobRef) {
+    pub(crate) fn check(&mut self, reported: Reported) {
+        let Reported { node, epoch, task, blob } = reported;
         let expected = self.state.expected(task);
         let expected = expected.expect("the plan makes tasks of what is in the log only");
-        self.checking.insert(epoch, (node, task, blob));
+        self.checking.insert(epoch, reported);
         self.act(Action::Check { node, epoch, task, blob, expected });
     }
 
     pub(crate) fn checked(&mut self, epoch: Epoch, verdict: Verdict<S>) {
-        let Some((node, task, blob)) = self.checking.remove(&epoch) else { return };
+        // What the result was made of may be about to be taken back: in the log it would come after that, and count.
+        if self.records.take_back() {
+            return self.held.push((epoch, verdict));
+        }
+        let Some(reported) = self.checking.remove(&epoch) else { return };
         // What the result was made of may have been taken back, or another result of its task been accepted.
         if !self.is_working() || !self.scheduler.awaits(epoch) {
             return;
         }
         match verdict {
-            // Of two copies that are done at the same time the log keeps the first.
-            Verdict::Accepted(_) if self.accepting.contains(&task) => {}
-            Verdict::Accepted(pin) => {
-                self.accepting.insert(task);
-                let events = vec![JobEvent::ResultAccepted { task, blob, node }];
-                self.record(events, vec![pin], Then::Accept { node, epoch, task, blob });
-            }
+            Verdict::Accepted(pin) => self.record_result(reported, Certainty::Final, pin),
+            Verdict::Provisional(pin) => self.record_result(reported, Certainty::Provisional, pin),
             Verdict::Refused { reason } => {
-                self.say(Note::Refused { node, reason: reason.clone() });
-                self.act(Action::Tell { node, epoch, blob, verdict: Err(reason.clone()) });
+                self.say(Note::Refused { node: reported.node, reason: reason.clone() });
+                self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultRefused { epoch, reason });
             }
             Verdict::Unfetchable { reason } => {
-                self.say(Note::Unfetchable { node, reason: reason.clone() });
-                self.act(Action::Tell { node, epoch, blob, verdict: Err(reason.clone()) });
+                self.say(Note::Unfetchable { node: reported.node, reason: reason.clone() });
+                self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultUnfetchable { epoch, reason });
             }
             Verdict::Impossible(error) => self.end(End::Broken(error)),
         }
     }
 
-    /// The result is in the log.
-    pub(crate) fn accept(&mut self, node: NodeId, epoch: Epoch, task: Task, blob: BlobRef) {
-        self.accepting.remove(&task);
-        self.kept.accepted();
-        self.say(Note::Accepted { node, task });
-        self.act(Action::Tell { node, epoch, blob, verdict: Ok(()) });
-        if self.scheduler.awaits(epoch) {
-            self.schedule(Scheduled::ResultAccepted { epoch, blob });
+    /// Of two copies that are done at the same time the log keeps the first.
+    fn record_result(&mut self, reported: Reported, certainty: Certainty, pin: S::Pin) {
+        let Reported { node, task, blob, .. } = reported;
+        if self.accepting.insert(task) {
+            let is_provisional = certainty == Certainty::Provisional;
+            let events = vec![JobEvent::ResultAccepted { task, blob, node, is_provisional }];
+            self.record(events, vec![pin], Then::Accept(reported, certainty));
         }
+    }
+
+    /// The result is in the log.
+    pub(crate) fn accept(&mut self, reported: Reported, certainty: Certainty) {
+        let Reported { node, epoch, task, blob } = reported;
+        self.accepting.remove(&task);
+        self.say(Note::Accepted { node, task });
+        self.tell(reported, Ok(()));
+        if self.scheduler.awaits(epoch) {
+            self.schedule(match certainty {
+                Certainty::Final => Scheduled::ResultAccepted { epoch, blob },
+                Certainty::Provisional => Scheduled::ResultTaken { epoch, blob },
+            });
+        }
+        if certainty == Certainty::Final {
+            self.kept.accepted();
+        }
+    }
+
+    /// Looks at the verdicts that waited, once nothing is about to be taken back.
+    pub(crate) fn release_held(&mut self) {
+        if !self.records.take_back() {
+            for (epoch, verdict) in std::mem::take(&mut self.held) {
+                self.checked(epoch, verdict);
+            }
+        }
+    }
+
+    fn tell(&mut self, reported: Reported, verdict: Result<(), String>) {
+        let Reported { node, epoch, blob, .. } = reported;
+        self.act(Action::Tell { node, epoch, blob, verdict });
     }
 }

@@ -13,6 +13,12 @@ pub type InputOf<S> = <<S as Script>::Plan as Plan>::Input;
 /// What a script's plan delivers.
 pub type OutcomeOf<S> = <<S as Script>::Plan as Plan>::Outcome;
 
+/// A trouble of the shell that ends a run of a job. `Display` says for people what it was.
+pub trait Trouble: fmt::Debug + fmt::Display {
+    /// Whether the job itself has failed, so that its log says so, where otherwise only this run of it is over.
+    fn is_final(&self) -> bool;
+}
+
 /// What a client knows of a job of one proof system: a fold over the log, and what follows from it. It is as pure as the
 /// core: the same events in the same order give the same script, and that the same plan.
 ///
@@ -20,7 +26,7 @@ pub type OutcomeOf<S> = <<S as Script>::Plan as Plan>::Outcome;
 /// order of its own that it keeps whenever it is run; a system whose work is known at once has none.
 pub trait Script: fmt::Debug {
     /// The task graph.
-    type Plan: Plan<Outcome: fmt::Debug> + fmt::Debug;
+    type Plan: Plan<Outcome: Clone + fmt::Debug> + fmt::Debug;
     /// What it logs besides what every job logs.
     type Event: Clone + fmt::Debug;
     /// What its source puts out.
@@ -29,10 +35,14 @@ pub trait Script: fmt::Debug {
     type Expected: fmt::Debug;
     /// What a node is told of a task besides its name and its inputs. The core does not look at it.
     type Arguments: fmt::Debug;
-    /// A trouble of the shell that ends the job. The core does not look at it.
-    type Error: fmt::Debug;
+    /// A trouble of the shell that ends a run of the job.
+    type Error: Trouble;
     /// What keeps a blob in the store until the log names it. The core only hands it on.
     type Pin: fmt::Debug;
+
+    /// How many results that count for now are checked as one group at most. The more, the cheaper is each; but all are read
+    /// at the same time, and so much work may be made of what is false.
+    const GROUP_RESULTS_MAX: usize = 64;
 
     /// The plan of the job, of which nothing is told yet.
     fn plan(&self) -> Self::Plan;
@@ -53,8 +63,11 @@ pub trait Script: fmt::Debug {
     /// What a node is told of `task`, whose size the plan gives as `po2`.
     fn arguments(&self, task: Task, po2: Option<Po2>) -> Self::Arguments;
 
-    /// Whether the source has to run: the log does not have all that it puts out.
-    fn needs_source(&self) -> bool;
+    /// Whether the source has to run: the log does not have all that it puts out. A system whose work is known at once has no
+    /// source, and that is what is said here of it, and of its blobs below.
+    fn needs_source(&self) -> bool {
+        false
+    }
 
     /// Whether the source ends with this piece. It is taken only when all before it are in the log.
     fn is_last(piece: &Self::Piece) -> bool;
@@ -66,10 +79,14 @@ pub trait Script: fmt::Debug {
     fn take(&self, piece: Self::Piece) -> Result<Taken<Self::Event>, Self::Error>;
 
     /// Whether the source puts this blob out again when it is run again.
-    fn is_of_source(&self, blob: Reference) -> bool;
+    fn is_of_source(&self, _blob: Reference) -> bool {
+        false
+    }
 
     /// Blobs that must be there in the end though no task reads them.
-    fn kept_blobs(&self) -> Vec<BlobRef>;
+    fn kept_blobs(&self) -> Vec<BlobRef> {
+        Vec::new()
+    }
 
     /// What the job was asked with: the source and the tasks are made of it.
     fn asked_blobs(&self) -> Vec<BlobRef>;

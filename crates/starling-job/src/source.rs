@@ -155,6 +155,8 @@ impl<S: Script> JobCore<S> {
         self.judging.clear();
         self.accepting.clear();
         self.checking.clear();
+        self.held.clear();
+        self.groups.clear();
         self.waiting = None;
         self.proved = None;
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Deref};
 
-use starling_plan::{Plan, PlanError};
+use starling_plan::{Certainty, Plan, PlanError};
 use starling_types::{BlobRef, NodeId, Reference, Task};
 
 use crate::{JobEvent, Script, script::InputOf};
@@ -19,13 +19,26 @@ pub struct JobState<S> {
     pub receipts_by_node: BTreeMap<NodeId, u32>,
     /// Whose result a blob is.
     makers: BTreeMap<Reference, Task>,
+    /// Of the accepted results those that count for now only.
+    provisional: BTreeMap<Task, Provisional>,
     /// What became of results, in order: a plan is replayed by the same steps.
     steps: Vec<Step>,
 }
 
+/// A result that counts for now, and may prove false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Provisional {
+    pub(crate) task: Task,
+    pub(crate) blob: BlobRef,
+    pub(crate) node: NodeId,
+    /// Its place among all that became of results: what it was made of has an earlier one.
+    step: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    Accepted(Task, BlobRef),
+    Accepted(Task, BlobRef, Certainty),
+    Confirmed(Task),
     Revoked(Task),
     Lost(Reference),
 }
@@ -56,6 +69,7 @@ impl<S: Script> JobState<S> {
             accepted: BTreeMap::new(),
             receipts_by_node: BTreeMap::new(),
             makers: BTreeMap::new(),
+            provisional: BTreeMap::new(),
             steps: Vec::new(),
         }
     }
@@ -72,16 +86,20 @@ impl<S: Script> JobState<S> {
                 }
                 self.incarnation = *incarnation;
             }
-            JobEvent::ResultAccepted { task, blob, node } => {
+            JobEvent::ResultAccepted { task, blob, node, is_provisional } => {
                 if self.script.expected(*task).is_none() {
                     return Err(format!("{task} is accepted before what it proves is known"));
                 }
-                *self.receipts_by_node.entry(*node).or_default() += 1;
-                self.accepted.insert(*task, *blob);
-                self.makers.insert(blob.reference, *task);
-                self.steps.push(Step::Accepted(*task, *blob));
+                self.accept(*task, *blob, *node, *is_provisional);
+            }
+            JobEvent::ResultConfirmed { task } => {
+                if let Some(Provisional { node, .. }) = self.provisional.remove(task) {
+                    *self.receipts_by_node.entry(node).or_default() += 1;
+                    self.steps.push(Step::Confirmed(*task));
+                }
             }
             JobEvent::ResultRevoked { task } => {
+                self.provisional.remove(task);
                 if let Some(blob) = self.accepted.remove(task) {
                     self.makers.remove(&blob.reference);
                 }
@@ -90,6 +108,7 @@ impl<S: Script> JobState<S> {
             JobEvent::ResultLost { blob } => {
                 if let Some(task) = self.makers.remove(blob) {
                     self.accepted.remove(&task);
+                    self.provisional.remove(&task);
                 }
                 self.steps.push(Step::Lost(*blob));
             }
@@ -97,11 +116,50 @@ impl<S: Script> JobState<S> {
                 self.accepted.clear();
                 self.receipts_by_node.clear();
                 self.makers.clear();
+                self.provisional.clear();
                 self.steps.clear();
             }
             JobEvent::Failed { .. } | JobEvent::Cancelled | JobEvent::Own(_) => {}
         }
         self.script.apply(event)
+    }
+
+    /// What may still prove false has proved nothing of its maker.
+    fn accept(&mut self, task: Task, blob: BlobRef, node: NodeId, is_provisional: bool) {
+        self.accepted.insert(task, blob);
+        self.makers.insert(blob.reference, task);
+        if is_provisional {
+            let step = self.steps.len();
+            self.provisional.insert(task, Provisional { task, blob, node, step });
+            self.steps.push(Step::Accepted(task, blob, Certainty::Provisional));
+        } else {
+            self.provisional.remove(&task);
+            *self.receipts_by_node.entry(node).or_default() += 1;
+            self.steps.push(Step::Accepted(task, blob, Certainty::Final));
+        }
+    }
+
+    /// How many results count for now only, those included that fell with another and were not [forgotten](Self::forget_fallen).
+    pub(crate) fn provisional_count(&self) -> usize {
+        self.provisional.len()
+    }
+
+    /// Forgets what counted for now and has fallen with what it was made of. The log does not name each.
+    pub(crate) fn forget_fallen(&mut self, plan: &S::Plan) {
+        self.provisional.retain(|task, _| plan.is_accepted(*task));
+    }
+
+    /// The results that count for now only, so many at most, the oldest first.
+    pub(crate) fn oldest_provisional(&self, count_max: usize) -> Vec<Provisional> {
+        let mut oldest: Vec<_> = self.provisional.values().copied().collect();
+        oldest.sort_by_key(|result| result.step);
+        oldest.truncate(count_max);
+        oldest
+    }
+
+    /// Whether this very result still counts for now.
+    pub(crate) fn has(&self, result: &Provisional) -> bool {
+        self.provisional.get(&result.task) == Some(result)
     }
 
     /// The task that this blob is the result of.
@@ -119,13 +177,13 @@ impl<S: Script> JobState<S> {
         self.tell(&mut plan)?;
         for step in &self.steps {
             match *step {
-                Step::Accepted(task, blob) => {
-                    let certainty = starling_plan::Certainty::Final;
+                Step::Accepted(task, blob, certainty) => {
                     if let Err(error) = plan.restore(task, blob, certainty) {
                         refused.push((task, error));
                     }
                 }
                 // What the plan never took, it can't take back.
+                Step::Confirmed(task) => drop(plan.confirm(task)),
                 Step::Revoked(task) => drop(plan.revoke(task)),
                 Step::Lost(blob) => drop(plan.lost(blob)),
             }

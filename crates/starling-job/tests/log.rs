@@ -119,6 +119,11 @@ fn events_that_do_not_follow_are_a_contradiction_not_a_panic() {
     assert!(state.apply(&log[0]).is_err());
     assert!(state.apply(&JobEvent::ClientStarted { incarnation: 0 }).is_err());
     let task = starling_types::TaskId::Lift(0).into();
-    let accepted = JobEvent::ResultAccepted { task, blob: made_here(0, 0), node: node(1) };
+    let accepted = JobEvent::ResultAccepted {
+        task,
+        blob: made_here(0, 0),
+        node: node(1),
+        is_provisional: false,
+    };
     assert!(state.apply(&accepted).is_err(), "what it proves is not known");
 }

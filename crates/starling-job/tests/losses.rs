@@ -112,8 +112,8 @@ fn what_two_proven_nodes_and_a_stranger_say_ends_no_job() {
 fn what_a_resumed_job_lost_meanwhile_is_made_again_and_no_more() {
     let mut whole = World::new(Segments::new(4)).with(&HONEST);
     whole.run();
-    // Before the last join.
-    let length = whole.log.len() - 1;
+    // Before the last join, after which the log says that all is done.
+    let length = whole.log.len() - 2;
     let last = &whole.log[length];
     assert!(matches!(last, JobEvent::ResultAccepted { .. }), "{last:?}");
     let log = &whole.log[..length];

@@ -170,11 +170,20 @@ impl Joins {
         self.frontier.exactly(range).map(|piece| piece.blob)
     }
 
-    /// The results that have this blob and are not consumed.
-    pub(crate) fn standing_with(&self, reference: Reference) -> Vec<IndexRange> {
+    /// The results that have this blob and are read again: nothing has consumed them, or they are still to be checked.
+    pub(crate) fn read_with(&self, reference: Reference) -> Vec<IndexRange> {
         let mut ranges = self.tree.of_blob(reference);
-        ranges.retain(|range| self.tree.top(*range) == *range);
+        ranges.retain(|range| self.tree.top(*range) == *range || self.is_provisional(*range));
         ranges
+    }
+
+    pub(crate) fn is_provisional(&self, range: IndexRange) -> bool {
+        self.tree.is_provisional(range)
+    }
+
+    /// The provisional results, which are read once more to be checked.
+    pub(crate) fn provisional(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        self.tree.provisional()
     }
 
     /// Takes the one result that covers `range` and nothing else out of here, if it is there.

@@ -271,8 +271,10 @@ impl Plan for MergesPlan {
             revoked.add(self.revoke(finish()).unwrap_or_default());
         }
         let is_read = !matches!(self.finish, Finish::Done(_, Certainty::Final));
-        for range in self.joins.standing_with(blob).into_iter().filter(|_| is_read) {
-            revoked.add(self.revoke_range(range).unwrap_or_default());
+        for range in self.joins.read_with(blob) {
+            if is_read || self.joins.is_provisional(range) {
+                revoked.add(self.revoke_range(range).unwrap_or_default());
+            }
         }
         revoked
     }
@@ -345,6 +347,7 @@ impl Plan for MergesPlan {
         self.leaves
             .inputs_left()
             .chain(results.filter(|blob| Some(blob.reference) != root))
+            .chain(self.joins.provisional())
             .chain(done)
             .collect()
     }

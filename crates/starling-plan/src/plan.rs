@@ -61,7 +61,8 @@ pub trait Plan {
     /// had consumed is ready again.
     fn revoke(&mut self, task: Task) -> Result<Revoked, PlanError>;
 
-    /// Says that a blob is missing or damaged. A result is taken back; what reads an input from outside is not offered
+    /// Says that a blob is missing or damaged. A result is taken back that is still read, by a task or by whoever checks what is
+    /// provisional; what reads an input from outside is not offered
     /// until the input is [found](Self::found).
     fn lost(&mut self, blob: Reference) -> Revoked;
 
@@ -80,7 +81,8 @@ pub trait Plan {
     /// How far the plan has come, stage by stage.
     fn progress(&self) -> Progress;
 
-    /// The blobs that may still be read or delivered, each at least once: all others are done with.
+    /// The blobs that may still be read or delivered, provisional results among them, each at least once: all others are done
+    /// with.
     fn live_blobs(&self) -> Vec<BlobRef>;
 
     /// What to deliver, once everything is accepted for good.

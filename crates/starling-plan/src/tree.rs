@@ -133,6 +133,16 @@ impl Tree {
         self.nodes.iter().filter(has).map(|(range, _)| *range).collect()
     }
 
+    pub(crate) fn is_provisional(&self, range: IndexRange) -> bool {
+        self.nodes.get(&range).is_some_and(|node| node.certainty == Certainty::Provisional)
+    }
+
+    /// The provisional results, consumed or not: whoever checks them reads them once more.
+    pub(crate) fn provisional(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        let provisional = |node: &&Node| node.certainty == Certainty::Provisional;
+        self.nodes.values().filter(provisional).map(|node| node.blob)
+    }
+
     /// The consumed blobs that are read again should something provisional prove false: what a provisional result
     /// consumed, and what was consumed beside something provisional.
     pub(crate) fn kept(&self) -> impl Iterator<Item = BlobRef> + '_ {

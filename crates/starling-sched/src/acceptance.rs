@@ -6,6 +6,7 @@ use starling_types::{BlobRef, Epoch, FailureClass, Millis, NodeId, Task};
 use crate::{
     Action, Failure, IgnoreReason, JobFailure, RevokeReason, Scheduler,
     lease::{LeaseRecord, LeaseState},
+    node::Node,
 };
 
 /// How many nodes are remembered for having said that a task cannot be done.
@@ -45,14 +46,20 @@ impl<P: Plan> Scheduler<P> {
         self.act(Action::CheckResult { node, epoch, task, blob });
     }
 
-    pub(crate) fn result_accepted(&mut self, epoch: Epoch, blob: BlobRef) {
+    pub(crate) fn result_accepted(&mut self, epoch: Epoch, blob: BlobRef, certainty: Certainty) {
         let Some((record, reported_at)) = self.checked_lease(epoch) else { return };
         let wall = reported_at.since(record.terms.granted_at);
         let work = self.demands.of(record.class).cost.work;
-        self.nodes.edit(record.node, |state| state.succeeded(record.class, work, wall));
+        self.nodes.edit(record.node, |state| {
+            state.succeeded(record.class, work, wall);
+            // What may still prove false has shown nothing.
+            if certainty == Certainty::Final {
+                state.proved();
+            }
+        });
 
         let inputs = self.inputs_of(record.task);
-        let accepted = self.plan.accept(record.task, blob, Certainty::Final);
+        let accepted = self.plan.accept(record.task, blob, certainty);
         assert_eq!(
             accepted,
             Ok(Accepted::New),
@@ -66,6 +73,20 @@ impl<P: Plan> Scheduler<P> {
         self.faults.remove(&record.task);
         self.shunned.remove(&record.task);
         self.end_copies(record.task, epoch);
+    }
+
+    /// A result that was taken back meanwhile needs no word.
+    pub(crate) fn result_confirmed(&mut self, task: Task, node: NodeId) {
+        if self.plan.confirm(task).is_ok() {
+            self.nodes.edit(node, Node::proved);
+        }
+    }
+
+    /// Its maker gets none of what is to be made again.
+    pub(crate) fn result_proved_false(&mut self, task: Task, node: NodeId) {
+        let reason = format!("its result of {} proved false", self.name_of(task));
+        self.dismiss(node, reason);
+        self.result_revoked(task);
     }
 
     /// Ends all leases of an accepted task; the nodes of the others may stop.

@@ -76,6 +76,29 @@ pub enum Event<I> {
         /// The result's blob.
         blob: BlobRef,
     },
+    /// The shell's answer to [`Action::CheckResult`]: nothing is wrong with the result that is seen when it is looked at
+    /// alone, and it is durably logged. It counts for now, and is checked with others later.
+    ResultTaken {
+        /// The lease.
+        epoch: Epoch,
+        /// The result's blob.
+        blob: BlobRef,
+    },
+    /// A result that was taken for now is what it must be.
+    ResultConfirmed {
+        /// Its task.
+        task: Task,
+        /// Who made it.
+        node: NodeId,
+    },
+    /// A result that was taken for now proved false, though all that it was made of is what it must be: only its maker can
+    /// be at fault.
+    ResultProvedFalse {
+        /// Its task.
+        task: Task,
+        /// Who made it.
+        node: NodeId,
+    },
     /// The shell's answer to [`Action::CheckResult`]: the result is false. Only the peer can be at fault.
     ResultRefused {
         /// The lease.
@@ -123,7 +146,7 @@ pub enum Event<I> {
         /// The blob.
         blob: Reference,
     },
-    /// An accepted result proved false.
+    /// An accepted result proved false, and nobody is blamed for it.
     ResultRevoked {
         /// Its task.
         task: Task,
@@ -230,7 +253,7 @@ pub enum Action<O> {
         epoch: Epoch,
     },
     /// Fetch this result, verify it, log it durably if it is good, and answer with
-    /// [`Event::ResultAccepted`], [`Event::ResultRefused`] or [`Event::ResultUnfetchable`].
+    /// [`Event::ResultAccepted`], [`Event::ResultTaken`], [`Event::ResultRefused`] or [`Event::ResultUnfetchable`].
     CheckResult {
         /// The node that reported it.
         node: NodeId,

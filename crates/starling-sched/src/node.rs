@@ -221,16 +221,20 @@ impl Node {
         self.shown.accepted_count > 0
     }
 
-    /// It did `work` in `wall` time, and well.
+    /// It did `work` in `wall` time, and well as far as is known.
     pub(crate) fn succeeded(&mut self, class: Class, work: Millis, wall: Millis) {
         self.shown.pauses.remove(&class);
         self.declined_ahead = false;
-        self.shown.accepted_count = self.shown.accepted_count.saturating_add(1);
         let latest = work.0.saturating_mul(1000) / wall.0.max(1);
         let latest = latest.clamp(1, u64::from(SPEED_PERMILLE_MAX));
         let past = u64::from(self.speed_permille());
         let speed = (past * SPEED_PAST_WEIGHT + latest) / (SPEED_PAST_WEIGHT + 1);
         self.shown.speed_permille = Some(speed.max(1) as u32);
+    }
+
+    /// A result of it counts for good.
+    pub(crate) fn proved(&mut self) {
+        self.shown.accepted_count = self.shown.accepted_count.saturating_add(1);
     }
 
     /// It was not done with `work` in `wall` time: it is slower than that.

@@ -9,7 +9,7 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
-use starling_plan::{Plan, PlanError, Revoked};
+use starling_plan::{Certainty, Plan, PlanError, Revoked};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
@@ -122,6 +122,12 @@ impl<P: Plan> Scheduler<P> {
         self.plan.lost(blob).reread
     }
 
+    /// Whether nothing is under way and nothing can be started: what is left waits for something from outside.
+    pub fn is_idle(&self) -> bool {
+        self.leases.standing().next().is_none()
+            && self.demands.classes().all(|class| !self.plan.is_ready(class))
+    }
+
     /// Whether the job is proved or failed.
     pub fn is_over(&self) -> bool {
         self.is_over
@@ -159,7 +165,14 @@ impl<P: Plan> Scheduler<P> {
                 self.lease_renewed(node, epoch, done_permille, waits);
             }
             Event::ResultReported { node, epoch, blob } => self.result_reported(node, epoch, blob),
-            Event::ResultAccepted { epoch, blob } => self.result_accepted(epoch, blob),
+            Event::ResultAccepted { epoch, blob } => {
+                self.result_accepted(epoch, blob, Certainty::Final);
+            }
+            Event::ResultTaken { epoch, blob } => {
+                self.result_accepted(epoch, blob, Certainty::Provisional);
+            }
+            Event::ResultConfirmed { task, node } => self.result_confirmed(task, node),
+            Event::ResultProvedFalse { task, node } => self.result_proved_false(task, node),
             Event::ResultRefused { epoch, reason } => self.result_refused(epoch, reason),
             Event::ResultUnfetchable { epoch, .. } => self.result_unfetchable(epoch),
             Event::TaskFailed { node, epoch, failure } => self.task_failed(node, epoch, failure),
@@ -184,7 +197,7 @@ impl<P: Plan> Scheduler<P> {
         self.dissolve(revoked);
     }
 
-    fn result_revoked(&mut self, task: Task) {
+    pub(crate) fn result_revoked(&mut self, task: Task) {
         match self.plan.revoke(task) {
             Ok(revoked) => self.dissolve(revoked),
             Err(error) => self.fail(error.into()),

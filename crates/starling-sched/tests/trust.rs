@@ -100,6 +100,27 @@ fn an_input_that_proved_false_is_made_again_and_what_was_made_of_it_is_taken_bac
 }
 
 #[test]
+fn who_made_what_proved_false_is_dismissed_and_gets_none_of_what_is_made_again() {
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let first = bench.enter(1, capability(1000, 1000));
+    let second = bench.enter(2, capability(1000, 1000));
+    for (name, lease) in [(1, &first), (2, &second)] {
+        bench.report(name, lease.epoch);
+        bench.tell(Event::ResultTaken { epoch: lease.epoch, blob: blob(1000 + u64::from(name)) });
+    }
+    let join = bench.enter(2, capability(1000, 1000));
+    bench.ask(1);
+    let proved_false = Event::ResultProvedFalse { task: first.task, node: node(1) };
+    let actions = bench.tell(proved_false);
+    assert!(matches!(&actions[0], Action::Dismiss { node: named, .. } if *named == node(1)));
+    let is_join =
+        |action: &&Action| matches!(action, Action::Revoke { epoch, .. } if *epoch == join.epoch);
+    assert!(actions.iter().any(|action| is_join(&action)), "{actions:?}");
+    assert_eq!(grants(&actions), [], "the liar waits, and waits in vain");
+    assert_eq!(bench.enter(3, capability(1000, 1000)).task, first.task);
+}
+
+#[test]
 fn a_task_whose_input_is_lost_is_not_offered_until_it_is_found() {
     let mut bench = Bench::new(config(), &[13]);
     bench.tell(Event::BlobLost { blob: blob(0).reference });

@@ -39,11 +39,7 @@ pub struct DataDir {
 #[derive(Debug, Error)]
 pub enum DataDirError {
     /// Another process owns it, or this one does already.
-    #[error(
-        "data directory {} is in use by {}; wait for it to end, stop it, or use another --data-dir",
-        path.display(),
-        owner(*pid, purpose)
-    )]
+    #[error("data directory {} is in use by {}", path.display(), owner(*pid, purpose))]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -65,7 +61,7 @@ pub enum DataDirError {
         size_bytes: u64,
     },
     /// The operating system refused something.
-    #[error("cannot {action} {}: {cause}; check the path and its permissions, or use another --data-dir", path.display())]
+    #[error("cannot {action} {}: {cause}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -308,7 +304,7 @@ fn keep_others_out(path: &Path) {
     if closed {
         tracing::warn!(path = %shown, %mode, "others could read the data directory: its mode is 700 now");
     } else {
-        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: chmod 700 it, or use another --data-dir");
+        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: chmod 700 it, or use another");
     }
 }
 
@@ -328,14 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn a_second_opener_is_told_who_owns_the_directory_and_what_to_do() {
+    fn a_second_opener_is_told_who_owns_the_directory() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/data");
         let owned = DataDir::open(&path, "starling prove fib.bin").unwrap();
         let error = DataDir::open(&path, "starling node").unwrap_err();
         let said = format!(
-            "data directory {} is in use by process {} (starling prove fib.bin); wait for it to end, \
-             stop it, or use another --data-dir",
+            "data directory {} is in use by process {} (starling prove fib.bin)",
             path.display(),
             std::process::id()
         );

@@ -117,6 +117,11 @@ impl EventLog {
         self.reader.jobs()
     }
 
+    /// See [`LogReader::begun_without`].
+    pub fn begun_without(&self, kinds: &[&str]) -> Result<Vec<(JobId, StoredEvent)>, LogError> {
+        self.reader.begun_without(kinds)
+    }
+
     /// What all roots name, for the store that keeps it.
     pub(crate) fn roots(&self) -> &Arc<RootSets> {
         &self.roots

@@ -27,6 +27,7 @@ use tokio_util::{
 use crate::{
     args::RunArgs,
     exit::{Code, Exit},
+    hints,
     order::{Order, code_of},
     progress,
     terminal::GuestText,
@@ -79,7 +80,7 @@ enum Reply {
 
 impl Reply {
     fn failed(error: &JobError) -> Self {
-        Self::Failed { code: code_of(error), message: error.to_string() }
+        Self::Failed { code: code_of(error), message: hints::text_of(error) }
     }
 }
 

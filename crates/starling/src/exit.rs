@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode};
 
 use serde::{Deserialize, Serialize};
 
-use crate::terminal;
+use crate::{hints, terminal};
 
 /// What the exit code of a failed command means. 0 is success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ impl Exit {
         Self { code, error: anyhow::anyhow!("{message}") }
     }
 
-    /// The error with its causes.
+    /// The error with its causes, and what to do about it.
     pub fn text(&self) -> String {
         let mut text = self.error.to_string();
         for cause in self.error.chain().skip(1) {
@@ -51,10 +51,14 @@ impl Exit {
                 text.push_str(&cause);
             }
         }
+        if let Some(hint) = hints::of(&self.error) {
+            text.push_str("; ");
+            text.push_str(&hint);
+        }
         text
     }
 
-    /// Prints the error with its causes to stderr.
+    /// Prints the error, its causes and what to do about it to stderr.
     pub fn report(&self) -> ExitCode {
         terminal::say(&format!("error: {}", self.text()));
         ExitCode::from(self.code as u8)

@@ -6,6 +6,7 @@ mod commands;
 mod control;
 mod exit;
 mod files;
+mod hints;
 mod machine;
 mod order;
 mod output;

@@ -123,6 +123,34 @@ async fn a_request_stands_with_all_jobs_and_the_first_takes_it() {
     assert!(matches!(next(&mut first).await, PeerEvent::Withdrawn { .. }));
 }
 
+/// The answer that a job owes to the node's request, to be given when this is dropped.
+async fn asked(seat: &mut Seat) -> Answer {
+    match next(seat).await {
+        PeerEvent::Asked { answer, .. } => answer,
+        _ => panic!("the job was not asked"),
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_to_a_node_that_has_come_back_is_none_to_its_new_request() {
+    let world = World::new().await;
+    let (mut first, mut second) = (world.open(job(1)), world.open(job(2)));
+    let before = world.come().await;
+    joined(&mut first).await;
+    joined(&mut second).await;
+    before.send(&NodeMessage::WorkRequested).await.unwrap();
+    let late = asked(&mut first).await;
+    let now = world.come().await;
+    joined(&mut first).await;
+    joined(&mut second).await;
+    now.send(&NodeMessage::WorkRequested).await.unwrap();
+    let answer = asked(&mut first).await;
+    drop(late);
+    assert!(second.events.try_recv().is_err(), "it is still the first one's turn");
+    drop(answer);
+    drop(asked(&mut second).await);
+}
+
 #[tokio::test]
 async fn a_request_waits_for_a_job_that_comes_later() {
     let world = World::new().await;

@@ -1,9 +1,17 @@
 //! What the core decided, done.
 
-use starling_job::{Action, Event};
+use starling_job::{Action, Event, OutcomeOf};
+use tokio_util::sync::CancellationToken;
 
 use super::{Beside, Runner};
-use crate::{journal::entry_of, judge, notes, system::System};
+use crate::{
+    JobError,
+    journal::entry_of,
+    judge::{self, GroupVerdict},
+    notes,
+    run::apart,
+    system::System,
+};
 
 impl<S: System> Runner<'_, S> {
     /// Does it. What the core is to hear of that at once is returned.
@@ -14,7 +22,7 @@ impl<S: System> Runner<'_, S> {
                     Some(keep) => entry.holding_only(keep),
                     None => entry,
                 });
-                let written = entry.map(|entry| self.journal.log.hand_over(entry.holding(pins)));
+                let written = entry.map(|entry| self.log.hand_over(entry.holding(pins)));
                 self.beside.spawn(async move {
                     let written = match written {
                         Ok(written) => written.await,
@@ -22,7 +30,10 @@ impl<S: System> Runner<'_, S> {
                     };
                     Beside::Event(match written {
                         Ok(_) => Event::Recorded { id },
-                        Err(error) => Event::NotRecorded { id, error: error.into() },
+                        Err(error) => {
+                            tracing::warn!(%error, "not logged");
+                            Event::NotRecorded { id, error: error.into() }
+                        }
                     })
                 });
             }
@@ -71,21 +82,29 @@ impl<S: System> Runner<'_, S> {
             Action::Judge { task, inputs } => {
                 let blobs = self.blobs.clone();
                 self.beside.spawn_blocking(move || {
-                    Beside::Event(Event::Judged {
-                        task,
-                        faults: judge::faults::<S>(&blobs, inputs),
-                    })
+                    let faults = judge::faults::<S>(&blobs, inputs);
+                    Beside::Event(Event::Judged { task, faults })
+                });
+            }
+            Action::CheckGroup { group, results } => {
+                let blobs = self.blobs.clone();
+                self.beside.spawn_blocking(move || {
+                    let GroupVerdict { judged, false_ones, lost } =
+                        judge::group::<S>(&blobs, results);
+                    Beside::Event(Event::GroupChecked { group, judged, false_ones, lost })
                 });
             }
             Action::StartSource { run } => {
-                self.wanted = Some(run);
+                self.source.want(run);
                 let start = S::start(&mut self.begin, self.core.state(), &self.blobs);
                 self.beside.spawn_blocking(move || match start() {
                     Ok(source) => Beside::Started(run, source),
                     Err(error) => Beside::Event(Event::SourceFailed { run, error }),
                 });
             }
-            Action::StopSource => (self.wanted, self.source) = (None, None),
+            Action::StopSource => self.source.stop(),
+            Action::Deliver { outcome } => self.deliver(outcome),
+            Action::StopDelivery => self.delivery = None,
             Action::Say(note) => {
                 self.meter.count(&note);
                 notes::say::<S>(note);
@@ -93,5 +112,32 @@ impl<S: System> Runner<'_, S> {
             Action::End(end) => self.end = Some(end),
         }
         None
+    }
+
+    /// Puts together what was proved. The nodes have other things to do meanwhile.
+    fn deliver(&mut self, outcome: OutcomeOf<S>) {
+        self.take_leave("the job is proved");
+        self.progress.send_modify(|now| now.delivering = true);
+        let (state, blobs, stop) =
+            (self.core.state().clone(), self.blobs.clone(), CancellationToken::new());
+        self.delivery = Some(stop.clone().drop_guard());
+        let delivered = apart("the delivery", move || {
+            let delivery = S::deliver(&state, &blobs, &outcome, &stop);
+            if stop.is_cancelled() {
+                // Nobody waits for it, and nothing else would let go of what it has kept.
+                drop(delivery);
+                if let Err(error) = blobs.collect() {
+                    tracing::debug!(%error, "can't remove what was put together");
+                }
+                return Err(JobError::Interrupted { job: state.id() });
+            }
+            delivery
+        });
+        self.beside.spawn(async move {
+            match delivered.await {
+                Ok(Ok(delivery)) => Beside::Delivered(Box::new(delivery)),
+                Ok(Err(error)) | Err(error) => Beside::Event(Event::NotDelivered { error }),
+            }
+        });
     }
 }

@@ -2,11 +2,11 @@
 
 use starling_job::{ConnectionId, Event, SourceRun, Word};
 
-use super::{Beside, Runner};
+use super::{Beside, Done, Runner};
 use crate::{
     JobError,
     peers::PeerEvent,
-    system::{Emitted, System},
+    system::{Delivery, Emitted, System},
     translate::word_of,
 };
 
@@ -42,11 +42,18 @@ impl<S: System> Runner<'_, S> {
         }
     }
 
+    /// What was put together. Whether it is still wanted, the core says.
+    pub(super) fn on_delivered(&mut self, delivery: Delivery<S>) {
+        let Delivery { done, pins, lacks_room, delivered } = delivery;
+        self.done = Some(Done { delivered, lacks_room });
+        self.tell(Event::Delivered { done, pins });
+    }
+
     pub(super) fn on_emitted(&mut self, run: SourceRun, emitted: Option<Emitted<S>>) {
         match emitted {
             Some(Emitted::Piece(piece, pins)) => self.tell(Event::Emitted { run, piece, pins }),
             Some(Emitted::Last(finish)) => {
-                self.source = None;
+                self.source.ended();
                 self.beside.spawn_blocking(move || {
                     Beside::Event(match finish() {
                         Ok((piece, pins)) => Event::Emitted { run, piece, pins },
@@ -55,7 +62,7 @@ impl<S: System> Runner<'_, S> {
                 });
             }
             None => {
-                self.source = None;
+                self.source.ended();
                 let detail = "its thread ended without a word".into();
                 let error = JobError::Died { what: "the source of the job's tasks", detail };
                 self.tell(Event::SourceFailed { run, error });

@@ -85,7 +85,12 @@ fn assumed(assumptions: &[(AssumptionId, AssumedFrom)]) -> JobEvent {
 
 fn accepted(task: &str) -> JobEvent {
     let task: TaskId = task.parse().unwrap();
-    JobEvent::ResultAccepted { task: task.into(), blob: blob(20), node: NODE }
+    JobEvent::ResultAccepted {
+        task: task.into(),
+        blob: blob(20),
+        node: NODE,
+        is_provisional: false,
+    }
 }
 
 /// What a log of these events, written and read back, adds up to.

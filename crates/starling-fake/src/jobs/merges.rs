@@ -1,19 +1,23 @@
 //! A job of wide merges: leaves that are known at once, merges of up to four neighbours, and a finish. It has no source.
+//!
+//! Looked at alone, a result shows only what it is about; whether it is true shows when a group of them is compared.
 
-use std::convert::Infallible;
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use starling_client::{
     JobError, RunOptions,
-    shell::{Advert, Client, Delivery, NoSource, Stage, Start, System, Told},
+    shell::{Advert, Client, Delivery, GroupResult, NoSource, Stage, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
-use starling_plan::{MergesPlan, MergesShape, NoInput};
+use starling_plan::{Certainty, MergesPlan, MergesShape, NoInput};
 use starling_store::{BlobStore, Pin};
-use starling_types::{BlobRef, JobId, Po2, Reference, Task};
+use starling_types::{BlobRef, JobId, Po2, Task};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, is_known, raw, read, told, unknown,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, no_source, raw,
+    read, stage_after, told, unknown,
 };
 use crate::{Expected, SYSTEMS, Sum};
 
@@ -30,6 +34,9 @@ pub enum MergesEvent {
         request: Request,
         /// The raw data, in its order.
         leaves: Vec<BlobRef>,
+        /// How long it takes to put together what is delivered.
+        #[serde(default)]
+        delivery_ms: u64,
     },
     /// All was delivered.
     Done {
@@ -45,6 +52,7 @@ pub struct Merges {
     stage: Stage,
     leaves: Vec<BlobRef>,
     sums: Expected,
+    delivery_ms: u64,
     result: Option<BlobRef>,
 }
 
@@ -54,13 +62,24 @@ impl Merges {
     /// # Errors
     /// When there is no room for its raw data.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
-        let id = request.job_id("merges");
-        if !is_known(client, id) {
+        Self::create_slow(client, request, Duration::ZERO)
+    }
+
+    /// As [`Self::create`], of a job that takes long at its end.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_slow(
+        client: &Client<Self>,
+        request: Request,
+        delivery: Duration,
+    ) -> Result<JobId, JobError> {
+        client.create_as(request.job_id("merges"), false, || {
             let pins = request.store(client)?;
             let leaves = pins.iter().map(Pin::blob).collect();
-            client.create_as(id, MergesEvent::Created { request, leaves }, pins)?;
-        }
-        Ok(id)
+            let delivery_ms = delivery.as_millis() as u64;
+            Ok((MergesEvent::Created { request, leaves, delivery_ms }, pins))
+        })
     }
 }
 
@@ -73,6 +92,9 @@ impl Script for Merges {
     type Error = JobError;
     type Pin = Pin;
 
+    /// More than a few nodes have under way at once, so that what is false is merged before it is found.
+    const GROUP_RESULTS_MAX: usize = 48;
+
     fn plan(&self) -> MergesPlan {
         let shape = MergesShape { width: WIDTH, leaf: COST, merge: COST, finish: COST };
         MergesPlan::new(&shape, &self.leaves)
@@ -84,14 +106,11 @@ impl Script for Merges {
 
     fn apply(&mut self, event: &JobEvent<MergesEvent>) -> Result<(), String> {
         match event {
-            JobEvent::Cancelled => self.stage = Stage::Cancelled,
-            JobEvent::Own(MergesEvent::Created { .. }) => {
-                return Err("the job is created twice".into());
-            }
+            JobEvent::Own(MergesEvent::Created { .. }) => return created_twice(),
             JobEvent::Own(MergesEvent::Done { result }) => {
                 (self.stage, self.result) = (Stage::Done, Some(*result));
             }
-            _ => {}
+            other => self.stage = stage_after(self.stage, other),
         }
         Ok(())
     }
@@ -105,24 +124,12 @@ impl Script for Merges {
 
     fn arguments(&self, _task: Task, _po2: Option<Po2>) {}
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last(piece: &Infallible) -> bool {
         match *piece {}
     }
 
     fn take(&self, piece: Infallible) -> Result<Taken<MergesEvent>, JobError> {
         match piece {}
-    }
-
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
     }
 
     fn asked_blobs(&self) -> Vec<BlobRef> {
@@ -142,10 +149,10 @@ impl System for Merges {
     }
 
     fn created(job: JobId, event: MergesEvent, _at_ms: u64) -> Option<Self> {
-        let MergesEvent::Created { request, leaves } = event else { return None };
+        let MergesEvent::Created { request, leaves, delivery_ms } = event else { return None };
         let raw: Vec<_> = (0..request.count).map(|index| raw(index, request.size_bytes)).collect();
         let sums = Expected::of(raw.iter().map(Vec::as_slice));
-        Some(Self { id: job, stage: Stage::Open, leaves, sums, result: None })
+        Some(Self { id: job, stage: Stage::Open, leaves, sums, delivery_ms, result: None })
     }
 
     fn id(&self) -> JobId {
@@ -179,22 +186,31 @@ impl System for Merges {
         told(Vec::new())
     }
 
-    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<(), String> {
-        compare(bytes, expected)
+    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
+        expected.resembles(bytes).map_err(|mismatch| mismatch.to_string())?;
+        Ok(Certainty::Provisional)
+    }
+
+    fn check_group(results: &[GroupResult<Sum>]) -> BTreeSet<Task> {
+        let is_false =
+            |result: &&GroupResult<Sum>| compare(&result.bytes, &result.expected).is_err();
+        results.iter().filter(is_false).map(|result| result.task).collect()
     }
 
     fn begin(_options: &RunOptions) {}
 
     fn start((): &mut (), job: &Self, _blobs: &BlobStore) -> Start<NoSource> {
-        let job = job.id;
-        Box::new(move || Err(JobError::HostGone { job }))
+        no_source(job.id)
     }
 
     fn deliver(
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &BlobRef,
+        _stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
+        // As a verifier of others does that can't be interrupted.
+        std::thread::sleep(Duration::from_millis(job.delivery_ms));
         let (delivered, pins) = read(blobs, job.id, &[*outcome])?;
         let expected = job.sums.whole().map(Sum::finish);
         if expected != delivered.first().copied() {

@@ -12,12 +12,14 @@ use starling_client::{
     shell::{Advert, Client, Delivery, NoSource, Stage, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
-use starling_plan::{Class, Demand, Order, RoundTask, RoundsInput, RoundsPlan};
+use starling_plan::{Certainty, Class, Demand, Order, RoundTask, RoundsInput, RoundsPlan};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, KindCode, Po2, Reference, Task};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, is_known, raw, read, told,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, no_source, raw,
+    read, stage_after, told,
 };
 use crate::{SYSTEMS, Sum};
 
@@ -63,12 +65,11 @@ impl Rounds {
     /// When there is no room for its columns.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
         let id = request.job_id("rounds");
-        if !is_known(client, id) {
+        client.create_as(id, false, || {
             let pins = request.store(client)?;
             let columns = pins.iter().map(Pin::blob).collect();
-            client.create_as(id, RoundsEvent::Created { request, columns }, pins)?;
-        }
-        Ok(id)
+            Ok((RoundsEvent::Created { request, columns }, pins))
+        })
     }
 
     fn challenge_of(&self, task: Task) -> Option<&Vec<u8>> {
@@ -122,20 +123,17 @@ impl Script for Rounds {
 
     fn apply(&mut self, event: &JobEvent<RoundsEvent>) -> Result<(), String> {
         match event {
-            JobEvent::Cancelled => self.stage = Stage::Cancelled,
             JobEvent::ResultAccepted { task, blob, .. } => {
                 self.take_result(task.range.start(), blob.reference);
             }
             JobEvent::ResultLost { .. } | JobEvent::ResultRevoked { .. } => {
                 return Err("a round does not outlive its results".into());
             }
-            JobEvent::Own(RoundsEvent::Created { .. }) => {
-                return Err("the job is created twice".into());
-            }
+            JobEvent::Own(RoundsEvent::Created { .. }) => return created_twice(),
             JobEvent::Own(RoundsEvent::Done { results }) => {
                 (self.stage, self.results) = (Stage::Done, results.clone());
             }
-            _ => {}
+            other => self.stage = stage_after(self.stage, other),
         }
         Ok(())
     }
@@ -150,24 +148,12 @@ impl Script for Rounds {
         self.challenge_of(task).cloned().unwrap_or_default()
     }
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last(piece: &Infallible) -> bool {
         match *piece {}
     }
 
     fn take(&self, piece: Infallible) -> Result<Taken<RoundsEvent>, JobError> {
         match piece {}
-    }
-
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
     }
 
     fn asked_blobs(&self) -> Vec<BlobRef> {
@@ -230,21 +216,21 @@ impl System for Rounds {
         told(challenge.clone())
     }
 
-    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<(), String> {
+    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
         compare(bytes, expected)
     }
 
     fn begin(_options: &RunOptions) {}
 
     fn start((): &mut (), job: &Self, _blobs: &BlobStore) -> Start<NoSource> {
-        let job = job.id;
-        Box::new(move || Err(JobError::HostGone { job }))
+        no_source(job.id)
     }
 
     fn deliver(
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &Vec<BlobRef>,
+        _stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
         let (delivered, pins) = read(blobs, job.id, outcome)?;
         let done = RoundsEvent::Done { results: outcome.clone() };

@@ -9,13 +9,15 @@ use starling_client::{
     shell::{Advert, Client, Delivery, Emitted, Running, Stage, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
-use starling_plan::{Assumed, Outcome, PlanShape, ZkvmInput, ZkvmPlan};
+use starling_plan::{Assumed, Certainty, Outcome, PlanShape, ZkvmInput, ZkvmPlan};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, Po2, Reference, Task, TaskId};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, is_known, raw, read, told,
+    COST, RESULT_SIZE_BYTES_MAX, Request, Sums, advert, compare, created_twice, raw, read,
+    stage_after, told,
 };
 use crate::{Expected, SYSTEMS, Sum};
 
@@ -115,10 +117,7 @@ impl Segments {
     /// When it can't be written.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
         let id = request.job_id("segments");
-        if !is_known(client, id) {
-            client.create_as(id, SegmentsEvent::Created { request }, Vec::new())?;
-        }
-        Ok(id)
+        client.create_as(id, false, || Ok((SegmentsEvent::Created { request }, Vec::new())))
     }
 
     fn new(id: JobId, request: Request) -> Self {
@@ -174,10 +173,9 @@ impl Script for Segments {
 
     fn apply(&mut self, event: &JobEvent<SegmentsEvent>) -> Result<(), String> {
         match event {
-            JobEvent::Cancelled => self.stage = Stage::Cancelled,
             JobEvent::Restarted { .. } => *self = Self::new(self.id, self.request),
             JobEvent::Own(own) => match own {
-                SegmentsEvent::Created { .. } => return Err("the job is created twice".into()),
+                SegmentsEvent::Created { .. } => return created_twice(),
                 SegmentsEvent::Segment { index, blob, sum } => {
                     self.segments.push(*index, *blob, *sum)?;
                 }
@@ -189,7 +187,7 @@ impl Script for Segments {
                     (self.stage, self.receipt) = (Stage::Done, Some(*receipt));
                 }
             },
-            _ => {}
+            other => self.stage = stage_after(self.stage, other),
         }
         Ok(())
     }
@@ -295,7 +293,7 @@ impl System for Segments {
         told(Vec::new())
     }
 
-    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<(), String> {
+    fn check(_task: Task, bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
         compare(bytes, expected)
     }
 
@@ -314,6 +312,7 @@ impl System for Segments {
         job: &JobState<Self>,
         blobs: &BlobStore,
         outcome: &Outcome,
+        _stop: &CancellationToken,
     ) -> Result<Delivery<Self>, JobError> {
         let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: job.id };
         let Outcome::Succinct { receipt, .. } = outcome else {

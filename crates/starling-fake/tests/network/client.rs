@@ -1,5 +1,5 @@
 //! A client as small as can be, for what the real one does to nobody: the real scheduler, sessions and fetches, and checks
-//! that compare, or do so later than they should.
+//! that compare.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,17 +30,12 @@ type MustBe = dyn Fn(Task) -> Option<Sum> + Send + Sync;
 /// What becomes of results.
 #[derive(Clone)]
 pub(crate) struct Checks {
-    must_be: Option<Arc<MustBe>>,
+    must_be: Arc<MustBe>,
 }
 
 impl Checks {
     fn new(must_be: impl Fn(Task) -> Option<Sum> + Send + Sync + 'static) -> Self {
-        Self { must_be: Some(Arc::new(must_be)) }
-    }
-
-    /// None: whatever is fetched is taken.
-    pub(crate) fn none() -> Self {
-        Self { must_be: None }
+        Self { must_be: Arc::new(must_be) }
     }
 
     /// Of a job of wide merges over `raw`.
@@ -55,8 +50,8 @@ impl Checks {
 
     /// Whether `blob` is what it must be.
     pub(crate) fn judge(&self, task: Task, blob: &[u8]) -> Result<(), String> {
-        let Some(must_be) = &self.must_be else { return Ok(()) };
-        let sum = must_be(task).ok_or_else(|| format!("{task} is nothing that was asked for"))?;
+        let sum =
+            (self.must_be)(task).ok_or_else(|| format!("{task} is nothing that was asked for"))?;
         sum.compare(blob).map_err(|error| error.to_string())
     }
 }
@@ -197,11 +192,6 @@ where
             let goodbye = ClientMessage::Goodbye { reason: GoodbyeReason::ShuttingDown, message };
             let _ = peer.sender.send(&goodbye).await;
         }
-    }
-
-    /// What is fetched from here on is looked at like this.
-    pub(crate) fn check_from_now_on(&mut self, checks: Checks) {
-        self.checks = checks;
     }
 
     /// Closes the connection to a node as if it had broken.

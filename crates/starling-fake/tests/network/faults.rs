@@ -1,9 +1,8 @@
 //! Nodes that lie, die, hang or have no room; and one that has no disk.
 
-use starling_fake::{Expected, Sum};
+use starling_fake::Expected;
 use starling_node::NodeError;
-use starling_plan::{MergesPlan, Plan as _};
-use starling_sched::Event;
+use starling_plan::MergesPlan;
 use starling_types::{BlobRef, FailureClass, IndexRange, Task};
 
 use crate::{
@@ -44,45 +43,6 @@ async fn a_liar_is_dismissed_and_the_job_ends_without_it() {
     }));
     assert!(matches!(soon(liar.ended()).await, Err(NodeError::Dismissed { .. })));
     assert_eq!(soon(honest.ended()).await, Ok(()));
-}
-
-#[tokio::test]
-async fn false_results_that_were_taken_for_now_are_made_again_with_all_that_was_made_of_them() {
-    let raw = raw(8, 500);
-    let expected = Expected::of(raw.iter().map(Vec::as_slice));
-    // Nothing is looked at until all is there: as a group.
-    let mut client =
-        Client::new(23, &raw, Checks::none(), |blobs| MergesPlan::new(&shape(4), blobs)).await;
-    let liar = Setup::new(24, "pace=10,lies").serve(client.addr()).await;
-    let leaf_count = |client: &Client<MergesPlan>| {
-        client.seen.accepted.iter().filter(|(task, ..)| task.kind == MergesPlan::LEAF).count()
-    };
-    client.run_until(|client| leaf_count(client) >= 6).await;
-    liar.stop().await;
-    let _honest = Setup::new(25, "pace=10").serve(client.addr()).await;
-    // An honest node merges what the liar made.
-    let is_merge = |task: &Task| task.kind == MergesPlan::MERGE;
-    client.run_until(|client| client.seen.accepted.iter().any(|(task, ..)| is_merge(task))).await;
-    let guilty: Vec<Task> = client
-        .seen
-        .accepted
-        .iter()
-        .filter(|(task, blob, _)| {
-            let must_be = expected.sum(task.range);
-            !is_merge(task) && must_be.is_none_or(|sum| sum.compare(&client.read(*blob)).is_err())
-        })
-        .map(|(task, ..)| *task)
-        .collect();
-    assert!(guilty.len() >= 6, "{guilty:?}");
-    client.check_from_now_on(Checks::of_merges(&raw));
-    for task in &guilty {
-        client.tell(Event::ResultRevoked { task: *task }).await;
-    }
-    assert!(guilty.iter().all(|task| !client.scheduler.plan().is_accepted(*task)));
-    let outcome = client.finish().await;
-    let all = expected.sum(IndexRange::new(0, 8).unwrap()).map(Sum::finish).unwrap();
-    assert_eq!(all.compare(&client.read(outcome)), Ok(()));
-    assert!(guilty.iter().all(|task| client.grants_of(*task) > 1));
 }
 
 #[tokio::test]

@@ -62,16 +62,14 @@ impl Setup {
         let files =
             NodeFiles { scratch: data_dir.scratch().unwrap(), home: data_dir.path().to_owned() };
         let node = Node::new(net.clone(), files, config).unwrap();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            let ended = node.serve_client(client, stopped).await;
+            let ended = node.serve_client(client, CancellationToken::new()).await;
             net.close().await;
             // Not before: its lock is of a directory in use.
             drop(data_dir);
             ended
         });
-        Running { id, task, stop, _dir: dir }
+        Running { id, task, _dir: dir }
     }
 }
 
@@ -79,7 +77,6 @@ impl Setup {
 pub(crate) struct Running {
     pub(crate) id: NodeId,
     task: JoinHandle<Result<(), NodeError>>,
-    stop: CancellationToken,
     _dir: TempDir,
 }
 
@@ -87,11 +84,5 @@ impl Running {
     /// How it ended with its client.
     pub(crate) async fn ended(self) -> Result<(), NodeError> {
         self.task.await.unwrap()
-    }
-
-    /// Ends it.
-    pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        let _ = self.task.await;
     }
 }

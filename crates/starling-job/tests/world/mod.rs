@@ -12,10 +12,10 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use starling_job::{
-    Action, Config, ConnectionId, End, Event, Fault, JobCore, JobEvent, JobState, Note, RecordId,
-    Script, SourceRun, Verdict, Word,
+    Action, Config, ConnectionId, End, Event, Fault, GroupId, JobCore, JobEvent, JobState, Note,
+    RecordId, Script, SourceRun, Verdict, Word,
 };
-use starling_sched::{Failure, Lease};
+use starling_sched::{Failure, Lease, RevokeReason};
 use starling_types::{
     BlobRef, Capability, Epoch, FailureClass, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
     Reference, Task,
@@ -54,6 +54,7 @@ enum Pending<S: Fake> {
     Checked(Epoch, Verdict<S>),
     Look(Vec<BlobRef>),
     Done(NodeId, Epoch),
+    Group(GroupId),
     Leave(NodeId),
     Join(NodeId),
 }
@@ -90,6 +91,18 @@ pub struct World<S: Fake> {
     pub last_epoch: Epoch,
     pub checks: usize,
     pub voided: Vec<NodeId>,
+    pub dismissed: Vec<NodeId>,
+    pub revoked: Vec<(NodeId, Epoch, RevokeReason)>,
+    /// The group that is checked, and its results.
+    pub group: Option<(GroupId, Vec<(Task, BlobRef)>)>,
+    pub groups: usize,
+    /// How long a group's check takes; for ever without it.
+    pub group_ms: Option<u64>,
+    /// How often something was put together, and whether that goes on.
+    pub deliveries: usize,
+    pub is_delivering: bool,
+    /// How long that takes; for ever without it.
+    pub delivery_ms: Option<u64>,
     pub looks: usize,
     pub judged: usize,
     pub source_runs: u32,
@@ -178,6 +191,14 @@ impl<S: Fake> World<S> {
             last_epoch: Epoch(0),
             checks: 0,
             voided: Vec::new(),
+            dismissed: Vec::new(),
+            revoked: Vec::new(),
+            deliveries: 0,
+            is_delivering: false,
+            delivery_ms: Some(0),
+            group: None,
+            groups: 0,
+            group_ms: Some(1_000),
             looks: 0,
             judged: 0,
             source_runs: 0,
@@ -261,6 +282,15 @@ impl<S: Fake> World<S> {
         }
     }
 
+    /// Says what is false of the group as it was when its check began.
+    pub fn judge_group(&mut self) {
+        let (group, results) = self.group.take().expect("a group is checked");
+        let is_false = |(_, blob): &&(Task, BlobRef)| is_false(*blob);
+        let false_ones = results.iter().filter(is_false).map(|(task, _)| *task).collect();
+        let judged = results.len();
+        self.tell(Event::GroupChecked { group, judged, false_ones, lost: None });
+    }
+
     /// Takes a blob off the disk.
     pub fn lose(&mut self, blob: BlobRef) {
         assert!(self.disk.remove(&blob.reference), "{blob:?} was there");
@@ -291,7 +321,7 @@ impl<S: Fake> World<S> {
             Pending::Event(event) => self.tell(event),
             Pending::Written(id) => self.write(id),
             Pending::Checked(epoch, verdict) => {
-                if let Verdict::Accepted(blob) = &verdict {
+                if let Verdict::Accepted(blob) | Verdict::Provisional(blob) = &verdict {
                     self.disk.insert(blob.reference);
                 }
                 self.tell(Event::Checked { epoch, verdict });
@@ -324,6 +354,11 @@ impl<S: Fake> World<S> {
                 self.push(3_000, Pending::Join(name));
             }
             Pending::Done(name, epoch) => self.finish(name, epoch),
+            Pending::Group(id) => {
+                if self.group.as_ref().is_some_and(|(group, _)| *group == id) {
+                    self.judge_group();
+                }
+            }
         }
     }
 
@@ -336,7 +371,9 @@ impl<S: Fake> World<S> {
             Word::Failed { epoch, failure: Failure { class, message: "no".to_owned() } }
         } else if lease.inputs.iter().all(is_there) {
             let salt = if S::SALTED { name.0[0] ^ epoch.0 as u8 } else { 0 };
-            let matter = if peer.habit == Habit::Lying { FALSE } else { 0 };
+            // What is made of something false is false.
+            let reads_false = lease.inputs.iter().any(|input| is_false(input.blob));
+            let matter = if peer.habit == Habit::Lying || reads_false { FALSE } else { 0 };
             Word::Done { epoch, blob: result_of(lease.task, salt, matter) }
         } else {
             let (class, message) = (FailureClass::Input, "not served".to_owned());
@@ -388,13 +425,19 @@ impl<S: Fake> World<S> {
                 self.push(delay, Pending::Written(id));
             }
             Action::Grant { node, lease, .. } => self.take_lease(node, lease),
-            Action::Revoke { node, epoch, .. } => self.drop_leases(node, |other| other == epoch),
+            Action::Revoke { node, epoch, reason } => {
+                self.revoked.push((node, epoch, reason));
+                self.drop_leases(node, |other| other == epoch);
+            }
             Action::Disown { node, epoch } => self.drop_leases(node, |other| other == epoch),
             Action::Tell { blob, verdict, .. } => {
                 let is_logged = self.recorded.contains(&blob.reference);
                 assert!(verdict.is_err() || is_logged, "told of a result before it is in the log");
             }
-            Action::Dismiss { node, .. } => drop(self.peers.remove(&node)),
+            Action::Dismiss { node, .. } => {
+                self.dismissed.push(node);
+                self.peers.remove(&node);
+            }
             Action::Void { node } => {
                 self.voided.push(node);
                 self.drop_leases(node, |_| true);
@@ -403,7 +446,9 @@ impl<S: Fake> World<S> {
                 assert_eq!(task, expected);
                 self.checks += 1;
                 let salt = blob.reference.0[30];
-                let verdict = if blob == result_of(task, salt, 0) {
+                let verdict = if S::PROVISIONAL {
+                    Verdict::Provisional(blob)
+                } else if blob == result_of(task, salt, 0) {
                     Verdict::Accepted(blob)
                 } else {
                     Verdict::Refused { reason: "it is false".into() }
@@ -427,11 +472,33 @@ impl<S: Fake> World<S> {
                 let faults = inputs.iter().filter_map(|input| lost(input.blob.reference)).collect();
                 self.push(50, Pending::Event(Event::Judged { task, faults }));
             }
+            Action::CheckGroup { group, results } => {
+                assert!(self.group.is_none(), "one group at a time");
+                self.groups += 1;
+                let read = results.iter().inspect(|result| {
+                    let is_there = self.disk.contains(&result.blob.reference);
+                    assert!(is_there, "{} is to be checked and was let go", result.task);
+                });
+                self.group = Some((group, read.map(|result| (result.task, result.blob)).collect()));
+                if let Some(delay_ms) = self.group_ms {
+                    self.push(delay_ms, Pending::Group(group));
+                }
+            }
             Action::StartSource { run } => {
                 self.source_runs = run.0;
                 self.push(1_000, Pending::PutOut(run, 0));
             }
             Action::StopSource => {}
+            Action::Deliver { .. } => {
+                assert!(self.unwritten.is_empty(), "what is put together is in the log");
+                self.deliveries += 1;
+                self.is_delivering = true;
+                if let Some(delay_ms) = self.delivery_ms {
+                    let event = Event::Delivered { done: S::done(), pins: Vec::new() };
+                    self.push(delay_ms, Pending::Event(event));
+                }
+            }
+            Action::StopDelivery => self.is_delivering = false,
             Action::Say(note) => self.notes.push(note),
             Action::End(end) => self.end = Some(end),
         }

@@ -1,6 +1,6 @@
 //! Three made-up proof systems. A result is named by what it is of, so that whoever checks it only compares names.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use starling_job::{JobEvent, Script, Taken};
@@ -35,6 +35,11 @@ pub fn result_of(task: Task, salt: u8, matter: u8) -> BlobRef {
     BlobRef { reference: Reference(name), size_bytes: 1 }
 }
 
+/// Whether a result is false.
+pub fn is_false(blob: BlobRef) -> bool {
+    blob.reference.0[0] != 0xff && blob.reference.0[31] == FALSE
+}
+
 /// A blob of the client's own: the `number`th of a story.
 pub fn made_here(story: u8, number: u32) -> BlobRef {
     let mut name = [0xff; 32];
@@ -47,13 +52,37 @@ pub fn made_here(story: u8, number: u32) -> BlobRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble(pub &'static str);
 
+/// What is put out by no source.
+const TROUBLE: Trouble = Trouble("that is no piece");
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl starling_job::Trouble for Trouble {
+    fn is_final(&self) -> bool {
+        self.0 == FAILED
+    }
+}
+
+/// The one trouble with which the job itself has failed.
+pub const FAILED: &str = "failed";
+
 /// What a made-up system needs beside its script.
 pub trait Fake: Script<Pin = BlobRef, Error = Trouble, Expected = Task> + Clone {
     /// Whether results of different nodes differ.
     const SALTED: bool = false;
 
+    /// Whether results count for now only, until a group of them is checked.
+    const PROVISIONAL: bool = false;
+
     /// The source's `number`th piece when it tells this story, and the blob that it stores.
     fn told(&self, story: u8, number: u32) -> Option<(Self::Piece, BlobRef)>;
+
+    /// What is logged when all was put together.
+    fn done() -> Self::Event;
 
     /// What the source's pieces in this log name.
     fn logged(&self, _log: &[JobEvent<Self::Event>]) -> Vec<BlobRef> {
@@ -81,6 +110,7 @@ pub struct Segments {
 pub enum Piece {
     Segment { index: u32, blob: BlobRef },
     Ended { count: u32, journal: BlobRef },
+    Done,
 }
 
 impl Segments {
@@ -122,6 +152,7 @@ impl Script for Segments {
                 self.segments.push(*blob);
             }
             JobEvent::Own(Piece::Ended { journal, .. }) => self.journal = Some(*journal),
+            JobEvent::Own(Piece::Done) => {}
             JobEvent::Restarted { .. } => *self = Self::new(self.count),
             _ => {}
         }
@@ -150,8 +181,11 @@ impl Script for Segments {
                 return Ok(Taken::Differs { reason: "it ends earlier".into() });
             }
             Piece::Ended { .. } => self.journal.as_ref(),
+            Piece::Done => return Err(TROUBLE),
         };
-        let (Piece::Segment { blob, .. } | Piece::Ended { journal: blob, .. }) = &piece;
+        let (Piece::Segment { blob, .. } | Piece::Ended { journal: blob, .. }) = &piece else {
+            return Err(TROUBLE);
+        };
         Ok(match known {
             None => Taken::New(vec![piece]),
             Some(known) if known == blob => Taken::Again(vec![blob.reference]),
@@ -173,6 +207,10 @@ impl Script for Segments {
 }
 
 impl Fake for Segments {
+    fn done() -> Piece {
+        Piece::Done
+    }
+
     fn told(&self, story: u8, number: u32) -> Option<(Piece, BlobRef)> {
         if number < self.count {
             let blob = made_here(story, number);
@@ -198,7 +236,8 @@ pub fn proved(count: u32) -> Outcome {
     Outcome::Succinct { receipt: result_of(task.into(), 0, 0), work: None }
 }
 
-/// As a folding tree: leaves that are known at once, merges of up to three, a finish; no source.
+/// As a folding tree: leaves that are known at once, merges of up to three, a finish; no source. What is false shows in a group
+/// only.
 #[derive(Debug, Clone)]
 pub struct Merges(pub u32);
 
@@ -210,6 +249,8 @@ impl Script for Merges {
     type Arguments = Vec<u8>;
     type Error = Trouble;
     type Pin = BlobRef;
+
+    const GROUP_RESULTS_MAX: usize = 4;
 
     fn plan(&self) -> MergesPlan {
         let shape = MergesShape { width: 3, leaf: cost(), merge: cost(), finish: cost() };
@@ -232,10 +273,6 @@ impl Script for Merges {
         vec![task.kind.0 as u8]
     }
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last((): &()) -> bool {
         true
     }
@@ -244,20 +281,16 @@ impl Script for Merges {
         Err(Trouble("there is no source"))
     }
 
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
-    }
-
     fn asked_blobs(&self) -> Vec<BlobRef> {
         Vec::new()
     }
 }
 
 impl Fake for Merges {
+    const PROVISIONAL: bool = true;
+
+    fn done() {}
+
     fn told(&self, _story: u8, _number: u32) -> Option<((), BlobRef)> {
         None
     }
@@ -317,24 +350,12 @@ impl Script for Rounds {
 
     fn arguments(&self, _task: Task, _po2: Option<Po2>) {}
 
-    fn needs_source(&self) -> bool {
-        false
-    }
-
     fn is_last((): &()) -> bool {
         true
     }
 
     fn take(&self, (): ()) -> Result<Taken<()>, Trouble> {
         Err(Trouble("there is no source"))
-    }
-
-    fn is_of_source(&self, _blob: Reference) -> bool {
-        false
-    }
-
-    fn kept_blobs(&self) -> Vec<BlobRef> {
-        Vec::new()
     }
 
     fn asked_blobs(&self) -> Vec<BlobRef> {
@@ -344,6 +365,8 @@ impl Script for Rounds {
 
 impl Fake for Rounds {
     const SALTED: bool = true;
+
+    fn done() {}
 
     fn given(&self) -> Vec<BlobRef> {
         vec![made_here(9, 0)]

@@ -85,7 +85,7 @@ impl ZkvmPlan {
         }
         // Once something is resolved, the receipts that it was made of are done with.
         let joins_count = self.resolves.resolved_count() == 0;
-        for range in self.joins.standing_with(blob).into_iter().filter(|_| joins_count) {
+        for range in self.joins.read_with(blob).into_iter().filter(|_| joins_count) {
             revoked.add(self.revoke_segments(range).unwrap_or_default());
         }
         if self.needs_keccaks() {

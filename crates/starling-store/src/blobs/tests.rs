@@ -206,8 +206,7 @@ fn a_blob_over_the_budget_is_refused_and_leaves_nothing_behind() {
     let error = store.put(&bytes(2, 4001)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no space for a blob of 4001 bytes: 6000 of the 10000 bytes of the disk budget are used; raise \
-         --disk-budget, free space or cancel a job"
+        "no space for a blob of 4001 bytes: 6000 of the 10000 bytes of the disk budget are used"
     );
     let error = store.writer().unwrap().reserve(4001).unwrap_err();
     assert!(matches!(error, StoreError::NoSpace(NoSpace::Budget { .. })), "{error}");

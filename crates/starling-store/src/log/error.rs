@@ -14,8 +14,7 @@ use crate::roots::RootName;
 pub enum LogError {
     /// The disk has no room for more. Nothing was appended; what was stays readable.
     #[error(
-        "cannot {action} the job log {}: {cause}; the disk is full, over its quota or failing: free \
-         space, or move the data directory to another disk with --data-dir",
+        "cannot {action} the job log {}: {cause}; the disk is full, over its quota or failing",
         path.display()
     )]
     NoSpace {
@@ -53,8 +52,7 @@ pub enum LogError {
     },
     /// Another version of Starling has written the log.
     #[error(
-        "job log {} has schema {found}, this version of starling knows {supported}; use the starling that \
-         wrote it, or another --data-dir",
+        "job log {} has schema {found}, this version of starling knows {supported}",
         path.display()
     )]
     OtherSchema {
@@ -69,8 +67,7 @@ pub enum LogError {
     #[error(
         "{} is no job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
          backup; receipts that were written to files are not. The blobs beside it stay until another log is begun there: a \
-         finished receipt is a file in its blobs/ that `starling inspect FILE` knows. Put a backup in its place; or move {} away, \
-         or use another --data-dir, and ask for the jobs again",
+         finished receipt is a file in its blobs/. Put a backup in its place; or move {} away and ask for the jobs again",
         path.display(),
         folder(path).display()
     )]

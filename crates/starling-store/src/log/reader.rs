@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Row, params, params_from_iter};
 use starling_types::JobId;
 
 use super::{
@@ -62,15 +62,8 @@ impl LogReader {
                 "SELECT seq, kind, body, at_ms FROM events WHERE job = ?1 AND seq > ?2 ORDER BY seq",
             )?;
             let after_seq = i64::try_from(after_seq).unwrap_or(i64::MAX);
-            let rows = select.query_map(params![job.as_bytes(), after_seq], |row| {
-                let (seq, at_ms) = (row.get::<_, i64>(0)?, row.get::<_, i64>(3)?);
-                Ok(StoredEvent {
-                    seq: seq.cast_unsigned(),
-                    kind: row.get(1)?,
-                    body: row.get(2)?,
-                    at_ms: at_ms.cast_unsigned(),
-                })
-            })?;
+            let rows =
+                select.query_map(params![job.as_bytes(), after_seq], |row| stored(row, 0))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         let events = read().context("read", &self.path)?;
@@ -99,8 +92,41 @@ impl LogReader {
         read().context("read", &self.path)
     }
 
+    /// The first events of the jobs that have none of these kinds: of those that are not over, say. One query, whatever else the
+    /// log has.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn begun_without(&self, kinds: &[&str]) -> Result<Vec<(JobId, StoredEvent)>, LogError> {
+        let connection = self.connection();
+        let read = || {
+            let places = vec!["?"; kinds.len()].join(", ");
+            let mut select = connection.prepare(&format!(
+                "SELECT job, seq, kind, body, at_ms FROM (SELECT DISTINCT job FROM events) JOIN events USING (job) \
+                 WHERE seq = 1 AND NOT EXISTS \
+                 (SELECT 1 FROM events AS ends WHERE ends.job = events.job AND ends.kind IN ({places})) ORDER BY job"
+            ))?;
+            let rows = select.query_map(params_from_iter(kinds), |row| {
+                Ok((JobId(row.get(0)?), stored(row, 1)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().context("read", &self.path)
+    }
+
     fn connection(&self) -> MutexGuard<'_, Connection> {
         // A transaction that a panic interrupted was rolled back when it was dropped.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The event in a row, whose number, kind, body and time stand in this order from a column on.
+fn stored(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredEvent> {
+    let (seq, at_ms) = (row.get::<_, i64>(first)?, row.get::<_, i64>(first + 3)?);
+    Ok(StoredEvent {
+        seq: seq.cast_unsigned(),
+        kind: row.get(first + 1)?,
+        body: row.get(first + 2)?,
+        at_ms: at_ms.cast_unsigned(),
+    })
 }

@@ -35,12 +35,12 @@ pub enum ExecuteError {
         reason: String,
     },
     /// One instruction of the guest needs more room than a segment keeps free.
-    #[error("segments of 2^{po2} cycles are too small for this guest; {hint}")]
+    #[error("segments of 2^{po2} cycles are too small for this guest{}", larger(*roomy))]
     SegmentLimitTooSmall {
         /// The po2 in use.
         po2: u32,
-        /// What to change.
-        hint: String,
+        /// A larger one that leaves room; none can be proved where there is none.
+        roomy: Option<u32>,
     },
     /// The guest panicked: a failure of the program or of its input.
     #[error("the guest panicked: {message}{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default())]
@@ -49,11 +49,11 @@ pub enum ExecuteError {
         message: String,
         /// What the message suggests, where it is a known one.
         hint: Option<&'static str>,
+        /// Whether that is that its input is not what it expects.
+        suspects_input: bool,
     },
     /// The guest ran into the limit set for it.
-    #[error(
-        "the guest did not end within {limit} cycles; raise --cycle-limit if it should run longer"
-    )]
+    #[error("the guest did not end within {limit} cycles")]
     CycleLimit {
         /// The limit in user cycles.
         limit: u64,
@@ -65,7 +65,7 @@ pub enum ExecuteError {
     JournalTooLarge,
     /// The guest verifies a receipt that nobody gave.
     #[error(
-        "the guest verifies a receipt that was not given: {}; give it with --assumption FILE",
+        "the guest verifies a receipt that was not given: {}",
         describe(claim, control_root, image_id.as_ref())
     )]
     UnknownAssumption {
@@ -121,10 +121,9 @@ pub(super) fn classify(
         return ExecuteError::JournalTooLarge;
     }
     if let Some((_, message)) = text.split_once("Guest panicked: ") {
-        return ExecuteError::GuestPanicked {
-            message: message.trim().chars().take(GUEST_MESSAGE_CHARS_MAX).collect(),
-            hint: hint_for(message),
-        };
+        let (hint, suspects_input) = suspicion(message);
+        let message = message.trim().chars().take(GUEST_MESSAGE_CHARS_MAX).collect();
+        return ExecuteError::GuestPanicked { message, hint, suspects_input };
     }
     match cycle_limit {
         Some(limit) if text.contains("Session limit exceeded") => {
@@ -146,12 +145,18 @@ pub(super) fn classify_panic(message: String, po2: Po2) -> ExecuteError {
 /// One instruction that takes more rows than a segment has.
 pub(super) fn too_small(po2: Po2) -> ExecuteError {
     let po2 = po2.get();
-    let hint = if po2 < SEGMENT_PO2_MAX {
-        format!("raise --segment-po2 to {} or more", (po2 + 1).max(ROOMY_PO2_MIN))
-    } else {
-        "no larger segment can be proved: the guest touches too much memory at once".into()
-    };
-    ExecuteError::SegmentLimitTooSmall { po2, hint }
+    let roomy = (po2 < SEGMENT_PO2_MAX).then(|| (po2 + 1).max(ROOMY_PO2_MIN));
+    ExecuteError::SegmentLimitTooSmall { po2, roomy }
+}
+
+/// Whether a larger segment would do.
+fn larger(roomy: Option<u32>) -> String {
+    match roomy {
+        Some(po2) => format!(", 2^{po2} may do"),
+        None => {
+            "; no larger segment can be proved: the guest touches too much memory at once".into()
+        }
+    }
 }
 
 /// A missing receipt, as well as it is known.
@@ -162,8 +167,8 @@ fn describe(claim: &Digest, control_root: &Digest, image_id: Option<&Digest>) ->
     format!("{program}with claim {claim}{root}")
 }
 
-/// What the panics of well-known readers mean.
-fn hint_for(message: &str) -> Option<&'static str> {
+/// What the panics of well-known readers mean, and whether that is that the input is wrong.
+fn suspicion(message: &str) -> (Option<&'static str>, bool) {
     const SHORT: [&str; 4] = [
         "DeserializeUnexpectedEnd",
         "UnexpectedEof",
@@ -172,13 +177,13 @@ fn hint_for(message: &str) -> Option<&'static str> {
     ];
     const MALFORMED: [&str; 3] = ["DeserializeBad", "invalid digit", "InvalidUtf8"];
     if SHORT.iter().any(|known| message.contains(known)) {
-        Some("the input ends before the guest has read what it expects: check --input")
+        (Some("the input ends before the guest has read what it expects"), true)
     } else if MALFORMED.iter().any(|known| message.contains(known)) {
-        Some("the input is not in the form that the guest expects: check --input")
+        (Some("the input is not in the form that the guest expects"), true)
     } else if message.contains("Out of memory") || message.contains("memory allocation of") {
-        Some("the guest ran out of the zkVM's memory (3 GiB)")
+        (Some("the guest ran out of the zkVM's memory (3 GiB)"), false)
     } else {
-        None
+        (None, false)
     }
 }
 
@@ -195,7 +200,8 @@ mod tests {
         let error = classify(text, None, &Journal::default(), None);
         let shown = error.to_string();
         assert!(shown.contains("panicked at src/main.rs:9:41"), "{shown}");
-        assert!(shown.contains("check --input"), "{shown}");
+        assert!(shown.contains("the input ends before"), "{shown}");
+        assert!(matches!(error, ExecuteError::GuestPanicked { suspects_input: true, .. }));
     }
 
     #[test]
@@ -208,8 +214,7 @@ mod tests {
         let word = |word: &str| word.repeat(8);
         let shown = unknown(Digest::ZERO, Some(Digest::from([2; 8]))).to_string();
         let expected = format!(
-            "the guest verifies a receipt that was not given: of image id {}, with claim {}; give it \
-             with --assumption FILE",
+            "the guest verifies a receipt that was not given: of image id {}, with claim {}",
             word("02000000"),
             word("01000000")
         );
@@ -232,7 +237,8 @@ mod tests {
     fn a_too_small_segment_names_the_next_po2() {
         let text = "segment limit (16384) too small for instruction at pc: 0x00200800";
         let error = classify_panic(text.into(), Po2::try_from(14).unwrap());
-        assert!(error.to_string().contains("raise --segment-po2 to 16"), "{error}");
+        assert!(matches!(error, ExecuteError::SegmentLimitTooSmall { po2: 14, roomy: Some(16) }));
+        assert!(error.to_string().ends_with("2^16 may do"), "{error}");
         let error = classify_panic("index out of bounds".into(), Po2::try_from(14).unwrap());
         assert!(matches!(error, ExecuteError::ExecutorPanicked { .. }));
     }

@@ -1,0 +1,167 @@
+//! What to do about an error, in the words of this command line. Libraries say what is wrong, with values; how anything is
+//! typed here, they do not know.
+
+use std::{error::Error, sync::Arc};
+
+use starling_client::{JobError, StateError};
+use starling_store::{DataDirError, LogError, NoSpace, StoreError};
+use starling_zkvm::{ExecuteError, groth16::Groth16Error};
+
+/// What to do about the first cause of `error` that is known here.
+pub fn of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(of_cause)
+}
+
+fn of_cause(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(job) = cause.downcast_ref::<JobError>() {
+        return of_job(job);
+    }
+    if let Some(job) = cause.downcast_ref::<Arc<JobError>>() {
+        return of_job(job);
+    }
+    if let Some(execute) = cause.downcast_ref() {
+        return of_execution(execute);
+    }
+    let of_store = cause.downcast_ref().and_then(of_store);
+    let of_log = cause.downcast_ref().and_then(of_log);
+    let of_dir = cause.downcast_ref().and_then(of_dir);
+    let of_groth16 = cause.downcast_ref().and_then(of_groth16);
+    let hint = of_store.or(of_log).or(of_dir).or(of_groth16);
+    hint.map(str::to_owned)
+}
+
+/// What the error of a job is, and what to do about it.
+pub fn text_of(error: &JobError) -> String {
+    match of_job(error) {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
+/// What to do about the error of a job.
+fn of_job(error: &JobError) -> Option<String> {
+    let hint = match error {
+        JobError::DataDir(error) => of_dir(error)?,
+        JobError::Log(error) => of_log(error)?,
+        JobError::Store(error) => of_store(error)?,
+        JobError::Execute(error) => return of_execution(error),
+        JobError::Groth16(error) => of_groth16(error)?,
+        JobError::State(StateError::Unknown { .. }) => "`starling job list` shows those there are",
+        JobError::GuestFailed { .. } => "with --prove-guest-errors others are proved too",
+        JobError::PausedNotComposite { .. } => "ask for --receipt-kind composite",
+        JobError::NoCapacity { .. } => {
+            "start nodes that can (`starling node`, --local) and go on with the same command, or start over with a smaller \
+             --segment-po2"
+        }
+        JobError::OutOfTime { job, .. } => {
+            return Some(format!(
+                "that was its --timeout; the same command goes on with it, or `starling job resume {job}`"
+            ));
+        }
+        JobError::Interrupted { job } => {
+            return Some(format!(
+                "the same command goes on with it, or `starling job resume {job}`"
+            ));
+        }
+        JobError::Cancelled { .. } => "`starling prove` asks for it anew",
+        JobError::BlobMissing { job, .. } => {
+            return Some(format!(
+                "`starling job resume {job}` makes it again if it can, else start over with --fresh"
+            ));
+        }
+        JobError::Diverged { .. } => "start over with --fresh",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn of_execution(error: &ExecuteError) -> Option<String> {
+    let hint = match error {
+        ExecuteError::SegmentLimitTooSmall { roomy: Some(po2), .. } => {
+            return Some(format!("raise --segment-po2 to {po2} or more"));
+        }
+        ExecuteError::GuestPanicked { suspects_input: true, .. } => "check --input",
+        ExecuteError::CycleLimit { .. } => "raise --cycle-limit if it should run longer",
+        ExecuteError::UnknownAssumption { .. } => "give it with --assumption FILE",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn of_store(error: &StoreError) -> Option<&'static str> {
+    let StoreError::NoSpace(error) = error else { return None };
+    Some(match error {
+        NoSpace::Budget { .. } => "raise --disk-budget, free space or cancel a job",
+        NoSpace::MinFree { .. } | NoSpace::DiskFull { .. } => {
+            "free space, cancel a job or use another --data-dir"
+        }
+        NoSpace::Memory { .. } => return None,
+    })
+}
+
+fn of_log(error: &LogError) -> Option<&'static str> {
+    Some(match error {
+        LogError::NoSpace { .. } => {
+            "free space, or move the data directory to another disk with --data-dir"
+        }
+        LogError::OtherSchema { .. } => "use the starling that wrote it, or another --data-dir",
+        LogError::Ruined { .. } => {
+            "`starling inspect FILE` knows a finished receipt; or begin in another --data-dir"
+        }
+        _ => return None,
+    })
+}
+
+fn of_dir(error: &DataDirError) -> Option<&'static str> {
+    Some(match error {
+        DataDirError::InUse { .. } => "wait for it to end, stop it, or use another --data-dir",
+        DataDirError::Io { .. } => "check the path and its permissions, or use another --data-dir",
+        DataDirError::KeySize { .. } => return None,
+    })
+}
+
+fn of_groth16(error: &Groth16Error) -> Option<&'static str> {
+    matches!(error, Groth16Error::Unavailable { .. })
+        .then_some("ask for --receipt-kind succinct, or run this step on another machine")
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_types::JobId;
+
+    use super::*;
+    use crate::exit::Exit;
+
+    const JOB: JobId = JobId([7; 16]);
+
+    #[test]
+    fn an_error_says_what_is_wrong_and_then_how_it_is_mended_here_however_deep_it_is() {
+        let full = || NoSpace::Budget { needed_bytes: 2, used_bytes: 9, max_bytes: 10 };
+        let errors = [
+            Exit::from(JobError::Store(StoreError::NoSpace(full()))),
+            Exit::from(StoreError::NoSpace(full())),
+            Exit::from(Arc::new(JobError::Store(full().into()))),
+            Exit::from(anyhow::Error::from(StoreError::NoSpace(full())).context("the node")),
+        ];
+        for exit in errors {
+            let text = exit.text();
+            let (what, hint) = text.rsplit_once("; ").unwrap_or_default();
+            assert!(what.ends_with("9 of the 10 bytes of the disk budget are used"), "{text}");
+            assert_eq!(hint, "raise --disk-budget, free space or cancel a job");
+        }
+    }
+
+    #[test]
+    fn a_hint_names_the_job_that_it_is_about() {
+        let text = Exit::from(JobError::Interrupted { job: JOB }).text();
+        assert!(text.starts_with("stopped; "), "{text}");
+        assert!(text.ends_with(&format!("`starling job resume {JOB}`")), "{text}");
+    }
+
+    #[test]
+    fn an_error_that_nothing_here_mends_is_left_as_it_is() {
+        let died = JobError::Died { what: "a thread", detail: "why".into() };
+        assert_eq!(of_job(&died), None);
+        assert_eq!(Exit::from(died).text(), "a thread died unexpectedly: why");
+    }
+}
