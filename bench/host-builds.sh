@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A host program in another workspace that proves by `starling_client::NetworkProver` needs none of RISC Zero's kernels:
 # no crate that compiles them is among its dependencies. Nor does a node or its network need a database: blobs are
-# whatever store they are given.
-#   --build    also builds it, in CARGO_TARGET_DIR if that is set
+# whatever store they are given. And the fast prover knows no system at all: it compiles for a browser, where there is none.
+#   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks the prover for wasm32-unknown-unknown if the
+#              toolchain has that target
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 host=$(mktemp -d)
@@ -50,4 +51,11 @@ fi
 echo "no kernels among $(sort -u <<<"$tree" | wc -l) packages"
 if [[ ${1:-} == --build ]]; then
     cargo build --release --offline
+    cd "$root"
+    wasm=wasm32-unknown-unknown
+    if [[ -d $(rustc --print sysroot)/lib/rustlib/$wasm ]]; then
+        cargo check --release --locked --target "$wasm" --package starling-fastprove
+    else
+        echo "not checked for $wasm: rustup target add $wasm" >&2
+    fi
 fi
