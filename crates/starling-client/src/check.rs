@@ -6,7 +6,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use starling_job::Verdict;
-use starling_net::{FetchError, Net, Source};
+use starling_net::{FetchError, FetchReport, Net, Source};
 use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId, Task};
 use tokio::sync::Semaphore;
@@ -53,10 +53,12 @@ impl Checker {
                 return Verdict::Refused { reason };
             }
             let sources: Vec<Source> = source.into_iter().collect();
-            let pin = match net.fetch_within(blob, &sources, FETCH_TIMEOUT).await {
-                Ok(fetched) => fetched.pin,
-                Err(error) => return unfetched(error, node),
-            };
+            // The turn is kept until the result is judged: what is fetched and not judged would pile up on the disk.
+            let FetchReport { pin, turn: _turn, .. } =
+                match net.fetch_within(blob, &sources, FETCH_TIMEOUT).await {
+                    Ok(fetched) => fetched,
+                    Err(error) => return unfetched(error, node),
+                };
             let _permit = permits.acquire_owned().await;
             let judged =
                 tokio::task::spawn_blocking(move || judge::<S>(&blobs, task, pin, &expected));

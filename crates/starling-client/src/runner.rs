@@ -155,6 +155,7 @@ impl<'a, S: System> Runner<'a, S> {
         // What the core hears of its actions waits until all of them are done: the log takes them in their order.
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            self.meter.event();
             for action in self.core.handle(millis(self.started.elapsed()), event) {
                 events.extend(self.act(action));
             }
