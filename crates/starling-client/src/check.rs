@@ -11,7 +11,10 @@ use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId, Task};
 use tokio::sync::Semaphore;
 
-use crate::system::System;
+use crate::{
+    room::{find_room, in_words},
+    system::System,
+};
 
 /// How long a result may be on its way, once it is its turn: 8 MiB at 70 KB/s. A node that drips holds up its own task only,
 /// which goes elsewhere then.
@@ -52,12 +55,18 @@ impl Checker {
                 );
                 return Verdict::Refused { reason };
             }
+            // Asked before anything is sent: a node that waits is not asked for the same bytes again and again.
+            let room = blobs.clone();
+            let found = tokio::task::spawn_blocking(move || find_room(&room, blob.size_bytes, 0));
+            if let Ok(Ok(Some(lacking))) = found.await {
+                return Verdict::LacksRoom { reason: in_words(&blobs, &lacking) };
+            }
             let sources: Vec<Source> = source.into_iter().collect();
             // The turn is kept until the result is judged: what is fetched and not judged would pile up on the disk.
             let FetchReport { pin, turn: _turn, .. } =
                 match net.fetch_within(blob, &sources, FETCH_TIMEOUT).await {
                     Ok(fetched) => fetched,
-                    Err(error) => return unfetched(error, node),
+                    Err(error) => return unfetched(error, node, &blobs),
                 };
             let _permit = permits.acquire_owned().await;
             let judged =
@@ -67,10 +76,12 @@ impl Checker {
     }
 }
 
-/// Where there is no room for a result, there is none for the job.
-fn unfetched<S: System>(error: FetchError, node: NodeId) -> Verdict<S> {
+/// What it says of a result that it could not be fetched.
+fn unfetched<S: System>(error: FetchError, node: NodeId, blobs: &BlobStore) -> Verdict<S> {
     match error {
-        FetchError::Store(error @ StoreError::NoSpace(_)) => Verdict::Impossible(error.into()),
+        FetchError::Store(StoreError::NoSpace(lacking)) => {
+            Verdict::LacksRoom { reason: in_words(blobs, &lacking) }
+        }
         FetchError::WrongBytes { peer, .. } if peer == node => {
             Verdict::Refused { reason: error.to_string() }
         }

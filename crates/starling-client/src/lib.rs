@@ -42,6 +42,7 @@ mod peers;
 mod pool;
 mod progress;
 mod request;
+mod room;
 mod run;
 mod runner;
 mod script;
@@ -72,6 +73,7 @@ pub mod shell {
     pub use crate::{
         client::Client,
         control::ControlServer,
+        room::put_when_there_is_room,
         service::{JobHandle, Outcome, Service},
         system::{
             Advert, Delivery, Emitted, Finish, NoSource, Running, Stage, Start, System, Told,

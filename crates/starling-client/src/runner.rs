@@ -139,7 +139,8 @@ impl<'a, S: System> Runner<'a, S> {
                 _ = ticks.tick() => {
                     let status = self.core.status();
                     self.meter.tell(&status);
-                    self.progress.send_replace(status.into());
+                    let lacks_room = self.core.lacks_room().map(str::to_owned);
+                    self.progress.send_replace(Progress { lacks_room, ..status.into() });
                 }
             }
         }

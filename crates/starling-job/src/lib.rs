@@ -19,6 +19,7 @@
 //!   nodes stay.
 //! - An old connection of a node that has come back says nothing.
 //! - What is done with goes: the log keeps what the plan still reads, and little more.
+//! - A full disk is waited for: it fails no job, blames no node and loses nothing.
 //! - Nobody is believed: a blamed input is looked at here at once, and a refused task when several refuse it.
 //!
 //! An event costs O(log n) in nodes, tasks and results; what is rare (a loss, a start, a snapshot for people) may walk all.
@@ -34,6 +35,7 @@ mod lost;
 mod nodes;
 mod records;
 mod results;
+mod room;
 mod script;
 mod source;
 mod state;

@@ -1,6 +1,9 @@
 //! What is on its way to the log, in order, and what follows once it is there.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    borrow::Borrow as _,
+    collections::{BTreeSet, VecDeque},
+};
 
 use starling_types::{BlobRef, Epoch, NodeId, Reference, Task};
 
@@ -31,6 +34,8 @@ pub(crate) enum Then {
 struct Record<S: Script> {
     id: RecordId,
     events: Vec<JobEvent<S::Event>>,
+    /// What the log keeps from then on.
+    blobs: Vec<BlobRef>,
     then: Then,
     is_written: bool,
 }
@@ -51,6 +56,11 @@ impl<S: Script> Default for Records<S> {
 impl<S: Script> Records<S> {
     pub(crate) fn count(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// What the log is about to keep.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        self.under_way.iter().flat_map(|record| record.blobs.iter().copied())
     }
 
     /// The oldest, if it is written: they are applied in their order, whatever the order of the answers.
@@ -78,7 +88,8 @@ impl<S: Script> JobCore<S> {
     ) {
         let id = RecordId(self.records.next);
         self.records.next += 1;
-        let record = Record { id, events: events.clone(), then, is_written: false };
+        let blobs = pins.iter().map(|pin| *pin.borrow()).collect();
+        let record = Record { id, events: events.clone(), blobs, then, is_written: false };
         self.records.under_way.push_back(record);
         self.act(Action::Record { id, events, pins, keep });
     }

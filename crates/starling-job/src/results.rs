@@ -3,7 +3,7 @@
 use starling_sched::Event as Scheduled;
 use starling_types::{BlobRef, Epoch, NodeId, Task};
 
-use crate::{Action, End, JobCore, JobEvent, Note, Script, Verdict, records::Then};
+use crate::{Action, JobCore, JobEvent, Note, Script, Verdict, records::Then};
 
 impl<S: Script> JobCore<S> {
     pub(crate) fn check(&mut self, node: NodeId, epoch: Epoch, task: Task, blob: BlobRef) {
@@ -17,7 +17,10 @@ impl<S: Script> JobCore<S> {
         let Some((node, task, blob)) = self.checking.remove(&epoch) else { return };
         // What the result was made of may have been taken back, or another result of its task been accepted.
         if !self.is_working() || !self.scheduler.awaits(epoch) {
-            return;
+            return self.result_has_room(epoch);
+        }
+        if !matches!(verdict, Verdict::LacksRoom { .. }) {
+            self.result_has_room(epoch);
         }
         match verdict {
             // Of two copies that are done at the same time the log keeps the first.
@@ -37,14 +40,16 @@ impl<S: Script> JobCore<S> {
                 self.act(Action::Tell { node, epoch, blob, verdict: Err(reason.clone()) });
                 self.schedule(Scheduled::ResultUnfetchable { epoch, reason });
             }
-            Verdict::Impossible(error) => self.end(End::Broken(error)),
+            Verdict::LacksRoom { reason } => {
+                self.result_lacks_room(epoch, (node, task, blob), reason);
+            }
         }
     }
 
     /// The result is in the log.
     pub(crate) fn accept(&mut self, node: NodeId, epoch: Epoch, task: Task, blob: BlobRef) {
         self.accepting.remove(&task);
-        self.kept.accepted();
+        self.kept.done_with(&self.scheduler.inputs_of_lease(node, epoch));
         self.say(Note::Accepted { node, task });
         self.act(Action::Tell { node, epoch, blob, verdict: Ok(()) });
         if self.scheduler.awaits(epoch) {

@@ -1,6 +1,6 @@
 //! The client's side of one proof system.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use starling_plan::Plan;
 use starling_types::{BlobRef, Po2, Reference, Task};
@@ -31,8 +31,9 @@ pub trait Script: fmt::Debug {
     type Arguments: fmt::Debug;
     /// A trouble of the shell that ends the job. The core does not look at it.
     type Error: fmt::Debug;
-    /// What keeps a blob in the store until the log names it. The core only hands it on.
-    type Pin: fmt::Debug;
+    /// What keeps a blob in the store until the log names it. The core hands it on, and asks no more of it than which blob
+    /// that is.
+    type Pin: Borrow<BlobRef> + fmt::Debug;
 
     /// The plan of the job, of which nothing is told yet.
     fn plan(&self) -> Self::Plan;
