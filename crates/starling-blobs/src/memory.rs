@@ -66,8 +66,11 @@ impl Blobs for MemoryBlobs {
 
     fn collect(&self) -> Result<u64, StoreError> {
         let mut books = self.shared.books();
-        let garbage = books.blobs.extract_if(.., |reference, _| !self.shared.pins.hold(*reference));
-        let freed_bytes: u64 = garbage.map(|(_, bytes)| bytes.len() as u64).sum();
+        // Whatever is here had a pin when it came, so that all that nothing holds was let go.
+        let let_go = self.shared.pins.take_let_go().into_iter();
+        let garbage = let_go.filter(|reference| !self.shared.pins.hold(*reference));
+        let gone = garbage.filter_map(|reference| books.blobs.remove(&reference));
+        let freed_bytes: u64 = gone.map(|bytes| bytes.len() as u64).sum();
         books.used_bytes -= freed_bytes;
         Ok(freed_bytes)
     }

@@ -1,16 +1,25 @@
 //! The right of a blob to stay, for as long as somebody in this process holds it.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    mem,
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use starling_types::{BlobRef, Reference};
 
-/// How many pins there are of each blob of a store, whether it is there or only on its way. Clones share the counts.
+/// How many pins there are of each blob of a store, whether it is there or only on its way, and of which the last pin has
+/// gone: what is garbage is looked for among these. Clones share the counts.
 #[derive(Debug, Clone, Default)]
-pub struct Pins(Arc<Mutex<BTreeMap<Reference, usize>>>);
+pub struct Pins(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    pins: BTreeMap<Reference, usize>,
+    let_go: BTreeSet<Reference>,
+}
 
 impl Pins {
     /// Pins whatever is or will be stored as `blob`.
@@ -18,25 +27,38 @@ impl Pins {
     /// Whoever looks for a blob pins it first, and whoever removes one looks here under the lock of its store, which the
     /// first look takes as well: so what was found does not go away.
     pub fn pin(&self, blob: BlobRef) -> Pin {
-        *self.counts().entry(blob.reference).or_default() += 1;
+        *self.counts().pins.entry(blob.reference).or_default() += 1;
         Pin { pins: self.clone(), blob }
     }
 
     /// Whether a pin holds this blob.
     pub fn hold(&self, reference: Reference) -> bool {
-        self.counts().contains_key(&reference)
+        self.counts().pins.contains_key(&reference)
+    }
+
+    /// What its last pin has let go since this was asked the last time, and what was [handed back](Self::note_let_go). Some
+    /// of it may be pinned again.
+    pub fn take_let_go(&self) -> BTreeSet<Reference> {
+        mem::take(&mut self.counts().let_go)
+    }
+
+    /// Has these looked at as well, the next time.
+    pub fn note_let_go(&self, references: impl IntoIterator<Item = Reference>) {
+        self.counts().let_go.extend(references);
     }
 
     fn unpin(&self, reference: Reference) {
-        if let Entry::Occupied(mut count) = self.counts().entry(reference) {
+        let Counts { pins, let_go } = &mut *self.counts();
+        if let Entry::Occupied(mut count) = pins.entry(reference) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
+                let_go.insert(reference);
             }
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, BTreeMap<Reference, usize>> {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
         // Each change is a single step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,6 +85,12 @@ impl Deref for Pin {
     type Target = BlobRef;
 
     fn deref(&self) -> &BlobRef {
+        &self.blob
+    }
+}
+
+impl Borrow<BlobRef> for Pin {
+    fn borrow(&self) -> &BlobRef {
         &self.blob
     }
 }
@@ -101,7 +129,11 @@ mod tests {
         let second = first.clone();
         drop(first);
         assert!(pins.hold(blob.reference));
+        assert_eq!(pins.take_let_go(), BTreeSet::new());
         drop(second);
         assert!(!pins.hold(blob.reference) && pins.hold(other.reference));
+        // It is told once.
+        assert_eq!(pins.take_let_go(), BTreeSet::from([blob.reference]));
+        assert_eq!(pins.take_let_go(), BTreeSet::new());
     }
 }

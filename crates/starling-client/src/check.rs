@@ -6,13 +6,16 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use starling_job::Verdict;
-use starling_net::{FetchError, Net, Source};
+use starling_net::{FetchError, FetchReport, Net, Source};
 use starling_plan::Certainty;
 use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId, Task};
 use tokio::sync::Semaphore;
 
-use crate::system::System;
+use crate::{
+    room::{find_room, in_words},
+    system::System,
+};
 
 /// How long a result may be on its way, once it is its turn: 8 MiB at 70 KB/s. A node that drips holds up its own task only,
 /// which goes elsewhere then.
@@ -53,11 +56,19 @@ impl Checker {
                 );
                 return Verdict::Refused { reason };
             }
+            // Asked before anything is sent: a node that waits is not asked for the same bytes again and again.
+            let room = blobs.clone();
+            let found = tokio::task::spawn_blocking(move || find_room(&room, blob.size_bytes, 0));
+            if let Ok(Ok(Some(lacking))) = found.await {
+                return Verdict::LacksRoom { reason: in_words(&blobs, &lacking) };
+            }
             let sources: Vec<Source> = source.into_iter().collect();
-            let pin = match net.fetch_within(blob, &sources, FETCH_TIMEOUT).await {
-                Ok(fetched) => fetched.pin,
-                Err(error) => return unfetched(error, node),
-            };
+            // The turn is kept until the result is judged: what is fetched and not judged would pile up on the disk.
+            let FetchReport { pin, turn: _turn, .. } =
+                match net.fetch_within(blob, &sources, FETCH_TIMEOUT).await {
+                    Ok(fetched) => fetched,
+                    Err(error) => return unfetched(error, node, &blobs),
+                };
             let _permit = permits.acquire_owned().await;
             let judged =
                 tokio::task::spawn_blocking(move || judge::<S>(&blobs, task, pin, &expected));
@@ -66,10 +77,12 @@ impl Checker {
     }
 }
 
-/// Where there is no room for a result, there is none for the job.
-fn unfetched<S: System>(error: FetchError, node: NodeId) -> Verdict<S> {
+/// What it says of a result that it could not be fetched.
+fn unfetched<S: System>(error: FetchError, node: NodeId, blobs: &BlobStore) -> Verdict<S> {
     match error {
-        FetchError::Store(error @ StoreError::NoSpace(_)) => Verdict::Impossible(error.into()),
+        FetchError::Store(StoreError::NoSpace(lacking)) => {
+            Verdict::LacksRoom { reason: in_words(blobs, &lacking) }
+        }
         FetchError::WrongBytes { peer, .. } if peer == node => {
             Verdict::Refused { reason: error.to_string() }
         }

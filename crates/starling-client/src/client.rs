@@ -9,7 +9,7 @@ use std::{
 
 use rand::Rng as _;
 use starling_job::{JobEvent, JobState};
-use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogReader, Pin};
+use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogReader, Pin, Usage};
 use starling_types::{JobId, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
@@ -112,6 +112,11 @@ impl<S: System> Client<S> {
     /// What the blobs of the directory take.
     pub fn blob_bytes(&self) -> u64 {
         self.blobs.used_bytes()
+    }
+
+    /// What they take it for. It walks all of them.
+    pub fn blob_usage(&self) -> Usage {
+        self.blobs.usage()
     }
 
     /// The job `id`: the one that is there, unless it was given up, or the one that `make` begins, in the place of one that was.

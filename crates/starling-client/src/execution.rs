@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    error::Error,
     io::{self, Write},
     sync::{
         Arc, Mutex, PoisonError,
@@ -19,7 +20,7 @@ use starling_zkvm::{
 };
 use tokio::sync::mpsc;
 
-use crate::{Given, JobError};
+use crate::{Given, JobError, room::put_when_there_is_room};
 
 /// Pieces that may wait for the event loop. They lie on disk already; this bounds messages only.
 const PIECES_WAITING_MAX: usize = 64;
@@ -34,6 +35,8 @@ pub(crate) enum ExecutionEvent {
     Segment { index: u32, po2: Po2, blob: Pin, claim: SegmentClaim, work: Option<Work> },
     /// A keccak request is in the store.
     Keccak { index: u32, po2: Po2, blob: Pin, assumption: AssumptionId },
+    /// There is no room for what comes next, for this reason.
+    LacksRoom(String),
     /// The execution is over.
     Ended(Result<Ended, JobError>),
 }
@@ -42,6 +45,8 @@ pub(crate) enum ExecutionEvent {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) execution: Execution,
+    /// Its journal.
+    pub(crate) journal: Pin,
     pub(crate) keccak_count: u32,
     /// The receipts that there are of what the guest may have assumed.
     pub(crate) given: Vec<Given>,
@@ -73,10 +78,12 @@ impl ExecutionThread {
             let mut keccak_count = 0;
             let on_emitted = |emitted: Emitted| {
                 keccak_count += u32::from(matches!(emitted, Emitted::Keccak(_)));
-                Ok(pieces.blocking_send(stored(emitted, &blobs)?)?)
+                stored(emitted, &blobs, |event| pieces.blocking_send(event).is_ok())
             };
             let execution = execute(&guest, options, on_emitted, cancel)?;
-            Ok(Ended { execution, keccak_count, given, pins: Vec::new() })
+            let journal =
+                put(&execution.journal, &blobs, |event| pieces.blocking_send(event).is_ok())?;
+            Ok(Ended { execution, journal, keccak_count, given, pins: Vec::new() })
         })
     }
 
@@ -85,18 +92,19 @@ impl ExecutionThread {
         Self::spawn(OutputTail::default(), move |pieces, _cancel| {
             let parts = open_composite(&receipt)?;
             let execution = execution_of(&parts, receipt.journal.bytes)?;
-            let (given, pins) = stored_given(&parts.assumptions, &blobs)?;
+            let mut send = |event| pieces.blocking_send(event).is_ok();
+            let (given, pins) = stored_given(&parts.assumptions, &blobs, &mut send)?;
             for (index, segment) in (0..).zip(parts.segments) {
                 let bytes = codec::encode_segment_receipt(&segment.receipt)
                     .map_err(|error| malformed(&error.to_string()))?;
-                let blob = blobs.put(&bytes)?;
+                let blob = put(&bytes, &blobs, &mut send)?;
                 let (po2, claim, work) = (segment.po2, segment.claim, None);
-                let piece = ExecutionEvent::Segment { index, po2, blob, claim, work };
-                if pieces.blocking_send(piece).is_err() {
+                if !send(ExecutionEvent::Segment { index, po2, blob, claim, work }) {
                     return Err(ExecuteError::Cancelled.into());
                 }
             }
-            Ok(Ended { execution, keccak_count: 0, given, pins })
+            let journal = put(&execution.journal, &blobs, &mut send)?;
+            Ok(Ended { execution, journal, keccak_count: 0, given, pins })
         })
     }
 
@@ -164,36 +172,56 @@ fn malformed(reason: &str) -> JobError {
     ReceiptError::Invalid { reason: reason.into() }.into()
 }
 
-/// Puts what an execution emitted into the store.
+/// Puts what an execution emitted into the store, when there is room for it, and sends it. `send` says whether anybody
+/// listens.
+///
+/// # Errors
+/// When nobody does, and when the store fails: the execution ends with that.
 pub(crate) fn stored(
     emitted: Emitted,
     blobs: &BlobStore,
-) -> Result<ExecutionEvent, starling_store::StoreError> {
-    Ok(match emitted {
+    mut send: impl FnMut(ExecutionEvent) -> bool,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let event = match emitted {
         Emitted::Segment(segment) => ExecutionEvent::Segment {
             index: segment.index,
             po2: segment.po2,
-            blob: blobs.put(&segment.bytes)?,
+            blob: put(&segment.bytes, blobs, &mut send)?,
             claim: segment.claim,
             work: segment.work,
         },
         Emitted::Keccak(keccak) => ExecutionEvent::Keccak {
             index: keccak.index,
             po2: keccak.po2,
-            blob: blobs.put(&keccak.bytes)?,
+            blob: put(&keccak.bytes, blobs, &mut send)?,
             assumption: keccak.assumption,
         },
-    })
+    };
+    if send(event) { Ok(()) } else { Err(ExecuteError::Cancelled.into()) }
+}
+
+/// Puts bytes of an execution into the store, when there is room for them. `send` says whether anybody waits for them.
+///
+/// # Errors
+/// When nobody does, and when the store fails.
+pub(crate) fn put(
+    bytes: &[u8],
+    blobs: &BlobStore,
+    mut send: impl FnMut(ExecutionEvent) -> bool,
+) -> Result<Pin, JobError> {
+    let tell = |reason| send(ExecutionEvent::LacksRoom(reason));
+    Ok(put_when_there_is_room(blobs, bytes, tell)?.ok_or(ExecuteError::Cancelled)?)
 }
 
 /// Puts the receipts of what may be assumed into the store.
 pub(crate) fn stored_given(
     proved: &[GivenAssumption],
     blobs: &BlobStore,
+    mut send: impl FnMut(ExecutionEvent) -> bool,
 ) -> Result<(Vec<Given>, Vec<Pin>), JobError> {
     let mut stored = (Vec::new(), Vec::new());
     for GivenAssumption { id, bytes } in proved {
-        let pin = blobs.put(bytes)?;
+        let pin = put(bytes, blobs, &mut send)?;
         stored.0.push(Given { id: *id, blob: pin.blob() });
         stored.1.push(pin);
     }

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Client, Delivered, HostRun, JobError, JobRequest, NetworkOptions, Progress, RunOptions,
     Service, Source,
-    execution::{Ended, ExecutionEvent, ExecutionThread, stored, stored_given},
+    execution::{Ended, ExecutionEvent, ExecutionThread, put, stored, stored_given},
     source::{Begin, JobSource},
 };
 
@@ -160,18 +160,21 @@ impl NetworkProver {
         let (pieces, events) = blocking::sync_channel(PIECES_WAITING_MAX);
         let (executed, proved) = std::thread::scope(|scope| {
             let job = scope.spawn(|| self.run_job(&guest, opts, events));
-            let on_emitted = |emitted| Ok(pieces.send(stored(emitted, &client.blobs)?)?);
+            let send = |event| pieces.send(event).is_ok();
+            let on_emitted = |emitted| stored(emitted, &client.blobs, send);
             let executed =
                 execute_hosted(&env, &guest, rand::random(), &client.scratch, on_emitted);
-            let (ended, stats) =
-                match executed {
-                    Ok(HostedExecution { execution, keccak_count, given, stats }) => {
-                        let ended = stored_given(&given, &client.blobs)
-                            .map(|(given, pins)| Ended { execution, keccak_count, given, pins });
-                        (ended, Some(stats))
-                    }
-                    Err(error) => (Err(error.into()), None),
-                };
+            let (ended, stats) = match executed {
+                Ok(HostedExecution { execution, keccak_count, given, stats }) => {
+                    let ended = || {
+                        let (given, pins) = stored_given(&given, &client.blobs, send)?;
+                        let journal = put(&execution.journal, &client.blobs, send)?;
+                        Ok(Ended { execution, journal, keccak_count, given, pins })
+                    };
+                    (ended(), Some(stats))
+                }
+                Err(error) => (Err(error.into()), None),
+            };
             // Where the job is over already, its own error says why.
             let _ = pieces.send(ExecutionEvent::Ended(ended));
             drop(pieces);
@@ -196,6 +199,8 @@ impl NetworkProver {
                     ended?;
                     bail!("the execution ended without a segment");
                 }
+                // Nobody could be told that a job waits which there is not yet.
+                ExecutionEvent::LacksRoom(reason) => bail!(reason),
                 piece => first.push_back(piece),
             }
             if let Some(ExecutionEvent::Segment { po2, work, .. }) = first.back() {

@@ -42,6 +42,7 @@ mod peers;
 mod pool;
 mod progress;
 mod request;
+mod room;
 mod run;
 mod runner;
 mod runs;
@@ -73,6 +74,7 @@ pub mod shell {
     pub use crate::{
         client::Client,
         control::ControlServer,
+        room::put_when_there_is_room,
         service::{JobHandle, Outcome, Service},
         system::{
             Advert, Delivery, Emitted, Finish, GroupResult, NoSource, Running, Stage, Start,

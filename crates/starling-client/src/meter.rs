@@ -21,6 +21,12 @@ pub const LOST: &str = "starling_client_blobs_lost_total";
 /// Jobs that started over, since their source told another story: a counter.
 pub const RESTARTS: &str = "starling_client_jobs_started_over_total";
 
+/// Events that the loops of jobs took: a counter.
+pub const EVENTS: &str = "starling_client_events_total";
+
+/// Events that were handed to the log by jobs that run: a counter.
+pub const LOGGED: &str = "starling_client_events_logged_total";
+
 /// Jobs that run: a gauge.
 pub const JOBS: &str = "starling_client_jobs";
 
@@ -49,6 +55,16 @@ struct Held {
 }
 
 impl Meter {
+    /// Counts one event of the loop.
+    pub(crate) fn event(&self) {
+        metrics::counter!(EVENTS).increment(1);
+    }
+
+    /// Counts what goes to the log.
+    pub(crate) fn logged(&self, count: usize) {
+        metrics::counter!(LOGGED).increment(count as u64);
+    }
+
     /// Counts what has happened.
     pub(crate) fn count(&self, note: &Note) {
         match end_of(note) {

@@ -51,6 +51,13 @@ pub(crate) fn say<S: System>(note: Note) {
                 "what there is to prove was not put out the same way again; the job starts over"
             );
         }
+        Note::LacksRoom { reason } => {
+            tracing::warn!(
+                reason,
+                "no room on the disk: the job waits, and goes on when there is some"
+            );
+        }
+        Note::RoomAgain => tracing::info!("there is room on the disk again"),
         Note::SourceEnded => tracing::debug!("all that there is to prove is in the log"),
     }
 }

@@ -16,6 +16,9 @@ pub struct Progress {
     pub eta: Option<Millis>,
     /// Why nothing can be handed out, when that is so.
     pub waiting: Option<String>,
+    /// What there is no room for on the client's disk, when the job waits for some.
+    #[serde(default)]
+    pub lacks_room: Option<String>,
     /// Whether all tasks are done and the receipt is being put together.
     pub delivering: bool,
 }
@@ -28,6 +31,7 @@ impl From<starling_sched::Status> for Progress {
             nodes_busy: status.busy_node_count as u32,
             eta: status.eta_ms,
             waiting: status.waiting.map(|reason| reason.to_string()),
+            lacks_room: None,
             delivering: false,
         }
     }

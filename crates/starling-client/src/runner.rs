@@ -162,7 +162,8 @@ impl<'a, S: System> Runner<'a, S> {
                     let status = self.core.status();
                     self.meter.tell(&status);
                     let delivering = self.delivery.is_some();
-                    self.progress.send_replace(Progress { delivering, ..status.into() });
+                    let lacks_room = self.core.lacks_room().map(str::to_owned);
+                    self.progress.send_replace(Progress { delivering, lacks_room, ..status.into() });
                 }
             }
         }
@@ -178,6 +179,7 @@ impl<'a, S: System> Runner<'a, S> {
         // What the core hears of its actions waits until all of them are done: the log takes them in their order.
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            self.meter.event();
             for action in self.core.handle(millis(self.started.elapsed()), event) {
                 events.extend(self.act(action));
             }

@@ -106,8 +106,7 @@ fn povw_job_number(seed: &[u8; 32]) -> u64 {
     u64::from_le_bytes(number)
 }
 
-/// What the end of an execution is to the job's log, once its journal is stored. Blocks. `printed` is the last of what the
-/// guest printed.
+/// What the end of an execution is to the job's log. `printed` is the last of what the guest printed.
 ///
 /// # Errors
 /// When the guest says that it failed, and nobody asked for a proof of that.
@@ -115,13 +114,11 @@ pub(crate) fn ended(
     job: &ZkvmScript,
     ended: Ended,
     printed: String,
-    blobs: &BlobStore,
 ) -> Result<(ZkvmPiece, Vec<Pin>), JobError> {
-    let Ended { execution, keccak_count, given, mut pins } = ended;
+    let Ended { execution, journal, keccak_count, given, mut pins } = ended;
     if let Some(failure) = guest_failure(job, &execution, printed) {
         return Err(failure);
     }
-    let journal = blobs.put(&execution.journal)?;
     tracing::info!(
         segments = execution.segment_count,
         keccaks = keccak_count,

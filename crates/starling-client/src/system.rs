@@ -182,6 +182,8 @@ pub type Finish<S> = Box<dyn FnOnce() -> Result<(<S as Script>::Piece, Vec<Pin>)
 pub enum Emitted<S: System> {
     /// A piece, and what keeps its blobs.
     Piece(S::Piece, Vec<Pin>),
+    /// There is no room for the next piece, for this reason: it comes when there is.
+    LacksRoom(String),
     /// The end, well or not.
     Last(Finish<S>),
 }

@@ -102,8 +102,8 @@ impl System for ZkvmScript {
 
     fn start(begin: &mut JobSource, job: &Self, blobs: &BlobStore) -> Start<ZkvmSource> {
         let start = begin.start(job, blobs);
-        let (job, blobs) = (job.asked(), blobs.clone());
-        Box::new(move || Ok(ZkvmSource { thread: start()?, job, blobs }))
+        let job = job.asked();
+        Box::new(move || Ok(ZkvmSource { thread: start()?, job }))
     }
 
     fn deliver(
@@ -150,7 +150,6 @@ pub struct ZkvmSource {
     thread: ExecutionThread,
     /// What was asked.
     job: ZkvmScript,
-    blobs: BlobStore,
 }
 
 impl Running<ZkvmScript> for ZkvmSource {
@@ -164,11 +163,12 @@ impl Running<ZkvmScript> for ZkvmSource {
                 let blob = pin.blob();
                 (ZkvmPiece::Keccak { index, po2, blob, assumption }, pin)
             }
+            ExecutionEvent::LacksRoom(reason) => return Some(Emitted::LacksRoom(reason)),
             ExecutionEvent::Ended(ended) => {
                 let printed = self.thread.output.text();
-                let (job, blobs) = (self.job.clone(), self.blobs.clone());
+                let job = self.job.clone();
                 return Some(Emitted::Last(Box::new(move || {
-                    source::ended(&job, ended.map_err(unwrap_sink)?, printed, &blobs)
+                    source::ended(&job, ended.map_err(unwrap_sink)?, printed)
                 })));
             }
         };
@@ -176,15 +176,13 @@ impl Running<ZkvmScript> for ZkvmSource {
     }
 }
 
-/// A full disk stops an execution from within: say so instead of naming the messenger.
+/// The disk may stop an execution from within: say so instead of naming the messenger.
 fn unwrap_sink(error: JobError) -> JobError {
     match error {
-        JobError::Execute(ExecuteError::Sink(error)) => {
-            match error.downcast::<starling_store::StoreError>() {
-                Ok(store) => (*store).into(),
-                Err(error) => ExecuteError::Sink(error).into(),
-            }
-        }
+        JobError::Execute(ExecuteError::Sink(error)) => match error.downcast::<JobError>() {
+            Ok(error) => *error,
+            Err(error) => ExecuteError::Sink(error).into(),
+        },
         error => error,
     }
 }

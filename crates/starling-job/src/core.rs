@@ -14,6 +14,7 @@ use crate::{
     nodes::Connected,
     records::{Records, Then},
     results::Reported,
+    room::Room,
     script::{InputOf, OutcomeOf},
     source::Source,
 };
@@ -64,6 +65,8 @@ pub struct JobCore<S: Script> {
     pub(crate) waiting: Option<(Millis, WaitReason)>,
     /// How much the log keeps that is done with.
     pub(crate) kept: Kept,
+    /// What waits for room on the disk.
+    pub(crate) room: Room,
     /// What is to be delivered, once nothing is lost any more and all is in the log.
     pub(crate) proved: Option<OutcomeOf<S>>,
     actions: Vec<Action<S>>,
@@ -100,6 +103,7 @@ impl<S: Script> JobCore<S> {
             groups: Groups::default(),
             waiting: None,
             kept: Kept::default(),
+            room: Room::default(),
             proved: None,
             actions: notes.collect(),
         })
@@ -128,7 +132,8 @@ impl<S: Script> JobCore<S> {
         }
         let patience = self.waiting.map(|(since, _)| since + self.config.node_wait);
         let scheduled = self.scheduler.next_wakeup().filter(|_| self.is_working());
-        let wakeups = [patience, self.config.timeout, scheduled].into_iter().flatten();
+        let retry = self.room.next_wakeup().filter(|_| self.is_working());
+        let wakeups = [patience, self.config.timeout, scheduled, retry].into_iter().flatten();
         wakeups.min().map(|at| at.max(self.now + Millis(1)))
     }
 
@@ -170,6 +175,7 @@ impl<S: Script> JobCore<S> {
             Event::Recorded { id } => self.recorded(id),
             Event::NotRecorded { id, error } => self.not_recorded(id, error),
             Event::Emitted { run, piece, pins } => self.emitted(run, piece, pins),
+            Event::SourceLacksRoom { run, reason } => self.source_lacks_room(run, reason),
             Event::SourceFailed { run, error } => self.source_failed(run, error),
             Event::NodeConnected { node, connection, capability } => {
                 self.node_connected(node, connection, capability);
@@ -217,6 +223,7 @@ impl<S: Script> JobCore<S> {
         if self.scheduler.next_wakeup().is_some_and(|at| at <= self.now) {
             self.schedule(starling_sched::Event::Tick);
         }
+        self.retry_results();
         if let Some(limit) = self.config.timeout
             && limit <= self.now
         {

@@ -52,6 +52,14 @@ pub enum Event<S: Script> {
         /// What keeps its blobs.
         pins: Vec<S::Pin>,
     },
+    /// The source holds back what it would put out next: there is no room for it. It goes on by itself when there is; what it
+    /// puts out then says so.
+    SourceLacksRoom {
+        /// Which run of it.
+        run: SourceRun,
+        /// What is full, in words.
+        reason: String,
+    },
     /// The source came to no good end, or can't be run.
     SourceFailed {
         /// Which run of it.
@@ -198,8 +206,11 @@ pub enum Verdict<S: Script> {
         /// Why not.
         reason: String,
     },
-    /// The check could not be made at all: the job ends.
-    Impossible(S::Error),
+    /// There is no room for it here. It is asked for again.
+    LacksRoom {
+        /// What is full, in words.
+        reason: String,
+    },
 }
 
 /// What is wrong with an input of a task.
@@ -513,4 +524,11 @@ pub enum Note {
     },
     /// The source has come to its end.
     SourceEnded,
+    /// There is no room for what the source puts out or for results: the job waits for some.
+    LacksRoom {
+        /// What is full.
+        reason: String,
+    },
+    /// There is room again, and the job goes on.
+    RoomAgain,
 }

@@ -38,7 +38,7 @@ pub(crate) struct GroupVerdict {
     false_ones: Vec<(Task, NodeId)>,
     /// What could not be looked at, since it is gone.
     lost: Option<Reference>,
-    sound: Vec<(Task, NodeId)>,
+    sound: Vec<Provisional>,
 }
 
 impl Groups {
@@ -96,17 +96,17 @@ impl<S: Script> JobCore<S> {
         let mut verdict = GroupVerdict { lost, ..GroupVerdict::default() };
         // Results may have been lost meanwhile, and made again.
         let standing = group.members.iter().take(judged).filter(|member| self.state.has(member));
-        for Provisional { task, node, .. } in standing {
-            match false_ones.contains(task) {
-                true => verdict.false_ones.push((*task, *node)),
-                false => verdict.sound.push((*task, *node)),
+        for member in standing {
+            match false_ones.contains(&member.task) {
+                true => verdict.false_ones.push((member.task, member.node)),
+                false => verdict.sound.push(*member),
             }
         }
         let false_ones = verdict.false_ones.iter();
         let revoked = false_ones.map(|(task, _)| JobEvent::ResultRevoked { task: *task });
         let lost = lost.map(|blob| JobEvent::ResultLost { blob });
         let sound = verdict.sound.iter();
-        let confirmed = sound.map(|(task, _)| JobEvent::ResultConfirmed { task: *task });
+        let confirmed = sound.map(|member| JobEvent::ResultConfirmed { task: member.task });
         let events: Vec<_> = revoked.chain(lost).chain(confirmed).collect();
         match events.is_empty() {
             true => self.groups.clear(),
@@ -127,8 +127,8 @@ impl<S: Script> JobCore<S> {
         if let Some(blob) = verdict.lost {
             self.lose_result(blob);
         }
-        for (task, node) in verdict.sound {
-            self.kept.accepted();
+        for Provisional { task, node, blob, .. } in verdict.sound {
+            self.kept.done_with([&blob]);
             self.say(Note::Confirmed { node, task });
             self.schedule(Scheduled::ResultConfirmed { task, node });
         }

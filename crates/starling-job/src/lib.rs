@@ -23,6 +23,7 @@
 //! - What is done with goes: the log keeps what the plan still reads, and little more.
 //! - **What counts for now may prove false.** A result that its check could not judge alone is used, and judged with others
 //!   later; what proves false falls, with all that was made of it, and its maker is dismissed.
+//! - A full disk is waited for: it fails no job, blames no node and loses nothing.
 //! - Nobody is believed: a blamed input is looked at here at once, and a refused task when several refuse it.
 //!
 //! An event costs O(log n) in nodes, tasks and results; what is rare (a loss, a start, a snapshot for people) may walk all.
@@ -39,6 +40,7 @@ mod lost;
 mod nodes;
 mod records;
 mod results;
+mod room;
 mod script;
 mod source;
 mod state;

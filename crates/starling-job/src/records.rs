@@ -1,9 +1,12 @@
 //! What is on its way to the log, in order, and what follows once it is there.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    borrow::Borrow as _,
+    collections::{BTreeSet, VecDeque},
+};
 
 use starling_plan::Certainty;
-use starling_types::{Reference, Task};
+use starling_types::{BlobRef, Reference, Task};
 
 use crate::{
     Action, End, JobCore, JobEvent, Note, RecordId, Script, groups::GroupVerdict, results::Reported,
@@ -38,6 +41,8 @@ pub(crate) enum Then {
 struct Record<S: Script> {
     id: RecordId,
     events: Vec<JobEvent<S::Event>>,
+    /// What the log keeps from then on.
+    blobs: Vec<BlobRef>,
     then: Then,
     is_written: bool,
 }
@@ -73,6 +78,11 @@ impl<S: Script> Records<S> {
         self.taking_back_count > 0
     }
 
+    /// What the log is about to keep.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        self.under_way.iter().flat_map(|record| record.blobs.iter().copied())
+    }
+
     /// The oldest, if it is written: they are applied in their order, whatever the order of the answers.
     fn pop_written(&mut self) -> Option<Record<S>> {
         let record = self.under_way.pop_front_if(|record| record.is_written)?;
@@ -100,7 +110,8 @@ impl<S: Script> JobCore<S> {
     ) {
         let id = RecordId(self.records.next);
         self.records.next += 1;
-        let record = Record { id, events: events.clone(), then, is_written: false };
+        let blobs = pins.iter().map(|pin| *pin.borrow()).collect();
+        let record = Record { id, events: events.clone(), blobs, then, is_written: false };
         self.records.taking_back_count += usize::from(record.takes_back());
         self.records.under_way.push_back(record);
         self.act(Action::Record { id, events, pins, keep });

@@ -4,7 +4,7 @@ use starling_plan::Certainty;
 use starling_sched::Event as Scheduled;
 use starling_types::{BlobRef, Epoch, NodeId, Task};
 
-use crate::{Action, End, JobCore, JobEvent, Note, Script, Verdict, records::Then};
+use crate::{Action, JobCore, JobEvent, Note, Script, Verdict, records::Then};
 
 /// A result that a node reported.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,10 @@ impl<S: Script> JobCore<S> {
         let Some(reported) = self.checking.remove(&epoch) else { return };
         // What the result was made of may have been taken back, or another result of its task been accepted.
         if !self.is_working() || !self.scheduler.awaits(epoch) {
-            return;
+            return self.result_has_room(epoch);
+        }
+        if !matches!(verdict, Verdict::LacksRoom { .. }) {
+            self.result_has_room(epoch);
         }
         match verdict {
             Verdict::Accepted(pin) => self.record_result(reported, Certainty::Final, pin),
@@ -47,7 +50,9 @@ impl<S: Script> JobCore<S> {
                 self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultUnfetchable { epoch, reason });
             }
-            Verdict::Impossible(error) => self.end(End::Broken(error)),
+            Verdict::LacksRoom { reason } => {
+                self.result_lacks_room(reported, reason);
+            }
         }
     }
 
@@ -65,6 +70,9 @@ impl<S: Script> JobCore<S> {
     pub(crate) fn accept(&mut self, reported: Reported, certainty: Certainty) {
         let Reported { node, epoch, task, blob } = reported;
         self.accepting.remove(&task);
+        if certainty == Certainty::Final {
+            self.kept.done_with(self.scheduler.inputs_of_lease(node, epoch).iter());
+        }
         self.say(Note::Accepted { node, task });
         self.tell(reported, Ok(()));
         if self.scheduler.awaits(epoch) {
@@ -72,9 +80,6 @@ impl<S: Script> JobCore<S> {
                 Certainty::Final => Scheduled::ResultAccepted { epoch, blob },
                 Certainty::Provisional => Scheduled::ResultTaken { epoch, blob },
             });
-        }
-        if certainty == Certainty::Final {
-            self.kept.accepted();
         }
     }
 

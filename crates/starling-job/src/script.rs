@@ -1,6 +1,6 @@
 //! The client's side of one proof system.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use starling_plan::Plan;
 use starling_types::{BlobRef, Po2, Reference, Task};
@@ -37,8 +37,9 @@ pub trait Script: fmt::Debug {
     type Arguments: fmt::Debug;
     /// A trouble of the shell that ends a run of the job.
     type Error: Trouble;
-    /// What keeps a blob in the store until the log names it. The core only hands it on.
-    type Pin: fmt::Debug;
+    /// What keeps a blob in the store until the log names it. The core hands it on, and asks no more of it than which blob
+    /// that is.
+    type Pin: Borrow<BlobRef> + fmt::Debug;
 
     /// How many results that count for now are checked as one group at most. The more, the cheaper is each; but all are read
     /// at the same time, and so much work may be made of what is false.

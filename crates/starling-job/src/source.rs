@@ -9,6 +9,7 @@ use crate::{
     config::{DIVERGENCES_MAX, SOURCE_RUNS_MAX},
     core::Phase,
     records::Then,
+    room::Room,
 };
 
 /// The source, as the core sees it.
@@ -64,13 +65,14 @@ impl<S: Script> JobCore<S> {
 
     pub(crate) fn stop_source(&mut self) {
         self.source.waiting.clear();
+        self.source_has_room();
         if self.source.is_running {
             self.source.is_running = false;
             self.act(Action::StopSource);
         }
     }
 
-    fn is_running(&self, run: SourceRun) -> bool {
+    pub(crate) fn is_running(&self, run: SourceRun) -> bool {
         self.is_working() && self.source.is_running && run.0 == self.source.runs
     }
 
@@ -83,6 +85,7 @@ impl<S: Script> JobCore<S> {
 
     pub(crate) fn emitted(&mut self, run: SourceRun, piece: S::Piece, pins: Vec<S::Pin>) {
         if self.is_running(run) {
+            self.source_has_room();
             self.source.waiting.push_back((piece, pins));
             self.take_pieces();
         }
@@ -158,6 +161,7 @@ impl<S: Script> JobCore<S> {
         self.held.clear();
         self.groups.clear();
         self.waiting = None;
+        self.room = Room::default();
         self.proved = None;
         for node in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.act(Action::Void { node });

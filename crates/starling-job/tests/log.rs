@@ -38,7 +38,8 @@ fn a_job_killed_at_any_event_of_its_log_ends_as_it_would_have_and_redoes_nothing
     whole.run();
     for length in 0..=whole.log.len() {
         let log = &whole.log[..length];
-        let mut world = World::resumed(Segments::new(6), config(), log, whole.disk.clone());
+        let disk = whole.disks[length].clone();
+        let mut world = World::resumed(Segments::new(6), config(), log, disk);
         world = world.with(&HONEST);
         world.run();
         assert!(is_proved(&world, 6), "{length}: {:?}", world.end);

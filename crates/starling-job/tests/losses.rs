@@ -111,6 +111,8 @@ fn what_two_proven_nodes_and_a_stranger_say_ends_no_job() {
 #[test]
 fn what_a_resumed_job_lost_meanwhile_is_made_again_and_no_more() {
     let mut whole = World::new(Segments::new(4)).with(&HONEST);
+    // A disk that keeps whatever was there.
+    whole.collects = false;
     whole.run();
     // Before the last join, after which the log says that all is done.
     let length = whole.log.len() - 2;
@@ -137,6 +139,7 @@ fn what_a_resumed_job_lost_meanwhile_is_made_again_and_no_more() {
 #[test]
 fn losses_are_in_the_log_so_that_it_says_the_same_again() {
     let mut whole = World::new(Segments::new(3)).with(&HONEST);
+    whole.collects = false;
     whole.run();
     let root = result_of(TaskId::Join(starling_types::IndexRange::new(0, 3).unwrap()).into(), 0, 0);
     let mut world = World::resumed(Segments::new(3), config(), &whole.log, whole.disk.clone());

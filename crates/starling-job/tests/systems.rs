@@ -19,7 +19,7 @@ fn merges_of_leaves_that_are_known_at_once_end_in_their_finish_from_every_prefix
     whole.run();
     for length in 0..=whole.log.len() {
         let log = &whole.log[..length];
-        let mut world = World::resumed(Merges(8), config(), log, whole.disk.clone());
+        let mut world = World::resumed(Merges(8), config(), log, whole.disks[length].clone());
         world = world.with(&HONEST);
         world.run();
         match &world.end {
@@ -49,7 +49,7 @@ fn each_round_follows_from_the_results_of_the_one_before_and_from_the_log_alone(
     assert_eq!(rounds[&3], *outcome);
     for length in 0..=whole.log.len() {
         let log = &whole.log[..length];
-        let mut world = World::resumed(script.clone(), config(), log, whole.disk.clone());
+        let mut world = World::resumed(script.clone(), config(), log, whole.disks[length].clone());
         world = world.with(&HONEST);
         world.run();
         assert!(matches!(&world.end, Some(End::Proved(_))), "{length}: {:?}", world.end);

@@ -20,7 +20,7 @@ use crate::{
     limits::{FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX, SOURCE_COUNT_MAX},
     pool::Pool,
     session::JobHandle,
-    turns::Turns,
+    turns::{Turn, Turns},
 };
 
 /// A peer that may have a blob.
@@ -45,7 +45,7 @@ impl Source {
 }
 
 /// How a blob came to be in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct FetchReport {
     /// Keeps the blob in the store.
     pub pin: Pin,
@@ -53,6 +53,9 @@ pub struct FetchReport {
     pub from: Option<NodeId>,
     /// Sources that sent wrong bytes before.
     pub liars: Vec<NodeId>,
+    /// The place of the transfer, where there was one: no other transfer has it as long as this is kept. So whoever keeps it
+    /// until the blob is dealt with fetches no faster than that.
+    pub turn: Option<Turn>,
 }
 
 /// Why a blob did not come.
@@ -138,12 +141,12 @@ impl Fetcher {
         let mut failures = Vec::new();
         for source in sources.iter().take(SOURCE_COUNT_MAX) {
             let peer = source.peer.node_id;
-            let _turn = self.turns.take(peer).await;
+            let turn = self.turns.take(peer).await;
             let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source, limit };
             match attempt.run().await {
                 Ok(pin) => {
                     let liars = liars(&failures);
-                    return Ok(FetchReport { pin, from: Some(peer), liars });
+                    return Ok(FetchReport { pin, from: Some(peer), liars, turn: Some(turn) });
                 }
                 // No other source helps against a full disk.
                 Err(SourceError::Store(error)) => return Err(error.into()),
@@ -169,7 +172,7 @@ impl Fetcher {
 }
 
 fn already_here(pin: Pin) -> FetchReport {
-    FetchReport { pin, from: None, liars: Vec::new() }
+    FetchReport { pin, from: None, liars: Vec::new(), turn: None }
 }
 
 fn liars(failures: &[SourceFailure]) -> Vec<NodeId> {

@@ -73,3 +73,4 @@ pub use session::{
     ClientSession, JobHandle, NodeSession, Session, SessionError, SessionReceiver, SessionSender,
 };
 pub use starling_proto::{ParseTicketError, PeerAddr, Ticket};
+pub use turns::Turn;

@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone)]
 pub(crate) struct Turns(Arc<Mutex<Table<oneshot::Sender<Turn>>>>);
 
-/// A place; given back when it is dropped.
+/// A place among the transfers of this process; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     turns: Turns,
     peer: NodeId,
 }

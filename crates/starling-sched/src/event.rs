@@ -151,6 +151,12 @@ pub enum Event<I> {
         /// Its task.
         task: Task,
     },
+    /// Nothing is granted any more, or things are again: there is no room for results, say. That nodes ask for work is
+    /// remembered, and no task counts as one that waits for a node.
+    GrantsHeld {
+        /// Whether nothing is granted.
+        are_held: bool,
+    },
     /// Time passed. Due no later than [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup).
     Tick,
 }

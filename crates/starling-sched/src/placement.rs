@@ -5,7 +5,7 @@ use starling_plan::{Class, Plan, TaskSpec};
 use starling_types::{BlobRef, Epoch, Millis, NodeId};
 
 use crate::{
-    Action, Lease, LeaseInput, RevokeReason, Scheduler,
+    Action, Lease, LeaseInput, RevokeReason, Scheduler, WaitReason,
     class::expected,
     lease::{LeaseRecord, LeaseState, Terms},
 };
@@ -18,6 +18,9 @@ impl<P: Plan> Scheduler<P> {
     pub(crate) fn place(&mut self) {
         if self.is_over() {
             return;
+        }
+        if self.grants_held {
+            return self.say_missing(None);
         }
         for class in self.demands.classes() {
             loop {
@@ -41,7 +44,7 @@ impl<P: Plan> Scheduler<P> {
                 }
             }
         }
-        self.say_what_is_missing();
+        self.say_missing(self.missing());
     }
 
     fn start(&mut self, spec: TaskSpec, node: NodeId, class: Class, state: LeaseState) {
@@ -167,11 +170,15 @@ impl<P: Plan> Scheduler<P> {
         LeaseInput { blob, holders: holders.filter(is_there).collect() }
     }
 
-    /// Says why a ready task waits, when that changes.
-    fn say_what_is_missing(&mut self) {
+    /// Why a ready task waits, if one does.
+    fn missing(&self) -> Option<WaitReason> {
         let is_ready = |class: &Class| self.plan.is_ready(*class);
         let ready = self.demands.classes().filter(is_ready);
-        let missing = ready.filter_map(|class| self.nodes.missing_for(class)).next();
+        ready.filter_map(|class| self.nodes.missing_for(class)).next()
+    }
+
+    /// Says so, when that changes.
+    fn say_missing(&mut self, missing: Option<WaitReason>) {
         if missing == self.waiting {
             return;
         }

@@ -43,6 +43,8 @@ pub struct Scheduler<P: Plan> {
     /// Who declined or failed a task last: others get it first.
     pub(crate) shunned: BTreeMap<Task, NodeId>,
     pub(crate) waiting: Option<WaitReason>,
+    /// Whether nothing is granted for the time being.
+    pub(crate) grants_held: bool,
     rng: ChaCha8Rng,
     now: Millis,
     is_over: bool,
@@ -68,6 +70,7 @@ impl<P: Plan> Scheduler<P> {
             faults: BTreeMap::new(),
             shunned: BTreeMap::new(),
             waiting: None,
+            grants_held: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Millis(0),
             is_over: false,
@@ -181,6 +184,7 @@ impl<P: Plan> Scheduler<P> {
             Event::BlobLost { blob } => self.blob_lost(blob),
             Event::BlobFound { blob } => self.plan.found(blob),
             Event::ResultRevoked { task } => self.result_revoked(task),
+            Event::GrantsHeld { are_held } => self.grants_held = are_held,
             Event::Tick => {}
         }
     }

@@ -10,6 +10,7 @@
 //!
 //! A directory belongs to one open store at a time; [`DataDir`](crate::DataDir) sees to that.
 
+mod change;
 mod error;
 mod layout;
 mod ledger;
@@ -20,23 +21,41 @@ mod write;
 mod tests;
 
 use std::{
-    fs, io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use starling_blobs::{BlobWriter, Blobs, Pin, Pins, ReadBlob, Sink, StoreError};
-use starling_files::sync_dir;
+use starling_blobs::{BlobWriter, Blobs, NoSpace, Pin, Pins, ReadBlob, Sink, StoreError};
 use starling_types::{BlobRef, Reference};
 
 use self::{
-    error::IoContext as _,
     layout::Layout,
     ledger::{Ask, Ledger},
-    write::{Reservation, Temp},
+    write::Temp,
 };
 pub use self::{ledger::DiskBudget, read::BlobFile};
 use crate::roots::RootSets;
+
+/// What a store's bytes are used for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Blobs that a root names.
+    pub rooted_bytes: u64,
+    /// Blobs that no root names and a pin holds: they are on their way to a root, or are read.
+    pub pinned_bytes: u64,
+    /// Blobs that nothing holds and that are not collected yet.
+    pub garbage_bytes: u64,
+    /// What is no blob yet, and what is none any more and not removed yet.
+    pub changing_bytes: u64,
+}
+
+impl Usage {
+    /// All of it, which counts against the budget.
+    pub fn total_bytes(&self) -> u64 {
+        let Self { rooted_bytes, pinned_bytes, garbage_bytes, changing_bytes } = self;
+        rooted_bytes + pinned_bytes + garbage_bytes + changing_bytes
+    }
+}
 
 /// Blobs in a directory. Clones share one store; all operations block.
 #[derive(Debug, Clone)]
@@ -47,8 +66,12 @@ pub struct BlobStore {
 #[derive(Debug)]
 struct Shared {
     layout: Layout,
-    /// Locked before the roots and the pins, where several are.
+    /// Locked before the roots and the pins, where several are. Nothing under the lock waits for the disk.
     ledger: Mutex<Ledger>,
+    /// Told whenever a file that was being changed is changed.
+    changed: Condvar,
+    /// Whoever collects: one at a time, so that what was let go before is gone after.
+    collecting: Mutex<()>,
     pins: Pins,
     roots: Arc<RootSets>,
 }
@@ -73,8 +96,19 @@ impl BlobStore {
         roots: Arc<RootSets>,
     ) -> Result<Self, StoreError> {
         let layout = Layout::create(dir)?;
-        let ledger = Mutex::new(layout.scan(budget)?);
-        Ok(Self { shared: Arc::new(Shared { layout, ledger, pins: Pins::default(), roots }) })
+        let ledger = layout.scan(budget)?;
+        let pins = Pins::default();
+        // Whatever an earlier process left there.
+        pins.note_let_go(ledger.blobs().map(|blob| blob.reference));
+        let shared = Shared {
+            layout,
+            ledger: Mutex::new(ledger),
+            changed: Condvar::new(),
+            collecting: Mutex::default(),
+            pins,
+            roots,
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// As [`Blobs::put`], durably.
@@ -101,25 +135,70 @@ impl BlobStore {
         Blobs::pin(self, reference)
     }
 
-    /// Removes every blob that neither a pin nor a root holds; the number of bytes freed.
+    /// Removes every blob that neither a pin nor a root holds; the number of bytes freed. What it costs follows from what
+    /// was let go since the last time, not from what is stored.
     ///
     /// It may run beside anything else that this process does with the store and its roots.
     ///
     /// # Errors
     /// When a file cannot be removed; others may be gone by then.
     pub fn collect(&self) -> Result<u64, StoreError> {
-        // The ledger first: a blob whose pin is gone by now is named by its root already.
-        let mut ledger = self.shared.ledger();
-        let is_unpinned = |reference: &Reference| !self.shared.pins.hold(*reference);
-        let unpinned: Vec<_> = ledger.references().filter(is_unpinned).collect();
-        let garbage = self.shared.roots.unnamed(unpinned.into_iter());
+        let Shared { collecting, pins, roots, .. } = &*self.shared;
+        let _turn = collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut let_go = pins.take_let_go();
+        let_go.append(&mut roots.take_let_go());
         let mut freed_bytes = 0;
-        for reference in garbage {
-            let path = self.shared.layout.blob_path(reference);
-            remove_if_there(&path).context("remove", &path)?;
-            freed_bytes += ledger.remove_blob(reference).unwrap_or(0);
+        while let Some(reference) = let_go.pop_first() {
+            match self.shared.remove_garbage(reference) {
+                Ok(size_bytes) => freed_bytes += size_bytes,
+                Err(error) => {
+                    let_go.insert(reference);
+                    pins.note_let_go(let_go);
+                    return Err(error);
+                }
+            }
         }
         Ok(freed_bytes)
+    }
+
+    /// Why a blob of `size_bytes` would not fit now, with `spare_bytes` left for others; `None` when it would. Nothing is
+    /// promised by that.
+    ///
+    /// # Errors
+    /// When the disk can't be asked for its free space.
+    pub fn no_room_for(
+        &self,
+        size_bytes: u64,
+        spare_bytes: u64,
+    ) -> Result<Option<NoSpace>, StoreError> {
+        let free_bytes = self.shared.layout.free_bytes()?;
+        let ask = Ask { needed_bytes: size_bytes, extra_bytes: size_bytes, spare_bytes };
+        Ok(self.shared.ledger().refusal(ask, free_bytes))
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        self.shared.layout.dir()
+    }
+
+    /// The most that blobs may use, in bytes.
+    pub fn max_bytes(&self) -> u64 {
+        self.shared.ledger().max_bytes()
+    }
+
+    /// What the used bytes are used for. It walks all blobs: meant for people.
+    pub fn usage(&self) -> Usage {
+        let Shared { pins, roots, .. } = &*self.shared;
+        let ledger = self.shared.ledger();
+        let mut usage = Usage { changing_bytes: ledger.changing_bytes(), ..Usage::default() };
+        for BlobRef { reference, size_bytes } in ledger.blobs() {
+            *match (roots.hold(reference), pins.hold(reference)) {
+                (true, _) => &mut usage.rooted_bytes,
+                (false, true) => &mut usage.pinned_bytes,
+                (false, false) => &mut usage.garbage_bytes,
+            } += size_bytes;
+        }
+        usage
     }
 
     /// What counts against the budget, in bytes: blobs, and the space taken by blobs on their way.
@@ -150,9 +229,9 @@ impl Shared {
     }
 
     fn reserve(&self, ask: Ask) -> Result<(), StoreError> {
-        let dir = self.layout.dir();
         let mut ledger = self.ledger();
-        let free_bytes = layout::free_bytes(dir).context("ask for the free space of", dir)?;
+        // A look at the disk that waits for nothing. Within the lock: two must not rely on the same space.
+        let free_bytes = self.layout.free_bytes()?;
         match ledger.refusal(ask, free_bytes) {
             Some(refusal) => Err(refusal.into()),
             None => {
@@ -160,36 +239,5 @@ impl Shared {
                 Ok(())
             }
         }
-    }
-
-    /// Moves a finished, synced file to its place as `blob`, durably; its space is no longer reserved,
-    /// but used.
-    fn settle(
-        &self,
-        blob: BlobRef,
-        space: &mut Reservation,
-        rename_to: impl FnOnce(&Path) -> io::Result<()>,
-    ) -> Result<(), StoreError> {
-        let path = self.layout.blob_path(blob.reference);
-        // Locked throughout, the sync included: a blob that others see is one that survives a power cut.
-        let mut ledger = self.ledger();
-        let shard = self.layout.create_shard(&path).context("create the directory of", &path)?;
-        rename_to(&path).context("move a blob to", &path)?;
-        space.release(&mut ledger);
-        ledger.insert_blob(blob);
-        if let Err(error) = sync_dir(&shard) {
-            remove_if_there(&path).context("remove", &path)?;
-            ledger.remove_blob(blob.reference);
-            return Err(error).context("sync", &shard);
-        }
-        Ok(())
-    }
-}
-
-/// Removes a file; one that is gone already is no error.
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

@@ -49,7 +49,7 @@ mod data_dir;
 mod log;
 mod roots;
 
-pub use blobs::{BlobFile, BlobStore, DiskBudget};
+pub use blobs::{BlobFile, BlobStore, DiskBudget, Usage};
 pub use data_dir::{DataDir, DataDirError, KEY_SIZE_BYTES};
 pub use log::{BODY_SIZE_BYTES_MAX, Entry, EventLog, LogError, LogReader, Root, StoredEvent};
 pub use roots::RootName;

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Display},
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -62,6 +63,8 @@ struct Sets {
     names: BTreeMap<RootName, BTreeSet<Reference>>,
     /// How many roots name a blob.
     counts: BTreeMap<Reference, usize>,
+    /// What no root names any more: garbage is looked for among these.
+    let_go: BTreeSet<Reference>,
 }
 
 impl RootSets {
@@ -70,10 +73,14 @@ impl RootSets {
         self.lock().names.get(name).cloned().unwrap_or_default()
     }
 
-    /// Those of `references` that no root names.
-    pub fn unnamed(&self, references: impl Iterator<Item = Reference>) -> Vec<Reference> {
-        let sets = self.lock();
-        references.filter(|reference| !sets.counts.contains_key(reference)).collect()
+    /// Whether a root names this blob.
+    pub fn hold(&self, reference: Reference) -> bool {
+        self.lock().counts.contains_key(&reference)
+    }
+
+    /// What its last root has let go since this was asked the last time. Some of it may be named again.
+    pub fn take_let_go(&self) -> BTreeSet<Reference> {
+        mem::take(&mut self.lock().let_go)
     }
 
     /// Names a blob that the disk says is named.
@@ -112,6 +119,7 @@ impl Sets {
                 *count -= 1;
                 if *count == 0 {
                     self.counts.remove(&dropped);
+                    self.let_go.insert(dropped);
                 }
             }
         }
@@ -126,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blob_is_unnamed_when_the_last_root_that_names_it_lets_go() {
+    fn a_blob_is_let_go_by_the_last_root_that_names_it_and_that_is_told_once() {
         let (first, second) = (RootName::of_upload(1), RootName::from(JobId([2; 16])));
         let [a, b] = [1, 2].map(|byte| Reference([byte; 32]));
         let sets = RootSets::default();
@@ -134,12 +142,13 @@ mod tests {
             sets.load(name.clone(), reference);
         }
         let nothing = RootChange { keep: Some(BTreeSet::new()), add: Vec::new() };
+        let held = || [a, b].map(|reference| sets.hold(reference));
         sets.apply(&first, &nothing);
-        assert_eq!(sets.unnamed([a, b].into_iter()), []);
+        assert_eq!((held(), sets.take_let_go()), ([true, true], [].into()));
         let only_a = RootChange { keep: Some([a].into()), add: Vec::new() };
         sets.apply(&second, &only_a);
-        assert_eq!(sets.unnamed([a, b].into_iter()), [b]);
+        assert_eq!((held(), sets.take_let_go()), ([true, false], [b].into()));
         sets.apply(&second, &nothing);
-        assert_eq!(sets.unnamed([a, b].into_iter()), [a, b]);
+        assert_eq!((held(), sets.take_let_go()), ([false, false], [a].into()));
     }
 }

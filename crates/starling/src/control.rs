@@ -52,6 +52,8 @@ pub enum Request {
     Run { order: Order, receipt: PathBuf, run: RunArgs },
     /// Give a job up.
     Cancel { job: JobId },
+    /// Say how far a job is.
+    Show { job: JobId },
 }
 
 /// What may follow [`Request::Run`]: stop the run. Whoever merely hangs up does not stop it.
@@ -137,6 +139,13 @@ async fn answer(mut channel: ControlChannel, service: Arc<Service>) {
             Ok(freed_bytes) => Reply::Cancelled { freed_bytes },
             Err(error) => Reply::failed(&error),
         },
+        Ok(Some(Request::Show { job })) => {
+            let running = service.running().into_iter().find(|running| running.id() == job);
+            match running {
+                Some(running) => Reply::Progress(running.progress().borrow().clone()),
+                None => return,
+            }
+        }
         Ok(Some(Request::Run { order, receipt, run })) => {
             match carry_out(&mut channel, &service, order, receipt, &run).await {
                 Some(reply) => reply,
@@ -273,6 +282,16 @@ pub async fn open_or_ask<T>(
             return Err(in_use.into());
         }
         tokio::time::sleep(OWNER_POLL).await;
+    }
+}
+
+/// How far a job is that runs in the process that owns `dir`; `None` when it runs nowhere, or nobody says.
+pub async fn progress(dir: &Path, job: JobId) -> Option<Progress> {
+    let mut channel = ControlChannel::connect(dir).await.ok()?;
+    channel.send(&Request::Show { job }).await.ok()?;
+    match channel.recv().await {
+        Ok(Some(Reply::Progress(progress))) => Some(progress),
+        _ => None,
     }
 }
 

@@ -205,6 +205,9 @@ fn status(now: &Progress) -> String {
     let mut text = format!("nodes {}/{} busy", now.nodes_busy, now.nodes);
     if now.delivering {
         text.push_str(", putting the receipt together");
+    } else if let Some(lacking) = &now.lacks_room {
+        text.push_str(", waiting: ");
+        text.push_str(lacking);
     } else if let Some(waiting) = &now.waiting {
         text.push_str(", waiting: ");
         text.push_str(waiting);
@@ -298,5 +301,7 @@ mod tests {
     fn a_waiting_job_says_what_it_waits_for() {
         let progress = Progress { waiting: Some("no node yet".into()), ..Progress::default() };
         assert!(line(&progress).ends_with("waiting: no node yet"), "{}", line(&progress));
+        let progress = Progress { lacks_room: Some("the disk is full".into()), ..progress };
+        assert!(line(&progress).ends_with("waiting: the disk is full"), "{}", line(&progress));
     }
 }

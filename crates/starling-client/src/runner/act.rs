@@ -18,6 +18,7 @@ impl<S: System> Runner<'_, S> {
     pub(super) fn act(&mut self, action: Action<S>) -> Option<Event<S>> {
         match action {
             Action::Record { id, events, pins, keep } => {
+                self.meter.logged(events.len());
                 let entry = entry_of::<S>(self.core.state(), &events).map(|entry| match keep {
                     Some(keep) => entry.holding_only(keep),
                     None => entry,

@@ -52,6 +52,7 @@ impl<S: System> Runner<'_, S> {
     pub(super) fn on_emitted(&mut self, run: SourceRun, emitted: Option<Emitted<S>>) {
         match emitted {
             Some(Emitted::Piece(piece, pins)) => self.tell(Event::Emitted { run, piece, pins }),
+            Some(Emitted::LacksRoom(reason)) => self.tell(Event::SourceLacksRoom { run, reason }),
             Some(Emitted::Last(finish)) => {
                 self.source.ended();
                 self.beside.spawn_blocking(move || {

@@ -119,9 +119,10 @@ fn a_guest_that_failed_is_proved_only_where_that_was_asked_for() {
         claim,
     };
     let end = |job: &ZkvmScript| {
-        let ended_so =
-            Ended { execution: execution(), keccak_count: 0, given: vec![], pins: vec![] };
-        ended(job, ended_so, "its last words".into(), &asked.blobs)
+        let journal = asked.blobs.put(b"journal").unwrap();
+        let (execution, given, pins) = (execution(), vec![], vec![]);
+        let ended_so = Ended { execution, journal, keccak_count: 0, given, pins };
+        ended(job, ended_so, "its last words".into())
     };
     match end(&asked.job) {
         Err(JobError::GuestFailed { output, .. }) => assert_eq!(output, "its last words"),

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use starling_client::{
     JobError, RunOptions,
-    shell::{Advert, Client, Delivery, Emitted, Running, Stage, Start, System, Told},
+    shell::{
+        Advert, Client, Delivery, Emitted, Running, Stage, Start, System, Told,
+        put_when_there_is_room,
+    },
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Assumed, Certainty, Outcome, PlanShape, ZkvmInput, ZkvmPlan};
@@ -302,8 +305,8 @@ impl System for Segments {
     fn start((): &mut (), job: &Self, blobs: &BlobStore) -> Start<Executing> {
         let (request, blobs) = (job.request, blobs.clone());
         Box::new(move || {
-            let (pieces, emitted) = mpsc::channel(PIECES_WAITING_MAX);
-            std::thread::spawn(move || execute(request, &blobs, &pieces));
+            let (told, emitted) = mpsc::channel(PIECES_WAITING_MAX);
+            std::thread::spawn(move || execute(request, &blobs, &told));
             Ok(Executing { emitted })
         })
     }
@@ -334,47 +337,59 @@ impl System for Segments {
 /// A fake execution on its thread.
 #[derive(Debug)]
 pub struct Executing {
-    emitted: mpsc::Receiver<Result<(SegmentsEvent, Pin), JobError>>,
+    emitted: mpsc::Receiver<Said>,
+}
+
+/// What the fake execution says.
+#[derive(Debug)]
+enum Said {
+    Piece(SegmentsEvent, Pin),
+    LacksRoom(String),
+    Failed(JobError),
 }
 
 impl Running<Segments> for Executing {
     async fn next(&mut self) -> Option<Emitted<Segments>> {
         Some(match self.emitted.recv().await? {
-            Ok((piece, pin)) if Segments::is_last(&piece) => {
+            Said::Piece(piece, pin) if Segments::is_last(&piece) => {
                 Emitted::Last(Box::new(move || Ok((piece, vec![pin]))))
             }
-            Ok((piece, pin)) => Emitted::Piece(piece, vec![pin]),
-            Err(error) => Emitted::Last(Box::new(move || Err(error))),
+            Said::Piece(piece, pin) => Emitted::Piece(piece, vec![pin]),
+            Said::LacksRoom(reason) => Emitted::LacksRoom(reason),
+            Said::Failed(error) => Emitted::Last(Box::new(move || Err(error))),
         })
     }
 }
 
 /// Puts out all segments and keccak requests, and the end. It stops when nobody listens.
-fn execute(
-    request: Request,
-    blobs: &BlobStore,
-    pieces: &mpsc::Sender<Result<(SegmentsEvent, Pin), JobError>>,
-) {
+fn execute(request: Request, blobs: &BlobStore, told: &mpsc::Sender<Said>) {
     let keccak_count = (request.count / SEGMENTS_PER_KECCAK).min(KECCAKS_MAX);
-    let put = |bytes: &[u8]| blobs.put(bytes).map_err(JobError::from);
     let segments = (0..request.count).map(|index| {
         let raw = raw(index, request.size_bytes);
         let sum = Sum::of_raw(index, &raw);
-        put(&raw).map(|pin| (SegmentsEvent::Segment { index, blob: pin.blob(), sum }, pin))
+        (raw, Box::new(move |blob| SegmentsEvent::Segment { index, blob, sum }) as Event)
     });
     let keccaks = (0..keccak_count).map(|index| {
         // Numbered on, so that it is no segment's.
         let raw = raw(request.count + index, request.size_bytes);
         let sum = Sum::of_raw(index, &raw);
-        put(&raw).map(|pin| (SegmentsEvent::Keccak { index, blob: pin.blob(), sum }, pin))
+        (raw, Box::new(move |blob| SegmentsEvent::Keccak { index, blob, sum }) as Event)
     });
-    let end = std::iter::once_with(|| {
-        put(b"the journal").map(|pin| (SegmentsEvent::Ended { journal: pin.blob() }, pin))
-    });
-    for piece in segments.chain(keccaks).chain(end) {
-        let is_error = piece.is_err();
-        if pieces.blocking_send(piece).is_err() || is_error {
+    let end =
+        (b"the journal".to_vec(), Box::new(|journal| SegmentsEvent::Ended { journal }) as Event);
+    for (bytes, event) in segments.chain(keccaks).chain([end]) {
+        let lacks = |reason| told.blocking_send(Said::LacksRoom(reason)).is_ok();
+        let piece = match put_when_there_is_room(blobs, &bytes, lacks) {
+            Ok(Some(pin)) => Said::Piece(event(pin.blob()), pin),
+            Ok(None) => return,
+            Err(error) => Said::Failed(error.into()),
+        };
+        let has_failed = matches!(piece, Said::Failed(_));
+        if told.blocking_send(piece).is_err() || has_failed {
             return;
         }
     }
 }
+
+/// What is logged of a blob.
+type Event = Box<dyn FnOnce(BlobRef) -> SegmentsEvent>;

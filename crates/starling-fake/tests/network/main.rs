@@ -1,6 +1,6 @@
 //! Networks of the fake system: real nodes with real prover processes, over real QUIC, with stores on a disk. The client is
 //! the real scheduler with as little around it as can be (`client.rs`), since it breaks what the real one keeps whole; the real
-//! one is in `processes.rs`. Seconds each.
+//! one is in `processes.rs`, and in `room.rs`, where its disk is full. Seconds each.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +8,7 @@ mod client;
 mod faults;
 mod links;
 mod node;
+mod room;
 
 use std::time::Duration;
 

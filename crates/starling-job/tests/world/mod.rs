@@ -68,6 +68,15 @@ pub struct Log {
     pub fails_at: Option<u64>,
 }
 
+/// How many blobs fit on the disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// When the source still finds room.
+    pub source: usize,
+    /// When results do.
+    pub results: usize,
+}
+
 type Unwritten<S> =
     (Vec<JobEvent<<S as Script>::Event>>, Vec<BlobRef>, Option<BTreeSet<Reference>>);
 
@@ -84,6 +93,8 @@ pub struct World<S: Fake> {
     /// What the log keeps.
     pub roots: BTreeSet<Reference>,
     pub collections: usize,
+    /// Whether they remove anything.
+    pub collects: bool,
     pub end: Option<End<S>>,
     pub notes: Vec<Note>,
     /// Every lease: the task, to whom.
@@ -110,6 +121,9 @@ pub struct World<S: Fake> {
     pub stories: Vec<u8>,
     pub event_count: usize,
     pub log_is: Log,
+    pub room: Room,
+    /// The most blobs that were ever on the disk.
+    pub disk_max: usize,
     unwritten: BTreeMap<RecordId, Unwritten<S>>,
     written: BTreeSet<RecordId>,
     recorded: BTreeSet<Reference>,
@@ -184,6 +198,7 @@ impl<S: Fake> World<S> {
             disks: vec![disk.clone(); whole_length + 1],
             keeps_disks: true,
             collections: 0,
+            collects: true,
             disk,
             end: None,
             notes: Vec::new(),
@@ -205,6 +220,8 @@ impl<S: Fake> World<S> {
             stories: vec![0],
             event_count: 0,
             log_is: Log { delay_ms_max: 0, fails_at: None },
+            room: Room { source: usize::MAX, results: usize::MAX },
+            disk_max: 0,
             unwritten: BTreeMap::new(),
             written: BTreeSet::new(),
             recorded,
@@ -321,9 +338,14 @@ impl<S: Fake> World<S> {
             Pending::Event(event) => self.tell(event),
             Pending::Written(id) => self.write(id),
             Pending::Checked(epoch, verdict) => {
-                if let Verdict::Accepted(blob) | Verdict::Provisional(blob) = &verdict {
-                    self.disk.insert(blob.reference);
-                }
+                let verdict = match verdict {
+                    Verdict::Accepted(blob) | Verdict::Provisional(blob)
+                        if !self.store(blob, self.room.results) =>
+                    {
+                        Verdict::LacksRoom { reason: "the disk is full of results".into() }
+                    }
+                    verdict => verdict,
+                };
                 self.tell(Event::Checked { epoch, verdict });
             }
             Pending::Look(blobs) => {
@@ -387,10 +409,33 @@ impl<S: Fake> World<S> {
         let story = *self.stories.get(run.0 as usize - 1).or(self.stories.last()).unwrap();
         let Some((piece, blob)) = self.script.told(story, number) else { return };
         if run.0 == self.source_runs {
-            self.disk.insert(blob.reference);
+            if !self.store(blob, self.room.source) {
+                let reason = "the disk is full of segments".into();
+                self.tell(Event::SourceLacksRoom { run, reason });
+                return self.push(250, Pending::PutOut(run, number));
+            }
             self.tell(Event::Emitted { run, piece, pins: vec![blob] });
             self.push(1_000, Pending::PutOut(run, number + 1));
         }
+    }
+
+    /// Whether there was room for the blob. As in the client, what nobody holds goes before there is said to be none.
+    fn store(&mut self, blob: BlobRef, count_max: usize) -> bool {
+        if self.disk.len() >= count_max {
+            self.collect();
+        }
+        let has_room = self.disk.len() < count_max || self.disk.contains(&blob.reference);
+        if has_room {
+            self.disk.insert(blob.reference);
+            self.disk_max = self.disk_max.max(self.disk.len());
+        }
+        has_room
+    }
+
+    fn collect(&mut self) {
+        let unwritten = self.unwritten.values().flat_map(|(_, pins, _)| pins);
+        let pinned: BTreeSet<_> = unwritten.map(|pin| pin.reference).collect();
+        self.disk.retain(|blob| self.roots.contains(blob) || pinned.contains(blob));
     }
 
     fn write(&mut self, id: RecordId) {
@@ -461,9 +506,9 @@ impl<S: Fake> World<S> {
             }
             Action::Collect => {
                 self.collections += 1;
-                let unwritten = self.unwritten.values().flat_map(|(_, pins, _)| pins);
-                let pinned: BTreeSet<_> = unwritten.map(|pin| pin.reference).collect();
-                self.disk.retain(|blob| self.roots.contains(blob) || pinned.contains(blob));
+                if self.collects {
+                    self.collect();
+                }
             }
             Action::Judge { task, inputs } => {
                 self.judged += 1;

@@ -8,8 +8,10 @@
 //! A blob reaches its place by renaming a finished, synced file, so that a file there is whole.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use starling_blobs::StoreError;
@@ -25,12 +27,14 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Layout {
     dir: PathBuf,
+    /// The directories of blobs that are known to survive a power cut.
+    durable_shards: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Layout {
     /// Makes the directories below `dir`, and `dir`.
     pub fn create(dir: &Path) -> Result<Self, StoreError> {
-        let layout = Self { dir: dir.to_owned() };
+        let layout = Self { dir: dir.to_owned(), durable_shards: Mutex::default() };
         let temp = layout.temp_dir();
         fs::create_dir_all(&temp).context("create the directory", &temp)?;
         Ok(layout)
@@ -52,12 +56,23 @@ impl Layout {
     /// The directory of the blob, on disk.
     pub fn create_shard(&self, blob_path: &Path) -> io::Result<PathBuf> {
         let shard = blob_path.parent().unwrap_or(&self.dir);
-        match fs::create_dir(shard) {
-            Ok(()) => sync_dir(&self.dir)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // Locked throughout, which happens once for each: whoever finds one there relies on it.
+        let mut durable = self.durable_shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = match fs::create_dir(shard) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(error),
+        };
+        if is_new || !durable.contains(shard) {
+            sync_dir(&self.dir)?;
+            durable.insert(shard.to_owned());
         }
         Ok(shard.to_owned())
+    }
+
+    /// What the disk has left for us, in bytes; everything, where the system cannot be asked.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        free_bytes(&self.dir).context("ask for the free space of", &self.dir)
     }
 
     /// Removes what writers that died left behind, and takes stock of the rest.
@@ -67,6 +82,7 @@ impl Layout {
             fs::remove_file(&path).context("remove", &path)?;
         }
         let mut ledger = Ledger::new(budget);
+        let mut shards = BTreeSet::new();
         for entry in fs::read_dir(&self.dir).context("list", &self.dir)? {
             let entry = entry.context("list", &self.dir)?;
             let shard = entry.path();
@@ -74,6 +90,7 @@ impl Layout {
             if !is_dir || entry.file_name().len() != 2 {
                 continue;
             }
+            shards.insert(shard.clone());
             for (reference, path, metadata) in files(&shard)? {
                 match reference.filter(|reference| self.blob_path(*reference) == path) {
                     Some(reference) => {
@@ -83,6 +100,10 @@ impl Layout {
                 }
             }
         }
+        if !shards.is_empty() {
+            sync_dir(&self.dir).context("sync", &self.dir)?;
+        }
+        *self.durable_shards.lock().unwrap_or_else(PoisonError::into_inner) = shards;
         Ok(ledger)
     }
 }
@@ -104,13 +125,13 @@ fn files(dir: &Path) -> Result<Vec<(Option<Reference>, PathBuf, fs::Metadata)>, 
 
 /// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.
 #[cfg(unix)]
-pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
+fn free_bytes(dir: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(dir)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.
 #[cfg(not(unix))]
-pub(super) fn free_bytes(_: &Path) -> io::Result<u64> {
+fn free_bytes(_: &Path) -> io::Result<u64> {
     Ok(u64::MAX)
 }

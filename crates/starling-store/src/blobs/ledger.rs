@@ -1,6 +1,6 @@
 //! The books of a blob store: what is stored, what is promised, and whether more fits. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use starling_blobs::NoSpace;
 use starling_types::{BlobRef, Reference};
@@ -34,7 +34,7 @@ struct Stored {
     checked: Option<Stamp>,
 }
 
-/// What a store holds. Every byte on disk is counted once: as stored, or as reserved.
+/// What a store holds. Every byte on disk is counted once: as stored, as reserved, or as departing.
 #[derive(Debug)]
 pub(super) struct Ledger {
     budget: DiskBudget,
@@ -44,6 +44,10 @@ pub(super) struct Ledger {
     reserved_bytes: u64,
     /// The share of `reserved_bytes` that is not written yet, so that the disk still counts it as free.
     pending_bytes: u64,
+    /// Of blobs that are none any more, and whose files are being removed.
+    departing_bytes: u64,
+    /// Blobs whose files are being changed.
+    claimed: BTreeSet<Reference>,
 }
 
 impl Ledger {
@@ -54,11 +58,32 @@ impl Ledger {
             stored_bytes: 0,
             reserved_bytes: 0,
             pending_bytes: 0,
+            departing_bytes: 0,
+            claimed: BTreeSet::new(),
         }
     }
 
     pub fn used_bytes(&self) -> u64 {
-        self.stored_bytes + self.reserved_bytes
+        self.stored_bytes + self.changing_bytes()
+    }
+
+    /// What is used by no blob: by those on their way in or out.
+    pub fn changing_bytes(&self) -> u64 {
+        self.reserved_bytes + self.departing_bytes
+    }
+
+    pub fn max_bytes(&self) -> u64 {
+        self.budget.max_bytes
+    }
+
+    /// Whether the caller is the one who changes the blob's file from now on.
+    #[must_use]
+    pub fn take_claim(&mut self, reference: Reference) -> bool {
+        self.claimed.insert(reference)
+    }
+
+    pub fn give_back_claim(&mut self, reference: Reference) {
+        self.claimed.remove(&reference);
     }
 
     pub fn size_of(&self, reference: Reference) -> Option<u64> {
@@ -78,6 +103,18 @@ impl Ledger {
         Some(size_bytes)
     }
 
+    /// Strikes a blob out whose file is to be removed; its size, which is used until it has [departed](Self::departed).
+    pub fn depart(&mut self, reference: Reference) -> Option<u64> {
+        let size_bytes = self.remove_blob(reference)?;
+        self.departing_bytes += size_bytes;
+        Some(size_bytes)
+    }
+
+    /// Notes that the file of so many bytes is gone.
+    pub fn departed(&mut self, size_bytes: u64) {
+        self.departing_bytes -= size_bytes;
+    }
+
     /// What the file of a blob looked like when it was last found sound.
     pub fn checked(&self, reference: Reference) -> Option<Stamp> {
         self.blobs.get(&reference)?.checked
@@ -90,14 +127,19 @@ impl Ledger {
     }
 
     /// All blobs that are stored.
-    pub fn references(&self) -> impl Iterator<Item = Reference> + '_ {
-        self.blobs.keys().copied()
+    pub fn blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        let blobs = self.blobs.iter();
+        blobs.map(|(reference, stored)| BlobRef {
+            reference: *reference,
+            size_bytes: stored.size_bytes,
+        })
     }
 
     /// Why `extra_bytes` more, for a blob of `needed_bytes`, do not fit on a disk with `free_bytes`.
     pub fn refusal(&self, ask: Ask, free_bytes: u64) -> Option<NoSpace> {
         let used_bytes = self.used_bytes();
-        if used_bytes.checked_add(ask.extra_bytes).is_none_or(|sum| sum > self.budget.max_bytes) {
+        let wanted_bytes = ask.extra_bytes.saturating_add(ask.spare_bytes);
+        if used_bytes.checked_add(wanted_bytes).is_none_or(|sum| sum > self.budget.max_bytes) {
             return Some(NoSpace::Budget {
                 needed_bytes: ask.needed_bytes,
                 // What the blob itself has reserved so far is no other blob's use.
@@ -106,7 +148,7 @@ impl Ledger {
             });
         }
         let free_bytes = free_bytes.saturating_sub(self.pending_bytes);
-        if free_bytes.saturating_sub(self.budget.min_free_bytes) < ask.extra_bytes {
+        if free_bytes.saturating_sub(self.budget.min_free_bytes) < wanted_bytes {
             return Some(NoSpace::MinFree {
                 needed_bytes: ask.needed_bytes,
                 free_bytes,
@@ -141,6 +183,8 @@ pub(super) struct Ask {
     pub needed_bytes: u64,
     /// What of it is not reserved yet.
     pub extra_bytes: u64,
+    /// What is to be left for others.
+    pub spare_bytes: u64,
 }
 
 #[cfg(test)]
@@ -150,7 +194,7 @@ mod tests {
     const BUDGET: DiskBudget = DiskBudget { max_bytes: 100, min_free_bytes: 10 };
 
     fn ask(bytes: u64) -> Ask {
-        Ask { needed_bytes: bytes, extra_bytes: bytes }
+        Ask { needed_bytes: bytes, extra_bytes: bytes, spare_bytes: 0 }
     }
 
     #[test]
@@ -167,6 +211,19 @@ mod tests {
         assert_eq!(ledger.refusal(ask(40), 50), None);
         ledger.release(60, 0);
         assert_eq!(ledger.used_bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_to_be_left_for_others_counts_as_much_as_what_is_asked_for() {
+        let mut ledger = Ledger::new(BUDGET);
+        ledger.reserve(60);
+        ledger.written(60);
+        let spare = |spare_bytes| Ask { spare_bytes, ..ask(30) };
+        assert_eq!(ledger.refusal(spare(10), 50), None);
+        let budget = NoSpace::Budget { needed_bytes: 30, used_bytes: 60, max_bytes: 100 };
+        assert_eq!(ledger.refusal(spare(11), 50), Some(budget));
+        let disk = NoSpace::MinFree { needed_bytes: 30, free_bytes: 49, min_free_bytes: 10 };
+        assert_eq!(ledger.refusal(spare(10), 49), Some(disk));
     }
 
     #[test]

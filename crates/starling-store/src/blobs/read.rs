@@ -15,7 +15,7 @@ use starling_swarm::{ReferenceHasher, reference_of};
 use starling_types::{BlobRef, Reference};
 use tracing::warn;
 
-use super::{BlobStore, Shared, error::IoContext as _, remove_if_there};
+use super::{BlobStore, Shared, error::IoContext as _};
 
 /// How old the last change of a file must be for its times to tell of the next: clocks of file systems step by
 /// up to two seconds, and a change within the same step shows in no time stamp.
@@ -43,7 +43,7 @@ impl Stamp {
         }
     }
 
-    fn at(path: &Path) -> io::Result<Self> {
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::of(&path.metadata()?))
     }
 
@@ -185,18 +185,5 @@ impl Shared {
             }
             opened => opened.map(Some).context("open", &path),
         }
-    }
-
-    /// Removes a file that was found damaged when it had `stamp`, unless it has been replaced since.
-    fn drop_damaged(&self, reference: Reference, stamp: Stamp) -> Result<(), StoreError> {
-        let path = self.layout.blob_path(reference);
-        let mut ledger = self.ledger();
-        if Stamp::at(&path).is_ok_and(|now| now != stamp) {
-            return Ok(());
-        }
-        warn!(%reference, path = %path.display(), "a blob is damaged on the disk: dropped, and missing now");
-        remove_if_there(&path).context("remove", &path)?;
-        ledger.remove_blob(reference);
-        Ok(())
     }
 }

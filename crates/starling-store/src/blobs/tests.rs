@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use std::fs::{self, File};
+use std::{
+    fs::{self, File},
+    io,
+};
 
 use starling_blobs::{NoSpace, ReceiveError};
 use starling_swarm::reference_of;
@@ -364,6 +367,55 @@ fn threads_that_collect_take_nothing_from_those_that_put() {
     });
     store.collect().unwrap();
     assert_eq!(store.used_bytes(), 0);
+}
+
+#[test]
+fn whoever_changes_a_file_has_it_alone_and_others_do_not_wait() {
+    let (_dir, store) = open(ROOMY);
+    let (content, other) = (bytes(1, 500), bytes(2, 500));
+    // A disk that takes its time: somebody changes this file, and goes on with it.
+    let claim = store.shared.claim(reference_of(&content));
+    std::thread::scope(|scope| {
+        let (store, content) = (&store, &content);
+        let waiting = scope.spawn(move || store.put(content).unwrap());
+        // What concerns other files goes on meanwhile, and nobody sees what is not there yet.
+        drop(store.put(&other).unwrap());
+        assert_eq!(store.collect().unwrap(), 500);
+        assert_eq!(store.pin(reference_of(content)).unwrap(), None);
+        assert!(!waiting.is_finished());
+        drop(claim);
+        let pin = waiting.join().unwrap();
+        assert_eq!(store.get(pin.reference, 500).unwrap().as_ref(), Some(content));
+    });
+}
+
+#[test]
+fn a_blob_that_was_let_go_is_collected_once_also_when_it_cannot_be_removed_the_first_time() {
+    let (dir, store) = open(ROOMY);
+    let reference = store.put(b"hello world").unwrap().reference;
+    // Where a file should be is something that is no file.
+    let path = path_of(&dir, reference);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    store.collect().unwrap_err();
+    assert_eq!(store.used_bytes(), 11, "it still counts");
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, b"hello world").unwrap();
+    assert_eq!((store.collect().unwrap(), store.collect().unwrap()), (11, 0));
+    assert_eq!((store.used_bytes(), path.exists()), (0, false));
+}
+
+#[test]
+fn what_the_used_bytes_are_used_for_adds_up_to_them() {
+    let (_dir, store) = open(ROOMY);
+    let _pinned = store.put(&bytes(1, 300)).unwrap();
+    drop(store.put(&bytes(2, 20)).unwrap());
+    let mut writer = store.writer().unwrap();
+    writer.append(&[0; 4]).unwrap();
+    let usage = store.usage();
+    let Usage { rooted_bytes, pinned_bytes, garbage_bytes, changing_bytes } = usage;
+    assert_eq!((rooted_bytes, pinned_bytes, garbage_bytes, changing_bytes), (0, 300, 20, 4));
+    assert_eq!(usage.total_bytes(), store.used_bytes());
 }
 
 #[test]

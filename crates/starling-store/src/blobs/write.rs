@@ -35,7 +35,7 @@ impl Reservation {
     pub fn grow_to(&mut self, needed_bytes: u64) -> Result<(), StoreError> {
         let extra_bytes = needed_bytes.saturating_sub(self.reserved_bytes);
         if extra_bytes > 0 {
-            self.shared.reserve(Ask { needed_bytes, extra_bytes })?;
+            self.shared.reserve(Ask { needed_bytes, extra_bytes, spare_bytes: 0 })?;
             self.reserved_bytes += extra_bytes;
             self.pending_bytes += extra_bytes;
         }

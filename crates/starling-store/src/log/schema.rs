@@ -158,17 +158,16 @@ pub(super) fn write(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::R
 fn write_root(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<()> {
     let name = entry.root.as_str();
     if let Some(keep) = &entry.change.keep {
-        let mut kept = Vec::new();
-        for reference in keep {
-            let is_there = transaction
-                .prepare_cached("SELECT 1 FROM roots WHERE name = ?1 AND reference = ?2")?
-                .exists(params![name, reference.as_bytes()])?;
-            if is_there {
-                kept.push(*reference);
-            }
+        let named: Vec<[u8; 32]> = transaction
+            .prepare_cached("SELECT reference FROM roots WHERE name = ?1")?
+            .query_map(params![name], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut delete =
+            transaction.prepare_cached("DELETE FROM roots WHERE name = ?1 AND reference = ?2")?;
+        // What stays is not written again: most does.
+        for reference in named.into_iter().map(Reference).filter(|named| !keep.contains(named)) {
+            delete.execute(params![name, reference.as_bytes()])?;
         }
-        transaction.execute("DELETE FROM roots WHERE name = ?1", params![name])?;
-        kept.iter().try_for_each(|reference| insert_root(transaction, name, *reference))?;
     }
     entry.change.add.iter().try_for_each(|pin| insert_root(transaction, name, pin.reference))
 }

@@ -19,7 +19,7 @@ use crate::{
 pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
     match command {
         JobCommand::List => list(common),
-        JobCommand::Show { job } => print(common, fields(&find(common, job)?)),
+        JobCommand::Show { job } => show(common, job).await,
         JobCommand::Resume { job, receipt, network } => {
             let state = find(common, job)?;
             let id = state.id;
@@ -80,6 +80,15 @@ fn list(common: &Common) -> CommandResult {
         ))?;
     }
     Ok(())
+}
+
+async fn show(common: &Common, job: &JobArg) -> CommandResult {
+    let state = find(common, job)?;
+    let running = control::progress(&files::data_dir(common)?, state.id).await;
+    let mut fields = fields(&state);
+    fields.push(("running", json!(running.is_some())));
+    fields.push(("lacks_room", json!(running.and_then(|progress| progress.lacks_room))));
+    print(common, fields)
 }
 
 async fn cancel(common: &Common, job: &JobArg) -> CommandResult {

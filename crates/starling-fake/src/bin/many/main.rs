@@ -1,9 +1,11 @@
 //! Measures one job with many nodes: `starling-fake-many [--nodes N] [--segments N]`. The client is this process, the nodes
-//! and their provers are processes of their own. It says how long the job takes, the most memory that the client has, and
-//! the most that its blobs take on the disk beside the most that its plan needs.
+//! and their provers are processes of their own. It says how long the job takes, how many events its loop takes in a second,
+//! the most memory that the client has, and the most that its blobs take on the disk beside the most that its plan needs.
+
+mod counted;
+mod disk;
 
 use std::{
-    collections::BTreeMap,
     error::Error,
     fs, io,
     path::Path,
@@ -11,12 +13,12 @@ use std::{
 };
 
 use starling_client::{
-    NetworkOptions, RunOptions,
-    shell::{Client, JobHandle, Service, System as _},
+    NetworkOptions, RunOptions, meter,
+    shell::{Client, Service},
 };
-use starling_fake::{Request, Running, Segments, SegmentsEvent, node};
-use starling_job::{JobEvent, JobState, Script as _};
-use starling_plan::{Certainty, Plan, ZkvmPlan};
+use starling_fake::{Request, Running, Segments, node};
+
+use self::{counted::Counted, disk::Disk};
 
 /// What the blobs may take.
 const DISK_BYTES: u64 = 8 << 30;
@@ -39,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(format!("{name} is none of --nodes N, --segments N").into()),
         }
     }
+    let counted = Counted::install()?;
     let dir = tempfile::tempdir()?;
     let client_dir = dir.path().join("client");
     let client = Client::<Segments>::open(&client_dir, "a measurement", DISK_BYTES)?;
@@ -60,16 +63,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let seconds = started.elapsed().as_secs_f64();
     let log_bytes = log_bytes(&client_dir)?;
     let peak_bytes = memory_peak_bytes()?;
-    let Disk { used_max, needed_max, .. } = disk;
+    let Disk { used_max, total_max, needed_max, .. } = disk;
+    let per_second = |name: &str| counted.count(name) as f64 / seconds;
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
     println!("nodes            {nodes}");
     println!("segments         {segments}, {SIZE_BYTES} bytes each, results as large");
     println!("result           {} over {}", outcome.len(), outcome[0].range);
     println!("time             {seconds:.1} s");
-    println!("client's memory  {:.1} MB at its peak", peak_bytes as f64 / 1e6);
-    println!("blobs            {:.1} MB at their peak", used_max as f64 / 1e6);
-    println!("the plan needed  {:.1} MB at its peak", needed_max as f64 / 1e6);
-    println!("ratio            {:.3}", used_max as f64 / needed_max as f64);
-    println!("log              {:.1} MB", log_bytes as f64 / 1e6);
+    println!("events           {:.0} a second", per_second(meter::EVENTS));
+    println!("logged           {:.0} a second", per_second(meter::LOGGED));
+    println!("client's memory  {:.1} MB at its peak", megabytes(peak_bytes));
+    println!("blobs            {:.1} MB at their peak", megabytes(total_max));
+    println!("  of a root      {:.1} MB at most", megabytes(used_max.rooted_bytes));
+    println!("  pinned         {:.1} MB at most", megabytes(used_max.pinned_bytes));
+    println!("  garbage        {:.1} MB at most", megabytes(used_max.garbage_bytes));
+    println!("  coming, going  {:.1} MB at most", megabytes(used_max.changing_bytes));
+    println!("the plan needed  {:.1} MB at its peak", megabytes(needed_max));
+    println!("ratio            {:.3}", total_max as f64 / needed_max as f64);
+    println!("log              {:.1} MB", megabytes(log_bytes));
     service.close().await;
     drop(running);
     Ok(())
@@ -84,57 +95,6 @@ fn start_nodes(count: u8, ticket: &str, dir: &Path) -> io::Result<Vec<Running>> 
         node(programs, ticket, &dir, key, &manners)
     };
     (1..=count).map(one).collect()
-}
-
-/// What the client's blobs take, beside what its plan needs by what the log says.
-struct Disk {
-    client: Client<Segments>,
-    handle: JobHandle<Segments>,
-    seen: u64,
-    state: Option<(JobState<Segments>, ZkvmPlan)>,
-    used_max: u64,
-    needed_max: u64,
-}
-
-impl Disk {
-    fn new(client: &Client<Segments>, handle: JobHandle<Segments>) -> Self {
-        Self { client: client.clone(), handle, seen: 0, state: None, used_max: 0, needed_max: 0 }
-    }
-
-    async fn look(&mut self) -> Result<(), Box<dyn Error>> {
-        let used = self.client.blob_bytes();
-        for (seq, event) in self.handle.events(self.seen).await? {
-            self.seen = seq;
-            self.follow(event)?;
-        }
-        let Some((state, plan)) = &self.state else { return Ok(()) };
-        let live = plan.live_blobs().chain(state.kept_blobs());
-        let live: BTreeMap<_, _> = live.map(|blob| (blob.reference, blob.size_bytes)).collect();
-        self.used_max = self.used_max.max(used);
-        self.needed_max = self.needed_max.max(live.values().sum());
-        Ok(())
-    }
-
-    fn follow(&mut self, event: JobEvent<SegmentsEvent>) -> Result<(), Box<dyn Error>> {
-        let Some((state, plan)) = &mut self.state else {
-            let JobEvent::Own(created) = event else { return Err("a log without a job".into()) };
-            let script = Segments::created(self.handle.id(), created, 0).ok_or("no job")?;
-            let state = JobState::new(script);
-            let plan = state.plan();
-            self.state = Some((state, plan));
-            return Ok(());
-        };
-        state.apply(&event)?;
-        if let JobEvent::ResultAccepted { task, blob, .. } = event {
-            Plan::accept(plan, task, blob, Certainty::Final)?;
-        }
-        while plan.outcome().is_none()
-            && let Some(input) = state.next_input(plan)
-        {
-            plan.input(input)?;
-        }
-        Ok(())
-    }
 }
 
 /// The files of the log.

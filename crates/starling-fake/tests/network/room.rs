@@ -1,0 +1,121 @@
+//! The real client with too little room on its disk: it waits, and goes on when there is some.
+
+use std::{path::Path, time::Duration};
+
+use starling_client::{
+    JobError, NetworkOptions, Progress, RunOptions,
+    shell::{Client, JobHandle, Service},
+};
+use starling_fake::{Request, Running, Segments, node};
+use starling_job::JobEvent;
+use starling_store::{Pin, StoreError};
+use tempfile::TempDir;
+
+use crate::soon;
+
+/// How large segments and results are.
+const SIZE_BYTES: u32 = 10_000;
+
+struct Network {
+    client: Client<Segments>,
+    service: Service<Segments>,
+    job: JobHandle<Segments>,
+    _nodes: Vec<Running>,
+    _dir: TempDir,
+}
+
+impl Network {
+    /// A job of so many segments, a client whose blobs may take so much, and two nodes.
+    async fn start(count: u32, disk_budget_bytes: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client");
+        let client = Client::<Segments>::open(&path, "a test", disk_budget_bytes).unwrap();
+        let request = Request { count, size_bytes: SIZE_BYTES };
+        let job = Segments::create(&client, request).unwrap();
+        let service = Service::start(client.clone(), NetworkOptions::default()).await.unwrap();
+        let job = service.submit(job, RunOptions::default());
+        let programs = Path::new(env!("CARGO_BIN_EXE_starling-fake-node")).parent().unwrap();
+        let ticket = service.ticket().to_string();
+        let start = |key: u8| {
+            let dir = dir.path().join(format!("node-{key}"));
+            node(programs, &ticket, &dir, key, &format!("pace=10,size={SIZE_BYTES}")).unwrap()
+        };
+        let nodes = [1, 2].map(start).into();
+        Self { client, service, job, _nodes: nodes, _dir: dir }
+    }
+
+    /// How many results are accepted.
+    async fn accepted_count(&self) -> usize {
+        let events = self.job.events(0).await.unwrap();
+        let is_one = |event: &JobEvent<_>| matches!(event, JobEvent::ResultAccepted { .. });
+        events.iter().filter(|(_, event)| is_one(event)).count()
+    }
+
+    /// Waits until the job says so of itself.
+    async fn until(&self, is_so: impl Fn(&Progress) -> bool) -> Progress {
+        let mut progress = self.job.progress();
+        soon(progress.wait_for(|now| is_so(now))).await.unwrap().clone()
+    }
+
+    /// Waits for the end, which must be a good one.
+    async fn ends_well(self, count: u32) {
+        let delivered = soon(self.job.result()).await.unwrap();
+        assert_eq!((delivered[0].range.start(), delivered[0].range.end()), (0, count));
+        // Lifts and joins, the same of the keccak requests, and the one resolve.
+        let keccaks = count as usize / 8;
+        let results = 2 * count as usize - 1 + 2 * keccaks - 1 + 1;
+        assert_eq!(self.accepted_count().await, results, "nothing is proved twice");
+        let events = self.job.events(0).await.unwrap();
+        let is_start = |event: &JobEvent<_>| matches!(event, JobEvent::ClientStarted { .. });
+        assert_eq!(events.iter().filter(|(_, event)| is_start(event)).count(), 1);
+        self.service.close().await;
+    }
+}
+
+/// Takes all the room that there is.
+fn fill(client: &Client<Segments>) -> Vec<Pin> {
+    let mut pins = Vec::new();
+    for number in 0_u64.. {
+        let content = number.to_le_bytes().repeat(128);
+        match client.put(&content) {
+            Ok(pin) => pins.push(pin),
+            Err(JobError::Store(StoreError::NoSpace(_))) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    pins
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_more_than_its_disk_takes_is_executed_as_results_make_room() {
+    const COUNT: u32 = 80;
+    let network = Network::start(COUNT, 20 * u64::from(SIZE_BYTES)).await;
+    let progress = network.until(|now| now.lacks_room.is_some()).await;
+    let said = progress.lacks_room.unwrap();
+    let dir = network._dir.path().join("client/blobs").display().to_string();
+    for word in ["200000 bytes of the disk budget", "raise --disk-budget, free space", &dir] {
+        assert!(said.contains(word), "{said}");
+    }
+    network.ends_well(COUNT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_find_no_room_wait_with_their_nodes_until_there_is_some() {
+    const COUNT: u32 = 60;
+    let network = Network::start(COUNT, 200 * u64::from(SIZE_BYTES)).await;
+    while network.accepted_count().await < 5 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let client = network.client.clone();
+    let ballast = tokio::task::spawn_blocking(move || fill(&client)).await.unwrap();
+    let full = |now: &Progress| now.lacks_room.is_some() && now.nodes_busy == 0;
+    let progress = network.until(full).await;
+    assert!(progress.waiting.is_none(), "{:?}", progress.waiting);
+    let accepted = network.accepted_count().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(network.accepted_count().await, accepted, "there is no room for any more");
+    assert!(accepted < COUNT as usize);
+    drop(ballast);
+    network.until(|now| now.lacks_room.is_none()).await;
+    network.ends_well(COUNT).await;
+}
