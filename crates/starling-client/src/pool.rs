@@ -306,7 +306,7 @@ const OVER: &str = "the job is over";
 /// The job that a message is about.
 fn job_of(message: &NodeMessage) -> Option<JobId> {
     let lease: &LeaseId = match message {
-        NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease } => lease,
+        NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease, .. } => lease,
         NodeMessage::Done(done) => &done.lease,
         NodeMessage::Failed(failure) => &failure.lease,
         _ => return None,

@@ -278,7 +278,9 @@ where
             NodeMessage::Renew { lease, done_permille, waits } => {
                 Event::LeaseRenewed { node, epoch: lease.epoch, done_permille, waits }
             }
-            NodeMessage::Decline { lease } => Event::LeaseDeclined { node, epoch: lease.epoch },
+            NodeMessage::Decline { lease, busy } => {
+                Event::LeaseDeclined { node, epoch: lease.epoch, busy }
+            }
             NodeMessage::Done(done) => {
                 Event::ResultReported { node, epoch: done.lease.epoch, blob: done.result }
             }
