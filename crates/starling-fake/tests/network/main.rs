@@ -8,6 +8,7 @@ mod client;
 mod faults;
 mod links;
 mod node;
+mod slots;
 
 use std::time::Duration;
 
