@@ -7,13 +7,11 @@
 
 use std::{
     ffi::OsString,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use starling_files::{Existing, Readers, write_whole};
 use starling_types::{FailureClass, MemoryBytes};
 use tokio::{
     fs::File,
@@ -230,11 +228,12 @@ fn unreadable(path: &Path, error: &std::io::Error) -> ProveFailure {
     ProveFailure::Refused { class: FailureClass::Input, message }
 }
 
-/// Writes a result where it is wanted. A reader never sees half of it.
+/// Writes a result where it is wanted. It is not synced: whoever stores it does that, and until then it can be made again.
 async fn keep_result(path: PathBuf, result: Vec<u8>) -> Result<(), ProveFailure> {
     let shown = path.display().to_string();
     let write = move || {
-        write_whole(&path, Readers::Owner, Existing::Replace, |file| file.write_all(&result))
+        // Nobody reads it before this is over; half of it is of use to nobody.
+        std::fs::write(&path, result).inspect_err(|_| drop(std::fs::remove_file(&path)))
     };
     let written = tokio::task::spawn_blocking(write).await;
     written.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {

@@ -3,7 +3,8 @@
 //! It is the file `control` in the directory, made when its owner wants to be spoken to. What is said is up to the two
 //! programs: here are messages, one line of JSON each, of bounded size. Only the same user gets in: by the mode of the
 //! socket, 0600, and once more by what the system says of who connects. A socket whose owner was killed is nobody's:
-//! connecting to it fails, and the next owner, who has the directory's lock, removes it.
+//! connecting to it fails, and the next owner, who has the directory's lock, removes it. The path of a socket is a short one on
+//! every system; of a directory with a longer path there is a detour ([`Detour`]).
 
 use std::{
     fs::{self, File},
@@ -14,6 +15,7 @@ use std::{
 
 use n0_future::{SinkExt as _, StreamExt as _};
 use serde::{Serialize, de::DeserializeOwned};
+use tempfile::TempDir;
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::codec::{Framed, LinesCodec, LinesCodecError};
@@ -28,6 +30,20 @@ const PATH_SIZE_BYTES_MAX: usize = 103;
 
 /// The socket's name in the data directory.
 const NAME: &str = "control";
+
+/// What the folders are called, below the system's for temporary files, in which sockets lie that would have too long a path.
+const FOLDER_PREFIX: &str = "starling-control-";
+
+/// How the socket of a directory is reached whose path is too long for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detour {
+    /// Through the directory's descriptor, which has a path: on Linux.
+    Descriptor,
+    /// It lies in a folder of its own elsewhere, and a link in the directory says where.
+    Link,
+}
+
+const DETOUR: Detour = if cfg!(target_os = "linux") { Detour::Descriptor } else { Detour::Link };
 
 /// Why the owner of a data directory could not be spoken to.
 #[derive(Debug, Error)]
@@ -62,6 +78,8 @@ impl From<LinesCodecError> for ControlError {
 pub struct ControlServer<S: System> {
     listener: UnixListener,
     path: PathBuf,
+    /// Where the socket lies, if not in the directory.
+    _folder: Option<TempDir>,
     /// Keeps the directory's lock: as long as the socket is there, it is ours.
     _client: Client<S>,
 }
@@ -77,14 +95,25 @@ impl<S: System> ControlServer<S> {
     /// # Errors
     /// When it can't be made: on a file system without sockets, say.
     pub fn bind(client: &Client<S>) -> io::Result<Self> {
+        Self::bind_by(client, DETOUR)
+    }
+
+    fn bind_by(client: &Client<S>, detour: Detour) -> io::Result<Self> {
         let path = client.dir.path().join(NAME);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = with_short_path(client.dir.path(), |path| UnixListener::bind(path))?;
+        clear(&path)?;
+        let is_long = path.as_os_str().len() > PATH_SIZE_BYTES_MAX;
+        let folder = if is_long && detour == Detour::Link { Some(folder()?) } else { None };
+        let listener = match &folder {
+            Some(folder) => {
+                let socket = folder.path().join(NAME);
+                let listener = UnixListener::bind(&socket)?;
+                std::os::unix::fs::symlink(&socket, &path)?;
+                listener
+            }
+            None => with_short_path(client.dir.path(), |path| UnixListener::bind(path))?,
+        };
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self { listener, path, _client: client.clone() })
+        Ok(Self { listener, path, _folder: folder, _client: client.clone() })
     }
 
     /// The next conversation. Others than this user are turned away.
@@ -163,15 +192,43 @@ impl ControlChannel {
     }
 }
 
-/// Calls `with` with a path of the socket in `dir` that is short enough for one: of a directory with a long name, the one
-/// through its descriptor.
+/// Calls `with` with a path of the socket of `dir` that is short enough for one: of a directory with a long name, where its
+/// link says, or the one through its descriptor.
 fn with_short_path<T>(dir: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = dir.join(NAME);
     if path.as_os_str().len() <= PATH_SIZE_BYTES_MAX {
         return with(&path);
     }
+    if let Ok(socket) = fs::read_link(&path) {
+        return with(&socket);
+    }
     let dir = File::open(dir)?;
     with(&PathBuf::from(format!("/proc/self/fd/{}/{NAME}", dir.as_raw_fd())))
+}
+
+/// A folder for a socket, which only this user gets into.
+fn folder() -> io::Result<TempDir> {
+    let in_folder =
+        |parent: &Path| tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(parent);
+    let folder = in_folder(&std::env::temp_dir())?;
+    let is_short = folder.path().join(NAME).as_os_str().len() <= PATH_SIZE_BYTES_MAX;
+    if is_short { Ok(folder) } else { in_folder(Path::new("/tmp")) }
+}
+
+/// Removes what a killed owner left, be it a socket or a link to one.
+fn clear(path: &Path) -> io::Result<()> {
+    if let Ok(socket) = fs::read_link(path)
+        && let Some(folder) = socket.parent()
+        && folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FOLDER_PREFIX))
+    {
+        // Whatever else may be there stays, and the folder with it.
+        let _ = fs::remove_file(&socket);
+        let _ = fs::remove_dir(folder);
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -220,6 +277,29 @@ mod tests {
         let long = dir.path().join("a".repeat(100)).join("b".repeat(100));
         let server = ControlServer::bind(&open(&long)).unwrap();
         converse(&long, &server).await;
+    }
+
+    #[tokio::test]
+    async fn where_a_socket_cannot_be_reached_through_a_descriptor_it_lies_elsewhere_and_is_found()
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let long = dir.path().join("a".repeat(100)).join("b".repeat(100));
+        let client = open(&long);
+        let server = ControlServer::bind_by(&client, Detour::Link).unwrap();
+        let socket = fs::read_link(long.join(NAME)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
+        converse(&long, &server).await;
+        // One that was killed leaves all of it, and the next owner clears it away.
+        std::mem::forget(server);
+        let server = ControlServer::bind_by(&client, Detour::Link).unwrap();
+        assert!(!socket.parent().unwrap().exists());
+        converse(&long, &server).await;
+        let socket = fs::read_link(long.join(NAME)).unwrap();
+        drop(server);
+        assert!(!socket.parent().unwrap().exists() && fs::read_link(long.join(NAME)).is_err());
+        let gone = ControlChannel::connect(&long).await;
+        assert!(matches!(gone, Err(ControlError::Nobody { .. })));
     }
 
     #[tokio::test]

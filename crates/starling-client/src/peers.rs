@@ -1,16 +1,13 @@
 //! The connected nodes as one job sees them: how it is told of them, and how it speaks to them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use starling_net::{JobHandle, Source};
 use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr,
 };
 use starling_sched::{Lease, RevokeReason};
-use starling_types::{BlobRef, Capability, Epoch, JobId, NodeId, Reference};
+use starling_types::{Capability, Epoch, JobId, NodeId};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -59,8 +56,6 @@ struct Peer {
     link: Link,
     handle: JobHandle,
     addr: PeerAddr,
-    /// Results of this node that were accepted: it can hand them to others.
-    held: BTreeSet<Reference>,
 }
 
 impl Peers {
@@ -72,7 +67,7 @@ impl Peers {
     /// Takes a node in, in the place of an older connection of it.
     pub(crate) fn insert(&mut self, joined: Joined) {
         let Joined { node, generation, link, handle, addr, .. } = joined;
-        let peer = Peer { generation, link, handle, addr, held: BTreeSet::new() };
+        let peer = Peer { generation, link, handle, addr };
         self.peers.insert(node, peer);
     }
 
@@ -89,14 +84,7 @@ impl Peers {
         Some(Source::via(peer.addr.clone(), peer.handle.clone()))
     }
 
-    /// Notes that `node` holds `blob`.
-    pub(crate) fn holds(&mut self, node: NodeId, blob: BlobRef) {
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.held.insert(blob.reference);
-        }
-    }
-
-    /// Sends a lease. False when another job has the node's slot: the lease was not sent, and is to be returned to the
+    /// Sends a lease, with the addresses of the holders that the scheduler names. False when another job has the node's slot: the lease was not sent, and is to be returned to the
     /// scheduler.
     #[must_use]
     pub(crate) fn grant(&mut self, node: NodeId, lease: Lease, told: Told) -> bool {
@@ -117,7 +105,6 @@ impl Peers {
                     .holders
                     .iter()
                     .filter_map(|holder| self.peers.get(holder))
-                    .filter(|peer| peer.held.contains(&input.blob.reference))
                     .map(|peer| peer.addr.clone())
                     .collect(),
             })

@@ -5,6 +5,7 @@
 //! through their [`Peers`](crate::peers::Peers). The pool alone keeps a session open: whatever jobs do, a node that is let
 //! go is gone.
 
+mod merit;
 mod session;
 
 use std::{
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
+use self::merit::{Away, Merit, Use};
 use crate::peers::{Joined, PeerEvent, PeerEvents, introduced};
 
 /// How long the sessions with nodes may take to end: what is queued for a node that reads is sent at once.
@@ -54,6 +56,7 @@ struct State {
     jobs: BTreeMap<JobId, Job>,
     generations: u64,
     dismissed: Dismissed,
+    away: Away,
     /// Events whose job is gone. They are dropped outside of the lock, which their answers take.
     undelivered: Vec<PeerEvent>,
 }
@@ -72,6 +75,7 @@ struct Node {
     outbox: mpsc::Sender<ClientMessage>,
     handle: JobHandle,
     addr: PeerAddr,
+    merit: Merit,
 }
 
 struct Job {
@@ -198,7 +202,10 @@ impl Pool {
             let generation = state.generations;
             state.dispatcher.join(id, hello.slots);
             let (handle, addr) = (connection.handle(), connection.peer_addr());
-            let node = Node { generation, hello, outbox, handle, addr };
+            // An older connection of it may still be taken for the newest.
+            let older = state.nodes.remove(&id).map(|older| older.merit);
+            let merit = older.unwrap_or_else(|| state.away.take(id));
+            let node = Node { generation, hello, outbox, handle, addr, merit };
             tracing::info!(node = %format_args!("{id:#}"), memory = %node.hello.memory, slots = node.hello.slots, "a node joined");
             state.nodes.insert(id, node);
             for job in state.jobs.keys().copied().collect::<Vec<_>>() {
@@ -222,6 +229,9 @@ impl Pool {
         self.with(|state| {
             if !state.is_current(node, generation) {
                 return;
+            }
+            if let Some(node) = state.nodes.get_mut(&node) {
+                node.count(|merit| merit.said(&message));
             }
             let job = match &message {
                 NodeMessage::WorkRequested => {
@@ -308,7 +318,7 @@ const OVER: &str = "the job is over";
 /// The job that a message is about.
 fn job_of(message: &NodeMessage) -> Option<JobId> {
     let lease: &LeaseId = match message {
-        NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease } => lease,
+        NodeMessage::Renew { lease, .. } | NodeMessage::Decline { lease, .. } => lease,
         NodeMessage::Done(done) => &done.lease,
         NodeMessage::Failed(failure) => &failure.lease,
         _ => return None,
@@ -346,6 +356,7 @@ impl State {
     fn remove(&mut self, node: NodeId, reason: &str) {
         let Some(gone) = self.nodes.remove(&node) else { return };
         tracing::info!(node = %format_args!("{node:#}"), reason, "a node left");
+        self.away.add(node, gone.merit);
         self.dispatcher.leave(node);
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {
             self.tell(job, PeerEvent::Left { node, generation: gone.generation });
@@ -355,10 +366,20 @@ impl State {
 
 impl Node {
     fn send(&mut self, message: ClientMessage) {
+        self.count(|merit| merit.told(&message));
         if self.outbox.try_send(message).is_err() {
             // Without its outbox, its session ends and reports that the node left.
             tracing::debug!(peer = ?self.addr.node_id, "a node does not read what it is sent");
             self.outbox = mpsc::channel(1).0;
+        }
+    }
+
+    /// Lets it keep its place among the connections for what it does.
+    fn count(&mut self, note: impl FnOnce(&mut Merit) -> Option<Use>) {
+        match note(&mut self.merit) {
+            Some(Use::Works) => self.handle.peer_works(),
+            Some(Use::Delivered) => self.handle.peer_delivered(),
+            None => {}
         }
     }
 }

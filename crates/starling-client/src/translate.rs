@@ -16,7 +16,7 @@ pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
         NodeMessage::Renew { lease, done_permille, waits } => {
             Word::Renewed { epoch: lease.epoch, done_permille, waits }
         }
-        NodeMessage::Decline { lease } => Word::Declined { epoch: lease.epoch },
+        NodeMessage::Decline { lease, busy } => Word::Declined { epoch: lease.epoch, busy },
         NodeMessage::Done(done) => {
             tracing::debug!(node = %format_args!("{node:#}"), epoch = %done.lease.epoch, prove_ms = done.prove_ms, peak = %done.peak_memory, "a result was reported");
             Word::Done { epoch: done.lease.epoch, blob: done.result }

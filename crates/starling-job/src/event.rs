@@ -171,6 +171,8 @@ pub enum Word {
     Declined {
         /// The lease.
         epoch: Epoch,
+        /// Whether, by its word, other work came first.
+        busy: bool,
     },
     /// It says that it has a result.
     Done {

@@ -60,7 +60,9 @@ impl<S: Script> JobCore<S> {
             Word::Renewed { epoch, done_permille, waits } => {
                 self.schedule(Scheduled::LeaseRenewed { node, epoch, done_permille, waits });
             }
-            Word::Declined { epoch } => self.schedule(Scheduled::LeaseDeclined { node, epoch }),
+            Word::Declined { epoch, busy } => {
+                self.schedule(Scheduled::LeaseDeclined { node, epoch, busy });
+            }
             Word::Done { epoch, blob } => {
                 self.schedule(Scheduled::ResultReported { node, epoch, blob });
             }

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod flight;
+mod pace;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +18,10 @@ pub use self::attempt::SourceError;
 use self::{attempt::Attempt, flight::Flights};
 use crate::{
     blocking::blocking,
-    limits::{FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX, SOURCE_COUNT_MAX},
+    limits::{
+        FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX, FLIGHT_BYTES_PER_SECOND, FLIGHT_PATIENCE_MAX,
+        FLIGHT_PATIENCE_MIN, SOURCE_COUNT_MAX,
+    },
     pool::Pool,
     session::JobHandle,
     turns::{Turn, Turns},
@@ -133,11 +137,32 @@ impl Fetcher {
         if let Some(pin) = self.find(blob).await? {
             return Ok(already_here(pin));
         }
-        // Whoever comes second waits here, and then finds the blob stored.
-        let _flight = self.flights.board(blob.reference).await;
-        if let Some(pin) = self.find(blob).await? {
-            return Ok(already_here(pin));
+        let flight = self.flights.board(blob.reference, flight_patience(blob)).await;
+        loop {
+            // From before the look on, so that nothing is missed.
+            let landed = flight.landed();
+            if let Some(pin) = self.find(blob).await? {
+                return Ok(already_here(pin));
+            }
+            tokio::select! {
+                fetched = self.try_sources(blob, sources, limit) => {
+                    if fetched.is_ok() {
+                        flight.land();
+                    }
+                    return fetched;
+                }
+                // It is here, unless it went at once.
+                () = landed => {}
+            }
         }
+    }
+
+    async fn try_sources(
+        &self,
+        blob: BlobRef,
+        sources: &[Source],
+        limit: Option<Duration>,
+    ) -> Result<FetchReport, FetchError> {
         let mut failures = Vec::new();
         for source in sources.iter().take(SOURCE_COUNT_MAX) {
             let peer = source.peer.node_id;
@@ -169,6 +194,12 @@ impl Fetcher {
         // A look that died found nothing.
         Ok(found.unwrap_or(Ok(None))?.filter(|pin| pin.blob() == blob))
     }
+}
+
+/// How long whoever asks for a blob waits for another fetch of it.
+fn flight_patience(blob: BlobRef) -> Duration {
+    let usual = Duration::from_secs(blob.size_bytes / FLIGHT_BYTES_PER_SECOND);
+    (FLIGHT_PATIENCE_MIN + usual).min(FLIGHT_PATIENCE_MAX)
 }
 
 fn already_here(pin: Pin) -> FetchReport {

@@ -11,10 +11,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     close,
-    limits::HANDSHAKE_TIMEOUT,
-    places::{Place, Places},
+    limits::{HANDSHAKE_TIMEOUT, JOB_CONNECTION_COUNT_MAX},
+    places::{Place, Places, Who},
     serve::BlobServer,
-    session::{ClientSession, Session},
+    session::{ClientSession, JobHandle, Session},
 };
 
 /// What every job connection needs of its process.
@@ -36,7 +36,7 @@ pub(crate) struct JobAcceptor {
 
 impl JobAcceptor {
     pub fn new(context: JobContext, accepted: mpsc::Sender<ClientSession>) -> Self {
-        Self { context, accepted, places: Places::new() }
+        Self { context, accepted, places: Places::new(JOB_CONNECTION_COUNT_MAX) }
     }
 
     /// Hands the connection's session to the client, if it wants one; says why not otherwise.
@@ -51,8 +51,8 @@ impl JobAcceptor {
             // Closed already: nobody hears the reason.
             .map_err(|_| "")?;
         let JobContext { writers, closing, .. } = &self.context;
-        let ear = Some(place.ear());
-        let session = Session::new(connection.clone(), control, writers, closing.clone(), ear);
+        let handle = JobHandle::accepted(connection.clone(), place.merit());
+        let session = Session::new(handle, control, writers, closing.clone());
         // A session that is not handed over ends here, being dropped.
         let handed_over = timeout(HANDSHAKE_TIMEOUT, self.accepted.send(session)).await;
         handed_over.map_err(|_| "this peer accepts no nodes now")?.map_err(|_| "shutting down")
@@ -61,15 +61,16 @@ impl JobAcceptor {
 
 impl ProtocolHandler for JobAcceptor {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
-        let Ok((place, left)) = self.places.enter(connection.clone()) else {
+        let who = Who::of(&connection);
+        let Ok((place, left)) = self.places.enter(who, connection.clone()) else {
             close::close(&connection, close::BUSY, "too many nodes already; try later");
             return Ok(());
         };
-        if let Some(silent) = left {
-            close::close(&silent, close::BUSY, "others wait for your place; come back later");
+        if let Some(left) = left {
+            close::close(&left, close::BUSY, "others wait for your place; come back later");
         }
         match self.admit(&connection, &place).await {
-            Ok(()) => self.context.server.serve(&connection).await,
+            Ok(()) => self.context.server.serve(&connection, None).await,
             Err(reason) => close::close(&connection, close::BUSY, reason),
         }
         Ok(())

@@ -6,9 +6,20 @@ use std::time::Duration;
 /// nodes than this spends its machine on them.
 pub const JOB_CONNECTION_COUNT_MAX: usize = 1024;
 
-/// How long the peer on a job connection may say nothing before a newcomer gets its place, should all be taken: a node
-/// that works says so every 5 s.
-pub const PLACE_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How long a peer may be of no use before a newcomer gets its place, should all be taken: a node that works says so every
+/// 5 s.
+pub const PLACE_USELESS_MAX: Duration = Duration::from_secs(60);
+
+/// Places that one peer has: its connection, and one that it lost and this side has not missed yet.
+pub const PLACE_COUNT_PER_PEER_MAX: usize = 2;
+
+/// The part of all places that peers of one network have at most (IPv4: 24 bits, IPv6: 48; all that come by relay are one)
+/// which have delivered nothing yet: one in so many, so that nobody with one network shuts out all others. Those that have
+/// private addresses are of a network that is one's own, and not counted.
+pub const PLACES_PER_NETWORK_PART: usize = 4;
+
+/// Peers that are remembered for having delivered: a few for each place.
+pub const DELIVERED_PEERS_MAX: usize = 4 * JOB_CONNECTION_COUNT_MAX;
 
 /// Messages that a peer may say on a job connection in a second, on average: twice what a node says that gets on in all the
 /// slots that there can be, each of which it tells of once a second.
@@ -76,9 +87,23 @@ pub const BLOB_MESSAGE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a blob's bytes may stop before the transfer is given up, on either side.
 pub const BLOB_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a transfer must reach on average, beyond a first [`BLOB_IDLE_TIMEOUT`]: a holder that drips
-/// bytes must not hold a fetch for ever. 16 KiB/s is below every link worth fetching over.
+/// What a transfer must reach on average, beyond a first [`BLOB_IDLE_TIMEOUT`]: a slow holder must not hold a fetch for ever.
+/// 16 KiB/s is below every link worth fetching over.
 pub const BLOB_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// And over each [`BLOB_IDLE_TIMEOUT`]: one that drips bytes is left as soon as one that sends none. A quarter of the average,
+/// since many fetch over one link at the same time.
+pub const BLOB_BYTES_PER_SECOND_FLOOR: u64 = BLOB_BYTES_PER_SECOND_MIN / 4;
+
+/// How long whoever asks for a blob that is being fetched waits for that, before it goes to its own sources as well: this, and
+/// what a usual link takes for the bytes.
+pub const FLIGHT_PATIENCE_MIN: Duration = Duration::from_secs(2);
+
+/// The speed of such a link: 2 Mbit/s.
+pub const FLIGHT_BYTES_PER_SECOND: u64 = 256 * 1024;
+
+/// And at most this: a second transfer of a large blob costs less than a client that is kept waiting by another.
+pub const FLIGHT_PATIENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a transfer of so many bytes may take, on either side.
 pub(crate) fn transfer_time_max(size_bytes: u64) -> Duration {

@@ -33,7 +33,7 @@ use crate::{
     },
     pool::{ConnectError, dial},
     serve::BlobServer,
-    session::{ClientSession, NodeSession, Session},
+    session::{ClientSession, JobHandle, NodeSession, Session},
 };
 
 /// How a process takes part in the network.
@@ -185,13 +185,13 @@ impl Net {
         let server = server.clone();
         let served = connection.clone();
         // Ends with the connection.
-        n0_future::task::spawn(async move { server.serve(&served).await });
-        Ok(Session::new(connection, control, writers, closing.clone(), None))
+        n0_future::task::spawn(async move { server.serve(&served, None).await });
+        Ok(Session::new(JobHandle::dialled(connection), control, writers, closing.clone()))
     }
 
     /// Makes sure that `blob` is in the store: fetches it from the first of `sources` that delivers it,
     /// in their order. Bytes are checked before they count. The report's pin keeps the blob.
-    /// Fetching the same blob twice at once costs one transfer.
+    /// Fetching the same blob twice at once costs one transfer, unless that is slow: then the sources of each are tried.
     ///
     /// # Errors
     /// When no source delivers, with what each said; [`FetchError::WrongBytes`] when one of them is a

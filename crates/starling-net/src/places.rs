@@ -1,17 +1,28 @@
-//! The places for job connections: so many at once, and nobody keeps one for ever by keeping silent.
+//! The places for connections: so many at once, and nobody keeps one for ever without being of use.
 //!
-//! When all are taken, a newcomer gets that of the peer that has said nothing for longest, if that is long. A node that works
-//! says so every few seconds; one that only waits for work comes back and waits again, so that those who wait take turns.
+//! Talk is cheap, so that it earns nothing: a place is kept by work, of which its owner tells ([`Merit`]). When all are taken,
+//! a newcomer gets that of the peer that has been of no use for longest, if that is long; one that has delivered before
+//! need not wait for that where the other was of no use yet. So nodes that work stay, those that only wait take turns, and strangers
+//! push nobody out who works. Of one peer and of the strangers of one network there are only so many, whatever is free.
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use iroh::endpoint::Connection;
 use n0_future::time::Instant;
+use starling_proto::Network;
+use starling_types::NodeId;
 
-use crate::limits::{JOB_CONNECTION_COUNT_MAX, PLACE_SILENCE_MAX};
+use crate::{
+    addr,
+    limits::{
+        DELIVERED_PEERS_MAX, PLACE_COUNT_PER_PEER_MAX, PLACE_USELESS_MAX, PLACES_PER_NETWORK_PART,
+    },
+};
 
 /// The places; `C` is what holds one, and is handed back when it loses it.
 #[derive(Debug)]
@@ -27,11 +38,37 @@ pub(crate) struct Place<C> {
     id: u64,
 }
 
-/// Notes that the peer in a place was heard.
+/// Notes what the peer in a place is good for.
 #[derive(Debug, Clone)]
-pub(crate) struct Ear<C> {
+pub(crate) struct Merit<C> {
     places: Places<C>,
     id: u64,
+}
+
+/// Whose a place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub peer: NodeId,
+    /// `None` where this says nothing of whose it is: machines of this very network.
+    pub network: Option<Network>,
+}
+
+impl Who {
+    /// Whoever is on the other end of `connection`.
+    pub fn of(connection: &Connection) -> Self {
+        let addr = addr::remote_addr(connection);
+        let is_near = addr.direct.first().is_some_and(|addr| is_near(addr.ip()));
+        let network = if is_near { None } else { addr.network() };
+        Self { peer: addr.node_id, network }
+    }
+}
+
+/// Whether the address is one that nobody has on the open network.
+fn is_near(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }
 
 impl<C> Clone for Places<C> {
@@ -41,13 +78,14 @@ impl<C> Clone for Places<C> {
 }
 
 impl<C> Places<C> {
-    pub fn new() -> Self {
-        Self { table: Arc::default(), started: Instant::now() }
+    /// So many at once.
+    pub fn new(count_max: usize) -> Self {
+        Self { table: Arc::new(Mutex::new(Table::new(count_max))), started: Instant::now() }
     }
 
     /// A place for `holder`, and whoever had to leave it; the holder itself where there is none.
-    pub fn enter(&self, holder: C) -> Result<(Place<C>, Option<C>), C> {
-        let (id, left) = self.table().enter(self.started.elapsed(), holder)?;
+    pub fn enter(&self, who: Who, holder: C) -> Result<(Place<C>, Option<C>), C> {
+        let (id, left) = self.table().enter(self.started.elapsed(), who, holder)?;
         Ok((Place { places: self.clone(), id }, left))
     }
 
@@ -58,23 +96,33 @@ impl<C> Places<C> {
 }
 
 impl<C> Place<C> {
-    /// What notes that its peer was heard.
-    pub fn ear(&self) -> Ear<C> {
-        Ear { places: self.places.clone(), id: self.id }
+    /// What notes the merits of its peer.
+    pub fn merit(&self) -> Merit<C> {
+        Merit { places: self.places.clone(), id: self.id }
     }
 }
 
-impl<C> Ear<C> {
-    /// Its peer was heard.
-    pub fn hear(&self) {
+impl<C> Merit<C> {
+    /// Its peer works.
+    pub fn works(&self) {
+        self.note(false);
+    }
+
+    /// Its peer delivered what was wanted of it.
+    pub fn delivered(&self) {
+        self.note(true);
+    }
+
+    fn note(&self, delivered: bool) {
         let now = self.places.started.elapsed();
-        self.places.table().hear(now, self.id);
+        self.places.table().note(now, self.id, delivered);
     }
 }
 
 impl<C> Drop for Place<C> {
     fn drop(&mut self) {
-        self.places.table().leave(self.id);
+        let now = self.places.started.elapsed();
+        self.places.table().leave(now, self.id);
     }
 }
 
@@ -82,40 +130,82 @@ impl<C> Drop for Place<C> {
 struct Table<C> {
     count_max: usize,
     entered_count: u64,
-    /// When each was heard last, and who it is.
-    taken: BTreeMap<u64, (Duration, C)>,
+    taken: BTreeMap<u64, Taken<C>>,
+    /// Peers that are gone and had delivered, and when they left.
+    delivered: BTreeMap<NodeId, Duration>,
 }
 
-impl<C> Default for Table<C> {
-    fn default() -> Self {
-        Self { count_max: JOB_CONNECTION_COUNT_MAX, entered_count: 0, taken: BTreeMap::new() }
-    }
+#[derive(Debug)]
+struct Taken<C> {
+    who: Who,
+    holder: C,
+    /// When it was of use last, or came.
+    useful_at: Duration,
+    /// Whether it was ever of use.
+    was_useful: bool,
+    has_delivered: bool,
 }
 
 impl<C> Table<C> {
-    fn enter(&mut self, now: Duration, holder: C) -> Result<(u64, Option<C>), C> {
-        let mut left = None;
-        if self.taken.len() >= self.count_max {
-            let silent = self.taken.iter().min_by_key(|(_, (heard_at, _))| *heard_at);
-            let is_long = |heard_at: Duration| now.saturating_sub(heard_at) >= PLACE_SILENCE_MAX;
-            let Some(id) = silent.filter(|(_, taken)| is_long(taken.0)).map(|(id, _)| *id) else {
-                return Err(holder);
-            };
-            left = self.taken.remove(&id).map(|(_, holder)| holder);
-        }
+    fn new(count_max: usize) -> Self {
+        Self { count_max, entered_count: 0, taken: BTreeMap::new(), delivered: BTreeMap::new() }
+    }
+
+    fn enter(&mut self, now: Duration, who: Who, holder: C) -> Result<(u64, Option<C>), C> {
+        let has_delivered = self.delivered.contains_key(&who.peer);
+        let Some(leaves) = self.room_for(now, who, has_delivered) else { return Err(holder) };
+        let left = leaves.and_then(|id| self.leave(now, id));
+        self.delivered.remove(&who.peer);
         self.entered_count += 1;
-        self.taken.insert(self.entered_count, (now, holder));
+        let taken = Taken { who, holder, useful_at: now, was_useful: false, has_delivered };
+        self.taken.insert(self.entered_count, taken);
         Ok((self.entered_count, left))
     }
 
-    fn hear(&mut self, now: Duration, id: u64) {
-        if let Some((heard_at, _)) = self.taken.get_mut(&id) {
-            *heard_at = now;
+    /// Who has to leave for a newcomer, if anybody has to; `None` when there is no place for it.
+    fn room_for(&self, now: Duration, who: Who, has_delivered: bool) -> Option<Option<u64>> {
+        let own = || self.taken.iter().filter(|(_, taken)| taken.who.peer == who.peer);
+        if own().count() >= PLACE_COUNT_PER_PEER_MAX {
+            // The peer comes back, and this side has not seen yet that it was gone.
+            return Some(own().next().map(|(id, _)| *id));
+        }
+        let is_neighbour =
+            |taken: &Taken<C>| who.network.is_some() && taken.who.network == who.network;
+        let is_stranger = |taken: &Taken<C>| !taken.has_delivered;
+        let strangers =
+            self.taken.values().filter(|taken| is_neighbour(taken) && is_stranger(taken)).count();
+        let of_network_max = (self.count_max / PLACES_PER_NETWORK_PART).max(1);
+        let is_crowded = !has_delivered && strangers >= of_network_max;
+        if !is_crowded && self.taken.len() < self.count_max {
+            return Some(None);
+        }
+        let may_leave = |taken: &Taken<C>| {
+            let is_long = now.saturating_sub(taken.useful_at) >= PLACE_USELESS_MAX;
+            let is_meant = !is_crowded || is_neighbour(taken) && is_stranger(taken);
+            is_meant && (is_long || has_delivered && is_stranger(taken) && !taken.was_useful)
+        };
+        let leaves = self.taken.iter().filter(|(_, taken)| may_leave(taken));
+        leaves.min_by_key(|(id, taken)| (taken.useful_at, **id)).map(|(id, _)| Some(*id))
+    }
+
+    fn note(&mut self, now: Duration, id: u64, delivered: bool) {
+        if let Some(taken) = self.taken.get_mut(&id) {
+            (taken.useful_at, taken.was_useful) = (now, true);
+            taken.has_delivered |= delivered;
         }
     }
 
-    fn leave(&mut self, id: u64) {
-        self.taken.remove(&id);
+    fn leave(&mut self, now: Duration, id: u64) -> Option<C> {
+        let Taken { who, holder, has_delivered, .. } = self.taken.remove(&id)?;
+        if has_delivered {
+            self.delivered.insert(who.peer, now);
+            if self.delivered.len() > DELIVERED_PEERS_MAX {
+                let oldest = self.delivered.iter().min_by_key(|(_, left_at)| **left_at);
+                let oldest = oldest.map(|(peer, _)| *peer);
+                oldest.map(|peer| self.delivered.remove(&peer));
+            }
+        }
+        Some(holder)
     }
 }
 
@@ -124,35 +214,137 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const LATER: Duration = PLACE_SILENCE_MAX;
+    const LATER: Duration = PLACE_USELESS_MAX;
+    const SOON: Duration = Duration::from_secs(5);
 
-    fn full() -> (Table<&'static str>, [u64; 2]) {
-        let mut table = Table { count_max: 2, ..Table::default() };
-        let mut enter = |name| table.enter(Duration::ZERO, name).unwrap().0;
-        let ids = [enter("first"), enter("second")];
+    /// A peer of the open network, in one of its own.
+    fn who(name: u16) -> Who {
+        let network = format!("10.{}.{}.1:7000", name >> 8, name & 255).parse().unwrap();
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&name.to_be_bytes());
+        let addr = starling_proto::PeerAddr {
+            direct: vec![network],
+            ..starling_proto::PeerAddr::new(NodeId(id))
+        };
+        Who { peer: addr.node_id, network: addr.network() }
+    }
+
+    /// All `count_max` places taken at the beginning, by peers 0, 1, 2 and so on; their ids.
+    fn full(count_max: u16) -> (Table<u16>, Vec<u64>) {
+        let mut table = Table::new(count_max.into());
+        let ids = (0..count_max)
+            .map(|name| table.enter(Duration::ZERO, who(name), name).expect("there is a place").0);
+        let ids = ids.collect();
         (table, ids)
     }
 
     #[test]
-    fn whoever_was_heard_lately_keeps_its_place() {
-        let (mut table, _) = full();
+    fn who_came_lately_is_not_pushed_out_by_the_next() {
+        let (mut table, _) = full(8);
         let soon = LATER - Duration::from_millis(1);
-        assert_eq!(table.enter(soon, "third"), Err("third"));
+        assert_eq!(table.enter(soon, who(8), 8), Err(8));
     }
 
     #[test]
-    fn the_place_of_who_was_silent_for_longest_goes_to_a_newcomer() {
-        let (mut table, [first, second]) = full();
-        table.hear(Duration::from_secs(1), first);
-        let (third, left) = table.enter(LATER, "third").unwrap();
-        assert_eq!(left, Some("second"));
-        table.leave(second);
-        assert_eq!(
-            table.enter(LATER, "fourth"),
-            Err("fourth"),
-            "what is left long ago frees nothing"
-        );
-        table.leave(third);
-        assert_eq!(table.enter(LATER, "fourth").unwrap().1, None);
+    fn the_place_of_who_was_of_no_use_for_longest_goes_to_a_newcomer() {
+        let (mut table, ids) = full(8);
+        table.note(Duration::from_secs(1), ids[0], false);
+        let (newest, left) = table.enter(LATER, who(8), 8).unwrap();
+        assert_eq!(left, Some(1));
+        assert_eq!(table.leave(LATER, ids[1]), None, "what is left long ago frees nothing");
+        assert_eq!(table.enter(LATER, who(9), 9).unwrap().1, Some(2));
+        table.leave(LATER, newest);
+        assert_eq!(table.enter(LATER, who(10), 10).unwrap().1, None);
+    }
+
+    #[test]
+    fn strangers_in_all_places_that_only_talk_make_room_and_a_node_with_a_lease_never_does() {
+        let (mut table, ids) = full(1024);
+        // One works for a day, and says so; whatever the others say counts for nothing.
+        let (mut now, mut name) = (Duration::ZERO, 1024);
+        for _ in 0..(24 * 3600 / SOON.as_secs()) {
+            now += SOON;
+            table.note(now, ids[5], false);
+            if now >= LATER {
+                let (_, left) = table.enter(now, who(name), name).expect("a talker makes room");
+                assert!(left.is_some_and(|left| left != 5), "at {now:?}");
+                name += 1;
+            }
+        }
+        assert_eq!(table.taken.len(), 1024);
+        assert!(table.taken.contains_key(&ids[5]));
+    }
+
+    #[test]
+    fn who_has_delivered_gets_the_place_of_a_stranger_that_came_a_moment_ago_but_not_of_one_that_works()
+     {
+        let (mut table, ids) = full(8);
+        table.note(Duration::ZERO, ids[0], true);
+        assert_eq!(table.leave(Duration::ZERO, ids[0]), Some(0));
+        table.enter(SOON, who(8), 8).unwrap();
+        table.note(SOON, ids[1], false);
+        let (id, left) = table.enter(2 * SOON, who(0), 0).expect("it has delivered before");
+        assert_eq!(left, Some(2));
+        assert_eq!(table.enter(2 * SOON, who(9), 9), Err(9), "others wait");
+        assert_eq!(table.leave(3 * SOON, id), Some(0));
+        let mut strangers: Vec<_> = (3..=8).collect();
+        for nth in 0..6 {
+            // All but the one that works make room, and not the one that has delivered.
+            table.delivered.insert(who(100 + nth).peer, SOON);
+            let left = table.enter(3 * SOON, who(100 + nth), 100 + nth).unwrap().1;
+            strangers.retain(|name| Some(*name) != left);
+        }
+        assert_eq!(strangers, [8]);
+        assert!(table.taken.contains_key(&ids[1]));
+    }
+
+    #[test]
+    fn a_peer_has_two_places_and_the_older_goes_when_it_comes_again() {
+        let mut table = Table::new(8);
+        for (name, left) in [(0, None), (1, None), (2, Some(0)), (3, Some(1))] {
+            assert_eq!(table.enter(Duration::ZERO, who(7), name).unwrap().1, left);
+        }
+        assert_eq!(table.taken.len(), 2);
+    }
+
+    #[test]
+    fn strangers_of_one_network_have_a_quarter_and_those_that_delivered_are_not_counted() {
+        let mut table = Table::new(16);
+        let alike = |name| Who { network: who(1).network, ..who(name) };
+        let ids: Vec<u64> =
+            (0..4).map(|name| table.enter(Duration::ZERO, alike(name), name).unwrap().0).collect();
+        assert_eq!(table.enter(SOON, alike(4), 4), Err(4), "though there are places");
+        table.note(SOON, ids[0], true);
+        assert_eq!(table.enter(SOON, alike(4), 4).unwrap().1, None);
+        assert_eq!(table.enter(LATER, alike(5), 5).unwrap().1, Some(1), "they take turns");
+        assert_eq!(table.enter(LATER, who(77), 77).unwrap().1, None);
+        // Of this machine and its network there may be as many as there are places.
+        let near = |name| Who { network: None, ..who(name) };
+        for name in 100..110 {
+            assert_eq!(table.enter(LATER, near(name), name).unwrap().1, None, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_those_that_have_delivered_so_many_are_remembered() {
+        let mut table = Table::new(8);
+        for name in 0..2 * DELIVERED_PEERS_MAX as u16 {
+            let now = Duration::from_secs(name.into());
+            let (id, _) = table.enter(now, who(name), name).unwrap();
+            table.note(now, id, true);
+            table.leave(now, id);
+        }
+        assert_eq!(table.delivered.len(), DELIVERED_PEERS_MAX);
+        assert!(!table.delivered.contains_key(&who(0).peer), "the oldest is forgotten first");
+    }
+
+    #[test]
+    fn addresses_that_are_on_no_open_network_are_near() {
+        for near in ["127.0.0.1", "192.168.1.7", "10.1.2.3", "169.254.0.1", "::1", "fd00::1"] {
+            assert!(is_near(near.parse().unwrap()), "{near}");
+        }
+        for far in ["8.8.8.8", "2001:db8::1", "172.32.0.1"] {
+            assert!(!is_near(far.parse().unwrap()), "{far}");
+        }
     }
 }

@@ -12,7 +12,6 @@ use starling_blobs::{Blobs, ReadBlob, StoreError};
 use starling_proto::{BlobHeader, BlobRequest, limits::BLOB_SIZE_BYTES_MAX};
 use starling_types::NodeId;
 use thiserror::Error;
-use tokio::sync::Semaphore;
 use tracing::debug;
 
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
         BLOB_CHUNK_SIZE_BYTES, BLOB_CONNECTION_COUNT_MAX, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
         BLOB_STREAM_COUNT_MAX, SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX, transfer_time_max,
     },
+    places::{Merit, Places, Who},
     turns::Turns,
 };
 
@@ -31,7 +31,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct BlobServer {
     blobs: Arc<dyn Blobs>,
-    connections: Arc<Semaphore>,
+    places: Places<Connection>,
     turns: Turns,
 }
 
@@ -54,13 +54,14 @@ enum ServeError {
 
 impl BlobServer {
     pub fn new(blobs: Arc<dyn Blobs>) -> Self {
-        let connections = Arc::new(Semaphore::new(BLOB_CONNECTION_COUNT_MAX));
+        let places = Places::new(BLOB_CONNECTION_COUNT_MAX);
         let turns = Turns::new(SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX);
-        Self { blobs, connections, turns }
+        Self { blobs, places, turns }
     }
 
-    /// Serves every stream that the peer opens on `connection`, until it is closed.
-    pub async fn serve(&self, connection: &Connection) {
+    /// Serves every stream that the peer opens on `connection`, until it is closed. Each request keeps the connection its
+    /// place, where it has one.
+    pub async fn serve(&self, connection: &Connection, merit: Option<&Merit<Connection>>) {
         let mut streams = JoinSet::new();
         loop {
             // Not accepting is what makes the peer wait: it may open only so many streams.
@@ -72,6 +73,7 @@ impl BlobServer {
                 Some(_) = streams.join_next() => continue,
             };
             let Ok((send, recv)) = accepted else { return };
+            merit.into_iter().for_each(Merit::works);
             let server = self.clone();
             let peer = addr::to_node_id(connection.remote_id());
             streams.spawn(async move {
@@ -169,12 +171,14 @@ async fn write(send: &mut SendStream, bytes: &[u8]) -> Result<(), ServeError> {
 
 impl ProtocolHandler for BlobServer {
     async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
-        match self.connections.try_acquire() {
-            Ok(_permit) => self.serve(&connection).await,
-            Err(_) => {
-                close::close(&connection, close::BUSY, "too many blob connections; try later")
-            }
+        let Ok((place, left)) = self.places.enter(Who::of(&connection), connection.clone()) else {
+            close::close(&connection, close::BUSY, "too many blob connections; try later");
+            return Ok(());
+        };
+        if let Some(left) = left {
+            close::close(&left, close::BUSY, "others wait for your place; come back later");
         }
+        self.serve(&connection, Some(&place.merit())).await;
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     close::{self, End},
     frame::{self, FrameError, FrameReader, ProtocolError},
     limits::{FLUSH_TIMEOUT, SEND_QUEUE_COUNT_MAX, SEND_TIMEOUT},
-    places::Ear,
+    places::Merit,
 };
 
 /// A client's end of a job connection.
@@ -83,17 +83,15 @@ pub struct Session<Out, In> {
 }
 
 impl<Out: Message, In: Message> Session<Out, In> {
-    /// A session on the control stream of `connection`, with a task in `writers` that ends when the
-    /// session does, or soon after `closing`. `ear` is told of what the peer says.
+    /// A session on the control stream of the connection of `handle`, with a task in `writers` that ends when the
+    /// session does, or soon after `closing`.
     pub(crate) fn new(
-        connection: Connection,
+        handle: JobHandle,
         (send, recv): (SendStream, RecvStream),
         writers: &TaskTracker,
         closing: CancellationToken,
-        ear: Option<Ear<Connection>>,
     ) -> Self {
         let (queue, queued) = mpsc::channel(SEND_QUEUE_COUNT_MAX);
-        let handle = JobHandle { connection };
         writers.spawn(write_frames(handle.connection.clone(), send, queued, closing));
         Self {
             sender: SessionSender { handle: handle.clone(), queue, messages: PhantomData },
@@ -102,7 +100,6 @@ impl<Out: Message, In: Message> Session<Out, In> {
                 frames: FrameReader::new(recv),
                 allowance: Allowance::new(Duration::ZERO),
                 started: Instant::now(),
-                ear,
                 messages: PhantomData,
             },
         }
@@ -192,7 +189,6 @@ pub struct SessionReceiver<In> {
     allowance: Allowance,
     /// The beginning of the allowance's time.
     started: Instant,
-    ear: Option<Ear<Connection>>,
     messages: PhantomData<fn() -> In>,
 }
 
@@ -211,9 +207,6 @@ impl<In: Message> SessionReceiver<In> {
         match self.frames.next().await {
             Ok(message) => {
                 self.allowance.spend();
-                if let Some(ear) = &self.ear {
-                    ear.hear();
-                }
                 Ok(message)
             }
             Err(FrameError::Protocol(problem)) => {
@@ -241,9 +234,30 @@ impl<In: Message> SessionReceiver<In> {
 #[derive(Debug, Clone)]
 pub struct JobHandle {
     connection: Connection,
+    /// Of one that was accepted: what keeps its place.
+    merit: Option<Merit<Connection>>,
 }
 
 impl JobHandle {
+    pub(crate) fn dialled(connection: Connection) -> Self {
+        Self { connection, merit: None }
+    }
+
+    pub(crate) fn accepted(connection: Connection, merit: Merit<Connection>) -> Self {
+        Self { connection, merit: Some(merit) }
+    }
+
+    /// Notes that the peer works for this process: it keeps its place among the connections, which otherwise goes to others
+    /// that wait. To be said as long as it is so, every few seconds.
+    pub fn peer_works(&self) {
+        self.merit.iter().for_each(Merit::works);
+    }
+
+    /// Notes that the peer delivered what was wanted of it. It is remembered for that, and let in before strangers.
+    pub fn peer_delivered(&self) {
+        self.merit.iter().for_each(Merit::delivered);
+    }
+
     /// Who is on the other end, as it proved on connecting.
     pub fn peer(&self) -> NodeId {
         addr::to_node_id(self.connection.remote_id())

@@ -1,13 +1,13 @@
 //! One client, as the node knows it.
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::collections::VecDeque;
 
 use starling_proto::PeerAddr;
 use starling_types::Millis;
 
 use crate::{
     event::SessionId,
-    limits::{ASK_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN},
+    limits::{ASK_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN, STALL_PAUSE_MAX, STALL_PAUSE_MIN},
     slots::Unused,
 };
 
@@ -34,6 +34,10 @@ pub(crate) struct Client {
     pub(crate) asked_turn: u64,
     /// What was free when a lease of it was declined, and until when it is not asked again for that.
     pub(crate) declined: Option<(Unused, Millis)>,
+    /// How often inputs of its leases did not come, since one of them came to a proof.
+    pub(crate) stalls: u32,
+    /// Until when it gets no slot for that.
+    pub(crate) stalled_until: Option<Millis>,
 }
 
 /// How a client is reached.
@@ -61,6 +65,8 @@ impl Client {
             asked: VecDeque::new(),
             asked_turn: 0,
             declined: None,
+            stalls: 0,
+            stalled_until: None,
         }
     }
 
@@ -101,16 +107,15 @@ impl Client {
         self.declined.is_some_and(|(then, until)| then == free && now < until)
     }
 
-    /// What its addresses begin with, if that says anything of whose they are.
-    pub(crate) fn prefix(&self) -> Option<[u8; 6]> {
-        let mut prefix = [0; 6];
-        match self.addr.direct.first().map(std::net::SocketAddr::ip) {
-            Some(ip) if ip.is_loopback() => return None,
-            Some(IpAddr::V4(ip)) => prefix[..3].copy_from_slice(&ip.octets()[..3]),
-            Some(IpAddr::V6(ip)) => prefix.copy_from_slice(&ip.octets()[..6]),
-            // By relay alone: all of these together.
-            None => {}
-        }
-        Some(prefix)
+    /// The inputs of a lease that it held for so long did not come.
+    pub(crate) fn stalled(&mut self, held: Millis, now: Millis) {
+        let pause = held.max(STALL_PAUSE_MIN).0.saturating_mul(1 << self.stalls.min(16));
+        self.stalls = self.stalls.saturating_add(1);
+        self.stalled_until = Some(now + Millis(pause).min(STALL_PAUSE_MAX));
+    }
+
+    /// Whether it gets no slot now, since its inputs did not come.
+    pub(crate) fn is_stalled(&self, now: Millis) -> bool {
+        self.stalled_until.is_some_and(|until| now < until)
     }
 }

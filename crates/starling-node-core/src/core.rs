@@ -163,7 +163,8 @@ impl Core {
         let works = self.works.live().flat_map(|(_, work)| {
             let is_told = self.clients.get(&work.client).is_some_and(|c| c.serving().is_some());
             let renewal = is_told.then(|| work.renewals.due_at(work.done_permille));
-            [work.slot.map(|_| work.deadline_at), renewal]
+            let inputs = work.awaits_inputs().then_some(work.inputs_by);
+            [work.slot.map(|_| work.deadline_at), inputs, renewal]
         });
         let clients = self.clients.values().flat_map(|client| {
             let link = match client.link {
@@ -175,7 +176,7 @@ impl Core {
             let away = client.serving().is_none().then_some(client.since + AWAY_TIME_MAX);
             let unheard = (!client.named).then_some(client.heard_at + AD_MEMORY);
             let declined = client.declined.map(|(_, until)| until);
-            [Some(link), asked, away, unheard, declined]
+            [Some(link), asked, away, unheard, declined, client.stalled_until]
         });
         let disk = self.full_disk.and_then(|disk| disk.look_at);
         works.chain(clients).flatten().chain(disk).filter(|at| *at > self.now).min()

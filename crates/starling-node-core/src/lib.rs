@@ -10,6 +10,8 @@
 //! - One time limit covers all of a task, from the grant to the stored result (`tasks.rs`); of a lease that was granted ahead,
 //!   from when it has a slot.
 //! - What a task needs is what clients were told of it in the greeting.
+//! - Inputs have a time of their own to come, slot or not; a client whose inputs do not come gets no slot for a while, longer
+//!   each time. What was granted ahead and cannot begin goes back.
 //! - A slot and its memory are taken before a lease is accepted, and given back when whatever ran for it has
 //!   stopped, not when it was told to (`slots.rs`).
 //! - A full disk is a state of the node and no failure of a task: it asks for nothing until there is room.

@@ -50,6 +50,23 @@ pub const ASK_PATIENCE: Millis = Millis(5_000);
 /// How long a client whose lease was declined is not asked again, unless something becomes free here before.
 pub const DECLINE_PAUSE: Millis = Millis(30_000);
 
+/// How long the inputs of a lease may take to come, beside what their bytes take: its slot does nothing until then. Some
+/// holders that do not answer, and then the client.
+pub const INPUT_TIME_MIN: Millis = Millis(3 * 60_000);
+
+/// And in all, whatever their size.
+pub const INPUT_TIME_MAX: Millis = Millis(15 * 60_000);
+
+/// What a transfer of inputs has to reach: the network gives one that is slower up by itself.
+pub const INPUT_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
+/// How long a client whose inputs did not come gets no slot: as long as it held one, and at least this. It doubles with each
+/// time, until a lease of it comes to a proof.
+pub const STALL_PAUSE_MIN: Millis = Millis(1_000);
+
+/// The longest such pause.
+pub const STALL_PAUSE_MAX: Millis = Millis(3_600_000);
+
 /// A slot is given to one lease for no longer than this, whatever the client says.
 pub const DEADLINE_MAX: Millis = Millis(24 * 3_600_000);
 

@@ -88,9 +88,9 @@ impl Core {
     }
 
     fn has_place_by_prefix(&self, client: &Client) -> bool {
-        let Some(prefix) = client.prefix().filter(|_| !client.named) else { return true };
+        let Some(network) = client.addr.network().filter(|_| !client.named) else { return true };
         let alike = |other: &&Client| {
-            !other.named && other.session().is_some() && other.prefix() == Some(prefix)
+            !other.named && other.session().is_some() && other.addr.network() == Some(network)
         };
         self.clients.values().filter(alike).count() < LINK_COUNT_PER_PREFIX_MAX
     }
@@ -293,15 +293,16 @@ impl Core {
     /// answer comes for a while.
     pub(crate) fn ask(&mut self) {
         let free = self.slots.free();
-        if self.full_disk.is_some() || self.works.ahead().next().is_some() {
+        if self.full_disk.is_some() {
             return;
         }
         let mut fresh: usize =
             self.clients.values().map(|client| client.fresh_requests(self.now)).sum();
         while fresh < free.slots {
             let next = self.clients.iter().filter_map(|(id, client)| {
-                let may_be_asked =
-                    client.asked.len() < free.slots && !client.would_offer_the_same(free, self.now);
+                let may_be_asked = client.asked.len() < free.slots
+                    && !client.would_offer_the_same(free, self.now)
+                    && !client.is_stalled(self.now);
                 let session = client.serving().filter(|_| may_be_asked)?;
                 Some((client.asked_turn, *id, session))
             });

@@ -4,14 +4,17 @@
 //! nothing of it runs any more.
 
 use starling_proto::{Done, Failure, Grant, LeaseId, NodeMessage};
-use starling_types::{BlobRef, FailureClass, NodeId};
+use starling_types::{BlobRef, FailureClass, Millis, NodeId};
 
 use crate::{
     client::Client,
     config::Need,
     core::Core,
     event::{Action, InputFailure, Note, Order, ProofFailure, ProofReport, StoreFailure, WorkId},
-    limits::{DEADLINE_MAX, DECLINE_PAUSE, KILLS_FORGIVEN},
+    limits::{
+        DEADLINE_MAX, DECLINE_PAUSE, INPUT_BYTES_PER_SECOND_MIN, INPUT_TIME_MAX, INPUT_TIME_MIN,
+        KILLS_FORGIVEN,
+    },
     renewals::Renewals,
     work::{Ending, Phase, Work},
 };
@@ -19,38 +22,60 @@ use crate::{
 impl Core {
     pub(crate) fn granted(&mut self, id: NodeId, grant: Grant) {
         let lease = grant.lease;
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.asked.pop_front();
-            client.granted_at = self.now;
-        }
         // Said twice.
         if self.works.named(id, lease).is_some() || self.results.contains(id, lease) {
             return;
         }
+        if let Some(client) = self.clients.get_mut(&id) {
+            // One that is granted ahead answers no request.
+            if !grant.ahead {
+                client.asked.pop_front();
+            }
+            client.granted_at = self.now;
+        }
         let work = self.works.mint();
-        let Some((need, slot)) = self.admit(work, &grant) else {
+        let Some((need, slot)) = self.admit(id, work, &grant) else {
             self.counts.refused += 1;
-            return self.give_back(id, lease);
+            return self.turn_down(id, &grant);
         };
         self.counts.accepted += 1;
         for input in &grant.inputs {
             self.blobs.hold(input.blob.reference);
         }
-        let deadline_at = self.now + grant.deadline.min(DEADLINE_MAX);
+        let accepted_at = self.now;
+        let deadline_at = accepted_at + grant.deadline.min(DEADLINE_MAX);
+        let inputs_by = accepted_at + input_time_max(&grant);
         let renewals = Renewals::new(grant.renew_within, self.now);
         let phase = Phase::Waiting { index: 0 };
         let (done_permille, kills) = (0, 0);
         let client = id;
-        let accepted =
-            Work { client, grant, need, slot, deadline_at, renewals, done_permille, kills, phase };
+        let accepted = Work {
+            client,
+            grant,
+            need,
+            slot,
+            deadline_at,
+            accepted_at,
+            inputs_by,
+            renewals,
+            done_permille,
+            kills,
+            phase,
+        };
         self.works.insert(work, accepted);
         self.fetch(work, 0);
     }
 
     /// What a lease needs, and a slot for it, or none where it may be taken ahead; `None` when it is not taken.
-    fn admit(&mut self, work: WorkId, grant: &Grant) -> Option<(Need, Option<usize>)> {
+    fn admit(
+        &mut self,
+        client: NodeId,
+        work: WorkId,
+        grant: &Grant,
+    ) -> Option<(Need, Option<usize>)> {
         let need = self.config.need(&grant.system, grant.task, &grant.arguments)?;
-        if self.full_disk.is_some() {
+        let is_stalled = |client: &Client| client.is_stalled(self.now);
+        if self.full_disk.is_some() || self.clients.get(&client).is_some_and(is_stalled) {
             return None;
         }
         if let Some(slot) = self.slots.take(work, need.memory) {
@@ -62,13 +87,23 @@ impl Core {
         may_wait.then_some((need, None))
     }
 
-    /// Tells a client that its lease is not worked on, and does not ask it for the same again.
-    fn give_back(&mut self, id: NodeId, lease: LeaseId) {
+    /// Does not take a lease, and says whether that is for what it needs or only for what there is to do otherwise: between
+    /// the request and the grant another client may have been quicker.
+    fn turn_down(&mut self, id: NodeId, grant: &Grant) {
+        let need = self.config.need(&grant.system, grant.task, &grant.arguments);
+        let would_fit = need.is_some_and(|need| need.memory <= self.slots.memory());
+        let busy = would_fit && self.full_disk.is_none();
+        self.give_back(id, grant, busy);
+    }
+
+    /// Tells a client that its lease is not worked on. One that was asked for is not asked for again as long as the same is
+    /// free: it would be the same lease.
+    fn give_back(&mut self, id: NodeId, grant: &Grant, busy: bool) {
         let (free, until) = (self.slots.free(), self.now + DECLINE_PAUSE);
-        if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(client) = self.clients.get_mut(&id).filter(|_| !grant.ahead) {
             client.declined = Some((free, until));
         }
-        self.tell(id, NodeMessage::Decline { lease });
+        self.tell(id, NodeMessage::Decline { lease: grant.lease, busy });
     }
 
     /// Fetches the input of this index, or goes on when there is none.
@@ -102,19 +137,30 @@ impl Core {
         self.act(Action::Prove { work: id, slot, order });
     }
 
-    /// Gives free slots to the leases that were taken ahead, in their order. Their time begins now, which their clients are
-    /// told: until now they were in nobody's way.
+    /// Gives free slots to the leases that were taken ahead, first to those whose inputs are here, otherwise in their order.
+    /// Their time begins now, which their clients are told: until now they were in nobody's way. One that does not fit beside
+    /// what works now goes back: others need not wait for it.
     pub(crate) fn start_ahead(&mut self) {
-        let ahead: Vec<_> = self.works.ahead().map(|(id, work)| (id, work.need)).collect();
-        for (id, need) in ahead {
-            let Some(slot) = self.slots.take(id, need.memory) else { return };
+        let mut ahead: Vec<_> = self
+            .works
+            .ahead()
+            .map(|(id, work)| (work.phase != Phase::Ready, id, work.need.memory))
+            .collect();
+        ahead.sort_unstable();
+        for (awaits_inputs, id, memory) in ahead {
+            if self.slots.free().slots == 0 {
+                return;
+            }
+            let Some(slot) = self.slots.take(id, memory) else {
+                self.end(id, Ending::Declined);
+                continue;
+            };
             let now = self.now;
             let Some(work) = self.works.get_mut(id) else { continue };
             work.slot = Some(slot);
             work.deadline_at = now + work.grant.deadline.min(DEADLINE_MAX);
-            let is_ready = work.phase == Phase::Ready;
             self.renew_now(id);
-            if is_ready {
+            if !awaits_inputs {
                 self.prove(id);
             }
         }
@@ -145,10 +191,26 @@ impl Core {
                     self.fetch(id, index);
                 }
             }
-            InputFailure::Unavailable(message) => {
-                self.end(id, Ending::Failed(FailureClass::Input, message));
-            }
+            InputFailure::Unavailable(message) => self.end_without_inputs(id, message),
         }
+    }
+
+    /// Ends a lease whose inputs do not come, and lets other clients have its slot for a while. Where it had none, its client
+    /// need not look for a fault: it may have been in nobody's way.
+    fn end_without_inputs(&mut self, id: WorkId, message: String) {
+        let Some(work) = self.works.get(id) else { return };
+        let (now, held, has_slot) =
+            (self.now, self.now.since(work.accepted_at), work.slot.is_some());
+        let client = self.clients.get_mut(&work.client);
+        // That a client is away is no trick of it.
+        if let Some(client) = client.filter(|client| client.serving().is_some()) {
+            client.stalled(held, now);
+        }
+        let ending = match has_slot {
+            true => Ending::Failed(FailureClass::Input, message),
+            false => Ending::Declined,
+        };
+        self.end(id, ending);
     }
 
     /// What waited for the client goes on.
@@ -171,7 +233,10 @@ impl Core {
             return self.clear_stopped(id);
         }
         work.phase = Phase::Publishing(report);
-        let (task, need) = (work.grant.task, work.need);
+        let (task, need, client) = (work.grant.task, work.need, work.client);
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.stalls = 0;
+        }
         self.act(Action::Publish { work: id });
         self.speed.observe(task.kind, need.work, report.elapsed);
         self.act(Action::KeepSpeed { speed: self.speed.to_string() });
@@ -284,23 +349,21 @@ impl Core {
         let overdue: Vec<_> = self
             .works
             .live()
-            .filter(|(_, work)| work.slot.is_some() && work.deadline_at <= self.now)
+            .filter(|(_, work)| work.is_overdue(self.now))
             .map(|(id, work)| (id, work.phase))
             .collect();
         for (id, phase) in overdue {
-            let (class, doing) = match phase {
+            match phase {
                 Phase::Fetching { .. } | Phase::Waiting { .. } => {
-                    (FailureClass::Input, "its inputs had not come")
+                    self.end_without_inputs(id, "its inputs had not come in time".into());
                 }
                 // The proof is good, and there is nowhere to put it.
-                Phase::Unpublished(_) => {
-                    self.end(id, Ending::Declined);
-                    continue;
+                Phase::Unpublished(_) => self.end(id, Ending::Declined),
+                _ => {
+                    let message = "the task's deadline has passed, and it was not proved".into();
+                    self.end(id, Ending::Failed(Self::OURS, message));
                 }
-                _ => (Self::OURS, "it was not proved"),
-            };
-            let message = format!("the task's deadline has passed, and {doing}");
-            self.end(id, Ending::Failed(class, message));
+            }
         }
     }
 
@@ -333,14 +396,14 @@ impl Core {
     /// Ends a lease, once, whatever it is at. What runs for it is stopped, and holds its slot until it has.
     pub(crate) fn end(&mut self, id: WorkId, ending: Ending) {
         let Some(work) = self.works.get(id).filter(|work| !work.is_over()) else { return };
-        let (client, lease, task, phase) =
-            (work.client, work.grant.lease, work.grant.task, work.phase);
+        let (client, grant, phase) = (work.client, work.grant.clone(), work.phase);
+        let Grant { lease, task, .. } = grant;
         match ending {
             Ending::Done => self.counts.done += 1,
             Ending::Dropped => self.counts.dropped += 1,
             Ending::Declined => {
                 self.counts.returned += 1;
-                self.give_back(client, lease);
+                self.give_back(client, &grant, false);
             }
             Ending::Failed(class, message) => {
                 self.counts.failed += 1;
@@ -380,4 +443,11 @@ impl Core {
         }
         self.act(Action::Over { work: id });
     }
+}
+
+/// How long the inputs of a lease may take to come.
+fn input_time_max(grant: &Grant) -> Millis {
+    let sizes = grant.inputs.iter().map(|input| input.blob.size_bytes);
+    let seconds = sizes.fold(0, u64::saturating_add) / INPUT_BYTES_PER_SECOND_MIN;
+    Millis(INPUT_TIME_MIN.0.saturating_add(seconds.saturating_mul(1000))).min(INPUT_TIME_MAX)
 }

@@ -22,6 +22,9 @@ pub(crate) struct Work {
     pub(crate) slot: Option<usize>,
     /// Counts once it has a slot.
     pub(crate) deadline_at: Millis,
+    pub(crate) accepted_at: Millis,
+    /// When its inputs have to be here, slot or not.
+    pub(crate) inputs_by: Millis,
     pub(crate) renewals: Renewals,
     pub(crate) done_permille: u32,
     pub(crate) kills: u32,
@@ -61,6 +64,17 @@ impl Phase {
 impl Work {
     pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Stopping
+    }
+
+    /// Whether its inputs are still to come.
+    pub(crate) fn awaits_inputs(&self) -> bool {
+        matches!(self.phase, Phase::Fetching { .. } | Phase::Waiting { .. })
+    }
+
+    /// Whether its time is over, or that of its inputs.
+    pub(crate) fn is_overdue(&self, now: Millis) -> bool {
+        self.slot.is_some() && self.deadline_at <= now
+            || self.awaits_inputs() && self.inputs_by <= now
     }
 }
 

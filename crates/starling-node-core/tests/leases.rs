@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use starling_node_core::{
-    Action, Event, InputFailure, Note, ProofFailure, ProofReport, StoreFailure,
+    Action, Event, InputFailure, Note, ProofFailure, ProofReport, SessionId, StoreFailure,
 };
 use starling_proto::{ClientMessage, Grant, Input, NodeMessage};
 use starling_types::{FailureClass, KindCode, MemoryTable, Millis, Task};
@@ -91,7 +91,8 @@ fn the_deadline_covers_fetching() {
     assert_eq!(failed(&actions), Some(FailureClass::Input), "{actions:?}");
     assert!(actions.contains(&Action::Cancel { work }));
     assert_eq!(asked(&actions), 0, "its slot is not free before the fetch has stopped");
-    assert_eq!(asked(&node.tell(Event::Stopped { work })), 1);
+    assert_eq!(asked(&node.tell(Event::Stopped { work })), 0);
+    assert_eq!(asked(&node.wait(5_000)), 1, "it waits for as long as its client let it wait");
 }
 
 #[test]
@@ -227,6 +228,7 @@ fn an_input_that_nobody_delivers_fails_the_lease_by_its_class() {
     ] {
         let work = fetching(&node.grant(session, grant(epoch))).unwrap();
         assert_eq!(failed(&node.tell(Event::NotFetched { work, cause })), Some(class));
+        node.wait(1_000);
     }
     assert_eq!(node.core.held().leases, 0);
 }
@@ -359,6 +361,151 @@ fn a_lease_ahead_is_fetched_for_while_another_is_proved_and_begins_when_the_slot
     assert_eq!((begun, order.time_left), (second, Millis(300_000)));
     assert_eq!(asked(&actions), 0, "the slot is taken");
     assert_eq!(node.core.held().slots, 1);
+}
+
+#[test]
+fn what_a_client_grants_when_another_was_quicker_is_nobodys_fault_and_what_never_fits_is() {
+    let (mut node, first) = Node::serving(1, LIFT_MIB);
+    let second = node.serve(2);
+    assert_eq!(asks(&node.wait(5_000)), [second]);
+    assert!(fetching(&node.grant(first, grant(1))).is_some());
+    assert_eq!(declined_for(&node.grant(second, grant(2)), 2), Some(true), "it had asked");
+    let (mut node, session) = Node::serving(1, LIFT_MIB - 1);
+    assert_eq!(declined_for(&node.grant(session, grant(1)), 1), Some(false));
+}
+
+#[test]
+fn a_lease_ahead_answers_no_request() {
+    let (mut node, session) = Node::serving(2, 2000);
+    let work = node.begin(session, grant(1));
+    // It takes the slot that the second request is for, which stands.
+    node.begin(session, Grant { ahead: true, ..grant(2) });
+    assert_eq!(asked(&node.finish(work, 1)), 0);
+}
+
+/// A client that never serves the inputs of what it grants. The seconds for which it is not asked after each lease.
+fn pauses_of_a_client_that_serves_nothing(node: &mut Node, session: SessionId) -> Vec<u64> {
+    let mut pauses = Vec::new();
+    for epoch in 0..12 {
+        let work = fetching(&node.grant(session, grant(epoch))).expect("taken");
+        let mut actions = Vec::new();
+        while failed(&actions).is_none() {
+            actions = node.wait(1_000);
+        }
+        assert_eq!(failed(&actions), Some(FailureClass::Input));
+        let since = node.now;
+        let mut actions = node.tell(Event::Stopped { work });
+        while asked(&actions) == 0 {
+            actions = node.wait(1_000);
+        }
+        pauses.push(node.now.since(since).0 / 1000);
+    }
+    pauses
+}
+
+#[test]
+fn a_client_that_never_serves_inputs_holds_a_slot_for_minutes_and_less_and_less_often() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let deadline = Millis(24 * 3_600_000);
+    let work = fetching(&node.grant(session, Grant { deadline, ..grant(99) })).unwrap();
+    assert_eq!(failed(&node.wait(180_000 - 1)), None);
+    assert_eq!(failed(&node.wait(1)), Some(FailureClass::Input));
+    node.tell(Event::Stopped { work });
+    node.wait(180_000);
+    let pauses = pauses_of_a_client_that_serves_nothing(&mut node, session);
+    assert_eq!(pauses[..4], [360, 720, 1440, 2880]);
+    assert_eq!(pauses[11], 3600);
+    // A proof shows that it serves after all.
+    let work = node.begin(session, grant(100));
+    node.finish(work, 100);
+    let pauses = pauses_of_a_client_that_serves_nothing(&mut node, session);
+    assert_eq!(pauses[0], 180);
+}
+
+#[test]
+fn the_slot_of_a_client_that_serves_nothing_goes_to_the_next() {
+    let (mut node, first) = Node::serving(1, 1000);
+    let second = node.serve(2);
+    let work = fetching(&node.grant(first, grant(1))).unwrap();
+    node.wait(180_000);
+    assert_eq!(asks(&node.tell(Event::Stopped { work })), [second]);
+    // The first is not asked, and gets nothing by not waiting to be asked.
+    assert_eq!(asks(&node.wait(60_000)), []);
+    for ahead in [false, true] {
+        let unasked = Grant { ahead, ..grant(2) };
+        assert_eq!(declined_for(&node.grant(first, unasked), 2), Some(true));
+    }
+    assert!(fetching(&node.grant(second, grant(3))).is_some());
+}
+
+#[test]
+fn a_client_that_says_at_once_that_it_has_no_inputs_does_not_keep_a_slot_busy_with_that() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let mut granted_count = 0;
+    let mut is_asked = true;
+    for _ in 0..600 {
+        if is_asked {
+            let work = fetching(&node.grant(session, grant(granted_count))).unwrap();
+            granted_count += 1;
+            let cause = InputFailure::Unavailable("absent".into());
+            assert_eq!(asked(&node.tell(Event::NotFetched { work, cause })), 0);
+        }
+        is_asked = asked(&node.wait(1_000)) > 0;
+    }
+    assert!((5..=12).contains(&granted_count), "{granted_count} leases in ten minutes");
+}
+
+#[test]
+fn large_inputs_have_the_time_that_their_bytes_take_up_to_a_quarter_of_an_hour() {
+    for (size_bytes, seconds) in [(16 << 20, 180 + 900), (4 << 20, 180 + 256)] {
+        let (mut node, session) = Node::serving(1, 1000);
+        let mut large = Grant { deadline: Millis(24 * 3_600_000), ..grant(1) };
+        large.inputs[0].blob.size_bytes = size_bytes;
+        fetching(&node.grant(session, large)).unwrap();
+        let seconds = std::cmp::min(seconds, 900);
+        assert_eq!(failed(&node.wait(seconds * 1000 - 1)), None);
+        assert_eq!(failed(&node.wait(1)), Some(FailureClass::Input));
+    }
+}
+
+#[test]
+fn a_lease_ahead_whose_inputs_do_not_come_goes_back_at_no_cost() {
+    let (mut node, session) = Node::serving(1, 1000);
+    node.begin(session, Grant { deadline: Millis(3_600_000), ..grant(1) });
+    fetching(&node.grant(session, Grant { ahead: true, ..grant(2) })).expect("taken ahead");
+    let actions = node.wait(180_000);
+    assert!(declined(&actions, 2) && failed(&actions).is_none(), "{actions:?}");
+    let (mut node, session) = Node::serving(1, 1000);
+    node.begin(session, grant(1));
+    let work = fetching(&node.grant(session, Grant { ahead: true, ..grant(2) })).unwrap();
+    let cause = InputFailure::Unavailable("absent".into());
+    let actions = node.tell(Event::NotFetched { work, cause });
+    assert!(declined(&actions, 2) && failed(&actions).is_none(), "{actions:?}");
+}
+
+#[test]
+fn a_lease_ahead_that_does_not_fit_beside_what_works_goes_back_and_its_slot_is_asked_for() {
+    let (mut node, session) = Node::serving(2, LIFT_MIB + LIFT_MIB / 4);
+    let join = Grant { task: join(), arguments: vec![], ..grant(2) };
+    node.begin(session, grant(1));
+    let small = node.begin(session, join);
+    let ahead = fetching(&node.grant(session, Grant { ahead: true, ..grant(3) })).unwrap();
+    node.tell(Event::Fetched { work: ahead });
+    let actions = node.finish(small, 2);
+    assert!(declined(&actions, 3) && failed(&actions).is_none(), "{actions:?}");
+    assert_eq!(asked(&actions), 1);
+}
+
+#[test]
+fn of_leases_ahead_the_one_whose_inputs_are_here_begins_first() {
+    let (mut node, session) = Node::serving(2, 2000);
+    let works = [1, 2].map(|epoch| node.begin(session, grant(epoch)));
+    let ahead = [3, 4].map(|epoch| {
+        fetching(&node.grant(session, Grant { ahead: true, ..grant(epoch) })).expect("taken ahead")
+    });
+    node.tell(Event::Fetched { work: ahead[1] });
+    let (begun, _) = proving(&node.finish(works[0], 1)).expect("one is ready");
+    assert_eq!(begun, ahead[1]);
 }
 
 #[test]

@@ -6,11 +6,13 @@
 //! not found here a moment before it goes: whoever fetches waits for [`Disk::settled`] first.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use starling_blobs::Blobs;
+use starling_files::{Existing, Readers, write_whole};
 use starling_types::Reference;
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,7 +63,7 @@ impl Disk {
         self.ask(Chore::RemoveFile(path));
     }
 
-    /// Writes a small file.
+    /// Writes a small file, whole or not at all.
     pub(crate) fn write(&self, path: PathBuf, text: String) {
         self.ask(Chore::Write { path, text });
     }
@@ -95,7 +97,10 @@ impl Chore {
                 let _ = std::fs::remove_file(path);
             }
             Self::Write { path, text } => {
-                if let Err(error) = std::fs::write(&path, text) {
+                let (readers, existing) = (Readers::Anyone, Existing::Replace);
+                let written =
+                    write_whole(&path, readers, existing, |file| file.write_all(text.as_bytes()));
+                if let Err(error) = written {
                     tracing::debug!(path = %path.display(), %error, "a file was not written");
                 }
             }
@@ -151,6 +156,24 @@ mod tests {
         assert!(blobs.pin(gone).unwrap().is_none() && blobs.pin(stays).unwrap().is_some());
         assert!(!file.exists());
         assert_eq!(read(&speed).as_deref(), Some("lift 1 2"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_that_is_written_anew_is_never_half_there() {
+        use std::os::unix::fs::MetadataExt as _;
+        let Bench { disk, dir, .. } = bench(1000);
+        let speed = dir.path().join("speed");
+        let inode = || std::fs::metadata(&speed).unwrap().ino();
+        disk.write(speed.clone(), "lift 1 2".into());
+        disk.settled().await;
+        let (before, open) = (inode(), std::fs::File::open(&speed).unwrap());
+        disk.write(speed.clone(), "lift 3 4".into());
+        disk.settled().await;
+        // What was there is another file, as it was: it was not written over.
+        assert_ne!(inode(), before);
+        assert_eq!(std::io::read_to_string(open).unwrap(), "lift 1 2");
+        assert_eq!(read(&speed).as_deref(), Some("lift 3 4"));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Who a peer is, and where it may be reached.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use iroh_base::RelayUrl;
 use starling_types::NodeId;
@@ -24,6 +24,10 @@ pub struct PeerAddr {
     pub relay: Option<RelayUrl>,
 }
 
+/// What the addresses of one network begin with: IPv4 24 bits, IPv6 48. They are most likely one person's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network([u8; 6]);
+
 impl PeerAddr {
     /// A peer of which only the id is known: reachable only over a connection that it opened itself.
     pub fn new(node_id: NodeId) -> Self {
@@ -33,6 +37,19 @@ impl PeerAddr {
     /// Whether there is no address at all, so that the peer cannot be dialed.
     pub fn is_empty(&self) -> bool {
         self.direct.is_empty() && self.relay.is_none()
+    }
+
+    /// What its first address begins with, if that says anything of whose it is: a loopback address does not. Peers that are
+    /// reached by relay alone are of one network all together.
+    pub fn network(&self) -> Option<Network> {
+        let mut network = [0; 6];
+        match self.direct.first().map(SocketAddr::ip) {
+            Some(ip) if ip.is_loopback() => return None,
+            Some(IpAddr::V4(ip)) => network[..3].copy_from_slice(&ip.octets()[..3]),
+            Some(IpAddr::V6(ip)) => network.copy_from_slice(&ip.octets()[..6]),
+            None => {}
+        }
+        Some(Network(network))
     }
 
     pub(crate) fn to_wire(&self) -> wire::PeerAddr {

@@ -15,7 +15,7 @@
 //! use starling_types::{Epoch, JobId};
 //!
 //! let lease = LeaseId { job: JobId([1; 16]), epoch: Epoch(7) };
-//! let message = NodeMessage::Decline { lease };
+//! let message = NodeMessage::Decline { lease, busy: false };
 //! let bytes = message.encode();
 //! assert_eq!(bytes[..4], [0x22, 22, 10, 20]);
 //! assert_eq!(NodeMessage::decode(&bytes), Ok(message));
@@ -40,7 +40,7 @@ mod ticket;
 mod wire;
 
 pub use ad::{AdError, JobAd};
-pub use addr::PeerAddr;
+pub use addr::{Network, PeerAddr};
 pub use blob::{BlobHeader, BlobRequest};
 pub use client::{ClientMessage, Grant, Input, Welcome};
 pub use error::{DecodeError, FieldProblem};

@@ -33,6 +33,8 @@ pub enum NodeMessage {
     Decline {
         /// The lease.
         lease: LeaseId,
+        /// Whether it would have, had it not had other work by the time that the grant came.
+        busy: bool,
     },
     /// The result is ready to be fetched.
     Done(Done),
@@ -97,8 +99,8 @@ impl Message for NodeMessage {
                 let done_permille = (*done_permille).min(DONE_PERMILLE_MAX);
                 Wire::Renew(wire::Renew { lease, done_permille, waits })
             }
-            Self::Decline { lease } => {
-                Wire::Decline(wire::Decline { lease: Some(lease.to_wire()) })
+            Self::Decline { lease, busy } => {
+                Wire::Decline(wire::Decline { lease: Some(lease.to_wire()), busy: *busy })
             }
             Self::Done(done) => Wire::Done(done.to_wire()),
             Self::Failed(failure) => Wire::Failed(failure.to_wire()),
@@ -119,7 +121,8 @@ impl Message for NodeMessage {
                 Wire::Renew(renew) => Self::renewal(&renew).map_err(|e| e.within("renew"))?,
                 Wire::Decline(decline) => {
                     let lease = field::lease("lease", decline.lease.as_ref());
-                    Self::Decline { lease: lease.map_err(|e| e.within("decline"))? }
+                    let lease = lease.map_err(|e| e.within("decline"))?;
+                    Self::Decline { lease, busy: decline.busy }
                 }
                 Wire::Done(done) => {
                     Self::Done(Done::from_wire(&done).map_err(|e| e.within("done"))?)

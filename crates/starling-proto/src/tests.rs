@@ -102,7 +102,7 @@ fn node_messages() -> Vec<NodeMessage> {
         NodeMessage::Hello(hello()),
         NodeMessage::WorkRequested,
         NodeMessage::Renew { lease: lease(), done_permille: 420, waits: false },
-        NodeMessage::Decline { lease: lease() },
+        NodeMessage::Decline { lease: lease(), busy: true },
         NodeMessage::Done(done),
         NodeMessage::Failed(failure),
         NodeMessage::Leaving { reason: "stopped".into() },

@@ -12,6 +12,10 @@ use crate::{
 /// How many nodes are remembered for having said that a task cannot be done.
 const UNPROVABLE_NODES_MAX: usize = 64;
 
+/// So many results of a node that cannot be had, in a row, and it gets no work for a while. One or two may be a connection
+/// that broke.
+const UNFETCHABLE_MAX: u32 = 3;
+
 impl<P: Plan> Scheduler<P> {
     /// A result is checked if its task still needs one, even when the lease had expired: the first valid
     /// result wins, whoever's it is.
@@ -107,11 +111,19 @@ impl<P: Plan> Scheduler<P> {
         self.dismiss(record.node, reason);
     }
 
-    /// A result that cannot be had counts for nothing: it says nothing of its task, and the node waits.
+    /// A result that cannot be had counts for nothing: it says nothing of its task, which others get first, and the node
+    /// waits. One of which nothing can be had gets no work at all for a while: it would hold each task for as long as a proof
+    /// takes.
     pub(crate) fn result_unfetchable(&mut self, epoch: Epoch) {
         let Some((record, _)) = self.checked_lease(epoch) else { return };
+        let node = record.node;
+        self.shun(record.task, node);
         self.close_lease(epoch);
-        self.pause_node(record.node, record.class);
+        self.pause_node(node, record.class);
+        let in_a_row = self.nodes.unfetchable(node);
+        if let Some(beyond) = in_a_row.checked_sub(UNFETCHABLE_MAX) {
+            self.shut_out(node, beyond);
+        }
     }
 
     pub(crate) fn task_failed(&mut self, node: NodeId, epoch: Epoch, failure: Failure) {

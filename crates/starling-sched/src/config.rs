@@ -37,6 +37,9 @@ pub struct Config {
     pub backoff_min: Millis,
     /// The longest such pause. A minute: a lone node with a passing trouble goes on soon after.
     pub backoff_max: Millis,
+    /// The longest that a node gets no work at all whose results cannot be had. Six hours: a connection that is mended
+    /// overnight is worth a try in the morning, and another try costs one task's time.
+    pub shut_out_max: Millis,
     /// Expired leases remembered, so that a late result still counts. 65,536 are a few megabytes, and
     /// two for each node of a network of 30,000.
     pub expired_leases_max: usize,
@@ -58,6 +61,7 @@ impl Default for Config {
             task_refusals_max: 3,
             backoff_min: Millis(1000),
             backoff_max: Millis(60_000),
+            shut_out_max: Millis(6 * 3_600_000),
             expired_leases_max: 65_536,
             holders_max: 4,
         }

@@ -41,12 +41,14 @@ pub enum Event<I> {
         /// The lease.
         epoch: Epoch,
     },
-    /// A node cannot take the lease that it was granted, since it took other work meanwhile. No failure.
+    /// A node does not take the lease that it was granted.
     LeaseDeclined {
         /// The node.
         node: NodeId,
         /// The lease.
         epoch: Epoch,
+        /// Whether it says that other work came first, which is nobody's fault, as long as it does not say so too often.
+        busy: bool,
     },
     /// A node still works on a lease, or will.
     LeaseRenewed {

@@ -58,7 +58,7 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    pub(crate) fn lease_declined(&mut self, node: NodeId, epoch: Epoch) {
+    pub(crate) fn lease_declined(&mut self, node: NodeId, epoch: Epoch, busy: bool) {
         self.hear(node);
         match self.open_lease_of(node, epoch) {
             Ok(record) if record.is_ahead() => {
@@ -66,11 +66,17 @@ impl<P: Plan> Scheduler<P> {
                 self.nodes.edit(node, |state| state.declined_ahead());
             }
             Ok(record) => {
-                // A node that asks for work and will not have it costs as much as one that fails at it.
                 let (class, task) = (record.class, record.task);
                 self.shun(task, node);
                 self.close_lease(epoch);
-                self.pause_node(node, class);
+                let now = self.now();
+                // Another client was quicker. Otherwise, a node that asks for work and will not have it costs as much as
+                // one that fails at it.
+                let is_excused =
+                    busy && self.nodes.edit(node, |state| state.excuse(now)) == Some(true);
+                if !is_excused {
+                    self.pause_node(node, class);
+                }
             }
             Err(reason) => self.ignore(reason),
         }
@@ -281,6 +287,15 @@ impl<P: Plan> Scheduler<P> {
     pub(crate) fn pause_all(&mut self, node: NodeId) {
         for class in self.demands.classes() {
             self.pause_node(node, class);
+        }
+    }
+
+    /// Gives a node nothing at all for the longest pause, doubled `times` over.
+    pub(crate) fn shut_out(&mut self, node: NodeId, times: u32) {
+        let length = self.config.backoff_max.0.saturating_mul(1 << times.min(32));
+        let until = self.now() + self.jittered(Millis(length).min(self.config.shut_out_max));
+        for class in self.demands.classes() {
+            self.nodes.pause(node, class, |_| until);
         }
     }
 

@@ -14,6 +14,8 @@
 //! - The first valid result wins. A late one, of a lease that expired, is as good; what comes after the
 //!   first is not looked at.
 //! - Idle nodes back up tasks that they would finish before those who have them.
+//! - A lease that is declined or failed pauses its node, longer each time; not so when another client was quicker, unless the
+//!   node says so without end. A node of which no result can be had gets nothing at all, longer each time.
 //! - What a node says of its progress is shown to people and decides nothing.
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.

@@ -24,6 +24,13 @@ const MEMORY_RECOVERY: Millis = Millis(600_000);
 /// results correct a wrong start, one outlier does not.
 const SPEED_PAST_WEIGHT: u64 = 3;
 
+/// How often a node may decline work for having other work by then, at no cost: a client is asked again by a node that
+/// waits every few seconds at most, for each slot. Whoever does so without end gets as little as one that fails.
+const EXCUSES_MAX: u32 = 8;
+
+/// In how long a time.
+const EXCUSES_PERIOD: Millis = Millis(60_000);
+
 /// A node gets nothing of a class for a while, since it failed at it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pause {
@@ -44,6 +51,10 @@ pub(crate) struct Shown {
     /// The speed of its slots by its own results.
     speed_permille: Option<u32>,
     pauses: BTreeMap<Class, Pause>,
+    /// How often it declined work for having other work, since when.
+    excuses: (u32, Millis),
+    /// Its results that could not be had, since one was accepted.
+    unfetchable_count: u32,
 }
 
 /// A connected node.
@@ -103,6 +114,24 @@ impl Shown {
             && self.accepted_count == 0
             && self.speed_permille.is_none()
             && self.pauses.is_empty()
+            && self.excuses.0 == 0
+            && self.unfetchable_count == 0
+    }
+
+    /// A result of it could not be had: how many in a row that makes.
+    pub(crate) fn unfetchable(&mut self) -> u32 {
+        self.unfetchable_count = self.unfetchable_count.saturating_add(1);
+        self.unfetchable_count
+    }
+
+    /// Counts a failure of this class and pauses it until the time that `until` makes of the strikes, or for longer where it
+    /// is paused for longer.
+    pub(crate) fn pause(&mut self, class: Class, until: impl FnOnce(u32) -> Millis) -> Millis {
+        let pause = self.pauses.entry(class).or_default();
+        pause.strikes = pause.strikes.saturating_add(1);
+        let until = pause.until.unwrap_or_default().max(until(pause.strikes));
+        pause.until = Some(until);
+        until
     }
 }
 
@@ -175,6 +204,16 @@ impl Node {
         self.declined_ahead = true;
     }
 
+    /// It declined work for having other work by `now`: whether that is nobody's fault.
+    pub(crate) fn excuse(&mut self, now: Millis) -> bool {
+        let (count, since) = &mut self.shown.excuses;
+        if *count == 0 || now.since(*since) >= EXCUSES_PERIOD {
+            (*count, *since) = (0, now);
+        }
+        *count = count.saturating_add(1);
+        *count <= EXCUSES_MAX
+    }
+
     /// A lease has a slot, whether it was granted ahead or not.
     pub(crate) fn open_lease(&mut self, epoch: Epoch, memory: MemoryBytes, expected_at: Millis) {
         self.ahead.remove(&epoch);
@@ -224,6 +263,7 @@ impl Node {
     /// It did `work` in `wall` time, and well as far as is known.
     pub(crate) fn succeeded(&mut self, class: Class, work: Millis, wall: Millis) {
         self.shown.pauses.remove(&class);
+        self.shown.unfetchable_count = 0;
         self.declined_ahead = false;
         let latest = work.0.saturating_mul(1000) / wall.0.max(1);
         let latest = latest.clamp(1, u64::from(SPEED_PERMILLE_MAX));
@@ -266,8 +306,11 @@ impl Node {
         // Nobody that has shown nothing holds work that it does not do.
         let takes_ahead =
             self.has_proved() && self.has_room_ahead() && !self.is_silent && !self.declined_ahead;
-        let is_ahead =
-            |class: &Class| takes_ahead && capable.contains(*class) && !is_paused(*class);
+        // One that has room is about to ask for work: what it was granted ahead would be in that slot when the answer comes.
+        let is_full = |class| self.need(class).is_some_and(|need| !self.has_room(need));
+        let is_ahead = |class: &Class| {
+            takes_ahead && capable.contains(*class) && !is_paused(*class) && is_full(*class)
+        };
         Standing {
             ahead: demands.classes().filter(is_ahead).collect(),
             frees_at: self.leases.values().map(|held| held.expected_at).min().unwrap_or_default(),
@@ -283,15 +326,6 @@ impl Node {
                 .collect(),
             takes: demands.classes().filter(|class| self.need(*class).is_some()).collect(),
         }
-    }
-
-    /// Counts a failure of this class and pauses it until the time that `until` makes of the strikes.
-    pub(crate) fn pause(&mut self, class: Class, until: impl FnOnce(u32) -> Millis) -> Millis {
-        let pause = self.shown.pauses.entry(class).or_default();
-        pause.strikes = pause.strikes.saturating_add(1);
-        let until = until(pause.strikes);
-        pause.until = Some(until);
-        until
     }
 
     /// Ends the pauses that are over at `now`.

@@ -131,11 +131,32 @@ impl Nodes {
         Some(result)
     }
 
+    /// Notes what a node has shown, be it connected or not: leaving wipes nothing out. Nothing is noted of one that was
+    /// dismissed.
+    fn note<R>(&mut self, id: NodeId, change: impl FnOnce(&mut Shown) -> R) -> Option<R> {
+        if self.is_dismissed(id) {
+            return None;
+        }
+        if self.connected.contains_key(&id) {
+            return self.edit(id, |node| change(&mut node.shown));
+        }
+        let mut shown = self.departed.remove(id).unwrap_or_default();
+        let result = change(&mut shown);
+        self.departed.insert(id, shown);
+        Some(result)
+    }
+
     /// Gives a node nothing of `class` until the time that `until` makes of its strikes.
     pub(crate) fn pause(&mut self, id: NodeId, class: Class, until: impl FnOnce(u32) -> Millis) {
-        if let Some(until) = self.edit(id, |node| node.pause(class, until)) {
+        let until = self.note(id, |shown| shown.pause(class, until));
+        if let Some(until) = until.filter(|_| self.connected.contains_key(&id)) {
             self.pause_ends.insert((until, id));
         }
+    }
+
+    /// Notes that a result of a node could not be had: how many in a row that makes.
+    pub(crate) fn unfetchable(&mut self, id: NodeId) -> u32 {
+        self.note(id, Shown::unfetchable).unwrap_or(0)
     }
 
     /// Notes that a node ran out of memory with a task of `memory`.

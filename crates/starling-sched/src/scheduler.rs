@@ -163,7 +163,7 @@ impl<P: Plan> Scheduler<P> {
             Event::WorkRequested { node } => self.work_requested(node),
             Event::RequestsWithdrawn { node } => self.requests_withdrawn(node),
             Event::LeaseReturned { node, epoch } => self.lease_returned(node, epoch),
-            Event::LeaseDeclined { node, epoch } => self.lease_declined(node, epoch),
+            Event::LeaseDeclined { node, epoch, busy } => self.lease_declined(node, epoch, busy),
             Event::LeaseRenewed { node, epoch, done_permille, waits } => {
                 self.lease_renewed(node, epoch, done_permille, waits);
             }

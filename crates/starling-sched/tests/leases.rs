@@ -154,7 +154,7 @@ fn what_is_said_about_unknown_leases_or_by_the_wrong_node_changes_nothing() {
     assert_eq!(bench.report(1, epoch), unknown);
     assert_eq!(bench.accept(epoch), unknown);
     assert_eq!(bench.fail(1, epoch, FailureClass::Task), unknown);
-    assert_eq!(bench.tell(Event::LeaseDeclined { node: node(1), epoch }), unknown);
+    assert_eq!(bench.tell(Event::LeaseDeclined { node: node(1), epoch, busy: false }), unknown);
     let reason = String::new();
     assert_eq!(bench.tell(Event::ResultRefused { epoch, reason: reason.clone() }), unknown);
     assert_eq!(bench.tell(Event::ResultUnfetchable { epoch, reason }), unknown);

@@ -175,12 +175,116 @@ fn declining_costs_what_failing_costs() {
         let actions = [bench.ask(1), bench.wait(1000)].concat();
         for (_, lease) in grants(&actions) {
             granted_count += 1;
-            bench.tell(Event::LeaseDeclined { node: node(1), epoch: lease.epoch });
+            bench.tell(Event::LeaseDeclined { node: node(1), epoch: lease.epoch, busy: false });
         }
     }
     bench.tell(Event::NodeLeft { node: node(1) });
     assert!(granted_count < 10, "{granted_count} leases to a node that takes none");
     assert_eq!(bench.enter(2, capability(600, 1000)).task, lift());
+}
+
+#[test]
+fn a_node_that_had_other_work_when_its_lease_came_is_not_paused_and_others_get_the_task_first() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    bench.join(2, capability(600, 10));
+    bench.ask(2);
+    let declined = Event::LeaseDeclined { node: node(1), epoch: lease.epoch, busy: true };
+    assert_eq!(granted_tasks(&bench.tell(declined)), [(2, TaskId::Lift(0))]);
+    bench.tell(Event::NodeLeft { node: node(2) });
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Lift(0))], "at once");
+}
+
+#[test]
+fn having_other_work_without_end_is_no_excuse() {
+    let mut bench = Bench::new(config(), &[18]);
+    bench.join(1, capability(600, 1000));
+    let mut granted_count = 0;
+    for _ in 0..600 {
+        let actions = [bench.ask(1), bench.wait(100)].concat();
+        for (_, lease) in grants(&actions) {
+            granted_count += 1;
+            bench.tell(Event::LeaseDeclined { node: node(1), epoch: lease.epoch, busy: true });
+        }
+    }
+    // Eight a minute for nothing, and then at pauses of one second, two, four and so on.
+    assert!((8..=15).contains(&granted_count), "{granted_count} leases in a minute");
+}
+
+/// A node gets the only task, and nothing is to be had of its result. How long it waits for the next.
+fn unfetchable(bench: &mut Bench, name: u8) -> Millis {
+    let since = bench.now;
+    let mut granted = grant_to(name, &bench.ask(name));
+    while granted.is_none() {
+        let wakeup = bench.scheduler.next_wakeup().expect("a pause ends");
+        granted = grant_to(name, &bench.wait(wakeup.since(bench.now).0));
+    }
+    let waited = bench.now.since(since);
+    let epoch = granted.unwrap().epoch;
+    bench.report(name, epoch);
+    let reason = "stalled".to_owned();
+    bench.tell(Event::ResultUnfetchable { epoch, reason });
+    waited
+}
+
+#[test]
+fn a_node_of_which_no_result_is_to_be_had_gets_no_work_of_any_kind_for_longer_each_time() {
+    let mut bench = Bench::executing(config());
+    bench.segment(18);
+    bench.join(1, capability(600, 1000));
+    for (nth, seconds) in [0, 1, 2, 60, 120, 240, 480].into_iter().enumerate() {
+        let waited = unfetchable(&mut bench, 1);
+        let at_most = Millis(seconds * 1250);
+        assert!((Millis(seconds * 1000)..=at_most).contains(&waited), "{nth}: {waited}");
+    }
+    // What is of another class does not go there either.
+    assert_eq!(granted_tasks(&[bench.segment(13), bench.ask(1)].concat()), []);
+    // Others are not concerned.
+    assert_eq!(bench.enter(2, capability(600, 1000)).task, lift());
+}
+
+#[test]
+fn the_task_of_a_result_that_was_not_to_be_had_goes_to_others_first() {
+    let mut bench = Bench::new(config(), &[18]);
+    bench.join(1, capability(600, 1000));
+    unfetchable(&mut bench, 1);
+    bench.join(2, capability(600, 10));
+    bench.ask(1);
+    bench.now = bench.scheduler.next_wakeup().expect("the end of the pause");
+    assert_eq!(granted_tasks(&bench.ask(2)), [(2, TaskId::Lift(0))]);
+}
+
+#[test]
+fn coming_back_wipes_out_no_result_that_was_not_to_be_had() {
+    let mut bench = Bench::new(config(), &[18]);
+    for _ in 0..3 {
+        bench.join(1, capability(600, 1000));
+        let mut granted = grant_to(1, &bench.ask(1));
+        while granted.is_none() {
+            granted = grant_to(1, &bench.wait(100));
+        }
+        let epoch = granted.unwrap().epoch;
+        bench.report(1, epoch);
+        // It is gone by the time that its result is asked for.
+        bench.tell(Event::NodeLeft { node: node(1) });
+        bench.tell(Event::ResultUnfetchable { epoch, reason: "lost".to_owned() });
+    }
+    bench.join(1, capability(600, 1000));
+    assert_eq!(granted_tasks(&[bench.ask(1), bench.wait(59_000)].concat()), []);
+}
+
+#[test]
+fn a_result_that_is_accepted_clears_those_that_were_not_to_be_had() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    bench.join(1, capability(600, 1000));
+    unfetchable(&mut bench, 1);
+    unfetchable(&mut bench, 1);
+    bench.ask(1);
+    let lease = grant_to(1, &bench.wait(3_000)).expect("two are no more than bad luck");
+    bench.finish(1, lease.epoch);
+    for _ in 0..2 {
+        assert!(unfetchable(&mut bench, 1) <= Millis(1250));
+    }
 }
 
 #[test]
@@ -225,7 +329,7 @@ fn a_join_that_a_node_gave_back_is_not_offered_to_it_as_a_holder_of_the_other_in
     bench.finish(2, leases[1].epoch);
     let join = grant_to(1, &bench.ask(1)).unwrap();
     assert_eq!(join.task, TaskId::Join(IndexRange::new(0, 2).unwrap()).into());
-    bench.tell(Event::LeaseDeclined { node: node(1), epoch: join.epoch });
+    bench.tell(Event::LeaseDeclined { node: node(1), epoch: join.epoch, busy: false });
     bench.ask(1);
     // It was granted the other input too, which does not make it one of its holders.
     let again = bench.enter(3, capability(1000, 1000));

@@ -2,12 +2,13 @@
 
 use starling_net::{NetConfig, NodeSession};
 use starling_proto::Offer;
+use starling_sched::{Lease, LeaseInput};
 use starling_store::{BlobStore, DiskBudget};
-use starling_types::{Epoch, MemoryBytes, MemoryTable, TaskKind};
+use starling_types::{BlobRef, Epoch, MemoryBytes, MemoryTable, Reference, TaskId, TaskKind};
 use tempfile::TempDir;
 
 use super::*;
-use crate::peers::Peers;
+use crate::{peers::Peers, system::Told};
 
 const SYSTEM: &str = "a system";
 
@@ -179,6 +180,37 @@ async fn a_node_that_one_job_dismisses_is_gone_for_all_and_is_turned_away_later(
     };
     assert!(dismissed(node.recv().await));
     assert!(dismissed(world.introduce().await.recv().await));
+}
+
+#[tokio::test]
+async fn a_lease_names_the_holders_that_its_scheduler_does_and_where_they_are() {
+    let world = World::new().await;
+    let mut seat = world.open(job(1));
+    let mut node = world.come().await;
+    let mut peers = Peers::new(job(1), SYSTEM.into());
+    let joined = joined(&mut seat).await;
+    let id = joined.node;
+    peers.insert(joined);
+    node.send(&NodeMessage::WorkRequested).await.unwrap();
+    has_nothing(&mut seat).await;
+    let blob = BlobRef { reference: Reference([3; 32]), size_bytes: 1 };
+    // One of them is gone by now.
+    let inputs = vec![LeaseInput { blob, holders: vec![NodeId([9; 32]), id] }];
+    let lease = Lease {
+        epoch: Epoch(7),
+        task: TaskId::Lift(0).into(),
+        po2: None,
+        splits: vec![],
+        inputs,
+        renew_within: Millis(20_000),
+        deadline: Millis(300_000),
+        memory: MemoryBytes(1),
+        ahead: false,
+    };
+    assert!(peers.grant(id, lease, Told { arguments: vec![], work: Millis(1) }));
+    let granted = node.recv().await.unwrap().unwrap();
+    let ClientMessage::Grant(grant) = granted else { panic!("{granted:?}") };
+    assert_eq!(grant.inputs[0].holders, [world.node.addr()]);
 }
 
 #[tokio::test]

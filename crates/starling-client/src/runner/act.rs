@@ -54,10 +54,7 @@ impl<S: System> Runner<'_, S> {
             }
             Action::Revoke { node, epoch, reason } => self.peers.revoke(node, epoch, reason),
             Action::Disown { node, epoch } => self.peers.disown(node, epoch),
-            Action::Tell { node, epoch, blob, verdict } => {
-                if verdict.is_ok() {
-                    self.peers.holds(node, blob);
-                }
+            Action::Tell { node, epoch, verdict, .. } => {
                 let verdict = verdict.as_ref().copied().map_err(String::as_str);
                 self.peers.verdict(node, epoch, verdict);
             }

@@ -82,6 +82,10 @@ struct Peer {
 pub(crate) struct Seen {
     /// The tasks in the order in which they were granted, and to whom.
     pub(crate) granted: Vec<(Task, NodeId)>,
+    /// The leases that were granted ahead.
+    pub(crate) ahead: BTreeSet<Epoch>,
+    /// What nodes said, in order.
+    pub(crate) said: Vec<NodeMessage>,
     /// What was accepted, in order, and from which lease.
     pub(crate) accepted: Vec<(Task, BlobRef, Epoch)>,
     pub(crate) dismissed: BTreeSet<NodeId>,
@@ -263,12 +267,15 @@ where
     }
 
     async fn hear(&mut self, node: NodeId, message: NodeMessage) {
+        self.seen.said.push(message.clone());
         let event = match message {
             NodeMessage::WorkRequested => Event::WorkRequested { node },
             NodeMessage::Renew { lease, done_permille, waits } => {
                 Event::LeaseRenewed { node, epoch: lease.epoch, done_permille, waits }
             }
-            NodeMessage::Decline { lease } => Event::LeaseDeclined { node, epoch: lease.epoch },
+            NodeMessage::Decline { lease, busy } => {
+                Event::LeaseDeclined { node, epoch: lease.epoch, busy }
+            }
             NodeMessage::Done(done) => {
                 Event::ResultReported { node, epoch: done.lease.epoch, blob: done.result }
             }
@@ -286,6 +293,9 @@ where
         match action {
             Action::Grant { node, lease } => {
                 self.seen.granted.push((lease.task, node));
+                if lease.ahead {
+                    self.seen.ahead.insert(lease.epoch);
+                }
                 let grant = Grant {
                     lease: LeaseId { job: JOB, epoch: lease.epoch },
                     system: self.system.into(),

@@ -9,6 +9,7 @@ mod faults;
 mod links;
 mod node;
 mod room;
+mod slots;
 
 use std::time::Duration;
 

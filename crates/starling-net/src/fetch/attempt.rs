@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use iroh::endpoint::{Connection, RecvStream};
-use n0_future::time::timeout;
+use n0_future::time::{Instant, timeout};
 use starling_blobs::{Blobs, Incoming, Pin, ReceiveError, StoreError};
 use starling_proto::{BlobHeader, BlobRequest};
 use starling_types::BlobRef;
 use thiserror::Error;
 
-use super::Source;
+use super::{Source, pace::Pace};
 use crate::{
     blocking::blocking,
     frame::{self, FrameError, FrameReader, ProtocolError},
@@ -86,12 +86,12 @@ impl Attempt<'_> {
         self.check(header)?;
         let (blobs, blob) = (self.blobs.clone(), self.blob);
         let mut incoming = store(move || Ok(blobs.receive(blob)?)).await?;
-        let mut piece = BytesMut::from(rest);
+        let (mut piece, mut pace) = (BytesMut::from(rest), Pace::default());
         loop {
             // One byte more than are missing: it is what tells of a blob that is too long.
             let missing_bytes = usize::try_from(incoming.missing_bytes()).unwrap_or(usize::MAX);
             let enough_bytes = missing_bytes.saturating_add(1).min(BLOB_CHUNK_SIZE_BYTES);
-            let has_ended = fill(&mut piece, enough_bytes, &mut stream).await?;
+            let has_ended = fill(&mut piece, enough_bytes, &mut stream, &mut pace).await?;
             let bytes = piece.split().freeze();
             incoming = store(move || incoming.write(&bytes).map(|()| incoming)).await?;
             if has_ended {
@@ -151,11 +151,16 @@ async fn fill(
     piece: &mut BytesMut,
     enough_bytes: usize,
     stream: &mut RecvStream,
+    pace: &mut Pace,
 ) -> Result<bool, SourceError> {
     while piece.len() < enough_bytes {
+        let since = Instant::now();
         let read = timeout(BLOB_IDLE_TIMEOUT, stream.read_chunk(BLOB_CHUNK_SIZE_BYTES)).await;
         match read.map_err(|_| SourceError::Stalled)?.map_err(broken)? {
-            Some(bytes) => piece.extend_from_slice(&bytes),
+            Some(bytes) if pace.keeps_up(since.elapsed(), bytes.len()) => {
+                piece.extend_from_slice(&bytes);
+            }
+            Some(_) => return Err(SourceError::Stalled),
             None => return Ok(true),
         }
     }

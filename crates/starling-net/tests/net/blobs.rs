@@ -15,7 +15,7 @@ use starling_swarm::reference_of;
 use starling_types::{BlobRef, NodeId, Reference};
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::{Peer, framed, job_connection, raw_endpoint, soon};
+use crate::{Peer, dialable, framed, job_connection, raw_endpoint, soon};
 
 /// Some chunks, and quickly hashed without optimisation too.
 const SIZE_BYTES: usize = 300_000;
@@ -352,6 +352,112 @@ async fn slow_transfers_from_some_peers_keep_nobody_else_waiting() {
     let sources = [Source::peer(holder.addr())];
     let fetched = tokio::time::timeout(Duration::from_secs(5), asker.net.fetch(blob(), &sources));
     fetched.await.expect("it waits for nobody").unwrap();
+}
+
+/// A source that promises the blob and sends a byte of it now and then.
+async fn dripping_source() -> (iroh::Endpoint, PeerAddr) {
+    let (endpoint, addr) = raw_endpoint(BLOB_ALPN).await;
+    let accepting = endpoint.clone();
+    tokio::spawn(async move {
+        while let Some(incoming) = accepting.accept().await {
+            let connection = incoming.await.unwrap();
+            tokio::spawn(async move {
+                while let Ok((mut send, _recv)) = connection.accept_bi().await {
+                    let found = framed(&BlobHeader::Found { size_bytes: SIZE_BYTES as u64 });
+                    send.write_all(&found).await.unwrap();
+                    for byte in bytes() {
+                        if send.write_all(&[byte]).await.is_err() {
+                            break;
+                        }
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                }
+            });
+        }
+    });
+    (endpoint, addr)
+}
+
+#[tokio::test]
+async fn a_drip_to_one_who_asks_keeps_no_other_waiting_and_ends_when_the_blob_is_here() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let (_drip, drip_addr) = dripping_source().await;
+    let first = tokio::spawn({
+        let net = asker.net.clone();
+        async move { net.fetch(blob(), &[Source::peer(drip_addr)]).await }
+    });
+    sleep(Duration::from_millis(500)).await;
+    assert!(!first.is_finished());
+    let sources = [Source::peer(holder.addr())];
+    let second = tokio::time::timeout(Duration::from_secs(15), asker.net.fetch(blob(), &sources));
+    let second = second.await.expect("it has a source of its own").unwrap();
+    assert_eq!(second.from, Some(holder.id()));
+    let first = tokio::time::timeout(Duration::from_secs(5), first);
+    let first = first.await.expect("the blob is here").unwrap().unwrap();
+    assert_eq!((first.from, first.pin.blob()), (None, blob()));
+    assert_stored(&asker);
+}
+
+#[tokio::test]
+async fn a_drip_is_given_up_for_the_next_source() {
+    let (holder, asker) = (holder(1).await, Peer::new(2).await);
+    let (_drip, drip_addr) = dripping_source().await;
+    let sources = [drip_addr, holder.addr()].map(Source::peer);
+    let fetched = tokio::time::timeout(Duration::from_secs(30), asker.net.fetch(blob(), &sources));
+    let report = fetched.await.expect("its average would be enough for a minute").unwrap();
+    assert_eq!(report.from, Some(holder.id()));
+}
+
+/// A peer that opens every stream that it may, asks for the blob on each, and reads nothing of it.
+async fn reads_nothing_of(holder: &PeerAddr, reference: Reference) -> impl Sized + use<> {
+    let (endpoint, _) = raw_endpoint(JOB_ALPN).await;
+    let connection = soon(endpoint.connect(dialable(holder), BLOB_ALPN)).await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let (mut send, recv) = soon(connection.open_bi()).await.unwrap();
+        send.write_all(&framed(&BlobRequest { reference })).await.unwrap();
+        send.finish().unwrap();
+        streams.push((connection.clone(), recv));
+    }
+    (endpoint, streams)
+}
+
+#[tokio::test]
+async fn peers_that_ask_for_much_and_read_nothing_keep_nobody_from_being_served() {
+    // Larger than what a stream's window takes, so that each transfer stands.
+    let large: Vec<u8> = (0..8_u32 << 20).map(|index| (index * 7 % 251) as u8).collect();
+    let holder = holder(1).await;
+    let large = holder.blobs.put(&large).unwrap();
+    let mut bad = Vec::new();
+    for _ in 0..20 {
+        bad.push(reads_nothing_of(&holder.addr(), large.reference).await);
+    }
+    sleep(Duration::from_millis(500)).await;
+    for key in [2, 3, 4] {
+        let asker = Peer::new(key).await;
+        let sources = [Source::peer(holder.addr())];
+        let fetched =
+            tokio::time::timeout(Duration::from_secs(5), asker.net.fetch(blob(), &sources));
+        fetched.await.expect("it waits for nobody").unwrap();
+    }
+    drop(bad);
+}
+
+#[tokio::test]
+async fn one_peer_with_ever_more_connections_shuts_nobody_out() {
+    let holder = holder(1).await;
+    let (endpoint, _) = raw_endpoint(JOB_ALPN).await;
+    let mut held = Vec::new();
+    // More than there are places for such connections.
+    for _ in 0..300 {
+        let connection = endpoint.connect(dialable(&holder.addr()), BLOB_ALPN);
+        held.push(soon(connection).await.unwrap());
+    }
+    let asker = Peer::new(2).await;
+    let sources = [Source::peer(holder.addr())];
+    let report = soon(asker.net.fetch(blob(), &sources)).await.unwrap();
+    assert_eq!(report.from, Some(holder.id()));
+    drop(held);
 }
 
 #[tokio::test]

@@ -246,7 +246,24 @@ pub fn proving(actions: &[Action]) -> Option<(WorkId, Order)> {
 }
 
 pub fn declined(actions: &[Action], epoch: u64) -> bool {
-    sent(actions).contains(&NodeMessage::Decline { lease: lease(epoch) })
+    declined_for(actions, epoch).is_some()
+}
+
+/// Whether the node says that other work came first, where it declines a lease.
+pub fn declined_for(actions: &[Action], epoch: u64) -> Option<bool> {
+    sent(actions).into_iter().find_map(|message| match message {
+        NodeMessage::Decline { lease: of, busy } if of == lease(epoch) => Some(busy),
+        _ => None,
+    })
+}
+
+/// To whom work is asked for.
+pub fn asks(actions: &[Action]) -> Vec<SessionId> {
+    let asks = actions.iter().filter_map(|action| match action {
+        Action::Send { session, message: NodeMessage::WorkRequested } => Some(*session),
+        _ => None,
+    });
+    asks.collect()
 }
 
 pub fn renewed(actions: &[Action], epoch: u64) -> Vec<u32> {

@@ -131,7 +131,7 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
         (lease(), 0..=DONE_PERMILLE_MAX, any::<bool>()).prop_map(
             |(lease, done_permille, waits)| NodeMessage::Renew { lease, done_permille, waits }
         ),
-        lease().prop_map(|lease| NodeMessage::Decline { lease }),
+        (lease(), any::<bool>()).prop_map(|(lease, busy)| NodeMessage::Decline { lease, busy }),
         done,
         failed,
         text().prop_map(|reason| NodeMessage::Leaving { reason }),

@@ -286,7 +286,7 @@ impl World {
             return self.begin_ahead(id);
         }
         if !peer.has_room(&lease) || peer.habit == Habit::Declining {
-            return self.tell(Event::LeaseDeclined { node: id, epoch });
+            return self.tell(Event::LeaseDeclined { node: id, epoch, busy: true });
         }
         if peer.habit == Habit::Silent {
             peer.quiet_until = self.now + Millis(120_000);
@@ -433,7 +433,7 @@ impl Ledger {
                     self.ahead.insert(*epoch);
                 }
             }
-            Event::LeaseDeclined { node, epoch } | Event::TaskFailed { node, epoch, .. }
+            Event::LeaseDeclined { node, epoch, .. } | Event::TaskFailed { node, epoch, .. }
                 if self.live.get(epoch).is_some_and(|lease| lease.0 == *node) =>
             {
                 self.live.remove(epoch);
