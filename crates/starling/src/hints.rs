@@ -88,6 +88,11 @@ fn of_execution(error: &ExecuteError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// What a job waits for that has no room on the disk, and how to make some.
+pub fn for_room(lacking: &str) -> String {
+    format!("{lacking}; free space, cancel a job or raise --disk-budget")
+}
+
 fn of_store(error: &StoreError) -> Option<&'static str> {
     let StoreError::NoSpace(error) = error else { return None };
     Some(match error {

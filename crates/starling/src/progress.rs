@@ -13,7 +13,10 @@ use starling_types::TaskKind;
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::terminal::{entry, say};
+use crate::{
+    hints,
+    terminal::{entry, say},
+};
 
 /// The bars of this process. Whatever else goes to stderr goes through here, so as not to tear them.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -207,7 +210,7 @@ fn status(now: &Progress) -> String {
         text.push_str(", putting the receipt together");
     } else if let Some(lacking) = &now.lacks_room {
         text.push_str(", waiting: ");
-        text.push_str(lacking);
+        text.push_str(&hints::for_room(lacking));
     } else if let Some(waiting) = &now.waiting {
         text.push_str(", waiting: ");
         text.push_str(waiting);
@@ -302,6 +305,8 @@ mod tests {
         let progress = Progress { waiting: Some("no node yet".into()), ..Progress::default() };
         assert!(line(&progress).ends_with("waiting: no node yet"), "{}", line(&progress));
         let progress = Progress { lacks_room: Some("the disk is full".into()), ..progress };
-        assert!(line(&progress).ends_with("waiting: the disk is full"), "{}", line(&progress));
+        let line = line(&progress);
+        assert!(line.contains("waiting: the disk is full; "), "{line}");
+        assert!(line.ends_with("--disk-budget"), "{line}");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     commands::prove,
     control::{self, Opened},
     exit::{CommandResult, Exit},
-    files,
+    files, hints,
     output::{Fields, line, object, print},
 };
 
@@ -87,7 +87,9 @@ async fn show(common: &Common, job: &JobArg) -> CommandResult {
     let running = control::progress(&files::data_dir(common)?, state.id).await;
     let mut fields = fields(&state);
     fields.push(("running", json!(running.is_some())));
-    fields.push(("lacks_room", json!(running.and_then(|progress| progress.lacks_room))));
+    let lacks_room = running.and_then(|progress| progress.lacks_room);
+    let lacks_room = lacks_room.map(|lacking| hints::for_room(&lacking));
+    fields.push(("lacks_room", json!(lacks_room)));
     print(common, fields)
 }
 
