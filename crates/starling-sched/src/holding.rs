@@ -191,7 +191,8 @@ impl<P: Plan> Scheduler<P> {
                 self.fall_silent(node);
                 continue;
             }
-            if !self.nodes.is_another_waiting(class, node) {
+            let could_begin = |other: NodeId| other != node && !self.is_barred(other, task);
+            if !self.nodes.waiting(class).any(could_begin) {
                 // It still works, and nobody else could: stopping it would only lose what it has done.
                 let more = self.now() + self.config.deadline_min;
                 self.leases.extend_deadline(epoch, more);

@@ -176,11 +176,6 @@ impl Nodes {
         self.ahead[usize::from(class.0)].first().map(|(_, id)| *id)
     }
 
-    /// Whether a node other than `id` would take a task of `class` now.
-    pub(crate) fn is_another_waiting(&self, class: Class, id: NodeId) -> bool {
-        self.waiting(class).any(|waiting| waiting != id)
-    }
-
     /// What is missing for a task of `class`; `None` when a connected node could take it, now or later.
     pub(crate) fn missing_for(&self, class: Class) -> Option<WaitReason> {
         if self.connected.is_empty() {

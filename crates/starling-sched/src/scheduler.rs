@@ -13,8 +13,8 @@ use starling_plan::{Certainty, Plan, PlanError, Revoked};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
-    Action, Config, Event, IgnoreReason, JobFailure, RevokeReason, Status, WaitReason,
-    class::Demands, holders::Holders, lease::Leases, nodes::Nodes,
+    Action, Config, Event, IgnoreReason, RevokeReason, Status, WaitReason, class::Demands,
+    holders::Holders, lease::Leases, nodes::Nodes, recent::Recent,
 };
 
 /// The failures of one task that is not accepted yet.
@@ -22,12 +22,21 @@ use crate::{
 pub(crate) struct Faults {
     /// The nodes that refused its inputs or say that it cannot be done, since it was last judged.
     pub(crate) refused_by: BTreeSet<NodeId>,
-    /// Those that have ever said that it cannot be done: a few of them.
+    /// Those that said that it cannot be done, as far as nothing was found to be wrong with its inputs since.
     pub(crate) unprovable_by: BTreeSet<NodeId>,
-    /// How often the shell has judged it, or was asked to.
-    pub(crate) judged_count: u32,
+    /// The words of the last of them.
+    pub(crate) message: String,
     /// Whether the shell's judgement is awaited.
     pub(crate) is_judged: bool,
+    /// Whether the shell found nothing wrong with its inputs: it is given to none of `unprovable_by` any more.
+    pub(crate) is_sound: bool,
+}
+
+impl Faults {
+    /// Whether a node gets this task no more: it says that it can't be done, and the client knows better.
+    pub(crate) fn bars(&self, node: NodeId) -> bool {
+        self.is_sound && self.unprovable_by.contains(&node)
+    }
 }
 
 /// Decides who proves what of one job. The crate's documentation has the rules.
@@ -143,7 +152,7 @@ impl<P: Plan> Scheduler<P> {
             lease_count: self.leases.open_count(),
             checking_count: self.leases.checking_count(),
             progress: self.progress(&under_way),
-            waiting: self.waiting,
+            waiting: self.waiting.clone(),
             eta_ms: self.eta(&under_way),
         }
     }
@@ -176,8 +185,7 @@ impl<P: Plan> Scheduler<P> {
             Event::ResultRefused { epoch, reason } => self.result_refused(epoch, reason),
             Event::ResultUnfetchable { epoch, .. } => self.result_unfetchable(epoch),
             Event::TaskFailed { node, epoch, failure } => self.task_failed(node, epoch, failure),
-            Event::JudgedSound { task } => self.judged_sound(task),
-            Event::JudgedUnprovable { task, message } => self.judged_unprovable(task, message),
+            Event::Judged { task, is_sound } => self.judged(task, is_sound),
             Event::BlobLost { blob } => self.blob_lost(blob),
             Event::BlobFound { blob } => self.plan.found(blob),
             Event::ResultRevoked { task } => self.result_revoked(task),
@@ -200,7 +208,7 @@ impl<P: Plan> Scheduler<P> {
     pub(crate) fn result_revoked(&mut self, task: Task) {
         match self.plan.revoke(task) {
             Ok(revoked) => self.dissolve(revoked),
-            Err(error) => self.fail(error.into()),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -230,15 +238,15 @@ impl<P: Plan> Scheduler<P> {
 
     fn fail_unless(&mut self, followed: Result<(), PlanError>) {
         if let Err(error) = followed {
-            self.fail(error.into());
+            self.fail(error);
         }
     }
 
-    /// Gives the job up.
-    pub(crate) fn fail(&mut self, reason: JobFailure) {
+    /// Gives the job up: what it is told contradicts itself. Nothing that nodes say comes here.
+    fn fail(&mut self, error: PlanError) {
         if !self.is_over {
             self.end_job();
-            self.act(Action::JobFailed { reason });
+            self.act(Action::JobFailed { error });
         }
     }
 
