@@ -72,7 +72,7 @@ impl<P: Plan> Scheduler<P> {
         }
         self.holders.add(blob.reference, record.node);
         self.faults.remove(&record.task);
-        self.shunned.remove(&record.task);
+        self.shunned.remove(record.task);
         self.end_copies(record.task, epoch);
     }
 

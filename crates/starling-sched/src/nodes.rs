@@ -31,9 +31,9 @@ pub(crate) struct Nodes {
     believes_speeds: bool,
     speed_assumed_permille: u32,
     connected: BTreeMap<NodeId, Node>,
-    departed: Recent<Shown>,
+    departed: Recent<NodeId, Shown>,
     /// Nodes that proved wrong.
-    dismissed: Recent<()>,
+    dismissed: Recent<NodeId, ()>,
     /// By class, the nodes that would take a task now, slowest first.
     waiting: Vec<BTreeSet<(u32, NodeId)>>,
     /// By class, the nodes that would take a task ahead, whose slot is free first.

@@ -57,7 +57,7 @@ impl<P: Plan> Scheduler<P> {
         self.nodes.waiting(class).next()?;
         let demand = self.demands.of(class);
         let spec = self.plan.next(class)?;
-        let shunned = self.shunned.get(&spec.id);
+        let shunned = self.shunned.get(spec.id);
         let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
         let faults = self.faults.get(&spec.id);
         let is_barred = |id: NodeId| faults.is_some_and(|faults| faults.bars(id));

@@ -17,6 +17,10 @@ use crate::{
     holders::Holders, lease::Leases, nodes::Nodes, recent::Recent,
 };
 
+/// Tasks of which it is remembered who declined or failed them last: each is soon done by somebody else, so that these are more
+/// than are troubled at a time.
+const SHUNNED_MAX: usize = 4096;
+
 /// The failures of one task that is not accepted yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
@@ -50,7 +54,7 @@ pub struct Scheduler<P: Plan> {
     pub(crate) holders: Holders,
     pub(crate) faults: BTreeMap<Task, Faults>,
     /// Who declined or failed a task last: others get it first.
-    pub(crate) shunned: BTreeMap<Task, NodeId>,
+    pub(crate) shunned: Recent<Task, NodeId>,
     pub(crate) waiting: Option<WaitReason>,
     rng: ChaCha8Rng,
     now: Millis,
@@ -75,7 +79,7 @@ impl<P: Plan> Scheduler<P> {
             ),
             holders: Holders::new(config.holders_max),
             faults: BTreeMap::new(),
-            shunned: BTreeMap::new(),
+            shunned: Recent::new(SHUNNED_MAX),
             waiting: None,
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Millis(0),
