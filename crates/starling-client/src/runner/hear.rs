@@ -54,7 +54,7 @@ impl<S: System> Runner<'_, S> {
             Some(Emitted::Piece(piece, pins)) => self.tell(Event::Emitted { run, piece, pins }),
             Some(Emitted::Last(finish)) => {
                 self.source.ended();
-                self.beside.spawn_blocking(move || {
+                self.beside_blocking(move || {
                     Beside::Event(match finish() {
                         Ok((piece, pins)) => Event::Emitted { run, piece, pins },
                         Err(error) => Event::SourceFailed { run, error },
