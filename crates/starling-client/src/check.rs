@@ -12,7 +12,7 @@ use starling_store::{BlobStore, Pin, StoreError};
 use starling_types::{BlobRef, NodeId, Task};
 use tokio::sync::Semaphore;
 
-use crate::system::System;
+use crate::{run::blocking, system::System};
 
 /// How long a result may be on its way, once it is its turn: 8 MiB at 70 KB/s. A node that drips holds up its own task only,
 /// which goes elsewhere then.
@@ -59,9 +59,9 @@ impl Checker {
                 Err(error) => return unfetched(error, node),
             };
             let _permit = permits.acquire_owned().await;
-            let judged =
-                tokio::task::spawn_blocking(move || judge::<S>(&blobs, task, pin, &expected));
-            judged.await.unwrap_or_else(|error| Verdict::Unfetchable { reason: error.to_string() })
+            let judged = move || judge::<S>(&blobs, task, pin, &expected);
+            let judged = blocking("the check of a result", judged).await;
+            judged.unwrap_or_else(|error| Verdict::Ours { reason: error.to_string() })
         }
     }
 }
@@ -82,10 +82,8 @@ fn unfetched<S: System>(error: FetchError, node: NodeId) -> Verdict<S> {
 fn judge<S: System>(blobs: &BlobStore, task: Task, pin: Pin, expected: &S::Expected) -> Verdict<S> {
     let bytes = match blobs.get(pin.reference, S::RESULT_SIZE_BYTES_MAX) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            return Verdict::Unfetchable { reason: "it was damaged on this disk".into() };
-        }
-        Err(error) => return Verdict::Unfetchable { reason: error.to_string() },
+        Ok(None) => return Verdict::Ours { reason: "it was damaged on this disk".into() },
+        Err(error) => return Verdict::Ours { reason: error.to_string() },
     };
     match S::check(task, &bytes, expected) {
         Ok(Certainty::Final) => Verdict::Accepted(pin),
@@ -157,6 +155,17 @@ mod tests {
         let verdict = judged(&blobs, pin.clone());
         assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
         assert!(blobs.pin(pin.reference).unwrap().is_some(), "an accepted receipt is gone");
+    }
+
+    #[test]
+    fn a_result_that_this_disk_damaged_is_nobody_elses_fault() {
+        let (dir, _log, blobs) = open();
+        let pin = blobs.put(b"a receipt").unwrap();
+        let name = pin.reference.to_string();
+        let path = dir.path().join("blobs").join(&name[..2]).join(&name);
+        std::fs::write(path, b"no receit").unwrap();
+        let verdict = judged(&blobs, pin);
+        assert!(matches!(verdict, Verdict::Ours { .. }), "{verdict:?}");
     }
 
     #[test]

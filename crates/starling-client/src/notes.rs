@@ -32,6 +32,9 @@ pub(crate) fn say<S: System>(note: Note) {
         Note::Unfetchable { node, reason } => {
             tracing::warn!(node = %format_args!("{node:#}"), reason, "a result could not be fetched");
         }
+        Note::CheckedAgain { task, reason } => {
+            tracing::warn!(task = %named(task), reason, "a result came to harm here, and is fetched and checked again");
+        }
         Note::Ignored(reason) => tracing::debug!(%reason, "ignored"),
         Note::Lost { blob } => {
             tracing::warn!(blob = %format_args!("{blob:#}"), "a blob is missing or damaged here, and is made again");

@@ -256,7 +256,7 @@ impl<S: Script> JobCore<S> {
             }
             Asked::Disown { node, epoch } => self.act(Action::Disown { node, epoch }),
             Asked::CheckResult { node, epoch, task, blob } => {
-                self.check(Reported { node, epoch, task, blob });
+                self.check(Reported { node, epoch, task, blob, checks: 0 });
             }
             Asked::Judge { task, inputs } => self.judge(task, inputs),
             Asked::Disbelieved { task, node_count, message } => {

@@ -196,6 +196,12 @@ pub enum Verdict<S: Script> {
         /// Why not.
         reason: String,
     },
+    /// It was fetched, and came to harm here: this disk lost it, or the check itself broke. That says nothing of its maker, and
+    /// it is fetched and checked again.
+    Ours {
+        /// What happened.
+        reason: String,
+    },
     /// The check could not be made at all: the job ends.
     Impossible(S::Error),
 }
@@ -476,6 +482,13 @@ pub enum Note {
         /// Whose.
         node: NodeId,
         /// Why not.
+        reason: String,
+    },
+    /// A result came to harm here, and is fetched and checked again.
+    CheckedAgain {
+        /// Its task.
+        task: Task,
+        /// What happened.
         reason: String,
     },
     /// An event changed nothing.
