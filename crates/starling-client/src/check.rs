@@ -18,10 +18,10 @@ use crate::{run::blocking, system::System};
 /// which goes elsewhere then.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Results that are verified at the same time: each takes some 15 ms of one core, and a few MB.
+/// Results that are verified at the same time, of all jobs: each takes some 15 ms of one core, and a few MB.
 const VERIFIED_MAX: usize = 16;
 
-/// Makes checks.
+/// Makes checks. Clones share what they may do at a time.
 #[derive(Clone)]
 pub(crate) struct Checker {
     net: Net,
