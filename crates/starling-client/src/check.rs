@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     room::{find_room, in_words},
+    run::blocking,
     system::System,
 };
 
@@ -21,10 +22,10 @@ use crate::{
 /// which goes elsewhere then.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Results that are verified at the same time: each takes some 15 ms of one core, and a few MB.
+/// Results that are verified at the same time, of all jobs: each takes some 15 ms of one core, and a few MB.
 const VERIFIED_MAX: usize = 16;
 
-/// Makes checks.
+/// Makes checks. Clones share what they may do at a time.
 #[derive(Clone)]
 pub(crate) struct Checker {
     net: Net,
@@ -70,9 +71,9 @@ impl Checker {
                     Err(error) => return unfetched(error, node, &blobs),
                 };
             let _permit = permits.acquire_owned().await;
-            let judged =
-                tokio::task::spawn_blocking(move || judge::<S>(&blobs, task, pin, &expected));
-            judged.await.unwrap_or_else(|error| Verdict::Unfetchable { reason: error.to_string() })
+            let judged = move || judge::<S>(&blobs, task, pin, &expected);
+            let judged = blocking("the check of a result", judged).await;
+            judged.unwrap_or_else(|error| Verdict::Ours { reason: error.to_string() })
         }
     }
 }
@@ -95,10 +96,8 @@ fn unfetched<S: System>(error: FetchError, node: NodeId, blobs: &BlobStore) -> V
 fn judge<S: System>(blobs: &BlobStore, task: Task, pin: Pin, expected: &S::Expected) -> Verdict<S> {
     let bytes = match blobs.get(pin.reference, S::RESULT_SIZE_BYTES_MAX) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            return Verdict::Unfetchable { reason: "it was damaged on this disk".into() };
-        }
-        Err(error) => return Verdict::Unfetchable { reason: error.to_string() },
+        Ok(None) => return Verdict::Ours { reason: "it was damaged on this disk".into() },
+        Err(error) => return Verdict::Ours { reason: error.to_string() },
     };
     match S::check(task, &bytes, expected) {
         Ok(Certainty::Final) => Verdict::Accepted(pin),
@@ -170,6 +169,17 @@ mod tests {
         let verdict = judged(&blobs, pin.clone());
         assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
         assert!(blobs.pin(pin.reference).unwrap().is_some(), "an accepted receipt is gone");
+    }
+
+    #[test]
+    fn a_result_that_this_disk_damaged_is_nobody_elses_fault() {
+        let (dir, _log, blobs) = open();
+        let pin = blobs.put(b"a receipt").unwrap();
+        let name = pin.reference.to_string();
+        let path = dir.path().join("blobs").join(&name[..2]).join(&name);
+        std::fs::write(path, b"no receit").unwrap();
+        let verdict = judged(&blobs, pin);
+        assert!(matches!(verdict, Verdict::Ours { .. }), "{verdict:?}");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use starling_job::Trouble;
 use starling_net::BindError;
 use starling_plan::PlanError;
-use starling_sched::JobFailure;
 use starling_store::{DataDirError, LogError, StoreError};
 use starling_types::{JobId, ReceiptKind};
 use starling_zkvm::{ExecuteError, GuestError, ReceiptError, groth16::Groth16Error};
@@ -76,9 +75,6 @@ pub enum JobError {
         /// The job.
         job: JobId,
     },
-    /// The nodes can't do it.
-    #[error(transparent)]
-    Unprovable(#[from] JobFailure),
     /// Nobody takes the work.
     #[error("no node could take the work for {} s: {reason}", waited.as_secs())]
     NoCapacity {
@@ -174,7 +170,6 @@ impl Trouble for JobError {
                 | Self::PausedNotComposite { .. }
                 | Self::Unresolved { .. }
                 | Self::HostGone { .. }
-                | Self::Unprovable(_)
                 | Self::BlobMissing { .. }
                 | Self::Receipt(
                     ReceiptError::Assemble { .. }

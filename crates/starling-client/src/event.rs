@@ -107,6 +107,16 @@ pub enum AssumedFrom {
     Keccak,
 }
 
+impl AssumedFrom {
+    /// The receipt that was given.
+    pub(crate) fn given(&self) -> Option<BlobRef> {
+        match self {
+            Self::Given(blob) => Some(*blob),
+            Self::Keccak => None,
+        }
+    }
+}
+
 impl From<AssumedFrom> for Assumed {
     fn from(from: AssumedFrom) -> Self {
         match from {

@@ -19,6 +19,7 @@ use starling_zkvm::{
     receipt::{CompositeParts, GivenAssumption, ReceiptError, open_composite},
 };
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use crate::{Given, JobError, room::put_when_there_is_room};
 
@@ -139,7 +140,9 @@ impl ExecutionThread {
         let (sender, events) = Self::channel();
         let cancel = Arc::new(AtomicBool::new(false));
         let stop = cancel.clone();
+        let span = Span::current();
         std::thread::spawn(move || {
+            let _entered = span.enter();
             let ended = work(&sender, &stop);
             // Nobody waits for the end of an execution that was cancelled.
             let _ = sender.blocking_send(ExecutionEvent::Ended(ended));

@@ -19,6 +19,7 @@ use starling_types::{JobId, ReceiptKind};
 use starling_zkvm::{
     Guest,
     execute::hosted::{HostedExecution, execute_hosted, prove_info},
+    groth16::compress_groth16,
     zkvm,
 };
 use tokio::{runtime::Handle, sync::watch};
@@ -28,6 +29,7 @@ use crate::{
     Client, Delivered, HostRun, JobError, JobRequest, NetworkOptions, Progress, RunOptions,
     Service, Source,
     execution::{Ended, ExecutionEvent, ExecutionThread, put, stored, stored_given},
+    run::apart,
     source::{Begin, JobSource},
 };
 
@@ -285,6 +287,31 @@ fn live(
     runtime.shutdown_timeout(END_TIMEOUT);
 }
 
+/// Computes on a thread of its own, which can't be interrupted and ends by itself: until it is told to stop, or its time is over.
+async fn bounded<T: Send + 'static>(
+    what: &'static str,
+    limit: Option<Duration>,
+    stops: [CancellationToken; 2],
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let time_is_over = async {
+        match limit {
+            Some(limit) => {
+                tokio::time::sleep(limit).await;
+                limit
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let [stop, ending] = &stops;
+    tokio::select! {
+        done = apart(what, work) => Ok(done?),
+        () = stop.cancelled() => bail!("{what} is not made: it was stopped"),
+        () = ending.cancelled() => bail!("{what} is not made: its prover ends"),
+        limit = time_is_over => bail!("{what} is not made after {} s", limit.as_secs()),
+    }
+}
+
 fn kind_of(opts: &ProverOpts) -> anyhow::Result<ReceiptKind> {
     Ok(match opts.receipt_kind {
         risc0_zkvm::ReceiptKind::Composite => ReceiptKind::Composite,
@@ -335,11 +362,43 @@ impl Prover for NetworkProver {
                 Ok(compressed.receipt.clone())
             }
             (InnerReceipt::Succinct(_), ReceiptKind::Groth16) => {
-                Ok(starling_zkvm::groth16::compress_groth16(receipt)?)
+                let (receipt, RunOptions { patience, stop, .. }) =
+                    (receipt.clone(), self.options.clone());
+                let made = move || compress_groth16(&receipt);
+                let stops = [stop, self.ending.clone()];
+                Ok(self.wait(bounded("a Groth16 receipt", patience.timeout, stops, made))???)
             }
             (InnerReceipt::Fake(_), _) => bail!("a fake receipt proves nothing"),
             // It is as small as was asked for.
             _ => Ok(receipt.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What never ends by itself while the test runs.
+    fn endless() {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+
+    #[tokio::test]
+    async fn what_a_host_waits_for_ends_when_it_is_told_to_and_in_its_time() {
+        let stops = [CancellationToken::new(), CancellationToken::new()];
+        assert_eq!(bounded("work", None, stops.clone(), || 7).await.unwrap(), 7);
+        let limit = Some(Duration::from_millis(20));
+        let late = bounded("work", limit, stops.clone(), endless).await.unwrap_err();
+        assert_eq!(late.to_string(), "work is not made after 0 s");
+        for told in [0, 1] {
+            let stops = [CancellationToken::new(), CancellationToken::new()];
+            let told = stops[told].clone();
+            let waiting = bounded("work", None, stops.clone(), endless);
+            let telling = async move { told.cancel() };
+            let (stopped, ()) = tokio::join!(waiting, telling);
+            assert!(stopped.unwrap_err().to_string().starts_with("work is not made: "));
         }
     }
 }

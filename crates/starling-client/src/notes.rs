@@ -32,6 +32,9 @@ pub(crate) fn say<S: System>(note: Note) {
         Note::Unfetchable { node, reason } => {
             tracing::warn!(node = %format_args!("{node:#}"), reason, "a result could not be fetched");
         }
+        Note::CheckedAgain { task, reason } => {
+            tracing::warn!(task = %named(task), reason, "a result came to harm here, and is fetched and checked again");
+        }
         Note::Ignored(reason) => tracing::debug!(%reason, "ignored"),
         Note::Lost { blob } => {
             tracing::warn!(blob = %format_args!("{blob:#}"), "a blob is missing or damaged here, and is made again");
@@ -41,6 +44,9 @@ pub(crate) fn say<S: System>(note: Note) {
         }
         Note::Judged { task, faults } => {
             tracing::warn!(task = %named(task), ?faults, "looked again at a task that nodes refuse");
+        }
+        Note::Disbelieved { task, node_count, message } => {
+            tracing::warn!(task = %named(task), node_count, message, "nodes say that a task can't be done, though nothing is wrong with its inputs; they get it no more, and it goes to others");
         }
         Note::NotRestored { task, error } => {
             tracing::warn!(task = %named(task), %error, "an accepted result is made again");

@@ -2,7 +2,6 @@
 
 use rand::RngExt as _;
 use starling_job::{JobEvent, JobState};
-use starling_net::Net;
 use starling_types::JobId;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +10,7 @@ use tracing::Span;
 use crate::{
     JobError, RunOptions,
     advertise::Board,
+    check::Checker,
     client::Client,
     journal::JobJournal,
     pool::Pool,
@@ -21,7 +21,7 @@ use crate::{
 /// A run of a job, and what it shares with others.
 pub(crate) struct Job<S: System> {
     pub(crate) client: Client<S>,
-    pub(crate) net: Net,
+    pub(crate) checker: Checker,
     pub(crate) pool: Pool,
     pub(crate) board: Board,
     pub(crate) options: RunOptions,
@@ -73,10 +73,10 @@ impl<S: System> Job<S> {
     }
 
     async fn prove(&self, state: JobState<S>, begin: S::Begin) -> Result<Done<S>, JobError> {
-        let Self { client, net, pool, board, options, stop } = self;
+        let Self { client, checker, pool, board, options, stop } = self;
         let (job, system) = (state.id(), state.system().to_owned());
         let parts = Parts {
-            net: net.clone(),
+            checker: checker.clone(),
             blobs: client.blobs.clone(),
             log: client.log.clone(),
             begin,

@@ -11,7 +11,6 @@ use std::{
 };
 
 use starling_job::{Config, End, Event, JobCore, JobState, SourceRun};
-use starling_net::Net;
 use starling_store::{BlobStore, EventLog};
 use starling_types::Millis;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
@@ -81,7 +80,7 @@ pub(crate) struct Done<S: System> {
 
 /// What a [`Runner`] is made of.
 pub(crate) struct Parts<'a, S: System> {
-    pub(crate) net: Net,
+    pub(crate) checker: Checker,
     pub(crate) blobs: BlobStore,
     pub(crate) log: Arc<EventLog>,
     pub(crate) begin: S::Begin,
@@ -95,7 +94,7 @@ pub(crate) struct Parts<'a, S: System> {
 impl<'a, S: System> Runner<'a, S> {
     /// A runner of the job as its log tells it.
     pub(crate) fn new(state: JobState<S>, parts: Parts<'a, S>) -> Result<Self, JobError> {
-        let Parts { net, blobs, log, begin, seat, posted, progress, patience, seed } = parts;
+        let Parts { checker, blobs, log, begin, seat, posted, progress, patience, seed } = parts;
         let config = Config {
             scheduler: starling_sched::Config::default(),
             node_wait: millis(patience.node_wait),
@@ -106,7 +105,7 @@ impl<'a, S: System> Runner<'a, S> {
             peers: Peers::new(state.id(), state.system().to_owned()),
             core: JobCore::new(config, state)?,
             log,
-            checker: Checker::new(net, blobs.clone()),
+            checker,
             blobs,
             seat: Some(seat),
             posted: Some(posted),

@@ -1,5 +1,7 @@
 //! The zkVM's script: the plan that follows from a job's log, and how an execution is compared with it.
 
+use std::collections::BTreeMap;
+
 use starling_cost::CostModel;
 use starling_job::{Script, Taken};
 use starling_plan::{PlanShape, ZkvmInput, ZkvmPlan};
@@ -146,16 +148,13 @@ impl Script for ZkvmScript {
 
     fn is_of_source(&self, blob: Reference) -> bool {
         self.put_out(blob)
-            || matches!(self.request.source, Source::Receipt { .. }) && self.is_assumed(blob)
+            || matches!(self.request.source, Source::Receipt { .. }) && self.assumes(blob)
     }
 
     /// The journal, and the receipts of what was assumed: a composite receipt holds them as they are.
     fn kept_blobs(&self) -> Vec<BlobRef> {
         let Some(summary) = &self.execution else { return Vec::new() };
-        let given = summary.assumed.iter().filter_map(|from| match from {
-            AssumedFrom::Given(blob) => Some(*blob),
-            AssumedFrom::Keccak => None,
-        });
+        let given = summary.assumed.iter().filter_map(AssumedFrom::given);
         given.chain([summary.journal]).collect()
     }
 
@@ -187,9 +186,12 @@ impl ZkvmScript {
         let list = summary.output.as_mut().map(|output| std::mem::take(&mut output.assumptions));
         let list = list.unwrap_or_default();
         let root = self.keccak_root();
+        // Of several receipts of one thing the first.
+        let given: BTreeMap<_, _> =
+            given.iter().rev().map(|given| (given.id, given.blob)).collect();
         let find = |assumed: AssumptionId| {
-            if let Some(given) = given.iter().find(|given| assumed.is_resolved_by(&given.id)) {
-                return Ok((assumed, AssumedFrom::Given(given.blob)));
+            if let Some(blob) = given.get(&assumed.proof()) {
+                return Ok((assumed, AssumedFrom::Given(*blob)));
             }
             if root.is_some_and(|root| assumed.is_resolved_by(&root)) {
                 return Ok((assumed, AssumedFrom::Keccak));
@@ -200,13 +202,6 @@ impl ZkvmScript {
         let parts = assumed.chunks(ASSUMPTIONS_PER_EVENT_MAX);
         let parts = parts.map(|part| ZkvmEvent::Assumed { assumptions: part.to_vec() });
         Ok(Taken::New(parts.chain([ZkvmEvent::ExecutionEnded(summary)]).collect()))
-    }
-
-    fn is_assumed(&self, blob: Reference) -> bool {
-        let assumed = self.execution.iter().flat_map(|summary| &summary.assumed);
-        assumed
-            .into_iter()
-            .any(|from| matches!(from, AssumedFrom::Given(given) if given.reference == blob))
     }
 }
 

@@ -28,6 +28,7 @@ use tracing::Instrument as _;
 use crate::{
     JobError, NetworkOptions, Progress, RunOptions, StateError,
     advertise::{Board, advertise},
+    check::Checker,
     client::Client,
     local,
     pool::Pool,
@@ -52,6 +53,8 @@ pub struct Service<S: System> {
 struct Shared<S: System> {
     client: Client<S>,
     net: Net,
+    /// One for all jobs, so that many take no more of this machine at a time than one does.
+    checker: Checker,
     pool: Pool,
     board: Board,
     stop: CancellationToken,
@@ -101,6 +104,7 @@ impl<S: System> Service<S> {
             tokio::spawn(local::run(nodes, net.ticket(), dir, stop.clone()))
         });
         let shared = Arc::new(Shared {
+            checker: Checker::new(net.clone(), client.blobs.clone()),
             client,
             net: net.clone(),
             pool: pool.clone(),
@@ -261,7 +265,7 @@ impl<S: System> Shared<S> {
         options: RunOptions,
         begin: S::Begin,
     ) -> Outcome<S> {
-        let Self { client, net, pool, board, .. } = &*self;
+        let Self { client, checker, pool, board, .. } = &*self;
         let id = handle.id;
         if self.stop.is_cancelled() {
             return Err(Arc::new(JobError::Interrupted { job: id }));
@@ -269,7 +273,7 @@ impl<S: System> Shared<S> {
         let stop = handle.stop.clone();
         let job = Job {
             client: client.clone(),
-            net: net.clone(),
+            checker: checker.clone(),
             pool: pool.clone(),
             board: board.clone(),
             options,

@@ -11,7 +11,7 @@ use starling_zkvm::{AssumptionId, Expected, SegmentClaim, Work};
 use thiserror::Error;
 
 use self::derived::Derived;
-use crate::{ExecutionSummary, JobEvent, JobRequest, ZkvmEvent, system::System};
+use crate::{AssumedFrom, ExecutionSummary, JobEvent, JobRequest, ZkvmEvent, system::System};
 
 /// A job as its log tells it.
 pub type JobState = starling_job::JobState<ZkvmScript>;
@@ -245,6 +245,8 @@ impl ZkvmScript {
         let (list, assumed): (Vec<_>, _) =
             std::mem::take(&mut self.derived.assumed).into_iter().unzip();
         summary.assumed = assumed;
+        let given = summary.assumed.iter().filter_map(AssumedFrom::given);
+        self.derived.given = given.map(|blob| blob.reference).collect();
         if let Some(output) = &mut summary.output {
             output.assumptions = list;
             self.derived.outputs = output.digests();
@@ -258,6 +260,11 @@ impl ZkvmScript {
     /// Whether the execution puts this blob out.
     pub(crate) fn put_out(&self, blob: Reference) -> bool {
         self.derived.blobs.contains(&blob)
+    }
+
+    /// Whether this blob is the receipt of something that the guest assumed.
+    pub(crate) fn assumes(&self, blob: Reference) -> bool {
+        self.derived.given.contains(&blob)
     }
 
     /// What a result of `task` must claim; `None` when what it proves is not all known yet.

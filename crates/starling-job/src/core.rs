@@ -10,7 +10,6 @@ use crate::{
     Action, Config, End, Event, JobEvent, JobState, Note, Script, Verdict,
     groups::Groups,
     kept::Kept,
-    lost::Judgement,
     nodes::Connected,
     records::{Records, Then},
     results::Reported,
@@ -52,7 +51,7 @@ pub struct JobCore<S: Script> {
     /// Blobs that are being looked at.
     pub(crate) looking: BTreeSet<Reference>,
     /// Tasks that are looked at since several nodes refuse them.
-    pub(crate) judging: BTreeMap<Task, Judgement>,
+    pub(crate) judging: BTreeSet<Task>,
     /// Tasks whose result is on its way to the log.
     pub(crate) accepting: BTreeSet<Task>,
     /// Results that are being checked, by lease.
@@ -96,7 +95,7 @@ impl<S: Script> JobCore<S> {
             source: Source::default(),
             lost: BTreeSet::new(),
             looking: BTreeSet::new(),
-            judging: BTreeMap::new(),
+            judging: BTreeSet::new(),
             accepting: BTreeSet::new(),
             checking: BTreeMap::new(),
             held: Vec::new(),
@@ -130,7 +129,7 @@ impl<S: Script> JobCore<S> {
         if matches!(self.phase, Phase::Ending(_) | Phase::Over) {
             return None;
         }
-        let patience = self.waiting.map(|(since, _)| since + self.config.node_wait);
+        let patience = self.waiting.as_ref().map(|(since, _)| *since + self.config.node_wait);
         let scheduled = self.scheduler.next_wakeup().filter(|_| self.is_working());
         let retry = self.room.next_wakeup().filter(|_| self.is_working());
         let wakeups = [patience, self.config.timeout, scheduled, retry].into_iter().flatten();
@@ -229,10 +228,11 @@ impl<S: Script> JobCore<S> {
         {
             self.end(End::OutOfTime { limit });
         }
-        if let Some((since, reason)) = self.waiting
-            && since + self.config.node_wait <= self.now
+        if let Some((since, reason)) = &self.waiting
+            && *since + self.config.node_wait <= self.now
         {
-            self.end(End::NoCapacity { waited: self.now.since(since), reason });
+            let (waited, reason) = (self.now.since(*since), reason.clone());
+            self.end(End::NoCapacity { waited, reason });
         }
     }
 
@@ -263,10 +263,11 @@ impl<S: Script> JobCore<S> {
             }
             Asked::Disown { node, epoch } => self.act(Action::Disown { node, epoch }),
             Asked::CheckResult { node, epoch, task, blob } => {
-                self.check(Reported { node, epoch, task, blob });
+                self.check(Reported { node, epoch, task, blob, checks: 0 });
             }
-            Asked::Judge { task, inputs, nodes, message } => {
-                self.judge(task, inputs, Judgement { nodes, message });
+            Asked::Judge { task, inputs } => self.judge(task, inputs),
+            Asked::Disbelieved { task, node_count, message } => {
+                self.say(Note::Disbelieved { task, node_count, message });
             }
             Asked::Reread { blobs } => self.look(blobs),
             Asked::Dismiss { node, reason } => {
@@ -279,12 +280,12 @@ impl<S: Script> JobCore<S> {
             Asked::Revived { node, epoch, task } => self.say(Note::Revived { node, epoch, task }),
             Asked::Ignored { reason } => self.say(Note::Ignored(reason)),
             Asked::Waiting { reason } => {
-                let since = self.waiting.map_or(self.now, |(since, _)| since);
+                let since = self.waiting.as_ref().map_or(self.now, |(since, _)| *since);
                 self.waiting = Some((since, reason));
             }
             Asked::WaitingOver => self.waiting = None,
             Asked::JobProved { outcome } => self.proved = Some(outcome),
-            Asked::JobFailed { reason } => self.end(End::Failed(reason)),
+            Asked::JobFailed { error } => self.end(End::Failed(error)),
         }
     }
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use starling_plan::PlanError;
-use starling_sched::{
-    ExpiryReason, Failure, IgnoreReason, JobFailure, Lease, RevokeReason, WaitReason,
-};
+use starling_sched::{ExpiryReason, Failure, IgnoreReason, Lease, RevokeReason, WaitReason};
 use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
 
 use crate::{JobEvent, Script, Trouble as _, script::OutcomeOf};
@@ -213,6 +211,12 @@ pub enum Verdict<S: Script> {
         /// What is full, in words.
         reason: String,
     },
+    /// It was fetched, and came to harm here: this disk lost it, or the check itself broke. That says nothing of its maker, and
+    /// it is fetched and checked again.
+    Ours {
+        /// What happened.
+        reason: String,
+    },
 }
 
 /// What is wrong with an input of a task.
@@ -368,8 +372,8 @@ pub enum Action<S: Script> {
 pub enum End<S: Script> {
     /// All is proved, and what was put together of it is in the log.
     Proved(OutcomeOf<S>),
-    /// It can't be proved.
-    Failed(JobFailure),
+    /// What its plan is told contradicts itself: a defect of ours.
+    Failed(PlanError),
     /// A trouble of the shell.
     Broken(S::Error),
     /// The source tells another story each time.
@@ -407,7 +411,7 @@ impl<S: Script> End<S> {
     /// Why the job itself has failed, for people; `None` where only this run of it is over.
     pub(crate) fn failure(&self) -> Option<String> {
         match self {
-            Self::Failed(reason) => Some(reason.to_string()),
+            Self::Failed(error) => Some(format!("the plan of the job is broken: {error}")),
             Self::Broken(error) => error.is_final().then(|| error.to_string()),
             Self::Diverged { reason } => {
                 Some(format!("what is to be proved is not the same twice: {reason}"))
@@ -493,6 +497,13 @@ pub enum Note {
         /// Why not.
         reason: String,
     },
+    /// A result came to harm here, and is fetched and checked again.
+    CheckedAgain {
+        /// Its task.
+        task: Task,
+        /// What happened.
+        reason: String,
+    },
     /// An event changed nothing.
     Ignored(IgnoreReason),
     /// A blob is gone, and is made again.
@@ -511,6 +522,15 @@ pub enum Note {
         task: Task,
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
+    },
+    /// Nodes say that a task cannot be done, and nothing is wrong with its inputs: it goes to others. Said once of each task.
+    Disbelieved {
+        /// The task.
+        task: Task,
+        /// How many say so.
+        node_count: usize,
+        /// The words of the last of them.
+        message: String,
     },
     /// A result of an earlier run has no place any more.
     NotRestored {

@@ -58,8 +58,8 @@ impl<S: Script> JobCore<S> {
         if count == 0 || (count < S::GROUP_RESULTS_MAX && !self.scheduler.is_idle()) {
             return;
         }
-        self.state.forget_fallen(self.scheduler.plan());
-        let members = self.state.oldest_provisional(S::GROUP_RESULTS_MAX);
+        let plan = self.scheduler.plan();
+        let members = self.state.oldest_provisional(plan, S::GROUP_RESULTS_MAX);
         if members.is_empty() {
             return;
         }

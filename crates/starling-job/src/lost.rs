@@ -2,23 +2,11 @@
 
 use starling_plan::Plan as _;
 use starling_sched::Event as Scheduled;
-use starling_types::{BlobRef, NodeId, Reference, Task};
+use starling_types::{BlobRef, Reference, Task};
 
 use crate::{
     Action, End, Fault, JobCore, JobEvent, JudgedInput, Note, Script, core::Phase, records::Then,
 };
-
-/// So many nodes that have proved something of a job have to say that a task of it cannot be done, before it is believed.
-const UNPROVABLE_NODES_MIN: usize = 3;
-
-/// Why a task is looked at.
-#[derive(Debug)]
-pub(crate) struct Judgement {
-    /// Who says that it cannot be done.
-    pub(crate) nodes: Vec<NodeId>,
-    /// The last one's words.
-    pub(crate) message: String,
-}
 
 impl<S: Script> JobCore<S> {
     /// Has blobs looked at, but for those that are being looked at.
@@ -88,20 +76,19 @@ impl<S: Script> JobCore<S> {
         self.schedule(Scheduled::BlobLost { blob });
     }
 
-    pub(crate) fn judge(&mut self, task: Task, inputs: Vec<BlobRef>, judgement: Judgement) {
+    pub(crate) fn judge(&mut self, task: Task, inputs: Vec<BlobRef>) {
         let inputs = inputs.into_iter().map(|blob| {
             let maker = self.state.maker(blob.reference);
             let made = maker.and_then(|task| Some((task, self.state.expected(task)?)));
             JudgedInput { blob, made }
         });
         let inputs = inputs.collect();
-        self.judging.insert(task, judgement);
+        self.judging.insert(task);
         self.act(Action::Judge { task, inputs });
     }
 
     pub(crate) fn judged(&mut self, task: Task, faults: Vec<Fault>) {
-        let Some(Judgement { nodes, message }) = self.judging.remove(&task) else { return };
-        if !self.is_working() {
+        if !self.judging.remove(&task) || !self.is_working() {
             return;
         }
         self.say(Note::Judged { task, faults: faults.clone() });
@@ -115,14 +102,7 @@ impl<S: Script> JobCore<S> {
                 }
             }
         }
-        let has_proved = |node: &&NodeId| self.state.receipts_by_node.contains_key(*node);
-        // What strangers say ends nothing, nor do inputs that somebody could not fetch: several have to say so that have
-        // proved something of this job.
-        let is_unprovable = nodes.iter().filter(has_proved).count() >= UNPROVABLE_NODES_MIN;
-        self.schedule(match is_sound && is_unprovable {
-            true => Scheduled::JudgedUnprovable { task, message },
-            false => Scheduled::JudgedSound { task },
-        });
+        self.schedule(Scheduled::Judged { task, is_sound });
     }
 
     /// That the result is false is in the log.

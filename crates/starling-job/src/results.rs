@@ -6,6 +6,10 @@ use starling_types::{BlobRef, Epoch, NodeId, Task};
 
 use crate::{Action, JobCore, JobEvent, Note, Script, Verdict, records::Then};
 
+/// How often one result is checked, should it come to harm here each time. A check that breaks again and again may break by what
+/// is in the result: it counts as one that cannot be had then.
+const CHECKS_MAX: u32 = 3;
+
 /// A result that a node reported.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reported {
@@ -13,11 +17,14 @@ pub(crate) struct Reported {
     pub(crate) epoch: Epoch,
     pub(crate) task: Task,
     pub(crate) blob: BlobRef,
+    /// How often its check was begun.
+    pub(crate) checks: u32,
 }
 
 impl<S: Script> JobCore<S> {
-    pub(crate) fn check(&mut self, reported: Reported) {
-        let Reported { node, epoch, task, blob } = reported;
+    pub(crate) fn check(&mut self, mut reported: Reported) {
+        reported.checks += 1;
+        let Reported { node, epoch, task, blob, .. } = reported;
         let expected = self.state.expected(task);
         let expected = expected.expect("the plan makes tasks of what is in the log only");
         self.checking.insert(epoch, reported);
@@ -45,7 +52,11 @@ impl<S: Script> JobCore<S> {
                 self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultRefused { epoch, reason });
             }
-            Verdict::Unfetchable { reason } => {
+            Verdict::Ours { reason } if reported.checks < CHECKS_MAX => {
+                self.say(Note::CheckedAgain { task: reported.task, reason });
+                self.check(reported);
+            }
+            Verdict::Unfetchable { reason } | Verdict::Ours { reason } => {
                 self.say(Note::Unfetchable { node: reported.node, reason: reason.clone() });
                 self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultUnfetchable { epoch, reason });
@@ -68,7 +79,7 @@ impl<S: Script> JobCore<S> {
 
     /// The result is in the log.
     pub(crate) fn accept(&mut self, reported: Reported, certainty: Certainty) {
-        let Reported { node, epoch, task, blob } = reported;
+        let Reported { node, epoch, task, blob, .. } = reported;
         self.accepting.remove(&task);
         if certainty == Certainty::Final {
             self.kept.done_with(self.scheduler.inputs_of_lease(node, epoch).iter());

@@ -145,7 +145,7 @@ impl<S: Script> JobCore<S> {
         }
         let plan = match self.state.replay() {
             Ok(replayed) => replayed.plan,
-            Err(error) => return self.end(End::Failed(error.into())),
+            Err(error) => return self.end(End::Failed(error)),
         };
         self.scheduler = starling_sched::Scheduler::new(
             self.config.scheduler.clone(),

@@ -21,6 +21,8 @@ pub struct JobState<S> {
     makers: BTreeMap<Reference, Task>,
     /// Of the accepted results those that count for now only.
     provisional: BTreeMap<Task, Provisional>,
+    /// The tasks of these, in the order in which they were accepted.
+    provisional_order: BTreeMap<usize, Task>,
     /// What became of results, in order: a plan is replayed by the same steps.
     steps: Vec<Step>,
 }
@@ -70,6 +72,7 @@ impl<S: Script> JobState<S> {
             receipts_by_node: BTreeMap::new(),
             makers: BTreeMap::new(),
             provisional: BTreeMap::new(),
+            provisional_order: BTreeMap::new(),
             steps: Vec::new(),
         }
     }
@@ -93,13 +96,13 @@ impl<S: Script> JobState<S> {
                 self.accept(*task, *blob, *node, *is_provisional);
             }
             JobEvent::ResultConfirmed { task } => {
-                if let Some(Provisional { node, .. }) = self.provisional.remove(task) {
+                if let Some(Provisional { node, .. }) = self.take_provisional(*task) {
                     *self.receipts_by_node.entry(node).or_default() += 1;
                     self.steps.push(Step::Confirmed(*task));
                 }
             }
             JobEvent::ResultRevoked { task } => {
-                self.provisional.remove(task);
+                self.take_provisional(*task);
                 if let Some(blob) = self.accepted.remove(task) {
                     self.makers.remove(&blob.reference);
                 }
@@ -108,7 +111,7 @@ impl<S: Script> JobState<S> {
             JobEvent::ResultLost { blob } => {
                 if let Some(task) = self.makers.remove(blob) {
                     self.accepted.remove(&task);
-                    self.provisional.remove(&task);
+                    self.take_provisional(task);
                 }
                 self.steps.push(Step::Lost(*blob));
             }
@@ -117,6 +120,7 @@ impl<S: Script> JobState<S> {
                 self.receipts_by_node.clear();
                 self.makers.clear();
                 self.provisional.clear();
+                self.provisional_order.clear();
                 self.steps.clear();
             }
             JobEvent::Failed { .. } | JobEvent::Cancelled | JobEvent::Own(_) => {}
@@ -128,32 +132,50 @@ impl<S: Script> JobState<S> {
     fn accept(&mut self, task: Task, blob: BlobRef, node: NodeId, is_provisional: bool) {
         self.accepted.insert(task, blob);
         self.makers.insert(blob.reference, task);
+        self.take_provisional(task);
         if is_provisional {
             let step = self.steps.len();
             self.provisional.insert(task, Provisional { task, blob, node, step });
+            self.provisional_order.insert(step, task);
             self.steps.push(Step::Accepted(task, blob, Certainty::Provisional));
         } else {
-            self.provisional.remove(&task);
             *self.receipts_by_node.entry(node).or_default() += 1;
             self.steps.push(Step::Accepted(task, blob, Certainty::Final));
         }
     }
 
-    /// How many results count for now only, those included that fell with another and were not [forgotten](Self::forget_fallen).
+    fn take_provisional(&mut self, task: Task) -> Option<Provisional> {
+        let taken = self.provisional.remove(&task)?;
+        self.provisional_order.remove(&taken.step);
+        Some(taken)
+    }
+
+    /// How many results count for now only, those included that fell with another and have not been met since by
+    /// [`Self::oldest_provisional`].
     pub(crate) fn provisional_count(&self) -> usize {
         self.provisional.len()
     }
 
-    /// Forgets what counted for now and has fallen with what it was made of. The log does not name each.
-    pub(crate) fn forget_fallen(&mut self, plan: &S::Plan) {
-        self.provisional.retain(|task, _| plan.is_accepted(*task));
-    }
-
-    /// The results that count for now only, so many at most, the oldest first.
-    pub(crate) fn oldest_provisional(&self, count_max: usize) -> Vec<Provisional> {
-        let mut oldest: Vec<_> = self.provisional.values().copied().collect();
-        oldest.sort_by_key(|result| result.step);
-        oldest.truncate(count_max);
+    /// The results that count for now only, so many at most, the oldest first. What it meets that has fallen with what it was
+    /// made of is forgotten: the log does not name each.
+    pub(crate) fn oldest_provisional(
+        &mut self,
+        plan: &S::Plan,
+        count_max: usize,
+    ) -> Vec<Provisional> {
+        let (mut oldest, mut fallen) = (Vec::new(), Vec::new());
+        for task in self.provisional_order.values() {
+            if oldest.len() == count_max {
+                break;
+            }
+            match self.provisional.get(task).filter(|_| plan.is_accepted(*task)) {
+                Some(result) => oldest.push(*result),
+                None => fallen.push(*task),
+            }
+        }
+        for task in fallen {
+            self.take_provisional(task);
+        }
         oldest
     }
 

@@ -4,7 +4,7 @@
 mod world;
 
 use starling_job::{End, Event, JobEvent, Note};
-use starling_types::{BlobRef, Reference, TaskId, TaskKind};
+use starling_types::{BlobRef, FailureClass, Reference, Task, TaskId, TaskKind};
 use world::*;
 
 const HONEST: [Habit; 2] = [Habit::Honest; 2];
@@ -85,27 +85,71 @@ fn a_blame_for_a_sound_input_costs_a_look_and_nothing_else() {
     assert!(is_proved(&world, 1) && lost(&world).is_empty() && world.source_runs == 1);
 }
 
-/// Two that have proved something and one that has not say that a sound task cannot be done, and can't have its input, again
-/// and again: the job goes on, and whoever proves it ends it.
+/// A job of whose nodes so many have proved something, and refuse whatever they are given from then on.
+fn turned(nodes: u8, class: FailureClass) -> World<Segments> {
+    let mut world = executed(40);
+    (1..=nodes).for_each(|name| world.add(name, Habit::Honest));
+    world.go_on_until(|world| world.core.state().receipts_by_node.len() == usize::from(nodes));
+    (1..=nodes).for_each(|name| world.turn(name, Habit::Refusing(class)));
+    world
+}
+
+/// What was said of tasks that nodes call impossible and nothing is wrong with.
+fn disbelieved(world: &World<Segments>) -> Vec<Task> {
+    let said = |note: &Note| match note {
+        Note::Disbelieved { task, message, .. } => {
+            assert_eq!(message, REFUSAL);
+            Some(*task)
+        }
+        _ => None,
+    };
+    world.notes.iter().filter_map(said).collect()
+}
+
 #[test]
-fn what_two_proven_nodes_and_a_stranger_say_ends_no_job() {
-    use starling_types::FailureClass::{Input, Task};
-    for class in [Task, Input] {
-        let mut world = executed(4);
-        world.add(1, Habit::Honest);
-        world.add(2, Habit::Honest);
-        world.go_on_until(|world| {
-            [1, 2].iter().all(|name| world.core.state().receipts_by_node.contains_key(&node(*name)))
-        });
-        world.add(3, Habit::Refusing(class));
-        [1, 2].iter().for_each(|name| world.turn(*name, Habit::Refusing(class)));
-        let later = world.now + starling_types::Millis(1_800_000);
-        world.go_on_until(|world| world.now >= later);
-        assert!(world.judged > 1 && world.end.is_none(), "{class:?}: {:?}", world.end);
-        world.add(4, Habit::Honest);
+fn what_proven_nodes_say_of_a_task_ends_no_job_while_another_proves_it() {
+    for nodes in [3, 30] {
+        let mut world = turned(nodes, FailureClass::Task);
+        world.add(100, Habit::Honest);
         world.go_on_until(|_| false);
-        assert!(is_proved(&world, 4), "{class:?}: {:?}", world.end);
+        assert!(is_proved(&world, 40), "{nodes}: {:?}", world.end);
+        let said = disbelieved(&world);
+        let each: std::collections::BTreeSet<_> = said.iter().collect();
+        assert!(!said.is_empty() && each.len() == said.len(), "once of each task: {said:?}");
+        assert!(world.dismissed.is_empty(), "nobody is shown to lie");
     }
+}
+
+#[test]
+fn a_job_that_is_alone_with_nodes_that_call_a_task_impossible_ends_by_patience_and_says_what_they_said()
+ {
+    for nodes in [3, 30] {
+        let mut world = turned(nodes, FailureClass::Task);
+        world.go_on_until(|_| false);
+        let Some(End::NoCapacity { waited, reason }) = &world.end else {
+            panic!("{nodes}: {:?}", world.end)
+        };
+        assert_eq!(*waited, config().node_wait);
+        assert!(reason.to_string().ends_with(REFUSAL), "{reason}");
+        assert!(!world.log.iter().any(|event| matches!(event, JobEvent::Failed { .. })));
+        // The next run of it asks them anew.
+        let mut world = World::resumed(Segments::new(40), config(), &world.log, world.disk.clone());
+        world.add(1, Habit::Honest);
+        world.run();
+        assert!(is_proved(&world, 40), "{nodes}: {:?}", world.end);
+    }
+}
+
+/// Nothing is said of the task by those who can't have its inputs: they are asked again for as long as the job may take.
+#[test]
+fn what_nodes_cannot_fetch_ends_no_job() {
+    let mut world = turned(3, FailureClass::Input);
+    let later = world.now + starling_types::Millis(1_800_000);
+    world.go_on_until(|world| world.now >= later);
+    assert!(world.judged > 1 && world.end.is_none(), "{:?}", world.end);
+    world.add(4, Habit::Honest);
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 40) && disbelieved(&world).is_empty(), "{:?}", world.end);
 }
 
 #[test]

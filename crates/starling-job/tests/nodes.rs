@@ -3,7 +3,7 @@
 
 mod world;
 
-use starling_job::{Config, ConnectionId, End, Event, Note, Word};
+use starling_job::{Config, ConnectionId, End, Event, Note, Verdict, Word};
 use starling_sched::WaitReason;
 use starling_types::Millis;
 use world::*;
@@ -113,4 +113,45 @@ fn a_lease_that_was_not_sent_is_granted_again_when_the_node_asks_and_not_before(
     world.tell(said(Word::RequestsWithdrawn));
     world.tell(said(Word::WorkRequested));
     assert_eq!(world.granted.len(), 2);
+}
+
+/// A node whose result of the only task is being checked, and its lease.
+fn reported() -> (World<Segments>, starling_types::Epoch) {
+    let mut world = World::new(Segments::new(1)).with(&[Habit::Hung]);
+    world.begin();
+    world.go_on_until(|world| world.granted.len() == 1);
+    let (epoch, (_, task)) = (world.last_epoch, world.granted[0]);
+    let word = Word::Done { epoch, blob: result_of(task, 0, 0) };
+    let connection = world.connection(1);
+    world.tell(Event::NodeSaid { node: node(1), connection, word });
+    assert_eq!(world.checks, 1);
+    (world, epoch)
+}
+
+fn ours() -> Verdict<Segments> {
+    Verdict::Ours { reason: "it was damaged on this disk".into() }
+}
+
+#[test]
+fn a_result_that_comes_to_harm_here_is_checked_again_and_blames_nobody() {
+    let (mut world, epoch) = reported();
+    world.tell(Event::Checked { epoch, verdict: ours() });
+    assert_eq!(world.checks, 2);
+    assert!(!world.notes.iter().any(|note| matches!(note, Note::Unfetchable { .. })));
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 1), "the second check has found nothing: {:?}", world.end);
+    assert_eq!(world.granted.len(), 1, "nobody had to make it again");
+}
+
+#[test]
+fn a_check_that_breaks_again_and_again_is_given_up_and_the_task_goes_on() {
+    let (mut world, epoch) = reported();
+    while !world.notes.iter().any(|note| matches!(note, Note::Unfetchable { .. })) {
+        assert!(world.checks <= 3, "it has an end");
+        world.tell(Event::Checked { epoch, verdict: ours() });
+    }
+    assert_eq!(world.checks, 3);
+    world.add(2, Habit::Honest);
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 1), "{:?}", world.end);
 }

@@ -33,6 +33,8 @@ struct Leaf<K> {
 #[derive(Debug, Clone)]
 pub(crate) struct Leaves<K> {
     leaves: Vec<Leaf<K>>,
+    /// Which leaves read a blob.
+    by_input: BTreeSet<(Reference, u32)>,
     /// Indices of leaves that can be started, by class; no set is empty.
     ready: BTreeMap<K, BTreeSet<u32>>,
     /// By class, how many leaves are not accepted.
@@ -46,6 +48,7 @@ impl<K> Default for Leaves<K> {
     fn default() -> Self {
         Self {
             leaves: Vec::new(),
+            by_input: BTreeSet::new(),
             ready: BTreeMap::new(),
             left: BTreeMap::new(),
             running_count: 0,
@@ -84,6 +87,7 @@ impl<K: Copy + Ord> Leaves<K> {
         if index != self.count() || index == u32::MAX {
             return false;
         }
+        self.by_input.insert((input.reference, index));
         self.leaves.push(Leaf { class, input, state: LeafState::Ready, is_withheld: false });
         *self.left.entry(class).or_default() += 1;
         self.list(index);
@@ -152,9 +156,10 @@ impl<K: Copy + Ord> Leaves<K> {
 
     /// Says whether an input is missing. The leaves that read it are not offered while it is.
     pub(crate) fn set_missing(&mut self, input: Reference, is_missing: bool) {
-        for index in 0..self.count() {
+        let readers = self.by_input.range((input, 0)..=(input, u32::MAX));
+        for index in readers.map(|(_, index)| *index).collect::<Vec<_>>() {
             let leaf = &mut self.leaves[index as usize];
-            if leaf.input.reference == input && leaf.is_withheld != is_missing {
+            if leaf.is_withheld != is_missing {
                 leaf.is_withheld = is_missing;
                 self.list(index);
             }

@@ -353,10 +353,8 @@ impl Plan for MergesPlan {
     }
 
     fn outcome(&self) -> Option<BlobRef> {
+        let Finish::Done(blob, Certainty::Final) = self.finish else { return None };
         let provisional = self.leaves.provisional_count() + self.joins.provisional_count();
-        match self.finish {
-            Finish::Done(blob, Certainty::Final) if provisional == 0 => Some(blob),
-            _ => None,
-        }
+        (provisional == 0).then_some(blob)
     }
 }

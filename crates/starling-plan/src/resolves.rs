@@ -17,6 +17,10 @@ pub(crate) struct Resolves {
     counts_work: bool,
     /// What the job assumes, head first; `None` before the execution has ended.
     assumed: Option<Vec<Assumed>>,
+    /// The first and the last place among them of the root of the keccak proofs.
+    keccak_places: Option<(u32, u32)>,
+    /// The last place of each given assumption, by its receipt.
+    given_places: BTreeMap<Reference, u32>,
     /// By how many assumptions are resolved in it, the receipts of all segments. The last is the one that counts; those
     /// before stand again when it proves false.
     receipts: BTreeMap<u32, BlobRef>,
@@ -39,6 +43,17 @@ impl Resolves {
 
     /// Says what the job assumes.
     pub(crate) fn end(&mut self, assumed: Vec<Assumed>) {
+        self.keccak_places = None;
+        self.given_places.clear();
+        for (place, assumed) in (0..).zip(&assumed) {
+            match assumed {
+                Assumed::Keccak => {
+                    let first = self.keccak_places.map_or(place, |(first, _)| first);
+                    self.keccak_places = Some((first, place));
+                }
+                Assumed::Given(blob) => drop(self.given_places.insert(blob.reference, place)),
+            }
+        }
         self.assumed = Some(assumed);
     }
 
@@ -67,7 +82,13 @@ impl Resolves {
 
     /// Whether a keccak root is assumed still, or may yet be.
     pub(crate) fn needs_keccaks(&self) -> bool {
-        self.assumed.is_none() || self.assumed_still().contains(&Assumed::Keccak)
+        let is_left = |(_, last)| last >= self.resolved_count();
+        self.assumed.is_none() || self.keccak_places.is_some_and(is_left)
+    }
+
+    /// Whether a keccak root is among what the job assumes, resolved or not.
+    pub(crate) fn assumes_keccaks(&self) -> bool {
+        self.keccak_places.is_some()
     }
 
     /// Begins with the receipt of all segments.
@@ -174,10 +195,7 @@ impl Resolves {
 
     /// Takes all back that was made of keccak proofs: their root, or what it was made of, proved false.
     pub(crate) fn revoke_keccak(&mut self) -> (Option<TaskId>, Option<BlobRef>) {
-        let place = self.assumed().and_then(|all| {
-            all.iter().position(|assumed| *assumed == Assumed::Keccak).map(|place| place as u32)
-        });
-        let Some(place) = place else { return (None, None) };
+        let Some((place, _)) = self.keccak_places else { return (None, None) };
         let reads_root = |task: &mut TaskId| *task == TaskId::Resolve(place);
         let (running, receipt) = self.revoke_above(place);
         (running.or(self.running.take_if(reads_root)), receipt)
@@ -197,11 +215,10 @@ impl Resolves {
 
     /// Says whether a blob is missing. Of one that is a receipt of this chain: how many assumptions are resolved in it.
     pub(crate) fn set_missing(&mut self, blob: Reference, is_missing: bool) -> Option<u32> {
-        let is_given =
-            |assumed: &Assumed| matches!(assumed, Assumed::Given(given) if given.reference == blob);
+        let place = self.given_places.get(&blob);
         if !is_missing {
             self.missing.remove(&blob);
-        } else if self.assumed_still().iter().any(is_given) {
+        } else if place.is_some_and(|place| *place >= self.resolved_count()) {
             self.missing.insert(blob);
         }
         let last = self.receipts.last_key_value();

@@ -76,6 +76,10 @@ pub struct RoundsPlan {
     /// By class, the tasks that can be started.
     ready: BTreeMap<Class, BTreeSet<u32>>,
     missing: BTreeSet<Reference>,
+    /// Which tasks read a blob.
+    by_input: BTreeSet<(Reference, u32)>,
+    /// Which tasks' result a blob is.
+    by_result: BTreeSet<(Reference, u32)>,
 }
 
 impl RoundsPlan {
@@ -90,6 +94,8 @@ impl RoundsPlan {
             has_ended: false,
             ready: BTreeMap::new(),
             missing: BTreeSet::new(),
+            by_input: BTreeSet::new(),
+            by_result: BTreeSet::new(),
         }
     }
 
@@ -134,6 +140,7 @@ impl RoundsPlan {
             return wrong("there are no numbers left");
         }
         for RoundTask { class, inputs } in tasks {
+            self.by_input.extend(inputs.iter().map(|input| (input.reference, self.next)));
             let entry = Entry { class, round: self.round_count, inputs, state: State::Ready };
             self.entries.insert(self.next, entry);
             self.open_count += 1;
@@ -172,7 +179,13 @@ impl RoundsPlan {
             return false;
         };
         let was_final = entry.is_final();
+        if let Some(blob) = entry.result() {
+            self.by_result.remove(&(blob.reference, index));
+        }
         entry.state = to;
+        if let Some(blob) = entry.result() {
+            self.by_result.insert((blob.reference, index));
+        }
         self.open_count += u32::from(was_final);
         self.open_count -= u32::from(entry.is_final());
         self.list(index);
@@ -200,6 +213,12 @@ impl RoundsPlan {
                 break;
             }
             self.open_count -= u32::from(!entry.is_final());
+            for input in &entry.inputs {
+                self.by_input.remove(&(input.reference, last));
+            }
+            if let Some(blob) = entry.result() {
+                self.by_result.remove(&(blob.reference, last));
+            }
             if let Some(ready) = self.ready.get_mut(&entry.class) {
                 ready.remove(&last);
             }
@@ -216,9 +235,7 @@ impl RoundsPlan {
     }
 
     fn set_missing(&mut self, blob: Reference, is_missing: bool) {
-        let reads = |entry: &Entry| entry.inputs.iter().any(|input| input.reference == blob);
-        let readers = self.entries.iter().filter(|(_, entry)| reads(entry));
-        let readers: Vec<u32> = readers.map(|(index, _)| *index).collect();
+        let readers: Vec<u32> = of_blob(&self.by_input, blob).collect();
         if is_missing && !readers.is_empty() {
             self.missing.insert(blob);
         } else {
@@ -226,6 +243,20 @@ impl RoundsPlan {
         }
         readers.into_iter().for_each(|index| self.list(index));
     }
+
+    /// Whether the plan may still read or deliver a result.
+    fn is_live(&self, blob: Reference) -> bool {
+        let last = self.round_count.saturating_sub(1);
+        let entry = |index: u32| self.entries.get(&index);
+        let is_kept = |entry: &Entry| !self.has_ended || entry.round == last;
+        of_blob(&self.by_result, blob).filter_map(entry).any(is_kept)
+            || of_blob(&self.by_input, blob).filter_map(entry).any(|entry| !entry.is_final())
+    }
+}
+
+/// The tasks that are listed under a blob.
+fn of_blob(listed: &BTreeSet<(Reference, u32)>, blob: Reference) -> impl Iterator<Item = u32> + '_ {
+    listed.range((blob, 0)..=(blob, u32::MAX)).map(|(_, index)| *index)
 }
 
 impl Plan for RoundsPlan {
@@ -304,9 +335,8 @@ impl Plan for RoundsPlan {
     }
 
     fn lost(&mut self, blob: Reference) -> Revoked {
-        let made = |entry: &Entry| entry.result().is_some_and(|made| made.reference == blob);
-        let made = self.entries.iter().find(|(_, entry)| made(entry)).map(|(index, _)| *index);
-        match made.filter(|_| self.live_blobs().iter().any(|live| live.reference == blob)) {
+        let made = of_blob(&self.by_result, blob).next();
+        match made.filter(|_| self.is_live(blob)) {
             Some(index) => self.revoke_index(index).unwrap_or_default(),
             None => {
                 self.set_missing(blob, true);

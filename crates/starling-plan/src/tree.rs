@@ -3,7 +3,7 @@
 //! A result that proves false takes those down that were made of it. What else they consumed stands again; so the tree
 //! remembers it, and says which of the consumed blobs may be read again while something is provisional.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use starling_types::{BlobRef, IndexRange, Reference};
 
@@ -25,6 +25,9 @@ struct Node {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tree {
     nodes: BTreeMap<IndexRange, Node>,
+    by_blob: BTreeSet<(Reference, IndexRange)>,
+    /// How many results are provisional.
+    provisional_count: u32,
 }
 
 /// What fell with a result.
@@ -47,13 +50,12 @@ impl Tree {
         self.nodes.get(&range).map(|node| node.blob)
     }
 
-    /// How many results are provisional under the tops given.
+    /// How many results are provisional.
     pub(crate) fn provisional_count(&self) -> u32 {
-        let provisional = |node: &&Node| node.certainty == Certainty::Provisional;
-        self.nodes.values().filter(provisional).count() as u32
+        self.provisional_count
     }
 
-    /// Adds a result that consumed `parts`, each of them a top so far.
+    /// Adds a result that is not here, and consumed `parts`, each of them a top so far.
     pub(crate) fn insert(
         &mut self,
         range: IndexRange,
@@ -68,6 +70,8 @@ impl Tree {
                 provisional_count += node.provisional_count;
             }
         }
+        self.provisional_count += u32::from(certainty == Certainty::Provisional);
+        self.by_blob.insert((blob.reference, range));
         let node = Node { blob, parts, parent: None, certainty, provisional_count };
         self.nodes.insert(range, node);
     }
@@ -80,6 +84,7 @@ impl Tree {
             }
             _ => return false,
         }
+        self.provisional_count -= 1;
         let mut above = Some(range);
         while let Some(node) = above.and_then(|range| self.nodes.get_mut(&range)) {
             node.provisional_count -= 1;
@@ -106,7 +111,7 @@ impl Tree {
             node = self.nodes.get(&parent)?;
         }
         path.reverse();
-        let fallen: Vec<Node> = path.iter().filter_map(|range| self.nodes.remove(range)).collect();
+        let fallen: Vec<Node> = path.iter().filter_map(|range| self.take(*range)).collect();
         let parts = fallen.into_iter().flat_map(|node| node.parts);
         let mut orphans = Vec::new();
         for part in parts {
@@ -127,10 +132,18 @@ impl Tree {
         Some(Fallen { path, orphans, bare })
     }
 
+    fn take(&mut self, range: IndexRange) -> Option<Node> {
+        let node = self.nodes.remove(&range)?;
+        self.by_blob.remove(&(node.blob.reference, range));
+        self.provisional_count -= u32::from(node.certainty == Certainty::Provisional);
+        Some(node)
+    }
+
     /// The results that have this blob.
     pub(crate) fn of_blob(&self, reference: Reference) -> Vec<IndexRange> {
-        let has = |(_, node): &(&IndexRange, &Node)| node.blob.reference == reference;
-        self.nodes.iter().filter(has).map(|(range, _)| *range).collect()
+        // No range is before this one.
+        let from = self.by_blob.range((reference, IndexRange::single(0))..);
+        from.take_while(|(blob, _)| *blob == reference).map(|(_, range)| *range).collect()
     }
 
     pub(crate) fn is_provisional(&self, range: IndexRange) -> bool {
@@ -195,7 +208,10 @@ mod tests {
     fn a_result_takes_down_what_was_made_of_it_and_what_that_consumed_stands_again() {
         let mut tree = tree();
         assert_eq!(tree.top(range(1, 2)), range(0, 3));
+        assert_eq!(tree.provisional_count(), 1);
         let fallen = tree.remove(range(1, 2)).unwrap();
+        assert_eq!(tree.provisional_count(), 0);
+        assert_eq!(tree.of_blob(blob(20).reference), []);
         assert_eq!(fallen.path, [range(0, 3), range(0, 2), range(1, 2)]);
         let orphans: Vec<_> = fallen.orphans.iter().map(|piece| piece.range).collect();
         assert_eq!((orphans, fallen.bare), (vec![range(0, 1), range(2, 3)], vec![1]));

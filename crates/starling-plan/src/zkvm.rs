@@ -330,14 +330,14 @@ impl ZkvmPlan {
 
     /// The receipts to deliver, once the execution has ended and all that is needed is proved.
     pub fn outcome(&self) -> Option<Outcome> {
-        let assumed = self.resolves.assumed()?;
+        self.resolves.assumed()?;
         if self.shape.ends_in_one() {
             return self.resolves.outcome();
         }
         if self.segments.accepted_count() < self.segments.count() {
             return None;
         }
-        let keccak = match assumed.contains(&Assumed::Keccak) {
+        let keccak = match self.resolves.assumes_keccaks() {
             true => Some(self.unions.root()?),
             false => None,
         };

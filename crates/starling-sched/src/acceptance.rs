@@ -4,13 +4,14 @@ use starling_plan::{Accepted, Certainty, Plan};
 use starling_types::{BlobRef, Epoch, FailureClass, Millis, NodeId, Task};
 
 use crate::{
-    Action, Failure, IgnoreReason, JobFailure, RevokeReason, Scheduler,
+    Action, Failure, IgnoreReason, RevokeReason, Scheduler,
     lease::{LeaseRecord, LeaseState},
     node::Node,
 };
 
-/// How many nodes are remembered for having said that a task cannot be done.
-const UNPROVABLE_NODES_MAX: usize = 64;
+/// How many nodes are remembered for having said that a task cannot be done: as many as a client has connections. More than
+/// these can be refused one after the other; the pauses after each failure bound what that costs.
+const UNPROVABLE_NODES_MAX: usize = 1024;
 
 /// So many results of a node that cannot be had, in a row, and it gets no work for a while. One or two may be a connection
 /// that broke.
@@ -75,7 +76,7 @@ impl<P: Plan> Scheduler<P> {
         }
         self.holders.add(blob.reference, record.node);
         self.faults.remove(&record.task);
-        self.shunned.remove(&record.task);
+        self.shunned.remove(record.task);
         self.end_copies(record.task, epoch);
     }
 
@@ -140,14 +141,15 @@ impl<P: Plan> Scheduler<P> {
             // Perhaps one of the holders serves no good bytes. The client does.
             FailureClass::Input => {
                 self.forget_holders(record.task);
-                self.refuse(record.task, node, &failure.message);
+                self.refuse(record.task, node);
             }
             FailureClass::Task => {
                 let faults = self.faults.entry(record.task).or_default();
                 if faults.unprovable_by.len() < UNPROVABLE_NODES_MAX {
                     faults.unprovable_by.insert(node);
                 }
-                self.refuse(record.task, node, &failure.message);
+                faults.message.clone_from(&failure.message);
+                self.refuse(record.task, node);
             }
             FailureClass::Node | FailureClass::Disk => {}
         }
@@ -171,7 +173,7 @@ impl<P: Plan> Scheduler<P> {
     }
 
     /// A node will not have a task, or what it reads. Once several do, the shell is asked; nobody is believed.
-    fn refuse(&mut self, task: Task, node: NodeId, message: &str) {
+    fn refuse(&mut self, task: Task, node: NodeId) {
         let inputs = self.inputs_of(task);
         let faults = self.faults.entry(task).or_default();
         faults.refused_by.insert(node);
@@ -183,24 +185,28 @@ impl<P: Plan> Scheduler<P> {
         }
         faults.is_judged = true;
         faults.refused_by.clear();
-        let nodes = faults.unprovable_by.iter().copied().collect();
-        self.act(Action::Judge { task, inputs, nodes, message: message.to_owned() });
+        self.act(Action::Judge { task, inputs });
     }
 
-    pub(crate) fn judged_sound(&mut self, task: Task) {
-        if let Some(faults) = self.faults.get_mut(&task) {
-            faults.is_judged = false;
-            faults.judged_count = faults.judged_count.saturating_add(1);
+    /// Where nothing is wrong with what a task reads, those who call it impossible get it no more, and whoever else comes
+    /// does: what nodes say never ends a job. Where something is, they may have been right.
+    pub(crate) fn judged(&mut self, task: Task, is_sound: bool) {
+        let Some(faults) = self.faults.get_mut(&task) else { return };
+        faults.is_judged = false;
+        if !is_sound {
+            faults.is_sound = false;
+            return faults.unprovable_by.clear();
+        }
+        let is_new = !std::mem::replace(&mut faults.is_sound, true);
+        if is_new && !faults.unprovable_by.is_empty() {
+            let node_count = faults.unprovable_by.len();
+            let message = faults.message.clone();
+            self.act(Action::Disbelieved { task, node_count, message });
         }
     }
 
-    pub(crate) fn judged_unprovable(&mut self, task: Task, message: String) {
-        let name = self.name_of(task);
-        self.fail(JobFailure::TaskUnprovable { task, name, message });
-    }
-
     /// What people call a task.
-    fn name_of(&self, task: Task) -> String {
+    pub(crate) fn name_of(&self, task: Task) -> String {
         let demand = self.demands.iter().find(|(_, demand)| demand.kind == task.kind);
         match demand {
             Some((_, demand)) if task.range.count() == 1 => {

@@ -124,18 +124,13 @@ pub enum Event<I> {
         /// What went wrong.
         failure: Failure,
     },
-    /// The shell's answer to [`Action::Judge`]: the inputs are what they must be, and nothing says that the task cannot be
-    /// done. Those who refused it are not believed.
-    JudgedSound {
+    /// The shell's answer to [`Action::Judge`].
+    Judged {
         /// The task.
         task: Task,
-    },
-    /// The shell's answer to [`Action::Judge`], or its own finding: the task cannot be done by anybody.
-    JudgedUnprovable {
-        /// The task.
-        task: Task,
-        /// Why, for people.
-        message: String,
+        /// Whether the inputs are what they must be: those who say that the task cannot be done are not believed then, and
+        /// get it no more.
+        is_sound: bool,
     },
     /// A blob is missing or damaged here. A result is taken back and made again; what reads an input waits until
     /// [`Self::BlobFound`].
@@ -272,17 +267,22 @@ pub enum Action<O> {
         /// The result's blob.
         blob: BlobRef,
     },
-    /// Several nodes refuse a task. Look at its inputs again, and at the task itself if that can be done here, and answer
-    /// with [`Event::JudgedSound`], [`Event::JudgedUnprovable`], [`Event::BlobLost`] or [`Event::ResultRevoked`]. The task
-    /// goes on meanwhile.
+    /// Several nodes refuse a task. Look at its inputs again, say what is wrong with them with [`Event::BlobLost`] or
+    /// [`Event::ResultRevoked`], and answer with [`Event::Judged`]. The task goes on meanwhile.
     Judge {
         /// The task.
         task: Task,
         /// What it reads.
         inputs: Vec<BlobRef>,
-        /// Who says, or has said, that it cannot be done; not those that only could not have or use its inputs.
-        nodes: Vec<NodeId>,
-        /// The last one's words.
+    },
+    /// Nodes say that a task cannot be done, and nothing is wrong with what it reads: it is given to others, and to none of
+    /// these any more. Said once of each task.
+    Disbelieved {
+        /// The task.
+        task: Task,
+        /// How many say so.
+        node_count: usize,
+        /// The words of the last of them.
         message: String,
     },
     /// These blobs had been done with and are read again. Those that are gone are to be reported with
@@ -336,10 +336,10 @@ pub enum Action<O> {
         /// What it is.
         outcome: O,
     },
-    /// The job cannot be proved.
+    /// The job can't go on: the client's own events contradict each other.
     JobFailed {
-        /// Why.
-        reason: JobFailure,
+        /// How.
+        error: PlanError,
     },
 }
 
@@ -398,7 +398,7 @@ pub enum IgnoreReason {
 }
 
 /// What is missing for a ready task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WaitReason {
     /// No node is connected.
     #[error("no node is connected")]
@@ -431,22 +431,14 @@ pub enum WaitReason {
         /// The po2 of the segment or of the keccak proof.
         po2: Po2,
     },
-}
-
-/// Why a job failed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum JobFailure {
-    /// The task cannot be done, by the shell's own judgement.
-    #[error("{name} cannot be proved: {message}")]
-    TaskUnprovable {
-        /// The task.
-        task: Task,
-        /// Its name.
+    /// All connected nodes that could take the task say that it cannot be done.
+    #[error(
+        "all connected nodes that could take {name} say that it cannot be done, though nothing is wrong with its inputs: {message}"
+    )]
+    Disbelieved {
+        /// The task's name.
         name: String,
-        /// Why.
+        /// The words of the last of them.
         message: String,
     },
-    /// The client's own events contradict each other.
-    #[error("the job's plan is broken")]
-    Plan(#[from] PlanError),
 }

@@ -8,10 +8,6 @@ use crate::{
     lease::{LeaseRecord, LeaseState},
 };
 
-/// Tasks of which it is remembered who declined or failed them last: each is soon done by somebody else, so that these are more
-/// than are troubled at a time.
-const SHUNNED_MAX: usize = 4096;
-
 impl<P: Plan> Scheduler<P> {
     pub(crate) fn node_joined(&mut self, node: NodeId, capability: Capability) {
         if self.nodes.is_dismissed(node) {
@@ -85,9 +81,6 @@ impl<P: Plan> Scheduler<P> {
     /// Others get the task before this node gets it again.
     pub(crate) fn shun(&mut self, task: Task, node: NodeId) {
         self.shunned.insert(task, node);
-        if self.shunned.len() > SHUNNED_MAX {
-            self.shunned.pop_first();
-        }
     }
 
     pub(crate) fn lease_renewed(
@@ -197,7 +190,8 @@ impl<P: Plan> Scheduler<P> {
                 self.fall_silent(node);
                 continue;
             }
-            if !self.nodes.is_another_waiting(class, node) {
+            let could_begin = |other: NodeId| other != node && !self.is_barred(other, task);
+            if !self.nodes.waiting(class).any(could_begin) {
                 // It still works, and nobody else could: stopping it would only lose what it has done.
                 let more = self.now() + self.config.deadline_min;
                 self.leases.extend_deadline(epoch, more);

@@ -73,8 +73,7 @@ mod status;
 pub use config::Config;
 pub use dispatch::{DispatchAction, Dispatcher, Taken, Terms, WEIGHT_MAX};
 pub use event::{
-    Action, Event, ExpiryReason, Failure, IgnoreReason, JobFailure, Lease, LeaseInput,
-    RevokeReason, WaitReason,
+    Action, Event, ExpiryReason, Failure, IgnoreReason, Lease, LeaseInput, RevokeReason, WaitReason,
 };
 pub use scheduler::Scheduler;
 pub use status::Status;

@@ -31,9 +31,9 @@ pub(crate) struct Nodes {
     believes_speeds: bool,
     speed_assumed_permille: u32,
     connected: BTreeMap<NodeId, Node>,
-    departed: Recent<Shown>,
+    departed: Recent<NodeId, Shown>,
     /// Nodes that proved wrong.
-    dismissed: Recent<()>,
+    dismissed: Recent<NodeId, ()>,
     /// By class, the nodes that would take a task now, slowest first.
     waiting: Vec<BTreeSet<(u32, NodeId)>>,
     /// By class, the nodes that would take a task ahead, whose slot is free first.
@@ -195,11 +195,6 @@ impl Nodes {
     /// The node that would begin first with a task of `class` that it is granted ahead.
     pub(crate) fn first_ahead(&self, class: Class) -> Option<NodeId> {
         self.ahead[usize::from(class.0)].first().map(|(_, id)| *id)
-    }
-
-    /// Whether a node other than `id` would take a task of `class` now.
-    pub(crate) fn is_another_waiting(&self, class: Class, id: NodeId) -> bool {
-        self.waiting(class).any(|waiting| waiting != id)
     }
 
     /// What is missing for a task of `class`; `None` when a connected node could take it, now or later.

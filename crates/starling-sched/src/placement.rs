@@ -2,12 +2,13 @@
 //! late. What is ready after that is granted ahead.
 
 use starling_plan::{Class, Plan, TaskSpec};
-use starling_types::{BlobRef, Epoch, Millis, NodeId};
+use starling_types::{BlobRef, Epoch, Millis, NodeId, Task};
 
 use crate::{
     Action, Lease, LeaseInput, RevokeReason, Scheduler, WaitReason,
     class::expected,
     lease::{LeaseRecord, LeaseState, Terms},
+    node::Node,
 };
 
 /// Idle nodes that are weighed for the backups of one class at a time: the fastest. Slower ones would only
@@ -53,26 +54,35 @@ impl<P: Plan> Scheduler<P> {
     }
 
     /// The next ready task of a class, and the node that waits for it: one that holds a receipt that the task
-    /// reads, if there is such; else the fastest. Whoever declined or failed it last gets it if there is nobody else.
+    /// reads, if there is such; else the fastest. Whoever declined or failed it last gets it if there is nobody else, whoever
+    /// is barred from it never.
     fn next_match(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
-        let fastest = self.nodes.waiting(class).next()?;
+        self.nodes.waiting(class).next()?;
         let demand = self.demands.of(class);
         let spec = self.plan.next(class)?;
-        let shunned = self.shunned.get(&spec.id);
+        let shunned = self.shunned.get(spec.id);
         let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
+        let faults = self.faults.get(&spec.id);
+        let is_barred = |id: NodeId| faults.is_some_and(|faults| faults.bars(id));
+        let fastest = self.nodes.waiting(class).find(|id| !is_barred(*id))?;
         let nearest = holders
-            .filter(|id| shunned != Some(*id))
+            .filter(|id| shunned != Some(*id) && !is_barred(**id))
             .filter_map(|id| Some((self.nodes.get(*id)?, *id)))
             .filter(|(node, _)| demand.reads_results && node.standing.waiting.contains(class))
             .max_by_key(|(node, id)| (node.speed_permille(), *id));
         let nearest = nearest.map(|(_, id)| id);
-        let other = || self.nodes.waiting(class).find(|id| shunned != Some(id));
+        let may = |id: &NodeId| shunned != Some(id) && !is_barred(*id);
+        let other = || self.nodes.waiting(class).find(may);
         let node = nearest.or_else(other).unwrap_or(fastest);
         Some((spec, node))
     }
 
     /// Makes a task ready for a node that waits, by taking it from one that was granted it ahead and has not begun.
     fn take_from_ahead(&mut self, class: Class) -> bool {
+        // What is ready is for none of those who wait.
+        if self.plan.is_ready(class) {
+            return false;
+        }
         let Some(taker) = self.nodes.waiting(class).next() else { return false };
         let Some(epoch) = self.leases.last_ahead(class, taker) else { return false };
         let Some(record) = self.close_lease(epoch) else { return false };
@@ -88,6 +98,9 @@ impl<P: Plan> Scheduler<P> {
     fn next_ahead(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
         let node = self.nodes.first_ahead(class)?;
         let spec = self.plan.next(class)?;
+        if self.is_barred(node, spec.id) {
+            return None;
+        }
         self.nodes.waiting(class).next().is_none().then_some((spec, node))
     }
 
@@ -97,6 +110,9 @@ impl<P: Plan> Scheduler<P> {
             let speed = self.nodes.get(id)?.speed_permille();
             let done_at = self.now() + expected(self.demands.of(class), speed);
             let task = self.leases.straggler(class, id, done_at, self.now())?;
+            if self.is_barred(id, task) {
+                return None;
+            }
             Some((self.leases.flight(task)?.spec.clone(), id))
         })
     }
@@ -174,7 +190,9 @@ impl<P: Plan> Scheduler<P> {
     fn missing(&self) -> Option<WaitReason> {
         let is_ready = |class: &Class| self.plan.is_ready(*class);
         let ready = self.demands.classes().filter(is_ready);
-        ready.filter_map(|class| self.nodes.missing_for(class)).next()
+        let missing_for =
+            |class| self.nodes.missing_for(class).or_else(|| self.disbelieved_for(class));
+        ready.filter_map(missing_for).next()
     }
 
     /// Says so, when that changes.
@@ -182,11 +200,32 @@ impl<P: Plan> Scheduler<P> {
         if missing == self.waiting {
             return;
         }
-        self.waiting = missing;
+        self.waiting.clone_from(&missing);
         self.act(match missing {
             Some(reason) => Action::Waiting { reason },
             None => Action::WaitingOver,
         });
+    }
+
+    /// Whether a node gets this task no more, whoever else is there.
+    pub(crate) fn is_barred(&self, node: NodeId, task: Task) -> bool {
+        self.faults.get(&task).is_some_and(|faults| faults.bars(node))
+    }
+
+    /// That all who could take the next task of a class are barred from it. It walks the nodes, where one is.
+    fn disbelieved_for(&self, class: Class) -> Option<WaitReason> {
+        if self.faults.is_empty() {
+            return None;
+        }
+        let task = self.plan.next(class)?.id;
+        let faults = self.faults.get(&task).filter(|faults| faults.is_sound)?;
+        let could = |node: &Node| node.standing.capable.contains(class);
+        let mut able = self.nodes.iter().filter(|(_, node)| could(node));
+        let is_none_left = able.all(|(id, _)| faults.bars(id));
+        is_none_left.then(|| WaitReason::Disbelieved {
+            name: self.name_of(task),
+            message: faults.message.clone(),
+        })
     }
 
     /// Ends a lease and gives its node the room back. If no other lease stands on its task, the task is

@@ -1,42 +1,44 @@
-//! What is remembered of nodes that are gone: so many at most, the oldest forgotten first.
+//! What is remembered of nodes that are gone, or of tasks: so many at most, the oldest forgotten first.
 
 use std::collections::BTreeMap;
 
-use starling_types::NodeId;
-
-/// A bounded memory by node.
+/// A bounded memory by key.
 #[derive(Debug, Clone)]
-pub(crate) struct Recent<T> {
+pub(crate) struct Recent<K, T> {
     count_max: usize,
     noted_count: u64,
-    by_node: BTreeMap<NodeId, (u64, T)>,
+    by_key: BTreeMap<K, (u64, T)>,
     /// In the order in which they were noted.
-    order: BTreeMap<u64, NodeId>,
+    order: BTreeMap<u64, K>,
 }
 
-impl<T> Recent<T> {
+impl<K: Copy + Ord, T> Recent<K, T> {
     pub(crate) fn new(count_max: usize) -> Self {
-        Self { count_max, noted_count: 0, by_node: BTreeMap::new(), order: BTreeMap::new() }
+        Self { count_max, noted_count: 0, by_key: BTreeMap::new(), order: BTreeMap::new() }
     }
 
-    pub(crate) fn contains(&self, node: NodeId) -> bool {
-        self.by_node.contains_key(&node)
+    pub(crate) fn contains(&self, key: K) -> bool {
+        self.by_key.contains_key(&key)
     }
 
-    pub(crate) fn insert(&mut self, node: NodeId, what: T) {
-        self.remove(node);
+    pub(crate) fn get(&self, key: K) -> Option<&T> {
+        self.by_key.get(&key).map(|(_, what)| what)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, what: T) {
+        self.remove(key);
         self.noted_count += 1;
-        self.by_node.insert(node, (self.noted_count, what));
-        self.order.insert(self.noted_count, node);
+        self.by_key.insert(key, (self.noted_count, what));
+        self.order.insert(self.noted_count, key);
         if self.order.len() > self.count_max
             && let Some((_, oldest)) = self.order.pop_first()
         {
-            self.by_node.remove(&oldest);
+            self.by_key.remove(&oldest);
         }
     }
 
-    pub(crate) fn remove(&mut self, node: NodeId) -> Option<T> {
-        let (noted, what) = self.by_node.remove(&node)?;
+    pub(crate) fn remove(&mut self, key: K) -> Option<T> {
+        let (noted, what) = self.by_key.remove(&key)?;
         self.order.remove(&noted);
         Some(what)
     }
@@ -44,6 +46,8 @@ impl<T> Recent<T> {
 
 #[cfg(test)]
 mod tests {
+    use starling_types::NodeId;
+
     use super::*;
 
     #[test]

@@ -13,21 +13,34 @@ use starling_plan::{Certainty, Plan, PlanError, Revoked};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
 
 use crate::{
-    Action, Config, Event, IgnoreReason, JobFailure, RevokeReason, Status, WaitReason,
-    class::Demands, holders::Holders, lease::Leases, nodes::Nodes,
+    Action, Config, Event, IgnoreReason, RevokeReason, Status, WaitReason, class::Demands,
+    holders::Holders, lease::Leases, nodes::Nodes, recent::Recent,
 };
+
+/// Tasks of which it is remembered who declined or failed them last: each is soon done by somebody else, so that these are more
+/// than are troubled at a time.
+const SHUNNED_MAX: usize = 4096;
 
 /// The failures of one task that is not accepted yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     /// The nodes that refused its inputs or say that it cannot be done, since it was last judged.
     pub(crate) refused_by: BTreeSet<NodeId>,
-    /// Those that have ever said that it cannot be done: a few of them.
+    /// Those that said that it cannot be done, as far as nothing was found to be wrong with its inputs since.
     pub(crate) unprovable_by: BTreeSet<NodeId>,
-    /// How often the shell has judged it, or was asked to.
-    pub(crate) judged_count: u32,
+    /// The words of the last of them.
+    pub(crate) message: String,
     /// Whether the shell's judgement is awaited.
     pub(crate) is_judged: bool,
+    /// Whether the shell found nothing wrong with its inputs: it is given to none of `unprovable_by` any more.
+    pub(crate) is_sound: bool,
+}
+
+impl Faults {
+    /// Whether a node gets this task no more: it says that it can't be done, and the client knows better.
+    pub(crate) fn bars(&self, node: NodeId) -> bool {
+        self.is_sound && self.unprovable_by.contains(&node)
+    }
 }
 
 /// Decides who proves what of one job. The crate's documentation has the rules.
@@ -41,7 +54,7 @@ pub struct Scheduler<P: Plan> {
     pub(crate) holders: Holders,
     pub(crate) faults: BTreeMap<Task, Faults>,
     /// Who declined or failed a task last: others get it first.
-    pub(crate) shunned: BTreeMap<Task, NodeId>,
+    pub(crate) shunned: Recent<Task, NodeId>,
     pub(crate) waiting: Option<WaitReason>,
     /// Whether nothing is granted for the time being.
     pub(crate) grants_held: bool,
@@ -68,7 +81,7 @@ impl<P: Plan> Scheduler<P> {
             ),
             holders: Holders::new(config.holders_max),
             faults: BTreeMap::new(),
-            shunned: BTreeMap::new(),
+            shunned: Recent::new(SHUNNED_MAX),
             waiting: None,
             grants_held: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
@@ -146,7 +159,7 @@ impl<P: Plan> Scheduler<P> {
             lease_count: self.leases.open_count(),
             checking_count: self.leases.checking_count(),
             progress: self.progress(&under_way),
-            waiting: self.waiting,
+            waiting: self.waiting.clone(),
             eta_ms: self.eta(&under_way),
         }
     }
@@ -179,8 +192,7 @@ impl<P: Plan> Scheduler<P> {
             Event::ResultRefused { epoch, reason } => self.result_refused(epoch, reason),
             Event::ResultUnfetchable { epoch, .. } => self.result_unfetchable(epoch),
             Event::TaskFailed { node, epoch, failure } => self.task_failed(node, epoch, failure),
-            Event::JudgedSound { task } => self.judged_sound(task),
-            Event::JudgedUnprovable { task, message } => self.judged_unprovable(task, message),
+            Event::Judged { task, is_sound } => self.judged(task, is_sound),
             Event::BlobLost { blob } => self.blob_lost(blob),
             Event::BlobFound { blob } => self.plan.found(blob),
             Event::ResultRevoked { task } => self.result_revoked(task),
@@ -204,7 +216,7 @@ impl<P: Plan> Scheduler<P> {
     pub(crate) fn result_revoked(&mut self, task: Task) {
         match self.plan.revoke(task) {
             Ok(revoked) => self.dissolve(revoked),
-            Err(error) => self.fail(error.into()),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -234,15 +246,15 @@ impl<P: Plan> Scheduler<P> {
 
     fn fail_unless(&mut self, followed: Result<(), PlanError>) {
         if let Err(error) = followed {
-            self.fail(error.into());
+            self.fail(error);
         }
     }
 
-    /// Gives the job up.
-    pub(crate) fn fail(&mut self, reason: JobFailure) {
+    /// Gives the job up: what it is told contradicts itself. Nothing that nodes say comes here.
+    fn fail(&mut self, error: PlanError) {
         if !self.is_over {
             self.end_job();
-            self.act(Action::JobFailed { reason });
+            self.act(Action::JobFailed { error });
         }
     }
 

@@ -238,7 +238,7 @@ fn the_user_is_told_which_kind_of_task_waits() {
         needed: MemoryBytes::from_mib(500),
         best: MemoryBytes::from_mib(300),
     };
-    assert_eq!(bench.keccak(18), [Action::Waiting { reason: waiting }]);
+    assert_eq!(bench.keccak(18), [Action::Waiting { reason: waiting.clone() }]);
     let said = "no connected node has enough memory for a keccak task: it needs 500 MiB, the best has 300 MiB";
     assert_eq!(waiting.to_string(), said);
 }
@@ -247,7 +247,7 @@ fn the_user_is_told_which_kind_of_task_waits() {
 fn the_user_is_told_once_what_a_ready_task_lacks_and_when_it_lacks_nothing() {
     let waiting = |actions: &[Action]| {
         let said = actions.iter().filter_map(|action| match action {
-            Action::Waiting { reason } => Some(Some(*reason)),
+            Action::Waiting { reason } => Some(Some(reason.clone())),
             Action::WaitingOver => Some(None),
             _ => None,
         });
@@ -271,7 +271,7 @@ fn the_user_is_told_once_what_a_ready_task_lacks_and_when_it_lacks_nothing() {
     let timid = lifting_up_to(17, capability(9000, 1000));
     assert_eq!(waiting(&bench.join(4, timid)), [], "it changes nothing for the others");
     let no_size = WaitReason::NoSize { kind: "lift", po2: po2(18) };
-    assert_eq!(waiting(&bench.tell(Event::NodeLeft { node: node(3) })), [Some(no_size)]);
+    assert_eq!(waiting(&bench.tell(Event::NodeLeft { node: node(3) })), [Some(no_size.clone())]);
     assert_eq!(bench.scheduler.status().waiting, Some(no_size));
     // A node that could take it is enough, whether or not it has asked.
     assert_eq!(waiting(&bench.join(5, capability(600, 1000))), [None]);

@@ -6,7 +6,7 @@ mod common;
 use common::{
     Action, Bench, Event, blob, capability, config, grant_to, granted_tasks, grants, node,
 };
-use starling_sched::Config;
+use starling_sched::{Config, WaitReason};
 use starling_types::{Capability, FailureClass, IndexRange, Millis, Task, TaskId};
 
 fn lift() -> Task {
@@ -55,18 +55,76 @@ fn a_task_that_several_nodes_refuse_is_judged_here_and_the_job_goes_on() {
             let lease = bench.enter(name, capability(600, 1000));
             let actions = bench.fail(name, lease.epoch, class);
             assert_eq!(judged(&actions), name == 3, "{name}");
-            if let Some(Action::Judge { task, inputs, nodes, .. }) = actions.first() {
-                // Who could not have its inputs says nothing of the task.
-                let say_so = if class == FailureClass::Task { 3 } else { 0 };
-                assert_eq!((*task, &inputs[..], nodes.len()), (lift(), &[blob(0)][..], say_so));
+            if let Some(Action::Judge { task, inputs }) = actions.first() {
+                assert_eq!((*task, &inputs[..]), (lift(), &[blob(0)][..]));
             }
         }
         assert!(!bench.scheduler.is_over());
         // While it is judged, and after, it is offered as before.
         assert_eq!(bench.enter(4, capability(600, 1000)).task, lift());
-        bench.tell(Event::JudgedSound { task: lift() });
+        let actions = bench.tell(Event::Judged { task: lift(), is_sound: true });
+        // Who could not have its inputs says nothing of the task.
+        let message = match actions.first() {
+            Some(Action::Disbelieved { node_count: 3, message, .. }) => Some(message),
+            _ => None,
+        };
+        assert_eq!(message.is_some(), class == FailureClass::Task, "{actions:?}");
         assert!(!bench.scheduler.is_over());
     }
+}
+
+/// Three nodes call the only task impossible, and its inputs are found to be sound.
+fn disbelieved() -> Bench {
+    let mut bench = Bench::new(config(), &[18]);
+    for name in 1..=3 {
+        let lease = bench.enter(name, capability(600, 1000));
+        bench.fail(name, lease.epoch, FailureClass::Task);
+    }
+    bench.tell(Event::Judged { task: lift(), is_sound: true });
+    bench
+}
+
+#[test]
+fn who_calls_a_sound_task_impossible_gets_it_no_more_and_whoever_else_comes_does() {
+    let mut bench = disbelieved();
+    (1..=3).for_each(|name| drop(bench.ask(name)));
+    assert_eq!(grants(&bench.wait(600_000)), [], "though nobody else is there");
+    // Nor as a backup, when another has it and is late.
+    let lease = bench.enter(4, capability(600, 1000));
+    assert_eq!(lease.task, lift());
+    let mut actions = Vec::new();
+    for _ in 0..20 {
+        actions.extend(bench.wait(15_000));
+        actions.extend(bench.renew(4, lease.epoch));
+    }
+    assert_eq!(grants(&actions), []);
+    assert!(matches!(bench.finish(4, lease.epoch).last(), Some(Action::JobProved { .. })));
+}
+
+#[test]
+fn a_task_that_all_call_impossible_waits_for_somebody_else_and_says_what_they_said() {
+    let mut bench = disbelieved();
+    let waiting = bench.scheduler.status().waiting.unwrap();
+    let WaitReason::Disbelieved { name, message } = &waiting else { panic!("{waiting:?}") };
+    assert_eq!(name, "lift/0");
+    assert!(waiting.to_string().contains(message.as_str()), "{waiting}");
+    let actions = bench.join(4, capability(600, 1000));
+    assert!(actions.contains(&Action::WaitingOver), "{actions:?}");
+}
+
+#[test]
+fn who_was_right_about_inputs_gets_the_task_again_when_they_are_made_again() {
+    let mut bench = Bench::new(config(), &[18]);
+    for name in 1..=3 {
+        let lease = bench.enter(name, capability(600, 1000));
+        bench.fail(name, lease.epoch, FailureClass::Task);
+    }
+    bench.tell(Event::BlobLost { blob: blob(0).reference });
+    bench.tell(Event::Judged { task: lift(), is_sound: false });
+    bench.ask(1);
+    bench.wait(600_000);
+    let actions = bench.tell(Event::BlobFound { blob: blob(0).reference });
+    assert_eq!(granted_tasks(&actions), [(1, TaskId::Lift(0))]);
 }
 
 #[test]

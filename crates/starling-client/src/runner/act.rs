@@ -2,6 +2,7 @@
 
 use starling_job::{Action, Event, OutcomeOf};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use super::{Beside, Runner};
 use crate::{
@@ -24,7 +25,7 @@ impl<S: System> Runner<'_, S> {
                     None => entry,
                 });
                 let written = entry.map(|entry| self.log.hand_over(entry.holding(pins)));
-                self.beside.spawn(async move {
+                self.beside(async move {
                     let written = match written {
                         Ok(written) => written.await,
                         Err(error) => Err(error),
@@ -41,9 +42,15 @@ impl<S: System> Runner<'_, S> {
             Action::Collect => {
                 let blobs = self.blobs.clone();
                 // What can't be removed now costs space only.
-                drop(tokio::task::spawn_blocking(move || match blobs.collect() {
-                    Ok(freed_bytes) => tracing::debug!(freed_bytes, "let go of what is done with"),
-                    Err(error) => tracing::debug!(%error, "can't remove what is done with"),
+                let span = Span::current();
+                drop(tokio::task::spawn_blocking(move || {
+                    let _entered = span.enter();
+                    match blobs.collect() {
+                        Ok(freed_bytes) => {
+                            tracing::debug!(freed_bytes, "let go of what is done with");
+                        }
+                        Err(error) => tracing::debug!(%error, "can't remove what is done with"),
+                    }
                 }));
             }
             Action::Grant { node, lease, arguments } => {
@@ -66,27 +73,27 @@ impl<S: System> Runner<'_, S> {
             Action::Check { node, epoch, task, blob, expected } => {
                 let source = self.peers.source(node);
                 let check = self.checker.check::<S>(node, source, task, blob, expected);
-                self.beside.spawn(async move {
+                self.beside(async move {
                     Beside::Event(Event::Checked { epoch, verdict: check.await })
                 });
             }
             Action::Look { blobs: wanted } => {
                 let blobs = self.blobs.clone();
-                self.beside.spawn_blocking(move || {
+                self.beside_blocking(move || {
                     let (gone, pins) = judge::look(&blobs, &wanted);
                     Beside::Event(Event::Looked { blobs: wanted, gone, pins })
                 });
             }
             Action::Judge { task, inputs } => {
                 let blobs = self.blobs.clone();
-                self.beside.spawn_blocking(move || {
+                self.beside_blocking(move || {
                     let faults = judge::faults::<S>(&blobs, inputs);
                     Beside::Event(Event::Judged { task, faults })
                 });
             }
             Action::CheckGroup { group, results } => {
                 let blobs = self.blobs.clone();
-                self.beside.spawn_blocking(move || {
+                self.beside_blocking(move || {
                     let GroupVerdict { judged, false_ones, lost } =
                         judge::group::<S>(&blobs, results);
                     Beside::Event(Event::GroupChecked { group, judged, false_ones, lost })
@@ -95,7 +102,7 @@ impl<S: System> Runner<'_, S> {
             Action::StartSource { run } => {
                 self.source.want(run);
                 let start = S::start(&mut self.begin, self.core.state(), &self.blobs);
-                self.beside.spawn_blocking(move || match start() {
+                self.beside_blocking(move || match start() {
                     Ok(source) => Beside::Started(run, source),
                     Err(error) => Beside::Event(Event::SourceFailed { run, error }),
                 });
@@ -110,6 +117,17 @@ impl<S: System> Runner<'_, S> {
             Action::End(end) => self.end = Some(end),
         }
         None
+    }
+
+    /// Has this run beside the loop, in the job's span.
+    pub(super) fn beside(&mut self, work: impl Future<Output = Beside<S>> + Send + 'static) {
+        self.beside.spawn(work.instrument(Span::current()));
+    }
+
+    /// As [`Self::beside`], for what waits for the disk or computes.
+    pub(super) fn beside_blocking(&mut self, work: impl FnOnce() -> Beside<S> + Send + 'static) {
+        let span = Span::current();
+        self.beside.spawn_blocking(move || span.in_scope(work));
     }
 
     /// Puts together what was proved. The nodes have other things to do meanwhile.
@@ -131,7 +149,7 @@ impl<S: System> Runner<'_, S> {
             }
             delivery
         });
-        self.beside.spawn(async move {
+        self.beside(async move {
             match delivered.await {
                 Ok(Ok(delivery)) => Beside::Delivered(Box::new(delivery)),
                 Ok(Err(error)) | Err(error) => Beside::Event(Event::NotDelivered { error }),

@@ -55,7 +55,7 @@ impl<S: System> Runner<'_, S> {
             Some(Emitted::LacksRoom(reason)) => self.tell(Event::SourceLacksRoom { run, reason }),
             Some(Emitted::Last(finish)) => {
                 self.source.ended();
-                self.beside.spawn_blocking(move || {
+                self.beside_blocking(move || {
                     Beside::Event(match finish() {
                         Ok((piece, pins)) => Event::Emitted { run, piece, pins },
                         Err(error) => Event::SourceFailed { run, error },

@@ -16,6 +16,8 @@ pub(super) struct Derived {
     pub(super) unions: BTreeMap<IndexRange, AssumptionId>,
     /// What the guest assumed, as far as the log has told.
     pub(super) assumed: Vec<(AssumptionId, AssumedFrom)>,
+    /// The receipts among what it is assumed from.
+    pub(super) given: BTreeSet<Reference>,
     /// The digest of the output after so many assumptions are resolved; empty without an output.
     pub(super) outputs: Vec<Digest>,
 }

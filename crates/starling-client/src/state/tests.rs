@@ -279,3 +279,38 @@ fn more_assumptions_than_one_event_takes_are_logged_and_read_back() {
     assert_eq!(ended.assumed.len(), count as usize);
     assert!(state.expected_of(TaskId::Resolve(count - 1)).is_some());
 }
+
+/// As many as a guest may assume at most, through a log on a disk.
+#[test]
+fn as_much_as_a_guest_may_assume_is_logged_and_read_back() {
+    const COUNT: u32 = 16_384;
+    let dir = tempfile::tempdir().unwrap();
+    let log = starling_store::DataDir::open(dir.path(), "a test").unwrap().log().unwrap();
+    let job = JobId([5; 16]);
+    let append = |state: Option<&JobState>, events: &[JobEvent]| {
+        let entry = match state {
+            Some(state) => crate::journal::entry_of::<ZkvmScript>(state, events).unwrap(),
+            None => starling_store::Entry::of_job(job, 0).event("created", &events[0]).unwrap(),
+        };
+        log.append_blocking(entry).unwrap();
+    };
+    append(None, &[created()]);
+    let read = || load::<ZkvmScript>(&log.read(job).unwrap(), job).unwrap();
+    append(Some(&read()), &[segment(0)]);
+    let state = read();
+    let list: Vec<_> = (0..COUNT).map(assumption).collect();
+    let JobEvent::Own(ZkvmEvent::ExecutionEnded(mut summary)) = ended(1) else { panic!() };
+    summary.output.as_mut().unwrap().assumptions = list.clone();
+    let given = |id| crate::Given { id, blob: blob(50) };
+    let given = list.iter().copied().map(given).collect();
+    let piece = crate::ZkvmPiece::Ended { summary, given };
+    let Ok(starling_job::Taken::New(events)) = state.take(piece) else { panic!() };
+    let events: Vec<_> = events.into_iter().map(JobEvent::Own).collect();
+    append(Some(&state), &events);
+    let state = read();
+    let ended = state.execution.as_ref().unwrap();
+    assert_eq!(ended.output.as_ref().unwrap().assumptions, list);
+    assert_eq!(ended.assumed.len(), COUNT as usize);
+    assert!(state.expected_of(TaskId::Resolve(COUNT - 1)).is_some());
+    assert!(state.assumes(blob(50).reference) && !state.assumes(blob(51).reference));
+}

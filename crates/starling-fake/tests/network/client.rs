@@ -340,13 +340,14 @@ where
                 self.peers.remove(&node);
             }
             // Boxed, since what is told leads to more to do.
-            Action::Judge { task, inputs, .. } => Box::pin(self.look_at(task, &inputs)).await,
+            Action::Judge { task, inputs } => Box::pin(self.look_at(task, &inputs)).await,
             Action::JobProved { outcome } => self.outcome = Some(outcome),
-            Action::JobFailed { reason } => panic!("the job failed: {reason}"),
+            Action::JobFailed { error } => panic!("the job failed: {error}"),
             Action::Reread { .. }
             | Action::Expired { .. }
             | Action::Revived { .. }
             | Action::Ignored { .. }
+            | Action::Disbelieved { .. }
             | Action::Waiting { .. }
             | Action::WaitingOver => {}
         }
@@ -358,7 +359,7 @@ where
             |input: &&BlobRef| self.blobs.pin(input.reference).ok().flatten().is_none();
         let damaged: Vec<BlobRef> = inputs.iter().filter(is_damaged).copied().collect();
         if damaged.is_empty() {
-            return self.tell(Event::JudgedSound { task }).await;
+            return self.tell(Event::Judged { task, is_sound: true }).await;
         }
         for BlobRef { reference: blob, .. } in damaged {
             self.seen.damaged.push(blob);

@@ -23,6 +23,9 @@ use starling_types::{
 
 pub use scripts::*;
 
+/// What a node says that refuses a task.
+pub const REFUSAL: &str = "it makes no sense to me";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habit {
     Honest,
@@ -390,7 +393,7 @@ impl<S: Fake> World<S> {
         let is_there =
             |input: &starling_sched::LeaseInput| self.disk.contains(&input.blob.reference);
         let word = if let Habit::Refusing(class) = peer.habit {
-            Word::Failed { epoch, failure: Failure { class, message: "no".to_owned() } }
+            Word::Failed { epoch, failure: Failure { class, message: REFUSAL.to_owned() } }
         } else if lease.inputs.iter().all(is_there) {
             let salt = if S::SALTED { name.0[0] ^ epoch.0 as u8 } else { 0 };
             // What is made of something false is false.

@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use starling_job::{JobEvent, Script, Taken};
 use starling_plan::{
-    Class, Demand, MergesPlan, MergesShape, NoInput, Order, Outcome, PlanShape, RoundTask,
+    Assumed, Class, Demand, MergesPlan, MergesShape, NoInput, Order, Outcome, PlanShape, RoundTask,
     RoundsInput, RoundsPlan, TaskCost, ZkvmInput, ZkvmPlan,
 };
-use starling_types::{BlobRef, KindCode, MemoryBytes, Millis, Po2, Reference, Task, TaskId};
+use starling_types::{
+    BlobRef, KindCode, MemoryBytes, Millis, Po2, Reference, Task, TaskId, TaskKind,
+};
 
 /// What the last byte of a result's name says: that it is false.
 pub const FALSE: u8 = 1;
@@ -102,6 +104,8 @@ pub struct Segments {
     segments: Vec<BlobRef>,
     known: BTreeMap<Reference, u32>,
     journal: Option<BlobRef>,
+    /// How much the execution assumes, of which receipts are given.
+    assumed_count: u32,
 }
 
 /// What it logs, and what its source puts out.
@@ -115,7 +119,17 @@ pub enum Piece {
 
 impl Segments {
     pub fn new(count: u32) -> Self {
-        Self { count, segments: Vec::new(), known: BTreeMap::new(), journal: None }
+        Self::assuming(count, 0)
+    }
+
+    pub fn assuming(count: u32, assumed_count: u32) -> Self {
+        let (segments, known) = (Vec::new(), BTreeMap::new());
+        Self { count, segments, known, journal: None, assumed_count }
+    }
+
+    /// The receipt of an assumption.
+    fn assumption(index: u32) -> BlobRef {
+        made_here(7, index)
     }
 }
 
@@ -139,7 +153,8 @@ impl Script for Segments {
             return Some(ZkvmInput::Segment { index, po2: po2(), blob: *blob });
         }
         let has_news = self.journal.is_some() && !counts.execution_ended;
-        has_news.then_some(ZkvmInput::End { assumed: vec![] })
+        let assumed = (0..self.assumed_count).map(|index| Assumed::Given(Self::assumption(index)));
+        has_news.then(|| ZkvmInput::End { assumed: assumed.collect() })
     }
 
     fn apply(&mut self, event: &JobEvent<Piece>) -> Result<(), String> {
@@ -153,15 +168,18 @@ impl Script for Segments {
             }
             JobEvent::Own(Piece::Ended { journal, .. }) => self.journal = Some(*journal),
             JobEvent::Own(Piece::Done) => {}
-            JobEvent::Restarted { .. } => *self = Self::new(self.count),
+            JobEvent::Restarted { .. } => *self = Self::assuming(self.count, self.assumed_count),
             _ => {}
         }
         Ok(())
     }
 
     fn expected(&self, task: Task) -> Option<Task> {
-        let is_known = task.range.end() as usize <= self.segments.len();
-        is_known.then_some(task)
+        let known = match task.kind == TaskKind::Resolve.code() {
+            true => self.assumed_count as usize,
+            false => self.segments.len(),
+        };
+        (task.range.end() as usize <= known).then_some(task)
     }
 
     fn arguments(&self, _task: Task, _po2: Option<Po2>) {}
@@ -207,6 +225,10 @@ impl Script for Segments {
 }
 
 impl Fake for Segments {
+    fn given(&self) -> Vec<BlobRef> {
+        (0..self.assumed_count).map(Self::assumption).collect()
+    }
+
     fn done() -> Piece {
         Piece::Done
     }

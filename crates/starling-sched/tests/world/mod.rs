@@ -407,10 +407,10 @@ impl World {
                 self.push(delay, Pending::ToScheduler(event));
             }
             Action::Judge { task, .. } => {
-                self.push(10, Pending::ToScheduler(Event::JudgedSound { task }))
+                self.push(10, Pending::ToScheduler(Event::Judged { task, is_sound: true }))
             }
             Action::JobProved { outcome } => self.outcome = Some(outcome),
-            Action::JobFailed { reason } => panic!("the job failed: {reason}"),
+            Action::JobFailed { error } => panic!("the job failed: {error}"),
             _ => {}
         }
     }
