@@ -208,8 +208,11 @@ fn with_short_path<T>(dir: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> 
 
 /// A folder for a socket, which only this user gets into.
 fn folder() -> io::Result<TempDir> {
-    let in_folder =
-        |parent: &Path| tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(parent);
+    let in_folder = |parent: &Path| {
+        let mut folder = tempfile::Builder::new();
+        folder.prefix(FOLDER_PREFIX).permissions(fs::Permissions::from_mode(0o700));
+        folder.tempdir_in(parent)
+    };
     let folder = in_folder(&std::env::temp_dir())?;
     let is_short = folder.path().join(NAME).as_os_str().len() <= PATH_SIZE_BYTES_MAX;
     if is_short { Ok(folder) } else { in_folder(Path::new("/tmp")) }

@@ -90,6 +90,8 @@ pub(crate) struct Seen {
     pub(crate) accepted: Vec<(Task, BlobRef, Epoch)>,
     pub(crate) dismissed: BTreeSet<NodeId>,
     pub(crate) failures: Vec<Failure>,
+    /// How many results could not be had.
+    pub(crate) unfetchable_count: usize,
     pub(crate) joined: Vec<NodeId>,
     /// Blobs that were found to be damaged here.
     pub(crate) damaged: Vec<Reference>,
@@ -256,6 +258,7 @@ where
                     self.tell(Event::ResultRefused { epoch, reason }).await
                 }
                 Err(Fault::Unfetchable(reason)) => {
+                    self.seen.unfetchable_count += 1;
                     self.tell(Event::ResultUnfetchable { epoch, reason }).await;
                 }
             },
