@@ -1,5 +1,7 @@
 //! What becomes of results: checked, logged, and then told to all.
 
+use std::borrow::Borrow as _;
+
 use starling_plan::Certainty;
 use starling_sched::Event as Scheduled;
 use starling_types::{BlobRef, Epoch, NodeId, Task};
@@ -92,6 +94,14 @@ impl<S: Script> JobCore<S> {
                 Certainty::Provisional => Scheduled::ResultTaken { epoch, blob },
             });
         }
+    }
+
+    /// The results whose verdicts wait: nothing but their pins keeps them in the store.
+    pub fn held_blobs(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        self.held.iter().filter_map(|(_, verdict)| match verdict {
+            Verdict::Accepted(pin) | Verdict::Provisional(pin) => Some(*pin.borrow()),
+            _ => None,
+        })
     }
 
     /// Looks at the verdicts that waited, once nothing is about to be taken back.

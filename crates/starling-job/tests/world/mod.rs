@@ -437,7 +437,8 @@ impl<S: Fake> World<S> {
 
     fn collect(&mut self) {
         let unwritten = self.unwritten.values().flat_map(|(_, pins, _)| pins);
-        let pinned: BTreeSet<_> = unwritten.map(|pin| pin.reference).collect();
+        let pinned = unwritten.copied().chain(self.core.held_blobs());
+        let pinned: BTreeSet<_> = pinned.map(|blob| blob.reference).collect();
         self.disk.retain(|blob| self.roots.contains(blob) || pinned.contains(blob));
     }
 
