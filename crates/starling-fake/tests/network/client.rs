@@ -58,7 +58,7 @@ impl Checks {
 
 /// What happens to the client.
 enum Happened {
-    Joined { node: NodeId, generation: u64, capability: Box<Capability>, peer: Peer },
+    Joined { node: NodeId, generation: u64, capability: Capability, peer: Box<Peer> },
     Said { node: NodeId, generation: u64, message: NodeMessage },
     Left { node: NodeId, generation: u64 },
     Checked { epoch: Epoch, task: Task, blob: BlobRef, outcome: Result<Pin, Fault> },
@@ -228,9 +228,9 @@ where
     async fn take(&mut self, happened: Happened) {
         match happened {
             Happened::Joined { node, generation, capability, peer } => {
-                if self.peers.insert(node, peer).is_none_or(|old| old.generation < generation) {
+                if self.peers.insert(node, *peer).is_none_or(|old| old.generation < generation) {
                     self.seen.joined.push(node);
-                    self.tell(Event::NodeJoined { node, capability: *capability }).await;
+                    self.tell(Event::NodeJoined { node, capability }).await;
                 }
             }
             Happened::Left { node, generation } => {
@@ -453,7 +453,7 @@ async fn converse(mut session: ClientSession, generation: u64, happenings: mpsc:
     let (sender, mut receiver) = session.split();
     let peer = Peer { generation, addr, handle: handle.clone(), sender };
     // Nobody listens any more once the client is dead.
-    let capability = Box::new(capability);
+    let peer = Box::new(peer);
     if happenings.send(Happened::Joined { node, generation, capability, peer }).await.is_err() {
         return;
     }
