@@ -59,8 +59,9 @@ impl Checker {
             }
             // Asked before anything is sent: a node that waits is not asked for the same bytes again and again.
             let room = blobs.clone();
-            let found = tokio::task::spawn_blocking(move || find_room(&room, blob.size_bytes, 0));
-            if let Ok(Ok(Some(lacking))) = found.await {
+            let look = move || find_room(&room, blob.size_bytes, 0);
+            let found = blocking("the look for room for a result", look).await;
+            if let Ok(Ok(Some(lacking))) = found {
                 return Verdict::LacksRoom { reason: in_words(&blobs, &lacking) };
             }
             let sources: Vec<Source> = source.into_iter().collect();
