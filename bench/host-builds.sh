@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A host program in another workspace that proves by `starling_client::NetworkProver` needs none of RISC Zero's kernels:
 # no crate that compiles them is among its dependencies. Nor does a node or its network need a database: blobs are
-# whatever store they are given. And the fast prover knows no system at all: it compiles for a browser, where there is none.
+# whatever store they are given; nor does either know a proof system, and nothing that is released needs the fake one. And
+# the fast prover knows no system at all: it compiles for a browser, where there is none.
 #   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks the prover for wasm32-unknown-unknown if the
 #              toolchain has that target
 set -euo pipefail
@@ -33,12 +34,23 @@ cp "$root/crates/starling/examples/host.rs" "$host/src/main.rs"
 cp "$root/Cargo.lock" "$host/Cargo.lock"
 
 cd "$root"
-for crate in starling-blobs starling-net starling-node starling-node-core; do
-    tree=$(cargo tree --offline --locked --package "$crate" --edges normal,build --prefix none --format '{p}')
-    if grep -E '^(rusqlite|libsqlite3-sys|starling-store) ' <<<"$tree" >&2; then
-        echo "$0: $crate depends on a database" >&2
+# What a crate is built of, one package a line.
+tree_of() {
+    cargo tree --offline --locked --package "$1" --edges normal,build --prefix none --format '{p}'
+}
+# Fails when a crate is built of a package that matches.
+without() {
+    if grep -E "^($2) " <<<"$(tree_of "$1")" >&2; then
+        echo "$0: $1 depends on $3" >&2
         exit 1
     fi
+}
+for crate in starling-blobs starling-net starling-node starling-node-core; do
+    without "$crate" 'rusqlite|libsqlite3-sys|starling-store' 'a database'
+    without "$crate" 'starling-cost|starling-zkvm|starling-claims|starling-fastprove|risc0-.*' 'a proof system'
+done
+for crate in starling starling-client starling-zkvm; do
+    without "$crate" starling-fake 'what is there for tests'
 done
 
 cd "$host"

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use starling_net::{JobHandle, Source};
 use starling_proto::{
-    ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr,
+    ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, Offer, PeerAddr,
 };
 use starling_sched::{Lease, RevokeReason};
 use starling_types::{Capability, Epoch, JobId, NodeId};
@@ -189,6 +189,7 @@ impl Peers {
 /// What a node can do of `system`; `None` when it does not offer it.
 pub(crate) fn introduced(hello: &Hello, system: &str) -> Option<Capability> {
     let offer = hello.systems.iter().find(|offer| offer.system == system)?;
-    let &Hello { memory, slots, speed_permille, .. } = hello;
-    Some(Capability { memory, kinds: offer.kinds.clone(), slots, speed_permille })
+    let &Hello { memory, slots, .. } = hello;
+    let Offer { kinds, speed_permille, .. } = offer.clone();
+    Some(Capability { memory, kinds, slots, speed_permille })
 }

@@ -1,5 +1,5 @@
-//! What the zkVM's tasks cost: the memory that each needs and the work that it is, as measured, and the least time that a
-//! whole job can take.
+//! What the zkVM's tasks cost: the memory that each needs and the work that it is, as measured; what a node therefore says
+//! that its prover needs; and the least time that a whole job can take.
 //!
 //! The plan and the scheduler know none of this: a plan is made with a cost for each of its classes. Nothing here does
 //! I/O.
@@ -17,6 +17,7 @@
 mod bound;
 mod cost;
 mod figures;
+mod needs;
 
 pub use bound::Workload;
 pub use cost::{CostModel, Costs};

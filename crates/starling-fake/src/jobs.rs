@@ -26,7 +26,7 @@ use crate::{SYSTEMS, Sum};
 const RESULT_SIZE_BYTES_MAX: u64 = 1 << 20;
 
 /// What every task needs.
-const COST: TaskCost = TaskCost { memory: MemoryBytes::from_mib(64), work: Millis(100) };
+pub(crate) const COST: TaskCost = TaskCost { memory: MemoryBytes::from_mib(64), work: Millis(100) };
 
 /// The kinds of all plans end before this number.
 pub(crate) const KIND_END: u32 = 10;

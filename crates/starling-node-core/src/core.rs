@@ -8,7 +8,7 @@ use starling_types::{FailureClass, Millis, NodeId, Reference};
 use crate::{
     blobs::Blobs,
     client::{Client, Link},
-    config::{Config, System},
+    config::Config,
     event::{Action, Event, Note, SessionId},
     limits::{
         AD_MEMORY, ASK_PATIENCE, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, SILENT_TIME_MAX,
@@ -108,11 +108,6 @@ impl Core {
         self.counts
     }
 
-    /// What was measured of this node.
-    pub fn speed(&self) -> &Speed {
-        &self.speed
-    }
-
     /// Whether the node is stopped and nothing of it runs any more.
     pub fn is_over(&self) -> bool {
         self.stopped && self.works.len() == 0
@@ -205,11 +200,9 @@ impl Core {
 
     pub(crate) fn hello(&self) -> Hello {
         Hello {
-            agent: self.config.agent.clone(),
-            systems: self.config.systems.iter().map(System::offer).collect(),
+            systems: self.config.systems.iter().map(|system| system.offer(&self.speed)).collect(),
             memory: self.config.memory,
             slots: self.config.slots.max(1),
-            speed_permille: self.speed.permille().unwrap_or(self.config.speed_guess_permille),
         }
     }
 

@@ -255,8 +255,8 @@ pub struct Order {
     pub inputs: Vec<BlobRef>,
     /// How memory is traded for time.
     pub profile: Profile,
-    /// The memory that is kept for it: what it is counted for here.
-    pub memory: MemoryBytes,
+    /// What the prover's process may allocate for it.
+    pub memory_limit: MemoryBytes,
     /// What is left of the task's time.
     pub time_left: Millis,
 }

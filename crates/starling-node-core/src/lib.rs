@@ -23,11 +23,9 @@
 //! use starling_types::{MemoryBytes, Millis, NodeId};
 //!
 //! let config = Config {
-//!     agent: "doc".into(),
 //!     systems: Vec::new(),
 //!     memory: MemoryBytes::from_mib(1024),
 //!     slots: 1,
-//!     speed_guess_permille: 500,
 //!     results_bytes_max: 1 << 30,
 //!     seed: 7,
 //! };
@@ -53,7 +51,7 @@ mod tasks;
 mod work;
 
 pub use self::{
-    config::{Config, Need, Needs, System},
+    config::{Config, Figures, System},
     core::{Core, Counts},
     event::{
         Action, ClientEnd, Event, InputFailure, Note, Order, ProofFailure, ProofReport, SessionId,

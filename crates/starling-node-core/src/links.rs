@@ -31,9 +31,8 @@ impl Core {
         self.resting.retain(|_, until| *until > self.now);
         let id = ad.client.node_id;
         let has_work = ad.systems.iter().any(|wanted| {
-            let ours = self.config.systems.iter().find(|ours| ours.name == wanted.system);
-            ours.is_some_and(|ours| {
-                let offered = ours.offer().kinds;
+            self.config.system(&wanted.system).is_some_and(|ours| {
+                let offered = ours.figures.needs.stated();
                 wanted.kinds.iter().any(|kind| offered.contains_key(kind))
             })
         });

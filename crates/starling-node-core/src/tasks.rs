@@ -4,11 +4,10 @@
 //! nothing of it runs any more.
 
 use starling_proto::{Done, Failure, Grant, LeaseId, NodeMessage};
-use starling_types::{BlobRef, FailureClass, Millis, NodeId};
+use starling_types::{BlobRef, FailureClass, Millis, Need, NodeId};
 
 use crate::{
     client::Client,
-    config::Need,
     core::Core,
     event::{Action, InputFailure, Note, Order, ProofFailure, ProofReport, StoreFailure, WorkId},
     limits::{
@@ -73,7 +72,7 @@ impl Core {
         work: WorkId,
         grant: &Grant,
     ) -> Option<(Need, Option<usize>)> {
-        let need = self.config.need(&grant.system, grant.task, &grant.arguments)?;
+        let need = self.config.need(grant)?;
         let is_stalled = |client: &Client| client.is_stalled(self.now);
         if self.full_disk.is_some() || self.clients.get(&client).is_some_and(is_stalled) {
             return None;
@@ -90,7 +89,7 @@ impl Core {
     /// Does not take a lease, and says whether that is for what it needs or only for what there is to do otherwise: between
     /// the request and the grant another client may have been quicker.
     fn turn_down(&mut self, id: NodeId, grant: &Grant) {
-        let need = self.config.need(&grant.system, grant.task, &grant.arguments);
+        let need = self.config.need(grant);
         let would_fit = need.is_some_and(|need| need.memory <= self.slots.memory());
         let busy = would_fit && self.full_disk.is_none();
         self.give_back(id, grant, busy);
@@ -127,12 +126,12 @@ impl Core {
         let Some(work) = self.works.get_mut(id) else { return };
         let Some(slot) = work.slot else { return };
         work.phase = Phase::Proving;
-        let Need { memory, profile, .. } = work.need;
+        let Need { limit: memory_limit, profile, .. } = work.need;
         let Grant { lease, task, .. } = work.grant;
         let inputs: Vec<BlobRef> = work.grant.inputs.iter().map(|input| input.blob).collect();
         let (system, arguments) = (work.grant.system.clone(), work.grant.arguments.clone());
         let time_left = work.deadline_at.since(now);
-        let order = Order { system, task, arguments, inputs, profile, memory, time_left };
+        let order = Order { system, task, arguments, inputs, profile, memory_limit, time_left };
         self.say(Note::Proving { lease, task, profile });
         self.act(Action::Prove { work: id, slot, order });
     }
@@ -233,17 +232,25 @@ impl Core {
             return self.clear_stopped(id);
         }
         work.phase = Phase::Publishing(report);
-        let (task, need, client) = (work.grant.task, work.need, work.client);
+        let (grant, client) = (work.grant.clone(), work.client);
         if let Some(client) = self.clients.get_mut(&client) {
             client.stalls = 0;
         }
         self.act(Action::Publish { work: id });
-        self.speed.observe(task.kind, need.work, report.elapsed);
-        self.act(Action::KeepSpeed { speed: self.speed.to_string() });
+        self.measured(&grant, report.elapsed);
         if report.reproved > 0 {
             self.counts.reproved += u64::from(report.reproved);
-            self.say(Note::Reproved { task, count: report.reproved });
+            self.say(Note::Reproved { task: grant.task, count: report.reproved });
         }
+    }
+
+    /// Takes into account how long a proof took.
+    fn measured(&mut self, grant: &Grant, elapsed: Millis) {
+        let Some(system) = self.config.system(&grant.system) else { return };
+        let Some((need, po2)) = system.need(grant.task, &grant.arguments) else { return };
+        let (name, revision) = (&system.name, system.figures.revision);
+        self.speed.observe(name, revision, (grant.task.kind, po2), need.work, elapsed);
+        self.act(Action::KeepSpeed { speed: self.speed.to_string() });
     }
 
     pub(crate) fn not_proved(&mut self, id: WorkId, cause: ProofFailure) {

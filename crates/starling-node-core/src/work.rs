@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use starling_proto::{Grant, LeaseId};
-use starling_types::{FailureClass, Millis, NodeId};
+use starling_types::{FailureClass, Millis, Need, NodeId};
 
 use crate::{
-    config::Need,
     event::{ProofReport, SessionId, WorkId},
     renewals::Renewals,
 };

@@ -146,7 +146,8 @@ impl World {
             Action::Send { session, .. } => assert!(self.open.contains(&session), "to nobody"),
             Action::Fetch { work, .. } => self.begin(work, Doing::Fetching),
             Action::Prove { work, slot, order } => {
-                let need = order.memory;
+                // What is kept for it is that much less.
+                let need = MemoryBytes(order.memory_limit.0 - mib(MARGIN_MIB).0);
                 self.begin(work, Doing::Proving { memory: need });
                 let before = self.slots.insert(slot, work);
                 assert!(before.is_none_or(|before| before == work), "two proofs in one slot");

@@ -5,10 +5,10 @@ mod common;
 
 use common::*;
 use starling_node_core::{
-    Action, Event, InputFailure, Note, ProofFailure, ProofReport, SessionId, StoreFailure,
+    Action, Event, InputFailure, Note, ProofFailure, ProofReport, SessionId, StoreFailure, System,
 };
-use starling_proto::{ClientMessage, Grant, Input, NodeMessage};
-use starling_types::{FailureClass, KindCode, MemoryTable, Millis, Task};
+use starling_proto::{ClientMessage, Grant, Hello, Input, NodeMessage};
+use starling_types::{FailureClass, KindCode, MemoryTable, Millis, Need, Profile, Task};
 
 #[test]
 fn a_node_asks_once_for_each_free_slot() {
@@ -145,7 +145,39 @@ fn a_node_states_what_its_own_prover_needs_and_keeps_as_much_for_each_task() {
     let work = fetching(&node.grant(session, grant(1))).unwrap();
     assert_eq!(node.core.held().memory, mib(LIFT_MIB));
     let (_, order) = proving(&node.tell(Event::Fetched { work })).unwrap();
-    assert_eq!((order.memory, order.arguments), (mib(LIFT_MIB), vec![18]));
+    assert_eq!((order.memory_limit, order.arguments), (mib(LIFT_MIB + MARGIN_MIB), vec![18]));
+}
+
+#[test]
+fn a_node_of_two_systems_states_the_needs_and_the_speed_of_each() {
+    let mut both = config(1, 1000);
+    let mut other = System { name: "fake/2".into(), ..both.systems[0].clone() };
+    // The same numbers for other kinds, and other figures.
+    let memory = mib(7);
+    let need = Need { memory, limit: mib(9), profile: Profile::Usual, work: Millis(1000) };
+    other.figures.needs = [((LIFT, None), need)].into_iter().collect();
+    other.figures.size_of = |_, _| Some(None);
+    other.figures.speed_guess_permille = 800;
+    both.systems.push(other);
+    let mut node = Node::of(both);
+    let session = dialled(&node.tell(Event::Named { client: client(1) }))[0];
+    let greeting = sent(&node.tell(Event::Connected { session }));
+    let [NodeMessage::Hello(hello)] = &greeting[..] else { panic!("{greeting:?}") };
+    let speeds = |hello: &Hello| [0, 1].map(|index: usize| hello.systems[index].speed_permille);
+    assert_eq!(speeds(hello), [500, 800], "nothing is measured of either");
+    assert_eq!(
+        hello.systems[1].kinds,
+        [(LIFT, MemoryTable { by_po2: [].into(), any: Some(memory) })].into()
+    );
+    node.say(session, welcome(7));
+    let work = node.begin(session, Grant { system: "fake/2".into(), ..grant(1) });
+    assert_eq!(node.core.held().memory, memory);
+    node.tell(Event::Proved { work, report: ProofReport { elapsed: Millis(4000), ..report() } });
+    // One that is dialled next hears of it.
+    let session = dialled(&node.tell(Event::Named { client: client(2) }))[0];
+    let greeting = sent(&node.tell(Event::Connected { session }));
+    let [NodeMessage::Hello(hello)] = &greeting[..] else { panic!("{greeting:?}") };
+    assert_eq!(speeds(hello), [500, 250], "what one system shows says nothing of the other");
 }
 
 #[test]
@@ -554,8 +586,7 @@ fn what_a_proof_took_becomes_the_speed_and_proofs_made_again_are_counted() {
     let report = ProofReport { elapsed: Millis(20_000), reproved: 2, ..report() };
     let actions = node.tell(Event::Proved { work, report });
     // 40 s of the reference core's time in 20 s.
-    assert_eq!(node.core.speed().permille_of(LIFT), Some(2000));
-    let kept = Action::KeepSpeed { speed: "2 40000 20000\n".into() };
+    let kept = Action::KeepSpeed { speed: "3 2 18 40000 20000 fake/1\n".into() };
     assert!(actions.contains(&kept), "{actions:?}");
     assert!(actions.contains(&Action::Say(Note::Reproved { task: lift(1), count: 2 })));
     assert_eq!(node.core.counts().reproved, 2);

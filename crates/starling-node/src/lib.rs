@@ -14,13 +14,11 @@ mod disk;
 mod kept;
 mod log;
 pub mod meter;
-mod needs;
 mod node;
 mod provers;
 mod scratch;
 mod sessions;
 mod work;
 
-pub use needs::{needs_of, speed_guess};
 pub use node::{Node, NodeConfig, NodeError, NodeFiles, SystemProver};
-pub use starling_node_core::{Need, Needs};
+pub use starling_node_core::Figures;

@@ -4,13 +4,12 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use n0_future::time::Instant;
 use starling_child::ProverConfig;
-use starling_cost::Costs;
 use starling_net::{Ads, Net, Source};
 use starling_node_core::{
-    Action, ClientEnd, Config, Core, Event, Needs, SessionId, Speed, System, WorkId,
+    Action, ClientEnd, Config, Core, Event, Figures, SessionId, Speed, System, WorkId,
 };
 use starling_proto::PeerAddr;
-use starling_types::{MemoryBytes, Millis, Po2, Task};
+use starling_types::{MemoryBytes, Millis};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -32,6 +31,9 @@ const EVENTS_MAX: usize = 1024;
 /// How long last words and the ends of provers may take.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What was measured of this node, in its home.
+const SPEED_FILE: &str = "speed";
+
 /// What a node is and may use.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -41,8 +43,6 @@ pub struct NodeConfig {
     pub slots: u32,
     /// The systems to prove for, each with a prover of its own.
     pub systems: Vec<SystemProver>,
-    /// The speed that is claimed until one is measured, in thousandths of the reference core's.
-    pub speed_guess_permille: u32,
     /// What results that are kept for others may take on the disk, in bytes.
     pub results_bytes_max: u64,
 }
@@ -62,10 +62,7 @@ pub struct SystemProver {
     /// How to start a prover process, and what the system is called.
     pub prover: ProverConfig,
     /// The tasks of the system to take, and what they need of that prover.
-    pub needs: Needs,
-    /// Reads a task and its arguments: the po2 that its needs depend on, `None` within where they depend on none; `None`
-    /// without for what is no task of the system.
-    pub size_of: fn(Task, &[u8]) -> Option<Option<Po2>>,
+    pub figures: Figures,
 }
 
 /// Why a node has nothing to do any more, though its client's job may not be over.
@@ -118,27 +115,20 @@ impl Node {
         let NodeConfig { memory, slots, systems, .. } = config;
         let slots = slots.max(1);
         let provers: Vec<_> = systems.iter().map(|system| system.prover.clone()).collect();
-        let system = |SystemProver { prover, needs, size_of }| System {
-            name: prover.system,
-            needs,
-            size_of,
-        };
+        let system = |SystemProver { prover, figures }| System { name: prover.system, figures };
         let kept = Kept::default();
         let disk = Disk::start(net.blobs().clone(), kept.clone())?;
         let scratch = Scratch::new(net.blobs().clone(), files.scratch);
-        // One file for each revision of the costs that speed is counted in.
-        let speed_path = files.home.join(format!("speed-{}", Costs::REVISION));
+        let speed_path = files.home.join(SPEED_FILE);
         let speed: Speed =
             disk::read(&speed_path).and_then(|text| text.parse().ok()).unwrap_or_default();
         let mut seed = [0; 8];
         seed.copy_from_slice(&net.id().0[..8]);
         let core = Core::new(
             Config {
-                agent: concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned(),
                 systems: systems.into_iter().map(system).collect(),
                 memory,
                 slots,
-                speed_guess_permille: config.speed_guess_permille,
                 results_bytes_max: config.results_bytes_max,
                 seed: u64::from_le_bytes(seed),
             },

@@ -5,7 +5,6 @@ use std::time::Duration;
 use n0_future::time::Instant;
 use starling_blobs::StoreError;
 use starling_child::{InputFile, ProveFailure, TaskWork};
-use starling_cost::Costs;
 use starling_net::{FetchError, Net, Source};
 use starling_node_core::{Event, InputFailure, Order, ProofFailure, ProofReport, WorkId};
 use starling_types::{BlobRef, FailureClass, Millis};
@@ -62,7 +61,7 @@ impl Bench {
             inputs: files.iter().map(|file| InputFile::input(file.path())).collect(),
             output: self.scratch.output(work),
             profile: order.profile,
-            memory_limit: Some(Costs::limit(order.memory)),
+            memory_limit: Some(order.memory_limit),
         };
         let tell = |done_permille| {
             // The next is as good when nobody has read the last.

@@ -49,8 +49,6 @@ pub enum ClientMessage {
 /// A client's introduction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
-    /// The client's program and version.
-    pub agent: String,
     /// A number that each process draws anew: leases of another run mean nothing to this one.
     pub run: u64,
 }
@@ -120,9 +118,7 @@ impl Message for ClientMessage {
                 field::lease("lease", lease).map_err(|e: FieldError| e.within(outer))
             };
             Ok(match field::present("message", wire.message)? {
-                Wire::Welcome(welcome) => {
-                    Self::Welcome(Welcome::from_wire(&welcome).map_err(|e| e.within("welcome"))?)
-                }
+                Wire::Welcome(welcome) => Self::Welcome(Welcome::from_wire(&welcome)),
                 Wire::Grant(grant) => {
                     Self::Grant(Grant::from_wire(&grant).map_err(|e| e.within("grant"))?)
                 }
@@ -147,11 +143,11 @@ impl Message for ClientMessage {
 
 impl Welcome {
     fn to_wire(&self) -> wire::Welcome {
-        wire::Welcome { agent: field::outgoing_text(&self.agent), run: self.run }
+        wire::Welcome { run: self.run }
     }
 
-    fn from_wire(welcome: &wire::Welcome) -> Result<Self, FieldError> {
-        Ok(Self { agent: field::text("agent", &welcome.agent)?, run: welcome.run })
+    fn from_wire(welcome: &wire::Welcome) -> Self {
+        Self { run: welcome.run }
     }
 }
 

@@ -50,16 +50,12 @@ pub enum NodeMessage {
 /// A node's introduction. All of it is the node's own claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// The node's program and version.
-    pub agent: String,
     /// The proof systems that it proves for; at least one.
     pub systems: Vec<Offer>,
     /// How much memory its provers may use.
     pub memory: MemoryBytes,
     /// How many leases it works on at once; at least one.
     pub slots: u32,
-    /// Its speed, in thousandths of the reference machine's.
-    pub speed_permille: u32,
 }
 
 /// A result that lies ready.
@@ -151,22 +147,18 @@ impl NodeMessage {
 impl Hello {
     fn to_wire(&self) -> wire::Hello {
         wire::Hello {
-            agent: field::outgoing_text(&self.agent),
             systems: self.systems.iter().map(Offer::to_wire).collect(),
             memory_bytes: self.memory.0,
             slots: self.slots,
-            speed_permille: self.speed_permille,
         }
     }
 
     fn from_wire(hello: &wire::Hello) -> Result<Self, FieldError> {
         field::in_range("slots", hello.slots.into(), 1, SLOT_COUNT_MAX.into())?;
         Ok(Self {
-            agent: field::text("agent", &hello.agent)?,
             systems: system::offers(&hello.systems)?,
             memory: MemoryBytes(hello.memory_bytes),
             slots: hello.slots,
-            speed_permille: hello.speed_permille,
         })
     }
 }

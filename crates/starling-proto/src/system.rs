@@ -18,6 +18,8 @@ pub struct Offer {
     pub system: String,
     /// The kinds of task that the node takes, and what its own prover needs for them; at least one.
     pub kinds: BTreeMap<KindCode, MemoryTable>,
+    /// How fast one of its slots proves them, in thousandths of the reference core.
+    pub speed_permille: u32,
 }
 
 /// A proof system, and what of it a client wants done.
@@ -35,7 +37,11 @@ impl Offer {
             .kinds
             .iter()
             .map(|(kind, table)| wire::OfferedKind { kind: kind.0, needs: needs_to_wire(table) });
-        wire::Offer { system: field::outgoing_text(&self.system), kinds: kinds.collect() }
+        wire::Offer {
+            system: field::outgoing_text(&self.system),
+            kinds: kinds.collect(),
+            speed_permille: self.speed_permille,
+        }
     }
 
     fn from_wire(offer: &wire::Offer) -> Result<Self, FieldError> {
@@ -44,7 +50,8 @@ impl Offer {
         let kinds = field::each("kinds", kinds, |offered| {
             Ok((field::kind("kind", offered.kind)?, table(&offered.needs)?))
         })?;
-        Ok(Self { system, kinds: kinds.into_iter().collect() })
+        let speed_permille = offer.speed_permille;
+        Ok(Self { system, kinds: kinds.into_iter().collect(), speed_permille })
     }
 }
 

@@ -54,11 +54,9 @@ fn hello() -> Hello {
         (KindCode(300), MemoryTable::default()),
     ];
     Hello {
-        agent: "starling 0.1.0".into(),
-        systems: vec![Offer { system: SYSTEM.into(), kinds: kinds.into() }],
+        systems: vec![Offer { system: SYSTEM.into(), kinds: kinds.into(), speed_permille: 1100 }],
         memory: MemoryBytes::from_mib(4096),
         slots: 2,
-        speed_permille: 1100,
     }
 }
 
@@ -111,7 +109,7 @@ fn node_messages() -> Vec<NodeMessage> {
 }
 
 fn client_messages() -> Vec<ClientMessage> {
-    let welcome = Welcome { agent: "starling 0.1.0".into(), run: 0x0123_4567_89ab_cdef };
+    let welcome = Welcome { run: 0x0123_4567_89ab_cdef };
     let job_over = GoodbyeReason::JobOver { job: lease().job };
     vec![
         ClientMessage::Welcome(welcome),

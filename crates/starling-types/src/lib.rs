@@ -6,6 +6,7 @@
 pub mod as_hex;
 mod code;
 mod id;
+mod needs;
 mod node;
 mod profile;
 mod progress;
@@ -14,6 +15,7 @@ mod unit;
 
 pub use code::{KindCode, Task};
 pub use id::{JobId, NodeId, ParseIdError, Reference, WorkLogId};
+pub use needs::{Need, Needs};
 pub use node::{Capability, FailureClass, MemoryTable};
 pub use profile::Profile;
 pub use progress::{Progress, Stage};

@@ -52,7 +52,7 @@ pub(super) async fn session(pool: Pool, mut connection: ClientSession) {
         let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
         return;
     }
-    let welcome = Welcome { agent: agent(), run: pool.shared.run };
+    let welcome = Welcome { run: pool.shared.run };
     if connection.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }
@@ -100,9 +100,4 @@ async fn converse(
             },
         }
     }
-}
-
-/// What this program calls itself to peers.
-fn agent() -> String {
-    concat!("starling ", env!("CARGO_PKG_VERSION")).to_owned()
 }

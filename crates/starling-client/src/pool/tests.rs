@@ -38,11 +38,13 @@ impl World {
         let session = self.node.connect_job(&self.client.addr()).await.unwrap();
         let kinds = TaskKind::ALL.map(|kind| (kind.code(), MemoryTable::default()));
         let hello = Hello {
-            agent: "a test".into(),
-            systems: vec![Offer { system: SYSTEM.into(), kinds: kinds.into() }],
+            systems: vec![Offer {
+                system: SYSTEM.into(),
+                kinds: kinds.into(),
+                speed_permille: 1000,
+            }],
             memory: MemoryBytes::from_mib(1024),
             slots: 1,
-            speed_permille: 1000,
         };
         session.send(&NodeMessage::Hello(hello)).await.unwrap();
         session

@@ -31,7 +31,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         memory: MemoryBytes::from_mib(1024),
         slots: 1,
         systems: vec![fake_prover(&prover, SYSTEMS[0], manners)],
-        speed_guess_permille: 1000,
         results_bytes_max: DISK_BYTES / 2,
     };
     let files = NodeFiles { scratch: data_dir.scratch()?, home: data_dir.path().to_owned() };

@@ -443,9 +443,9 @@ async fn converse(mut session: ClientSession, generation: u64, happenings: mpsc:
         memory: hello.memory,
         kinds: offer.kinds.clone(),
         slots: hello.slots,
-        speed_permille: hello.speed_permille,
+        speed_permille: offer.speed_permille,
     };
-    let welcome = Welcome { agent: "a test".into(), run: 1 };
+    let welcome = Welcome { run: 1 };
     if session.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }

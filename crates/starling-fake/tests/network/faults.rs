@@ -123,11 +123,13 @@ async fn withholding(key: u8, client: &PeerAddr) -> NodeId {
     let kinds =
         [MergesPlan::LEAF, MergesPlan::MERGE, MergesPlan::FINISH].map(|kind| (kind, need.clone()));
     let hello = Hello {
-        agent: "a test".into(),
-        systems: vec![Offer { system: SYSTEMS[0].into(), kinds: kinds.into() }],
+        systems: vec![Offer {
+            system: SYSTEMS[0].into(),
+            kinds: kinds.into(),
+            speed_permille: 1000,
+        }],
         memory: MemoryBytes::from_mib(1024),
         slots: 1,
-        speed_permille: 1000,
     };
     session.send(&NodeMessage::Hello(hello)).await.unwrap();
     tokio::spawn(async move {

@@ -56,7 +56,6 @@ impl Setup {
                 .into_iter()
                 .map(|system| fake_prover(program, system, manners))
                 .collect(),
-            speed_guess_permille: 1000,
             results_bytes_max: disk_bytes / 2,
         };
         let files =

@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use starling_node_core::{
-    Action, Config, Core, Event, Need, Order, ProofReport, SessionId, Speed, System, WorkId,
+    Action, Config, Core, Event, Figures, Order, ProofReport, SessionId, Speed, System, WorkId,
 };
 use starling_proto::{
     ClientMessage, Done, GoodbyeReason, Grant, Input, JobAd, LeaseId, NodeMessage, PeerAddr,
     Wanted, Welcome,
 };
 use starling_types::{
-    BlobRef, Epoch, IndexRange, JobId, KindCode, MemoryBytes, Millis, NodeId, Po2, Profile,
+    BlobRef, Epoch, IndexRange, JobId, KindCode, MemoryBytes, Millis, Need, NodeId, Po2, Profile,
     Reference, Task,
 };
 
@@ -22,6 +22,9 @@ pub const JOIN: KindCode = KindCode(3);
 
 /// What a lift takes, in MiB. A join takes a quarter.
 pub const LIFT_MIB: u64 = 400;
+
+/// What a prover may allocate beyond what its task is counted for.
+pub const MARGIN_MIB: u64 = 50;
 
 fn size_of(task: Task, arguments: &[u8]) -> Option<Option<Po2>> {
     match (task.kind, arguments) {
@@ -48,15 +51,19 @@ pub fn mib(mib: u64) -> MemoryBytes {
 }
 
 pub fn config(slots: u32, memory_mib: u64) -> Config {
-    let need = |of: u64| Need { memory: mib(of), profile: Profile::Frugal, work: Millis(of * 100) };
+    let need = |of: u64| Need {
+        memory: mib(of),
+        limit: mib(of + MARGIN_MIB),
+        profile: Profile::Frugal,
+        work: Millis(of * 100),
+    };
     let lifts = (Po2::MIN..=18).map(|size| ((LIFT, Some(po2(size))), need(LIFT_MIB)));
     let needs = lifts.chain([((JOIN, None), need(LIFT_MIB / 4))]).collect();
+    let figures = Figures { needs, size_of, revision: 3, speed_guess_permille: 500 };
     Config {
-        agent: "test".into(),
-        systems: vec![System { name: SYSTEM.into(), needs, size_of }],
+        systems: vec![System { name: SYSTEM.into(), figures }],
         memory: mib(memory_mib),
         slots,
-        speed_guess_permille: 500,
         results_bytes_max: 1 << 20,
         seed: 0,
     }
@@ -115,7 +122,7 @@ pub fn ad(client: PeerAddr) -> JobAd {
 }
 
 pub fn welcome(run: u64) -> ClientMessage {
-    ClientMessage::Welcome(Welcome { agent: "test".into(), run })
+    ClientMessage::Welcome(Welcome { run })
 }
 
 pub fn goodbye(reason: GoodbyeReason) -> ClientMessage {
@@ -134,7 +141,11 @@ pub struct Node {
 
 impl Node {
     pub fn new(slots: u32, memory_mib: u64) -> Self {
-        Self { core: Core::new(config(slots, memory_mib), Speed::default()), now: Millis(0) }
+        Self::of(config(slots, memory_mib))
+    }
+
+    pub fn of(config: Config) -> Self {
+        Self { core: Core::new(config, Speed::default()), now: Millis(0) }
     }
 
     /// One that serves client 1.

@@ -72,7 +72,11 @@ fn table() -> impl Strategy<Value = MemoryTable> {
 
 fn offer() -> impl Strategy<Value = Offer> {
     let kinds = prop::collection::btree_map(kind(), table(), 1..=TASK_KIND_COUNT_MAX);
-    (system_name(), kinds).prop_map(|(system, kinds)| Offer { system, kinds })
+    (system_name(), kinds, any::<u32>()).prop_map(|(system, kinds, speed_permille)| Offer {
+        system,
+        kinds,
+        speed_permille,
+    })
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
@@ -106,11 +110,8 @@ fn memory() -> impl Strategy<Value = MemoryBytes> {
 
 fn node_message() -> impl Strategy<Value = NodeMessage> {
     let systems = vec(offer(), 1..=SYSTEM_COUNT_MAX);
-    let hello = (text(), systems, memory(), 1..=SLOT_COUNT_MAX, any::<u32>()).prop_map(
-        |(agent, systems, memory, slots, speed_permille)| {
-            NodeMessage::Hello(Hello { agent, systems, memory, slots, speed_permille })
-        },
-    );
+    let hello = (systems, memory(), 1..=SLOT_COUNT_MAX)
+        .prop_map(|(systems, memory, slots)| NodeMessage::Hello(Hello { systems, memory, slots }));
     let done = (lease(), blob(), 0..=DURATION_MS_MAX, memory()).prop_map(
         |(lease, result, prove_ms, peak_memory)| {
             NodeMessage::Done(Done { lease, result, prove_ms, peak_memory })
@@ -139,8 +140,7 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
 }
 
 fn client_message() -> impl Strategy<Value = ClientMessage> {
-    let welcome = (text(), any::<u64>())
-        .prop_map(|(agent, run)| ClientMessage::Welcome(Welcome { agent, run }));
+    let welcome = any::<u64>().prop_map(|run| ClientMessage::Welcome(Welcome { run }));
     let input = (blob(), vec(addr(), 0..=HOLDER_COUNT_MAX))
         .prop_map(|(blob, holders)| Input { blob, holders });
     let inputs = vec(input, 0..=INPUT_COUNT_MAX);
@@ -269,7 +269,7 @@ fn a_hello_that_states_all_it_can_fits_into_its_limit() {
     let kinds =
         (0..TASK_KIND_COUNT_MAX as u32).map(|kind| (KindCode(u32::MAX - kind), table.clone()));
     let system = "s".repeat(SYSTEM_NAME_SIZE_BYTES_MAX);
-    let offer = Offer { system, kinds: kinds.collect() };
+    let offer = Offer { system, kinds: kinds.collect(), speed_permille: u32::MAX };
     let hello = Hello { systems: vec![offer; SYSTEM_COUNT_MAX], ..super::hello() };
     let bytes = NodeMessage::Hello(hello.clone()).encode();
     assert!(bytes.len() <= CONTROL_MESSAGE_SIZE_BYTES_MAX, "{} bytes", bytes.len());

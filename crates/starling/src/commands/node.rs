@@ -11,7 +11,7 @@ use serde_json::json;
 use starling_child::{ProverConfig, SandboxPolicy};
 use starling_cost::Costs;
 use starling_net::{Net, NetConfig};
-use starling_node::{Node, NodeConfig, NodeFiles, SystemProver, needs_of, speed_guess};
+use starling_node::{Figures, Node, NodeConfig, NodeFiles, SystemProver};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::{MemoryBytes, TaskKind};
 use starling_zkvm::{Backend, prover, size_of, zkvm};
@@ -91,14 +91,17 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
     let share = MemoryBytes(memory.0 / u64::from(args.slots.max(1)));
     let zkvm = SystemProver {
         prover: prover_config(Some(threads), args.prover.backend(), args.prover.sandbox)?,
-        needs: needs_of(&costs, &kinds, args.po2_max, share),
-        size_of,
+        figures: Figures {
+            needs: costs.needs(&kinds, args.po2_max, share),
+            size_of,
+            revision: Costs::REVISION,
+            speed_guess_permille: costs.speed_guess_permille(threads),
+        },
     };
     Ok(NodeConfig {
         memory,
         slots: args.slots,
         systems: vec![zkvm],
-        speed_guess_permille: speed_guess(threads, &costs),
         results_bytes_max: args.endpoint.disk_budget / RESULTS_SHARE,
     })
 }
