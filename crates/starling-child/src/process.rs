@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use starling_types::{FailureClass, MemoryBytes};
+use starling_types::{FailureClass, MemoryBytes, SystemName};
 use tokio::{
     fs::File,
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -47,7 +47,7 @@ const INHERITED: [&str; 5] =
 #[derive(Debug, Clone)]
 pub struct ProverConfig {
     /// The system that it must prove for, as it says itself when it is ready.
-    pub system: String,
+    pub system: SystemName,
     /// The executable, usually the running one.
     pub program: PathBuf,
     /// Arguments that make it call [`serve`](crate::serve) for that system.
@@ -72,7 +72,7 @@ impl ProverConfig {
 
     /// A warm child on all cores without a memory limit.
     pub fn new(
-        system: impl Into<String>,
+        system: impl Into<SystemName>,
         program: impl Into<PathBuf>,
         args: impl IntoIterator<Item = String>,
     ) -> Self {
@@ -192,10 +192,10 @@ fn note(known: &mut Option<Sandbox>, entered: Sandbox, config: &ProverConfig) {
     }
     match (&entered, config.sandbox) {
         (Sandbox::Full, _) | (_, SandboxPolicy::Off) => {
-            tracing::info!(system = config.system, sandbox = %entered, "prover started");
+            tracing::info!(system = %config.system, sandbox = %entered, "prover started");
         }
         _ => {
-            tracing::warn!(system = config.system, sandbox = %entered, "provers here work on strangers' data unconfined");
+            tracing::warn!(system = %config.system, sandbox = %entered, "provers here work on strangers' data unconfined");
         }
     }
     *known = Some(entered);

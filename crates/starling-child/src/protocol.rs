@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use starling_types::{FailureClass, MemoryBytes, Profile, Task};
+use starling_types::{FailureClass, MemoryBytes, Profile, SystemName, Task};
 
 use crate::{Sandbox, SandboxPolicy};
 
@@ -51,7 +51,7 @@ pub(crate) struct Configure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ready {
     /// The system that the child proves for.
-    pub(crate) system: String,
+    pub(crate) system: SystemName,
     /// How much of a sandbox it is in.
     pub(crate) sandbox: Sandbox,
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use starling_types::{FailureClass, MemoryBytes, Profile, Task};
+use starling_types::{FailureClass, MemoryBytes, Profile, SystemName, Task};
 use thiserror::Error;
 
 use crate::{Phases, Role, StepTime};
@@ -10,7 +10,7 @@ use crate::{Phases, Role, StepTime};
 /// The prover of one system. It is given everything: it opens no file, starts no process, and knows no peer.
 pub trait Prover: Sized {
     /// The system's name, as nodes and clients say it to each other.
-    fn system() -> String;
+    fn system() -> SystemName;
 
     /// Loads or makes what all tasks need.
     ///

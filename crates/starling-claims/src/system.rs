@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use risc0_zkvm::ALLOWED_CONTROL_ROOT;
+use starling_types::SystemName;
 
 /// The number of our encodings: of segments and keccak requests as blobs, of receipts as blobs, and of a task's
 /// [arguments](crate::TaskArguments). It goes up when one of them changes.
@@ -16,10 +17,10 @@ pub const ENCODINGS: u32 = 2;
 const ROOT_DIGITS: usize = 8;
 
 /// The system as peers name it to each other, and as job requests keep it: `risc0/a54dc85a/2`.
-pub fn zkvm() -> String {
-    static NAME: LazyLock<String> = LazyLock::new(|| {
+pub fn zkvm() -> SystemName {
+    static NAME: LazyLock<SystemName> = LazyLock::new(|| {
         let root = ALLOWED_CONTROL_ROOT.to_string();
-        format!("risc0/{}/{ENCODINGS}", &root[..ROOT_DIGITS])
+        SystemName::new(format!("risc0/{}/{ENCODINGS}", &root[..ROOT_DIGITS]))
     });
     NAME.clone()
 }
@@ -38,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_name_says_what_decides_whether_two_releases_agree() {
-        assert_eq!(zkvm(), "risc0/a54dc85a/2");
+        assert_eq!(zkvm().as_str(), "risc0/a54dc85a/2");
     }
 
     /// Should one of these differ after an update, then receipts of before don't verify any more, or those of now not

@@ -6,7 +6,7 @@ use starling_job::Trouble;
 use starling_net::BindError;
 use starling_plan::PlanError;
 use starling_store::{DataDirError, LogError, StoreError};
-use starling_types::{JobId, ReceiptKind};
+use starling_types::{JobId, ReceiptKind, SystemName};
 use starling_zkvm::{ExecuteError, GuestError, ReceiptError, groth16::Groth16Error};
 use thiserror::Error;
 
@@ -103,7 +103,7 @@ pub enum JobError {
         /// The job.
         job: JobId,
         /// What it was begun with.
-        theirs: String,
+        theirs: SystemName,
         /// What this is.
         ours: String,
     },

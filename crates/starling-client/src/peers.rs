@@ -7,7 +7,7 @@ use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, Offer, PeerAddr,
 };
 use starling_sched::{Lease, RevokeReason};
-use starling_types::{Capability, Epoch, JobId, NodeId};
+use starling_types::{Capability, Epoch, JobId, NodeId, SystemName};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -47,7 +47,7 @@ pub(crate) struct Joined {
 pub(crate) struct Peers {
     /// The job that they work for, and the system of all its tasks.
     job: JobId,
-    system: String,
+    system: SystemName,
     peers: BTreeMap<NodeId, Peer>,
 }
 
@@ -60,7 +60,7 @@ struct Peer {
 
 impl Peers {
     /// Nobody yet.
-    pub(crate) fn new(job: JobId, system: String) -> Self {
+    pub(crate) fn new(job: JobId, system: SystemName) -> Self {
         Self { job, system, peers: BTreeMap::new() }
     }
 
@@ -187,8 +187,8 @@ impl Peers {
 }
 
 /// What a node can do of `system`; `None` when it does not offer it.
-pub(crate) fn introduced(hello: &Hello, system: &str) -> Option<Capability> {
-    let offer = hello.systems.iter().find(|offer| offer.system == system)?;
+pub(crate) fn introduced(hello: &Hello, system: &SystemName) -> Option<Capability> {
+    let offer = hello.systems.iter().find(|offer| offer.system == *system)?;
     let &Hello { memory, slots, .. } = hello;
     let Offer { kinds, speed_permille, .. } = offer.clone();
     Some(Capability { memory, kinds, slots, speed_permille })

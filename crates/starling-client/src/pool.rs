@@ -18,7 +18,7 @@ use rand::RngExt as _;
 use starling_net::{ClientSession, JobHandle, Net};
 use starling_proto::{ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr};
 use starling_sched::{DispatchAction, Dispatcher, Terms};
-use starling_types::{JobId, Millis, NodeId};
+use starling_types::{JobId, Millis, NodeId, SystemName};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -40,7 +40,7 @@ pub(crate) struct Pool {
 
 struct Shared {
     /// The systems that this client's jobs may have.
-    systems: Vec<String>,
+    systems: Vec<SystemName>,
     /// Which run of the client this is.
     run: u64,
     started: Instant,
@@ -79,7 +79,7 @@ struct Node {
 }
 
 struct Job {
-    system: String,
+    system: SystemName,
     events: mpsc::UnboundedSender<PeerEvent>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) type Room = OwnedSemaphorePermit;
 
 impl Pool {
     /// Nobody yet. Nodes that prove none of `systems` are turned away.
-    pub(crate) fn new(systems: Vec<String>) -> Self {
+    pub(crate) fn new(systems: Vec<SystemName>) -> Self {
         let shared = Shared {
             systems,
             run: rand::rng().random(),
@@ -157,7 +157,7 @@ impl Pool {
     pub(crate) fn open(
         &self,
         job: JobId,
-        system: String,
+        system: SystemName,
         weight: u32,
         deadline: Option<Duration>,
     ) -> Seat {

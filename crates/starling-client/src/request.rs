@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use starling_swarm::reference_of;
-use starling_types::{BlobRef, JobId, Po2, ReceiptKind, Reference, WorkLogId};
+use starling_types::{BlobRef, JobId, Po2, ReceiptKind, Reference, SystemName, WorkLogId};
 use starling_zkvm::AssumptionId;
 
 /// Everything that decides what a job's receipt claims, and how its work is cut.
@@ -14,7 +14,7 @@ use starling_zkvm::AssumptionId;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRequest {
     /// The proof system and version: segments and receipts of one release are none of another.
-    pub zkvm: String,
+    pub zkvm: SystemName,
     /// What is proved.
     pub source: Source,
     /// What to deliver.

@@ -2,7 +2,7 @@
 
 use rand::RngExt as _;
 use starling_job::{JobEvent, JobState};
-use starling_types::JobId;
+use starling_types::{JobId, SystemName};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -74,7 +74,7 @@ impl<S: System> Job<S> {
 
     async fn prove(&self, state: JobState<S>, begin: S::Begin) -> Result<Done<S>, JobError> {
         let Self { client, checker, pool, board, options, stop } = self;
-        let (job, system) = (state.id(), state.system().to_owned());
+        let (job, system) = (state.id(), state.system());
         let parts = Parts {
             checker: checker.clone(),
             blobs: client.blobs.clone(),
@@ -129,8 +129,8 @@ impl<S: System> Client<S> {
             Stage::Open => {}
         }
         let (theirs, ours) = (journal.state().system(), S::systems());
-        if !ours.iter().any(|system| system == theirs) {
-            let (theirs, ours) = (theirs.to_owned(), ours.join(", "));
+        if !ours.contains(&theirs) {
+            let ours = SystemName::listed(&ours);
             return Err(JobError::OtherRelease { job: id, theirs, ours });
         }
         let incarnation = journal.state().incarnation + 1;

@@ -102,7 +102,7 @@ impl<'a, S: System> Runner<'a, S> {
             seed,
         };
         Ok(Self {
-            peers: Peers::new(state.id(), state.system().to_owned()),
+            peers: Peers::new(state.id(), state.system()),
             core: JobCore::new(config, state)?,
             log,
             checker,

@@ -11,7 +11,7 @@ use starling_job::{JobState, OutcomeOf, Script};
 use starling_plan::{Certainty, Plan};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
-use starling_types::{JobId, MemoryBytes, Millis, Task};
+use starling_types::{JobId, MemoryBytes, Millis, SystemName, Task};
 use tokio_util::sync::CancellationToken;
 
 use crate::{JobError, RunOptions};
@@ -42,7 +42,7 @@ pub trait System:
     const RESULT_SIZE_BYTES_MAX: u64;
 
     /// The systems that jobs may have, by the names that nodes know. One at least.
-    fn systems() -> Vec<String>;
+    fn systems() -> Vec<SystemName>;
 
     /// The job that its first event makes; `None` when that event makes none.
     fn created(job: JobId, event: Self::Event, at_ms: u64) -> Option<Self>;
@@ -51,7 +51,7 @@ pub trait System:
     fn id(&self) -> JobId;
 
     /// The name of the job's system.
-    fn system(&self) -> &str;
+    fn system(&self) -> SystemName;
 
     /// Where the job stands.
     fn stage(&self) -> Stage;

@@ -7,7 +7,7 @@ use starling_job::JobState;
 use starling_plan::{Certainty, Outcome};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
-use starling_types::{JobId, Task, TaskId, TaskKind};
+use starling_types::{JobId, SystemName, Task, TaskId, TaskKind};
 use starling_zkvm::{ExecuteError, Expected, TaskArguments, verify_task, zkvm};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ impl System for ZkvmScript {
 
     const RESULT_SIZE_BYTES_MAX: u64 = RESULT_SIZE_BYTES_MAX;
 
-    fn systems() -> Vec<String> {
+    fn systems() -> Vec<SystemName> {
         vec![zkvm()]
     }
 
@@ -45,8 +45,8 @@ impl System for ZkvmScript {
         self.id
     }
 
-    fn system(&self) -> &str {
-        &self.request.zkvm
+    fn system(&self) -> SystemName {
+        self.request.zkvm.clone()
     }
 
     fn stage(&self) -> Stage {

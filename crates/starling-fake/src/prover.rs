@@ -5,6 +5,7 @@ use std::time::Duration;
 use starling_child::{
     Course, Input, Phases, Proof, Proved, Prover, Refusal, Setup, StepTime, Work,
 };
+use starling_types::SystemName;
 
 use crate::{Manners, SYSTEMS, Sum, trespass};
 
@@ -22,7 +23,7 @@ pub struct Hashing<const SYSTEM: usize> {
 }
 
 impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
-    fn system() -> String {
+    fn system() -> SystemName {
         SYSTEMS[SYSTEM].into()
     }
 

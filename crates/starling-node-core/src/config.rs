@@ -1,7 +1,7 @@
 //! What a node is, and what it offers.
 
 use starling_proto::{Grant, Offer};
-use starling_types::{MemoryBytes, Need, Needs, Po2, Task};
+use starling_types::{MemoryBytes, Need, Needs, Po2, SystemName, Task};
 
 use crate::speed::Speed;
 
@@ -24,7 +24,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct System {
     /// Its name.
-    pub name: String,
+    pub name: SystemName,
     /// What its side says of this node's prover.
     pub figures: Figures,
 }
@@ -64,8 +64,8 @@ impl System {
 
 impl Config {
     /// What is proved of this system, if anything is.
-    pub(crate) fn system(&self, name: &str) -> Option<&System> {
-        self.systems.iter().find(|ours| ours.name == name)
+    pub(crate) fn system(&self, name: &SystemName) -> Option<&System> {
+        self.systems.iter().find(|ours| ours.name == *name)
     }
 
     /// What the task of a grant needs here; `None` for one that is not taken.

@@ -2,7 +2,7 @@
 
 use starling_proto::{ClientMessage, JobAd, LeaseId, NodeMessage, PeerAddr};
 use starling_types::{
-    BlobRef, FailureClass, MemoryBytes, Millis, NodeId, Profile, Reference, Task,
+    BlobRef, FailureClass, MemoryBytes, Millis, NodeId, Profile, Reference, SystemName, Task,
 };
 
 /// One connection to a client, or one attempt at it: counted in this process.
@@ -246,7 +246,7 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// The system that the task belongs to.
-    pub system: String,
+    pub system: SystemName,
     /// The task.
     pub task: Task,
     /// What else the system's prover wants to know.

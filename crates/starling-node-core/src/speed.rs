@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use starling_types::{KindCode, Millis, Po2};
+use starling_types::{KindCode, Millis, Po2, SystemName};
 
 /// What was measured before counts for so many parts of eight once a task is added: the last dozen tasks say
 /// most.
@@ -21,7 +21,7 @@ const NO_PO2: &str = "-";
 /// revision, kind, po2 or `-`, work and time in milliseconds, and the system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Speed {
-    systems: BTreeMap<String, Counted>,
+    systems: BTreeMap<SystemName, Counted>,
 }
 
 /// What was measured of one system, by one revision of its figures.
@@ -49,7 +49,7 @@ impl Speed {
     /// `elapsed` here.
     pub fn observe(
         &mut self,
-        system: &str,
+        system: &SystemName,
         revision: u32,
         task: (KindCode, Option<Po2>),
         work: Millis,
@@ -63,7 +63,7 @@ impl Speed {
 
     /// The speed at a system's tasks in thousandths of the reference core's; `None` while nothing is measured by this
     /// revision of its figures.
-    pub fn permille(&self, system: &str, revision: u32) -> Option<u32> {
+    pub fn permille(&self, system: &SystemName, revision: u32) -> Option<u32> {
         let counted = self.systems.get(system).filter(|counted| counted.revision == revision)?;
         let all = counted.tasks.values().fold(Measured::default(), |sum, task| Measured {
             work_ms: sum.work_ms.saturating_add(task.work_ms),
@@ -73,8 +73,8 @@ impl Speed {
     }
 
     /// What is counted by this revision: nothing of another.
-    fn counted(&mut self, system: &str, revision: u32) -> &mut Counted {
-        let counted = self.systems.entry(system.to_owned()).or_default();
+    fn counted(&mut self, system: &SystemName, revision: u32) -> &mut Counted {
+        let counted = self.systems.entry(system.clone()).or_default();
         if counted.revision != revision {
             *counted = Counted { revision, tasks: BTreeMap::new() };
         }
@@ -102,7 +102,7 @@ impl FromStr for Speed {
         let mut speed = Self::default();
         for line in text.lines() {
             if let Some((system, revision, task, measured)) = read(line) {
-                speed.counted(system, revision).tasks.insert(task, measured);
+                speed.counted(&system, revision).tasks.insert(task, measured);
             }
         }
         Ok(speed)
@@ -110,7 +110,7 @@ impl FromStr for Speed {
 }
 
 /// One line of the text.
-fn read(line: &str) -> Option<(&str, u32, (KindCode, Option<Po2>), Measured)> {
+fn read(line: &str) -> Option<(SystemName, u32, (KindCode, Option<Po2>), Measured)> {
     // The system's name is the last, whatever is in it.
     let mut words = line.splitn(6, ' ');
     let revision = words.next()?.parse().ok()?;
@@ -120,7 +120,7 @@ fn read(line: &str) -> Option<(&str, u32, (KindCode, Option<Po2>), Measured)> {
         po2 => Some(po2.parse().ok()?),
     };
     let (work_ms, elapsed_ms) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some((words.next()?, revision, (kind, po2), Measured { work_ms, elapsed_ms }))
+    Some((words.next()?.into(), revision, (kind, po2), Measured { work_ms, elapsed_ms }))
 }
 
 #[cfg(test)]
@@ -130,45 +130,53 @@ mod tests {
     const LIFT: (KindCode, Option<Po2>) = (KindCode(2), Some(Po2::SMALLEST));
     const JOIN: (KindCode, Option<Po2>) = (KindCode(3), None);
 
+    fn a() -> SystemName {
+        "a/1".into()
+    }
+
+    fn b() -> SystemName {
+        "b/1".into()
+    }
+
     #[test]
     fn speed_is_measured_for_each_system_and_follows_what_tasks_show() {
         let mut speed = Speed::default();
-        assert_eq!(speed.permille("a/1", 3), None);
-        speed.observe("a/1", 3, LIFT, Millis(80_000), Millis(40_000));
-        assert_eq!(speed.permille("a/1", 3), Some(2000));
-        speed.observe("a/1", 3, JOIN, Millis(10_000), Millis(10_000));
-        assert_eq!(speed.permille("a/1", 3), Some(1800));
+        assert_eq!(speed.permille(&a(), 3), None);
+        speed.observe(&a(), 3, LIFT, Millis(80_000), Millis(40_000));
+        assert_eq!(speed.permille(&a(), 3), Some(2000));
+        speed.observe(&a(), 3, JOIN, Millis(10_000), Millis(10_000));
+        assert_eq!(speed.permille(&a(), 3), Some(1800));
         for _ in 0..50 {
-            speed.observe("a/1", 3, LIFT, Millis(80_000), Millis(80_000));
+            speed.observe(&a(), 3, LIFT, Millis(80_000), Millis(80_000));
         }
-        let permille = speed.permille("a/1", 3).expect("it was measured");
+        let permille = speed.permille(&a(), 3).expect("it was measured");
         assert!((1000..1010).contains(&permille), "{permille}");
     }
 
     #[test]
     fn two_systems_whose_kinds_have_the_same_number_share_no_speed() {
         let mut speed = Speed::default();
-        speed.observe("a/1", 3, LIFT, Millis(2000), Millis(1000));
-        assert_eq!(speed.permille("b/1", 3), None);
-        speed.observe("b/1", 3, LIFT, Millis(1000), Millis(4000));
-        assert_eq!((speed.permille("a/1", 3), speed.permille("b/1", 3)), (Some(2000), Some(250)));
+        speed.observe(&a(), 3, LIFT, Millis(2000), Millis(1000));
+        assert_eq!(speed.permille(&b(), 3), None);
+        speed.observe(&b(), 3, LIFT, Millis(1000), Millis(4000));
+        assert_eq!((speed.permille(&a(), 3), speed.permille(&b(), 3)), (Some(2000), Some(250)));
     }
 
     #[test]
     fn what_was_counted_by_other_figures_says_nothing_and_goes() {
         let mut speed = Speed::default();
-        speed.observe("a/1", 3, LIFT, Millis(2000), Millis(1000));
-        assert_eq!(speed.permille("a/1", 4), None);
-        speed.observe("a/1", 4, JOIN, Millis(1000), Millis(1000));
-        assert_eq!((speed.permille("a/1", 3), speed.permille("a/1", 4)), (None, Some(1000)));
+        speed.observe(&a(), 3, LIFT, Millis(2000), Millis(1000));
+        assert_eq!(speed.permille(&a(), 4), None);
+        speed.observe(&a(), 4, JOIN, Millis(1000), Millis(1000));
+        assert_eq!((speed.permille(&a(), 3), speed.permille(&a(), 4)), (None, Some(1000)));
     }
 
     #[test]
     fn what_was_measured_is_kept_as_text_and_damaged_lines_say_nothing() {
         let mut speed = Speed::default();
-        speed.observe("a name of words", 1, (KindCode(4), None), Millis(7), Millis(0));
-        speed.observe("a/1", 2, LIFT, Millis(u64::MAX), Millis(u64::MAX));
-        speed.observe("a/1", 2, LIFT, Millis(u64::MAX), Millis(u64::MAX));
+        speed.observe(&"a name of words".into(), 1, (KindCode(4), None), Millis(7), Millis(0));
+        speed.observe(&a(), 2, LIFT, Millis(u64::MAX), Millis(u64::MAX));
+        speed.observe(&a(), 2, LIFT, Millis(u64::MAX), Millis(u64::MAX));
         assert_eq!(speed.to_string().parse(), Ok(speed.clone()));
         let damaged =
             format!("walk 1 - 1 2 a/1\n2 1 - 1 1\n2 1 12 1 1 a/1\n2 x 2\n1500\n\n{speed}");

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use starling_child::{ProverConfig, ProverProcess};
+use starling_types::SystemName;
 use tokio::sync::Mutex;
 
 /// Those of one slot: held by whoever proves in it.
@@ -13,7 +14,7 @@ pub(crate) type SharedProvers = Arc<Mutex<SlotProvers>>;
 
 /// Each system's, by its name.
 #[derive(Debug)]
-pub(crate) struct SlotProvers(BTreeMap<String, ProverProcess>);
+pub(crate) struct SlotProvers(BTreeMap<SystemName, ProverProcess>);
 
 impl SlotProvers {
     /// None is started before it is needed.
@@ -24,7 +25,7 @@ impl SlotProvers {
     }
 
     /// The prover for a system. All others are ended: the slot's memory is for one.
-    pub(crate) fn of(&mut self, system: &str) -> Option<&mut ProverProcess> {
+    pub(crate) fn of(&mut self, system: &SystemName) -> Option<&mut ProverProcess> {
         for (name, other) in &mut self.0 {
             if name != system {
                 other.stop();

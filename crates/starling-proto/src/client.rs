@@ -1,7 +1,7 @@
 //! What a client says to a node.
 
 use prost::Message as _;
-use starling_types::{BlobRef, Millis, Task};
+use starling_types::{BlobRef, Millis, SystemName, Task};
 
 use crate::{
     GoodbyeReason, LeaseId, PeerAddr,
@@ -59,7 +59,7 @@ pub struct Grant {
     /// The name of the lease.
     pub lease: LeaseId,
     /// The proof system that the task belongs to.
-    pub system: String,
+    pub system: SystemName,
     /// What to do.
     pub task: Task,
     /// Whatever else the system's prover wants to know, as the system encodes it: at most [`ARGUMENTS_SIZE_BYTES_MAX`].
@@ -155,7 +155,7 @@ impl Grant {
     fn to_wire(&self) -> wire::Grant {
         wire::Grant {
             lease: Some(self.lease.to_wire()),
-            system: field::outgoing_text(&self.system),
+            system: field::outgoing_text(self.system.as_str()),
             task: Some(field::task_to_wire(self.task)),
             arguments: self.arguments.clone(),
             inputs: self.inputs.iter().map(Input::to_wire).collect(),

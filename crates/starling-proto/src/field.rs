@@ -1,6 +1,8 @@
 //! Reading and writing single fields: each function checks one kind of field, once for all messages.
 
-use starling_types::{BlobRef, IndexRange, JobId, KindCode, Millis, NodeId, Po2, Reference, Task};
+use starling_types::{
+    BlobRef, IndexRange, JobId, KindCode, Millis, NodeId, Po2, Reference, SystemName, Task,
+};
 
 use crate::{
     LeaseId,
@@ -149,8 +151,9 @@ pub(crate) fn task_to_wire(Task { kind, range }: Task) -> wire::Task {
 }
 
 /// A proof system's name.
-pub(crate) fn system(field: &'static str, name: &str) -> Checked<String> {
-    bounded(field, name, SYSTEM_NAME_SIZE_BYTES_MAX).map(clean)
+pub(crate) fn system(field: &'static str, name: &str) -> Checked<SystemName> {
+    let name = bounded(field, name, SYSTEM_NAME_SIZE_BYTES_MAX)?;
+    Ok(SystemName::new(clean(name)))
 }
 
 /// A list that has something in it, and not too much.

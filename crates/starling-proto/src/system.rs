@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starling_types::{KindCode, MemoryBytes, MemoryTable};
+use starling_types::{KindCode, MemoryBytes, MemoryTable, SystemName};
 
 use crate::{
     error::FieldError,
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// The name by which systems are compared, such as `risc0/a54dc85a/2`.
-    pub system: String,
+    pub system: SystemName,
     /// The kinds of task that the node takes, and what its own prover needs for them; at least one.
     pub kinds: BTreeMap<KindCode, MemoryTable>,
     /// How fast one of its slots proves them, in thousandths of the reference core.
@@ -26,7 +26,7 @@ pub struct Offer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The name by which systems are compared.
-    pub system: String,
+    pub system: SystemName,
     /// The kinds of task that there are; at least one.
     pub kinds: BTreeSet<KindCode>,
 }
@@ -38,7 +38,7 @@ impl Offer {
             .iter()
             .map(|(kind, table)| wire::OfferedKind { kind: kind.0, needs: needs_to_wire(table) });
         wire::Offer {
-            system: field::outgoing_text(&self.system),
+            system: field::outgoing_text(self.system.as_str()),
             kinds: kinds.collect(),
             speed_permille: self.speed_permille,
         }
@@ -58,7 +58,7 @@ impl Offer {
 impl Wanted {
     pub(crate) fn to_wire(&self) -> wire::Wanted {
         let kinds = self.kinds.iter().map(|kind| kind.0).collect();
-        wire::Wanted { system: field::outgoing_text(&self.system), kinds }
+        wire::Wanted { system: field::outgoing_text(self.system.as_str()), kinds }
     }
 
     fn from_wire(wanted: &wire::Wanted) -> Result<Self, FieldError> {

@@ -10,6 +10,7 @@ mod needs;
 mod node;
 mod profile;
 mod progress;
+mod system;
 mod task;
 mod unit;
 
@@ -19,5 +20,6 @@ pub use needs::{Need, Needs};
 pub use node::{Capability, FailureClass, MemoryTable};
 pub use profile::Profile;
 pub use progress::{Progress, Stage};
+pub use system::SystemName;
 pub use task::{IndexRange, ParseTaskError, ReceiptKind, TaskId, TaskKind};
 pub use unit::{BlobRef, Epoch, MemoryBytes, Millis, ParsePo2Error, Po2};

@@ -9,7 +9,7 @@ mod tasks;
 use std::path::PathBuf;
 
 use starling_child::{Phases, Proved, Prover, ProverConfig, Refusal, Setup, Work};
-use starling_types::TaskId;
+use starling_types::{SystemName, TaskId};
 
 use crate::{Backend, backend::Provers, task::TaskArguments, zkvm};
 
@@ -27,7 +27,7 @@ pub mod step {
 pub struct RiscZero(Provers);
 
 impl Prover for RiscZero {
-    fn system() -> String {
+    fn system() -> SystemName {
         zkvm()
     }
 

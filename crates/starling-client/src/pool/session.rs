@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use starling_net::ClientSession;
 use starling_proto::{ClientMessage, GoodbyeReason, NodeMessage, Welcome};
+use starling_types::SystemName;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Pool;
@@ -44,8 +45,8 @@ pub(super) async fn session(pool: Pool, mut connection: ClientSession) {
     }
     let ours = &pool.shared.systems;
     if !ours.iter().any(|system| introduced(&hello, system).is_some()) {
-        let theirs: Vec<_> = hello.systems.iter().map(|offer| offer.system.as_str()).collect();
-        let (ours, theirs) = (ours.join(", "), theirs.join(", "));
+        let theirs = SystemName::listed(hello.systems.iter().map(|offer| &offer.system));
+        let ours = SystemName::listed(ours);
         let message = format!("this client proves with {ours}, the node with {theirs}");
         tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
         let reason = GoodbyeReason::WrongSystem;

@@ -12,7 +12,7 @@ use starling_client::{
 use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Certainty, MergesPlan, MergesShape, NoInput};
 use starling_store::{BlobStore, Pin};
-use starling_types::{BlobRef, JobId, Po2, Task};
+use starling_types::{BlobRef, JobId, Po2, SystemName, Task};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -144,7 +144,7 @@ impl System for Merges {
 
     const RESULT_SIZE_BYTES_MAX: u64 = RESULT_SIZE_BYTES_MAX;
 
-    fn systems() -> Vec<String> {
+    fn systems() -> Vec<SystemName> {
         vec![SYSTEMS[0].into()]
     }
 
@@ -159,8 +159,8 @@ impl System for Merges {
         self.id
     }
 
-    fn system(&self) -> &str {
-        SYSTEMS[0]
+    fn system(&self) -> SystemName {
+        SYSTEMS[0].into()
     }
 
     fn stage(&self) -> Stage {

@@ -15,7 +15,7 @@ use starling_client::{
 use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Certainty, Class, Demand, Order, RoundTask, RoundsInput, RoundsPlan};
 use starling_store::{BlobStore, Pin};
-use starling_types::{BlobRef, JobId, KindCode, Po2, Reference, Task};
+use starling_types::{BlobRef, JobId, KindCode, Po2, Reference, SystemName, Task};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -234,7 +234,7 @@ impl System for Rounds {
 
     const RESULT_SIZE_BYTES_MAX: u64 = RESULT_SIZE_BYTES_MAX;
 
-    fn systems() -> Vec<String> {
+    fn systems() -> Vec<SystemName> {
         vec![SYSTEMS[0].into()]
     }
 
@@ -247,8 +247,8 @@ impl System for Rounds {
         self.id
     }
 
-    fn system(&self) -> &str {
-        SYSTEMS[0]
+    fn system(&self) -> SystemName {
+        SYSTEMS[0].into()
     }
 
     fn stage(&self) -> Stage {

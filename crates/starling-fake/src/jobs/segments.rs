@@ -14,7 +14,7 @@ use starling_client::{
 use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Assumed, Certainty, Outcome, PlanShape, ZkvmInput, ZkvmPlan};
 use starling_store::{BlobStore, Pin};
-use starling_types::{BlobRef, JobId, Po2, Reference, Task, TaskId};
+use starling_types::{BlobRef, JobId, Po2, Reference, SystemName, Task, TaskId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -251,7 +251,7 @@ impl System for Segments {
 
     const RESULT_SIZE_BYTES_MAX: u64 = RESULT_SIZE_BYTES_MAX;
 
-    fn systems() -> Vec<String> {
+    fn systems() -> Vec<SystemName> {
         vec![SYSTEMS[0].into()]
     }
 
@@ -266,8 +266,8 @@ impl System for Segments {
         self.id
     }
 
-    fn system(&self) -> &str {
-        SYSTEMS[0]
+    fn system(&self) -> SystemName {
+        SYSTEMS[0].into()
     }
 
     fn stage(&self) -> Stage {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use proptest::{collection::vec, option, prelude::*};
 use starling_types::{
     BlobRef, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable, Millis,
-    NodeId, Po2, Reference, Task,
+    NodeId, Po2, Reference, SystemName, Task,
 };
 
 use crate::{
@@ -89,8 +89,8 @@ fn lease() -> impl Strategy<Value = LeaseId> {
         .prop_map(|(job, epoch)| LeaseId { job: JobId(job), epoch: Epoch(epoch) })
 }
 
-fn system_name() -> impl Strategy<Value = String> {
-    "[ -~]{0,128}"
+fn system_name() -> impl Strategy<Value = SystemName> {
+    "[ -~]{0,128}".prop_map(SystemName::new)
 }
 
 fn goodbye_reason() -> impl Strategy<Value = GoodbyeReason> {
@@ -243,7 +243,7 @@ fn longest_addr() -> PeerAddr {
 fn the_largest_messages_stay_within_their_limits() {
     // The most that the grammar of an ad allows would not fit; two releases side by side do.
     let wanted = Wanted {
-        system: "s".repeat(SYSTEM_NAME_SIZE_BYTES_MAX),
+        system: SystemName::new("s".repeat(SYSTEM_NAME_SIZE_BYTES_MAX)),
         kinds: (0..TASK_KIND_COUNT_MAX as u32).map(|kind| KindCode(u32::MAX - kind)).collect(),
     };
     let ad = JobAd { client: longest_addr(), systems: vec![wanted; 2], ..super::ad() };
@@ -268,7 +268,7 @@ fn a_hello_that_states_all_it_can_fits_into_its_limit() {
     let table = MemoryTable { by_po2, any: Some(memory) };
     let kinds =
         (0..TASK_KIND_COUNT_MAX as u32).map(|kind| (KindCode(u32::MAX - kind), table.clone()));
-    let system = "s".repeat(SYSTEM_NAME_SIZE_BYTES_MAX);
+    let system = SystemName::new("s".repeat(SYSTEM_NAME_SIZE_BYTES_MAX));
     let offer = Offer { system, kinds: kinds.collect(), speed_permille: u32::MAX };
     let hello = Hello { systems: vec![offer; SYSTEM_COUNT_MAX], ..super::hello() };
     let bytes = NodeMessage::Hello(hello.clone()).encode();

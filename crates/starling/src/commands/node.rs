@@ -119,7 +119,7 @@ pub fn prover_config(
     sandbox: SandboxPolicy,
 ) -> Result<ProverConfig, Exit> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
-    let config = prover::config(program, ["prover".to_owned(), zkvm()], backend);
+    let config = prover::config(program, ["prover".to_owned(), zkvm().to_string()], backend);
     Ok(ProverConfig { threads, sandbox, ..config })
 }
 

@@ -6,7 +6,7 @@ use starling_zkvm::prover::RiscZero;
 use crate::exit::{CommandResult, Exit};
 
 pub fn run(system: &str, phases: Phases) -> CommandResult {
-    if system != RiscZero::system() {
+    if system != RiscZero::system().as_str() {
         return Err(Exit::usage(anyhow::anyhow!(
             "this build proves for {}, not for {system}",
             RiscZero::system()
