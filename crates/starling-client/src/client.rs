@@ -7,10 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use rand::Rng as _;
 use starling_job::{JobEvent, JobState};
 use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogReader, Pin, Usage};
-use starling_types::{JobId, Po2, ReceiptKind, WorkLogId};
+use starling_types::{ImageId, JobId, JobSeed, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
     receipt::{encode_receipt, given_assumption, receipt_info},
@@ -271,9 +270,7 @@ impl Client<ZkvmScript> {
     ) -> Result<JobId, JobError> {
         let id = request.job_id();
         self.create_as(id, fresh, || {
-            let mut seed = [0; 32];
-            rand::rng().fill_bytes(&mut seed);
-            let (image_id, seed) = (hex::encode(image_id.as_bytes()), hex::encode(seed));
+            let (image_id, seed) = (ImageId(image_id.into()), JobSeed(rand::random()));
             Ok((ZkvmEvent::Created { request, image_id, seed }, pins))
         })
     }
@@ -320,6 +317,8 @@ fn load(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use starling_types::HostRunId;
+
     use super::*;
     use crate::HostRun;
 
@@ -327,10 +326,10 @@ mod tests {
         Client::open(dir.path(), "a test", 1 << 30).unwrap()
     }
 
-    fn hosted(guest: &Pin, nonce: &str) -> JobRequest {
+    fn hosted(guest: &Pin, run: u8) -> JobRequest {
         let run = HostRun {
             guest: guest.blob(),
-            nonce: nonce.into(),
+            id: HostRunId([run; 16]),
             segment_po2: Po2::SMALLEST,
             prove_guest_errors: false,
             counts_work: false,
@@ -345,7 +344,7 @@ mod tests {
         {
             let client = open(&dir);
             let guest = client.put(b"a guest").unwrap();
-            let request = hosted(&guest, "01");
+            let request = hosted(&guest, 1);
             client.create_job(request, vec![guest], Digest::ZERO, false).unwrap();
         }
         let client = open(&dir);
@@ -386,7 +385,7 @@ mod tests {
         let ids: Vec<JobId> = std::thread::scope(|scope| {
             let order = || {
                 let pins = vec![guest.clone()];
-                client.create_job(hosted(&guest, "02"), pins, Digest::ZERO, false).unwrap()
+                client.create_job(hosted(&guest, 2), pins, Digest::ZERO, false).unwrap()
             };
             let orders: Vec<_> = (0..8).map(|_| scope.spawn(order)).collect();
             orders.into_iter().map(|order| order.join().unwrap()).collect()

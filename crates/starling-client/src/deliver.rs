@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use starling_plan::Outcome;
 use starling_store::{BlobStore, Pin, StoreError};
 use starling_swarm::ReferenceHasher;
-use starling_types::{BlobRef, JobId, ReceiptKind};
+use starling_types::{BlobRef, ClaimDigest, ImageId, JobId, ReceiptKind};
 use starling_zkvm::{
     Digest, Execution, Receipt, SuccinctReceipt, Unknown, codec,
     groth16::compress_groth16,
@@ -44,16 +44,16 @@ pub struct Delivered {
 /// What there is to say of a finished job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Facts {
-    /// The guest's image id, in hex.
-    pub image_id: String,
+    /// The guest's image id.
+    pub image_id: ImageId,
     /// How the guest ended.
     pub exit_code: String,
     /// The journal, in hex, unless it has more than [`JOURNAL_PRINTED_BYTES_MAX`].
     pub journal: Option<String>,
     /// The size of the journal.
     pub journal_bytes: u64,
-    /// The digest of the receipt's claim, in hex.
-    pub claim_digest: String,
+    /// The digest of the receipt's claim.
+    pub claim_digest: ClaimDigest,
     /// The kind of the receipt.
     pub receipt_kind: String,
     /// How many segments were proved.
@@ -69,7 +69,7 @@ pub struct Facts {
     /// Seconds from the job's first start to the receipt.
     pub seconds: f64,
     /// The job.
-    pub job: String,
+    pub job: JobId,
 }
 
 /// What was written of a finished job.
@@ -215,10 +215,8 @@ pub(crate) fn stored(
     let missing = |what: &str| missing(state.id, what.into());
     let file = blobs.open_blob(receipt.reference)?.ok_or_else(|| missing("the receipt"))?;
     let receipt = read_receipt(file.path())?;
-    let mut image_id = [0; 32];
-    hex::decode_to_slice(&state.image_id, &mut image_id).map_err(|_| missing("the image id"))?;
     let summary = state.execution.as_ref().ok_or_else(|| missing("the end of the execution"))?;
-    verify_outcome(&receipt, Digest::from(image_id), summary.exit_code)?;
+    verify_outcome(&receipt, Digest::from(state.image_id.0), summary.exit_code)?;
     let work_receipt = match work_receipt {
         Some(blob) => {
             let bytes = blobs.get(blob.reference, RESULT_SIZE_BYTES_MAX)?;
@@ -292,12 +290,12 @@ pub(crate) fn delivered(
     let info = receipt_info(&receipt)?;
     let execution = state.execution.as_ref();
     let facts = Facts {
-        image_id: state.image_id.clone(),
+        image_id: state.image_id,
         exit_code: execution.map_or(String::new(), |summary| format!("{:?}", summary.exit_code)),
         journal: (info.journal.len() <= JOURNAL_PRINTED_BYTES_MAX)
             .then(|| hex::encode(info.journal)),
         journal_bytes: info.journal.len() as u64,
-        claim_digest: hex::encode(info.claim_digest.as_bytes()),
+        claim_digest: ClaimDigest(info.claim_digest.into()),
         receipt_kind: info.kind.to_owned(),
         segments: state.segments.len() as u32,
         keccaks: state.keccaks.len() as u32,
@@ -305,7 +303,7 @@ pub(crate) fn delivered(
         user_cycles: execution.map_or(0, |summary| summary.user_cycles),
         total_cycles: execution.map_or(0, |summary| summary.total_cycles),
         seconds,
-        job: state.id.to_string(),
+        job: state.id,
     };
     Ok(Delivered { receipt, work_receipt, facts })
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use starling_plan::Assumed;
-use starling_types::{BlobRef, Po2};
+use starling_types::{BlobRef, ImageId, JobSeed, Po2};
 use starling_zkvm::{AssumptionId, ExitCode, OutputParts, SegmentClaim, Work};
 
 use crate::JobRequest;
@@ -25,11 +25,11 @@ pub enum ZkvmEvent {
     Created {
         /// What was asked.
         request: JobRequest,
-        /// The guest's image id, in hex. Of a receipt: that of its claim.
-        image_id: String,
-        /// The secret seed, in hex, of the randomness that the guest is given. With it an
+        /// The guest's image id. Of a receipt: that of its claim.
+        image_id: ImageId,
+        /// The secret seed of the randomness that the guest is given. With it an
         /// interrupted execution can be done again, segment for segment; without it, never.
-        seed: String,
+        seed: JobSeed,
     },
     /// The execution emitted a segment, and its blob is in the store.
     SegmentStored {

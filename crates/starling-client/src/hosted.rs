@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use risc0_zkvm::{
     ExecutorEnv, InnerReceipt, ProveInfo, Prover, ProverOpts, Receipt, VerifierContext,
 };
-use starling_types::{JobId, ReceiptKind};
+use starling_types::{HostRunId, JobId, ReceiptKind};
 use starling_zkvm::{
     Guest,
     execute::hosted::{HostedExecution, execute_hosted, prove_info},
@@ -213,7 +213,7 @@ impl NetworkProver {
         let guest_pin = client.blobs.put(guest.bytes())?;
         let run = HostRun {
             guest: guest_pin.blob(),
-            nonce: hex::encode(rand::random::<[u8; 16]>()),
+            id: HostRunId(rand::random()),
             segment_po2,
             prove_guest_errors: opts.prove_guest_errors,
             counts_work,

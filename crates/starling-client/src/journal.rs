@@ -90,7 +90,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use starling_store::{BlobStore, DataDir, DiskBudget};
-    use starling_types::{Po2, ReceiptKind, Reference};
+    use starling_types::{ImageId, JobSeed, Po2, ReceiptKind, Reference};
     use starling_zkvm::{Digest, ExitCode, SegmentClaim};
 
     use super::*;
@@ -120,7 +120,11 @@ mod tests {
         };
         let job = request.job_id();
         let of_request = [guest.reference, input.reference];
-        let created = ZkvmEvent::Created { request, image_id: "aa".into(), seed: "bb".into() };
+        let created = ZkvmEvent::Created {
+            request,
+            image_id: ImageId([0xaa; 32]),
+            seed: JobSeed([0xbb; 32]),
+        };
         let entry = Entry::of_job(job, 0).event(created.kind(), &created).unwrap();
         log.append_blocking(entry.holding([guest, input])).unwrap();
         (JobJournal::open(log.clone(), job).unwrap(), of_request)

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use starling_swarm::reference_of;
-use starling_types::{BlobRef, JobId, Po2, ReceiptKind, Reference, SystemName, WorkLogId};
+use starling_types::{
+    BlobRef, HostRunId, JobId, Po2, ReceiptKind, Reference, SystemName, WorkLogId,
+};
 use starling_zkvm::AssumptionId;
 
 /// Everything that decides what a job's receipt claims, and how its work is cut.
@@ -71,8 +73,8 @@ pub struct GuestRun {
 pub struct HostRun {
     /// The guest: an R0BF program binary.
     pub guest: BlobRef,
-    /// Drawn at random: no two runs of a host program are known to be the same.
-    pub nonce: String,
+    /// Which run of it.
+    pub id: HostRunId,
     /// Segments are expected to have at most 2^po2 cycles.
     pub segment_po2: Po2,
     /// Whether an execution that ended with another exit code than zero is proved too.

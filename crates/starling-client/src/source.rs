@@ -4,11 +4,11 @@ use std::io::{BufReader, Write};
 
 use starling_store::{BlobStore, Pin};
 use starling_swarm::reference_of;
-use starling_types::{BlobRef, ReceiptKind, Reference};
+use starling_types::{BlobRef, JobSeed, ReceiptKind, Reference};
 use starling_zkvm::{ExecuteOptions, Execution, ExitCode, Guest, PovwJob, receipt::read_receipt};
 
 use crate::{
-    ExecutionSummary, GuestRun, JobError, Source, StateError, ZkvmPiece, ZkvmScript,
+    ExecutionSummary, GuestRun, JobError, Source, ZkvmPiece, ZkvmScript,
     execution::{Ended, ExecutionThread},
     options::GuestOutput,
     system::Start,
@@ -61,12 +61,6 @@ pub(crate) fn execute(
     let input = blobs.open_blob(run.input.reference)?;
     let input = input.ok_or_else(|| missing("the input"))?;
     let guest = Guest::parse(guest)?;
-    let mut seed = [0; 32];
-    hex::decode_to_slice(&job.seed, &mut seed).map_err(|error| StateError::Unreadable {
-        job: job.id,
-        seq: 1,
-        detail: format!("the seed: {error}"),
-    })?;
     let options = ExecuteOptions {
         input: Box::new(BufReader::new(input)),
         args: run.args.clone(),
@@ -75,8 +69,8 @@ pub(crate) fn execute(
         segment_po2: run.segment_po2,
         keccak_po2: run.keccak_po2.get(),
         cycle_limit: run.cycle_limit,
-        seed,
-        povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(&seed) }),
+        seed: job.seed.0,
+        povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(job.seed) }),
         guest_output,
     };
     Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), blobs.clone()))
@@ -97,9 +91,9 @@ fn take_apart(
 
 /// The number of a job within its work log. It follows from the job's secret, which is drawn once for a job,
 /// so that a resumed job counts the same work, and no other job does.
-fn povw_job_number(seed: &[u8; 32]) -> u64 {
+fn povw_job_number(seed: JobSeed) -> u64 {
     let mut text = b"starling povw job ".to_vec();
-    text.extend(seed);
+    text.extend(seed.0);
     let Reference(digest) = reference_of(&text);
     let mut number = [0; 8];
     number.copy_from_slice(&digest[..8]);

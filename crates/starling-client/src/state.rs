@@ -6,7 +6,7 @@
 mod derived;
 
 use starling_store::StoredEvent;
-use starling_types::{BlobRef, IndexRange, JobId, Po2, Reference, TaskId};
+use starling_types::{BlobRef, ImageId, IndexRange, JobId, JobSeed, Po2, Reference, TaskId};
 use starling_zkvm::{AssumptionId, Expected, SegmentClaim, Work};
 use thiserror::Error;
 
@@ -70,10 +70,10 @@ pub struct ZkvmScript {
     pub id: JobId,
     /// What was asked.
     pub request: JobRequest,
-    /// The guest's image id, in hex.
-    pub image_id: String,
-    /// The seed of the guest's randomness, in hex: secret.
-    pub seed: String,
+    /// The guest's image id.
+    pub image_id: ImageId,
+    /// The seed of the guest's randomness.
+    pub seed: JobSeed,
     /// When the job was asked for, in Unix milliseconds.
     pub created_at_ms: u64,
     /// Where it stands.
@@ -142,8 +142,8 @@ impl ZkvmScript {
     pub fn new(
         id: JobId,
         request: JobRequest,
-        image_id: String,
-        seed: String,
+        image_id: ImageId,
+        seed: JobSeed,
         created_at_ms: u64,
     ) -> Self {
         Self {
@@ -163,7 +163,7 @@ impl ZkvmScript {
     /// What was asked, as if nothing had happened since.
     pub(crate) fn asked(&self) -> Self {
         let Self { id, request, image_id, seed, created_at_ms, .. } = self;
-        Self::new(*id, request.clone(), image_id.clone(), seed.clone(), *created_at_ms)
+        Self::new(*id, request.clone(), *image_id, *seed, *created_at_ms)
     }
 
     pub(crate) fn follow(&mut self, event: &JobEvent) -> Result<(), String> {

@@ -23,7 +23,8 @@ pub struct ParseIdError {
     pub actual: String,
 }
 
-macro_rules! hex_id {
+/// Bytes of a fixed number that are hex in text, with everything but `Debug`.
+macro_rules! hex_bytes {
     ($(#[$doc:meta])* $name:ident, $size:literal, $kind:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,12 +49,6 @@ macro_rules! hex_id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let digits = hex::encode(self.0);
                 f.write_str(if f.alternate() { &digits[..SHORT_HEX_DIGITS] } else { &digits })
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({:#})", stringify!($name), self)
             }
         }
 
@@ -93,6 +88,18 @@ macro_rules! hex_id {
     };
 }
 
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $size:literal, $kind:literal) => {
+        hex_bytes! { $(#[$doc])* $name, $size, $kind }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({:#})", stringify!($name), self)
+            }
+        }
+    };
+}
+
 hex_id! {
     /// The Swarm reference of a blob: the address of its root chunk, which is a keccak256 digest.
     Reference, 32, "Swarm reference"
@@ -114,6 +121,33 @@ hex_id! {
     WorkLogId, 20, "work log id"
 }
 
+hex_id! {
+    /// What a guest is called that the zkVM runs: the digest of its memory at the start.
+    ImageId, 32, "image id"
+}
+
+hex_id! {
+    /// The digest of what a receipt claims.
+    ClaimDigest, 32, "claim digest"
+}
+
+hex_id! {
+    /// One run of a host program, drawn at random: no two are known to be the same.
+    HostRunId, 16, "id of a host's run"
+}
+
+hex_bytes! {
+    /// What all the randomness of a job's execution is drawn from: secret, since what a guest is given as random follows from
+    /// it. It is kept with the job and said to nobody.
+    JobSeed, 32, "job's seed"
+}
+
+impl fmt::Debug for JobSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JobSeed(secret)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -126,6 +160,13 @@ mod tests {
         assert_eq!(format!("{id:#}"), "30313233");
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(format!("0x{id}").parse(), Ok(id));
+    }
+
+    #[test]
+    fn a_seed_is_hex_in_the_log_and_hidden_where_things_are_debugged() {
+        let seed = JobSeed([0xab; 32]);
+        assert_eq!(serde_json::to_string(&seed).unwrap(), format!("\"{}\"", "ab".repeat(32)));
+        assert!(!format!("{seed:?}").contains("ab"));
     }
 
     #[test]

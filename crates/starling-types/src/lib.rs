@@ -15,7 +15,9 @@ mod task;
 mod unit;
 
 pub use code::{KindCode, Task};
-pub use id::{JobId, NodeId, ParseIdError, Reference, WorkLogId};
+pub use id::{
+    ClaimDigest, HostRunId, ImageId, JobId, JobSeed, NodeId, ParseIdError, Reference, WorkLogId,
+};
 pub use needs::{Need, Needs};
 pub use node::{Capability, FailureClass, MemoryTable};
 pub use profile::Profile;

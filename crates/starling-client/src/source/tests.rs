@@ -2,7 +2,7 @@
 
 use starling_job::Script as _;
 use starling_store::{DataDir, DiskBudget};
-use starling_types::JobId;
+use starling_types::{HostRunId, ImageId, JobId, JobSeed};
 use starling_zkvm::{AssumptionId, Digest, OutputParts, SegmentClaim};
 
 use super::*;
@@ -34,8 +34,8 @@ impl Asked {
         let source = Source::Guest(run.clone());
         let receipt_kind = ReceiptKind::Succinct;
         let request = JobRequest { zkvm: "risc0-zkvm 0.0.0".into(), source, receipt_kind };
-        let seed = "00".repeat(32);
-        let job = ZkvmScript::new(JobId([9; 16]), request, "aa".into(), seed, 0);
+        let (image_id, seed) = (ImageId([0xaa; 32]), JobSeed([0; 32]));
+        let job = ZkvmScript::new(JobId([9; 16]), request, image_id, seed, 0);
         Self { job, run, blobs, _pins: pins, _dir: dir }
     }
 
@@ -88,7 +88,7 @@ fn the_job_of_a_host_program_is_run_once_and_then_its_host_is_gone() {
     let mut job = asked.job.clone();
     job.request.source = Source::Host(crate::HostRun {
         guest: asked.run.guest,
-        nonce: "aa".into(),
+        id: HostRunId([0xaa; 16]),
         segment_po2: asked.run.segment_po2,
         prove_guest_errors: false,
         counts_work: false,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use starling_job::Script as _;
-use starling_types::{NodeId, ReceiptKind, Reference, WorkLogId};
+use starling_types::{ImageId, JobSeed, NodeId, ReceiptKind, Reference, WorkLogId};
 use starling_zkvm::{Digest, ExitCode, OutputParts};
 
 use super::*;
@@ -38,7 +38,7 @@ fn created() -> JobEvent {
 fn created_of(source: Source) -> JobEvent {
     let (zkvm, receipt_kind) = ("risc0-zkvm 0.0.0".into(), ReceiptKind::Succinct);
     let request = JobRequest { zkvm, source, receipt_kind };
-    ZkvmEvent::Created { request, image_id: "aa".into(), seed: "bb".into() }.into()
+    ZkvmEvent::Created { request, image_id: ImageId([0xaa; 32]), seed: JobSeed([0xbb; 32]) }.into()
 }
 
 fn segment(index: u32) -> JobEvent {

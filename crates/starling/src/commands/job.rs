@@ -70,7 +70,7 @@ fn list(common: &Common) -> CommandResult {
     }
     for state in states {
         line(format_args!(
-            "{}  {:9}  {:9}  {}/{} receipts  image {:.16}…",
+            "{}  {:9}  {:9}  {}/{} receipts  image {:#}…",
             state.id,
             phase(&state),
             state.request.receipt_kind,
