@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use starling_job::ConnectionId;
 use starling_net::{JobHandle, Source};
 use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, Offer, PeerAddr,
@@ -23,20 +24,20 @@ pub(crate) enum PeerEvent {
     /// A node that proves the job's system is there.
     Joined(Joined),
     /// It asks for `count` leases. `answer` is to be dropped when the job has granted what it can grant now.
-    Asked { node: NodeId, generation: u64, count: u32, answer: Answer },
+    Asked { node: NodeId, connection: ConnectionId, count: u32, answer: Answer },
     /// It asks for none any more: another job was quicker.
-    Withdrawn { node: NodeId, generation: u64 },
+    Withdrawn { node: NodeId, connection: ConnectionId },
     /// It said something of one of the job's leases.
-    Said { node: NodeId, generation: u64, message: NodeMessage, _room: Arc<Room> },
+    Said { node: NodeId, connection: ConnectionId, message: NodeMessage, _room: Arc<Room> },
     /// Its connection is gone.
-    Left { node: NodeId, generation: u64 },
+    Left { node: NodeId, connection: ConnectionId },
 }
 
 /// A node that has introduced itself.
 pub(crate) struct Joined {
     pub(crate) node: NodeId,
     /// Which of the node's connections this is: the newest counts.
-    pub(crate) generation: u64,
+    pub(crate) connection: ConnectionId,
     pub(crate) capability: Capability,
     pub(crate) link: Link,
     pub(crate) handle: JobHandle,
@@ -52,7 +53,7 @@ pub(crate) struct Peers {
 }
 
 struct Peer {
-    generation: u64,
+    connection: ConnectionId,
     link: Link,
     handle: JobHandle,
     addr: PeerAddr,
@@ -66,14 +67,14 @@ impl Peers {
 
     /// Takes a node in, in the place of an older connection of it.
     pub(crate) fn insert(&mut self, joined: Joined) {
-        let Joined { node, generation, link, handle, addr, .. } = joined;
-        let peer = Peer { generation, link, handle, addr };
+        let Joined { node, connection, link, handle, addr, .. } = joined;
+        let peer = Peer { connection, link, handle, addr };
         self.peers.insert(node, peer);
     }
 
-    /// Drops the node if `generation` is its newest connection.
-    pub(crate) fn remove(&mut self, node: NodeId, generation: u64) {
-        if self.peers.get(&node).is_some_and(|peer| peer.generation == generation) {
+    /// Drops the node if `connection` is its newest connection.
+    pub(crate) fn remove(&mut self, node: NodeId, connection: ConnectionId) {
+        if self.peers.get(&node).is_some_and(|peer| peer.connection == connection) {
             self.peers.remove(&node);
         }
     }

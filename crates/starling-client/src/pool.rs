@@ -15,10 +15,11 @@ use std::{
 };
 
 use rand::RngExt as _;
+use starling_job::ConnectionId;
 use starling_net::{ClientSession, JobHandle, Net};
 use starling_proto::{ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr};
 use starling_sched::{DispatchAction, Dispatcher, Terms};
-use starling_types::{JobId, Millis, NodeId, SystemName};
+use starling_types::{ClientRun, JobId, Millis, NodeId, SystemName};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -42,7 +43,7 @@ struct Shared {
     /// The systems that this client's jobs may have.
     systems: Vec<SystemName>,
     /// Which run of the client this is.
-    run: u64,
+    run: ClientRun,
     started: Instant,
     closing: CancellationToken,
     sessions: TaskTracker,
@@ -54,7 +55,7 @@ struct State {
     dispatcher: Dispatcher,
     nodes: BTreeMap<NodeId, Node>,
     jobs: BTreeMap<JobId, Job>,
-    generations: u64,
+    connections: u64,
     dismissed: Dismissed,
     away: Away,
     /// Events whose job is gone. They are dropped outside of the lock, which their answers take.
@@ -70,7 +71,7 @@ struct Dismissed {
 
 struct Node {
     /// Which of the node's connections this is.
-    generation: u64,
+    connection: ConnectionId,
     hello: Hello,
     outbox: mpsc::Sender<ClientMessage>,
     handle: JobHandle,
@@ -97,7 +98,7 @@ pub(crate) struct Link {
     pool: Pool,
     job: JobId,
     node: NodeId,
-    generation: u64,
+    connection: ConnectionId,
 }
 
 /// To be dropped when the job has done with an offer what it can do now.
@@ -117,7 +118,7 @@ impl Pool {
     pub(crate) fn new(systems: Vec<SystemName>) -> Self {
         let shared = Shared {
             systems,
-            run: rand::rng().random(),
+            run: ClientRun(rand::rng().random()),
             started: Instant::now(),
             closing: CancellationToken::new(),
             sessions: TaskTracker::new(),
@@ -178,56 +179,56 @@ impl Pool {
     fn introduce(&self, state: &mut State, node: NodeId, job: JobId) {
         let (Some(at), Some(of)) = (state.nodes.get(&node), state.jobs.get(&job)) else { return };
         let Some(capability) = introduced(&at.hello, &of.system) else { return };
-        let generation = at.generation;
-        let link = Link { pool: self.clone(), job, node, generation };
+        let connection = at.connection;
+        let link = Link { pool: self.clone(), job, node, connection };
         let (addr, handle) = (at.addr.clone(), at.handle.clone());
         state.tell(
             job,
-            PeerEvent::Joined(Joined { node, generation, capability, link, handle, addr }),
+            PeerEvent::Joined(Joined { node, connection, capability, link, handle, addr }),
         );
         let actions = state.dispatcher.introduce(self.now(), node, job);
         self.act(state, actions);
     }
 
-    /// Takes a node in; an older connection of it is closed. Its generation.
+    /// Takes a node in; an older connection of it is closed. The name of the new one.
     fn join(
         &self,
         id: NodeId,
         hello: Hello,
         outbox: mpsc::Sender<ClientMessage>,
-        connection: &ClientSession,
-    ) -> u64 {
+        session: &ClientSession,
+    ) -> ConnectionId {
         self.with(|state| {
-            state.generations += 1;
-            let generation = state.generations;
+            state.connections += 1;
+            let connection = ConnectionId(state.connections);
             state.dispatcher.join(id, hello.slots);
-            let (handle, addr) = (connection.handle(), connection.peer_addr());
+            let (handle, addr) = (session.handle(), session.peer_addr());
             // An older connection of it may still be taken for the newest.
             let older = state.nodes.remove(&id).map(|older| older.merit);
             let merit = older.unwrap_or_else(|| state.away.take(id));
-            let node = Node { generation, hello, outbox, handle, addr, merit };
+            let node = Node { connection, hello, outbox, handle, addr, merit };
             tracing::info!(node = %format_args!("{id:#}"), memory = %node.hello.memory, slots = node.hello.slots, "a node joined");
             state.nodes.insert(id, node);
             for job in state.jobs.keys().copied().collect::<Vec<_>>() {
                 self.introduce(state, id, job);
             }
-            generation
+            connection
         })
     }
 
-    fn left(&self, node: NodeId, generation: u64, reason: &str) {
+    fn left(&self, node: NodeId, connection: ConnectionId, reason: &str) {
         self.with(|state| {
             // An old connection of a node that has come back says nothing about the node.
-            if state.is_current(node, generation) {
+            if state.is_current(node, connection) {
                 state.remove(node, reason);
             }
         });
     }
 
     /// Passes on what a node said.
-    fn said(&self, node: NodeId, generation: u64, message: NodeMessage, room: Room) {
+    fn said(&self, node: NodeId, connection: ConnectionId, message: NodeMessage, room: Room) {
         self.with(|state| {
-            if !state.is_current(node, generation) {
+            if !state.is_current(node, connection) {
                 return;
             }
             if let Some(node) = state.nodes.get_mut(&node) {
@@ -243,7 +244,7 @@ impl Pool {
                 message => job_of(message),
             };
             if let Some(job) = job {
-                self.pass_on(state, node, generation, job, message, &Arc::new(room));
+                self.pass_on(state, node, connection, job, message, &Arc::new(room));
             }
         });
     }
@@ -252,14 +253,14 @@ impl Pool {
         &self,
         state: &mut State,
         node: NodeId,
-        generation: u64,
+        connection: ConnectionId,
         job: JobId,
         message: NodeMessage,
         room: &Arc<Room>,
     ) {
         if state.jobs.contains_key(&job) {
             let _room = room.clone();
-            return state.tell(job, PeerEvent::Said { node, generation, message, _room });
+            return state.tell(job, PeerEvent::Said { node, connection, message, _room });
         }
         // Nobody waits for it: the node need not work on.
         let answer = match message {
@@ -283,15 +284,15 @@ impl Pool {
         for action in actions {
             let (DispatchAction::Offer { node, job, .. } | DispatchAction::Withdraw { node, job }) =
                 action;
-            let Some(generation) = state.nodes.get(&node).map(|node| node.generation) else {
+            let Some(connection) = state.nodes.get(&node).map(|node| node.connection) else {
                 continue;
             };
             let event = match action {
                 DispatchAction::Offer { count, .. } => {
-                    let answer = Answer { pool: self.clone(), node, generation, job };
-                    PeerEvent::Asked { node, generation, count, answer }
+                    let answer = Answer { pool: self.clone(), node, connection, job };
+                    PeerEvent::Asked { node, connection, count, answer }
                 }
-                DispatchAction::Withdraw { .. } => PeerEvent::Withdrawn { node, generation },
+                DispatchAction::Withdraw { .. } => PeerEvent::Withdrawn { node, connection },
             };
             state.tell(job, event);
         }
@@ -341,8 +342,8 @@ impl Dismissed {
 }
 
 impl State {
-    fn is_current(&self, node: NodeId, generation: u64) -> bool {
-        self.nodes.get(&node).is_some_and(|node| node.generation == generation)
+    fn is_current(&self, node: NodeId, connection: ConnectionId) -> bool {
+        self.nodes.get(&node).is_some_and(|node| node.connection == connection)
     }
 
     fn tell(&mut self, job: JobId, event: PeerEvent) {
@@ -359,7 +360,7 @@ impl State {
         self.away.add(node, gone.merit);
         self.dispatcher.leave(node);
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.tell(job, PeerEvent::Left { node, generation: gone.generation });
+            self.tell(job, PeerEvent::Left { node, connection: gone.connection });
         }
     }
 }
@@ -412,7 +413,7 @@ impl Link {
     /// Sends a message, if the connection is still the node's newest.
     pub(crate) fn send(&self, message: ClientMessage) {
         self.pool.with(|state| {
-            if state.is_current(self.node, self.generation)
+            if state.is_current(self.node, self.connection)
                 && let Some(node) = state.nodes.get_mut(&self.node)
             {
                 node.send(message);
@@ -422,9 +423,9 @@ impl Link {
 
     /// Takes one of the node's requests for a task of `work`; false when no other is open: then nothing may be granted.
     pub(crate) fn take_request(&self, work: Millis) -> bool {
-        let Self { pool, job, node, generation } = self;
+        let Self { pool, job, node, connection } = self;
         pool.with(|state| {
-            if !state.is_current(*node, *generation) {
+            if !state.is_current(*node, *connection) {
                 return false;
             }
             let granted = state.dispatcher.granted(pool.now(), *node, *job, work);
@@ -435,7 +436,7 @@ impl Link {
     /// Grants the node a task of `work` that it did not ask for; false when it has other jobs to ask for work.
     pub(crate) fn go_ahead(&self, work: Millis) -> bool {
         self.pool.with(|state| {
-            state.is_current(self.node, self.generation)
+            state.is_current(self.node, self.connection)
                 && state.dispatcher.granted_ahead(self.node, self.job, work).is_ok()
         })
     }
@@ -445,7 +446,7 @@ impl Link {
         let reason = GoodbyeReason::Dismissed;
         self.send(ClientMessage::Goodbye { reason, message: message.to_owned() });
         self.pool.with(|state| state.dismissed.add(self.node));
-        self.pool.left(self.node, self.generation, message);
+        self.pool.left(self.node, self.connection, message);
     }
 }
 

@@ -133,7 +133,7 @@ impl<S: System> Client<S> {
             let ours = SystemName::listed(&ours);
             return Err(JobError::OtherRelease { job: id, theirs, ours });
         }
-        let incarnation = journal.state().incarnation + 1;
+        let incarnation = journal.state().incarnation.next();
         journal.record(JobEvent::ClientStarted { incarnation }, [])?;
         Ok(TakenUp::Open(Box::new(journal.into_state())))
     }

@@ -19,7 +19,7 @@ use starling_job::{
 };
 use starling_store::{Entry, EventLog};
 use starling_types::{
-    BlobRef, Capability, JobId, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
+    BlobRef, Capability, Incarnation, JobId, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
 };
 use tokio::task::JoinSet;
 
@@ -62,7 +62,7 @@ impl Job {
     fn new(log: EventLog, number: u8) -> Self {
         let script = Segments::new(SEGMENT_COUNT);
         let mut state = JobState::new(script.clone());
-        state.apply(&JobEvent::ClientStarted { incarnation: 1 }).unwrap();
+        state.apply(&JobEvent::ClientStarted { incarnation: Incarnation(1) }).unwrap();
         let config = Config {
             scheduler: starling_sched::Config { leases_ahead: false, ..Default::default() },
             node_wait: Millis(120_000),

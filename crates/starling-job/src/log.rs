@@ -1,7 +1,7 @@
 //! What every job logs, whatever proof system it belongs to.
 
 use serde::{Deserialize, Serialize};
-use starling_types::{BlobRef, NodeId, Reference, Task};
+use starling_types::{BlobRef, Incarnation, NodeId, Reference, Task};
 
 /// One line of a job's log, in the order in which things became true. `E` are the proof system's own events, which stand
 /// in the log beside these, not inside of one.
@@ -14,7 +14,7 @@ pub enum JobEvent<E> {
     /// A client process took the job up, or the job started over.
     ClientStarted {
         /// How often that has happened, this time included. Lease numbers begin with it, so that none is reused.
-        incarnation: u32,
+        incarnation: Incarnation,
     },
     /// A result was fetched, verified as far as it can be alone, and kept.
     ResultAccepted {
@@ -111,7 +111,7 @@ mod tests {
         };
         let events = [
             JobEvent::Own(Own::PieceStored { index: 7 }),
-            JobEvent::ClientStarted { incarnation: 3 },
+            JobEvent::ClientStarted { incarnation: Incarnation(3) },
             JobEvent::ResultRevoked { task },
             accepted(false),
             accepted(true),

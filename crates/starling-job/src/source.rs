@@ -133,7 +133,7 @@ impl<S: Script> JobCore<S> {
         self.phase = Phase::StartingOver;
         self.say(Note::StartsOver { reason: reason.clone() });
         // One more than any lease number of this run began with.
-        let incarnation = self.state.incarnation + 1;
+        let incarnation = self.state.incarnation.next();
         let events = vec![JobEvent::Restarted { reason }, JobEvent::ClientStarted { incarnation }];
         self.record(events, Vec::new(), Then::StartOver);
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Deref};
 
 use starling_plan::{Certainty, Plan, PlanError};
-use starling_types::{BlobRef, NodeId, Reference, Task};
+use starling_types::{BlobRef, Incarnation, NodeId, Reference, Task};
 
 use crate::{JobEvent, Script, script::InputOf};
 
@@ -12,7 +12,7 @@ use crate::{JobEvent, Script, script::InputOf};
 pub struct JobState<S> {
     script: S,
     /// How many client processes have taken the job up, and how often it started over, in one number.
-    pub incarnation: u32,
+    pub incarnation: Incarnation,
     /// The results that count, by task.
     pub accepted: BTreeMap<Task, BlobRef>,
     /// How many results of each node were accepted.
@@ -67,7 +67,7 @@ impl<S: Script> JobState<S> {
     pub fn new(script: S) -> Self {
         Self {
             script,
-            incarnation: 0,
+            incarnation: Incarnation::default(),
             accepted: BTreeMap::new(),
             receipts_by_node: BTreeMap::new(),
             makers: BTreeMap::new(),

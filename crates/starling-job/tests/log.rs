@@ -6,7 +6,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use starling_job::{End, Event, JobEvent};
-use starling_types::Task;
+use starling_types::{Incarnation, Task};
 use world::*;
 
 const HONEST: [Habit; 3] = [Habit::Honest; 3];
@@ -50,7 +50,7 @@ fn a_job_killed_at_any_event_of_its_log_ends_as_it_would_have_and_redoes_nothing
             JobEvent::ClientStarted { incarnation } => Some(*incarnation),
             _ => None,
         };
-        let runs: Vec<u32> = world.log.iter().filter_map(started).collect();
+        let runs: Vec<Incarnation> = world.log.iter().filter_map(started).collect();
         assert!(runs.is_sorted_by(|a, b| a < b), "lease numbers would come again: {runs:?}");
     }
 }
@@ -118,7 +118,7 @@ fn events_that_do_not_follow_are_a_contradiction_not_a_panic() {
     let log = [JobEvent::Own(Piece::Segment { index: 1, blob: made_here(0, 1) })];
     let mut state = starling_job::JobState::new(Segments::new(2));
     assert!(state.apply(&log[0]).is_err());
-    assert!(state.apply(&JobEvent::ClientStarted { incarnation: 0 }).is_err());
+    assert!(state.apply(&JobEvent::ClientStarted { incarnation: Incarnation(0) }).is_err());
     let task = starling_types::TaskId::Lift(0).into();
     let accepted = JobEvent::ResultAccepted {
         task,

@@ -4,7 +4,7 @@
 mod world;
 
 use starling_job::{End, Event, JobEvent, Note};
-use starling_types::{BlobRef, FailureClass, Reference, Task, TaskId, TaskKind};
+use starling_types::{BlobRef, FailureClass, Incarnation, Reference, Task, TaskId, TaskKind};
 use world::*;
 
 const HONEST: [Habit; 2] = [Habit::Honest; 2];
@@ -263,7 +263,7 @@ fn a_source_that_diverges_starts_the_job_over_once_and_keeps_its_nodes() {
     assert_eq!(restarts.count(), 1);
     assert_eq!(world.voided, [node(1), node(2)], "told that their leases are void, and kept");
     assert_eq!(world.core.status().node_count, 2);
-    assert_eq!(world.core.state().incarnation, 3);
+    assert_eq!(world.core.state().incarnation, Incarnation(3));
     assert_eq!(world.accepted_count(), 39, "what was accepted before does not count");
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use starling_proto::PeerAddr;
-use starling_types::Millis;
+use starling_types::{ClientRun, Millis};
 
 use crate::{
     event::SessionId,
@@ -20,8 +20,8 @@ pub(crate) struct Client {
     /// When its last ad came.
     pub(crate) heard_at: Millis,
     pub(crate) link: Link,
-    /// The number of its process, as of its last welcome.
-    pub(crate) run: Option<u64>,
+    /// The run of its process, as of its last welcome.
+    pub(crate) run: Option<ClientRun>,
     /// How often in a row it could not be reached.
     pub(crate) failures: u32,
     /// Since when there has been no connection; while there is one, since when that stands.

@@ -1,7 +1,7 @@
 //! What a client says to a node.
 
 use prost::Message as _;
-use starling_types::{BlobRef, Millis, SystemName, Task};
+use starling_types::{BlobRef, ClientRun, Millis, SystemName, Task};
 
 use crate::{
     GoodbyeReason, LeaseId, PeerAddr,
@@ -49,8 +49,8 @@ pub enum ClientMessage {
 /// A client's introduction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
-    /// A number that each process draws anew: leases of another run mean nothing to this one.
-    pub run: u64,
+    /// Which run of its process this is: leases of another mean nothing to it.
+    pub run: ClientRun,
 }
 
 /// A task granted to a node for a time.
@@ -143,11 +143,11 @@ impl Message for ClientMessage {
 
 impl Welcome {
     fn to_wire(&self) -> wire::Welcome {
-        wire::Welcome { run: self.run }
+        wire::Welcome { run: self.run.0 }
     }
 
     fn from_wire(welcome: &wire::Welcome) -> Self {
-        Self { run: welcome.run }
+        Self { run: ClientRun(welcome.run) }
     }
 }
 

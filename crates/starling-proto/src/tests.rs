@@ -7,8 +7,8 @@ mod refusals;
 mod round_trip;
 
 use starling_types::{
-    BlobRef, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable, Millis,
-    NodeId, Po2, Reference, Task,
+    BlobRef, ClientRun, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable,
+    Millis, NodeId, Po2, Reference, Task,
 };
 
 use crate::{
@@ -109,7 +109,7 @@ fn node_messages() -> Vec<NodeMessage> {
 }
 
 fn client_messages() -> Vec<ClientMessage> {
-    let welcome = Welcome { run: 0x0123_4567_89ab_cdef };
+    let welcome = Welcome { run: ClientRun(0x0123_4567_89ab_cdef) };
     let job_over = GoodbyeReason::JobOver { job: lease().job };
     vec![
         ClientMessage::Welcome(welcome),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use starling_plan::{Class, TaskSpec};
-use starling_types::{Epoch, MemoryBytes, Millis, NodeId, Task};
+use starling_types::{Epoch, Incarnation, MemoryBytes, Millis, NodeId, Task};
 
 /// Candidates for a backup that are weighed for one asker, from either end of the order. The best is
 /// nearly always the first; a few more are enough to pass over those that the asker itself holds.
@@ -93,7 +93,7 @@ pub(crate) struct Flight {
 /// The leases of a job.
 #[derive(Debug, Clone)]
 pub(crate) struct Leases {
-    incarnation: u32,
+    incarnation: Incarnation,
     minted_count: u32,
     copies_max: usize,
     past_max: usize,
@@ -117,7 +117,7 @@ pub(crate) struct Leases {
 impl Leases {
     pub(crate) fn new(
         class_count: usize,
-        incarnation: u32,
+        incarnation: Incarnation,
         copies_max: u32,
         past_max: usize,
     ) -> Self {
@@ -142,7 +142,7 @@ impl Leases {
     pub(crate) fn mint(&mut self) -> Epoch {
         self.minted_count =
             self.minted_count.checked_add(1).expect("one run grants fewer than 2^32 leases");
-        Epoch(u64::from(self.incarnation) << 32 | u64::from(self.minted_count))
+        Epoch(u64::from(self.incarnation.0) << 32 | u64::from(self.minted_count))
     }
 
     pub(crate) fn get(&self, epoch: Epoch) -> Option<&LeaseRecord> {

@@ -26,11 +26,12 @@
 //! use starling_plan::{PlanShape, TaskCost, ZkvmInput, ZkvmPlan};
 //! use starling_sched::{Action, Config, Event, Scheduler};
 //! use starling_types::{
-//!     BlobRef, Capability, MemoryBytes, MemoryTable, Millis, NodeId, Po2, Reference, TaskId, TaskKind,
+//!     BlobRef, Capability, Incarnation, MemoryBytes, MemoryTable, Millis, NodeId, Po2, Reference,
+//!     TaskId, TaskKind,
 //! };
 //!
 //! let plan = ZkvmPlan::new(PlanShape::Succinct, |_kind, _po2| TaskCost::default());
-//! let mut scheduler = Scheduler::new(Config::default(), plan, 1, 42);
+//! let mut scheduler = Scheduler::new(Config::default(), plan, Incarnation(1), 42);
 //! let po2 = Po2::try_from(18)?;
 //! let blob = BlobRef { reference: Reference([0; 32]), size_bytes: 40_000 };
 //! let node = NodeId([7; 32]);

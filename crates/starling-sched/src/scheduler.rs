@@ -10,7 +10,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use starling_plan::{Certainty, Plan, PlanError, Revoked};
-use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
+use starling_types::{BlobRef, Epoch, Incarnation, Millis, NodeId, Reference, Task};
 
 use crate::{
     Action, Config, Event, IgnoreReason, RevokeReason, Status, WaitReason, class::Demands,
@@ -69,7 +69,7 @@ impl<P: Plan> Scheduler<P> {
     ///
     /// `incarnation` is a number that no earlier run of this job's client used; it makes lease numbers
     /// unique. `seed` is all the randomness there is.
-    pub fn new(config: Config, plan: P, incarnation: u32, seed: u64) -> Self {
+    pub fn new(config: Config, plan: P, incarnation: Incarnation, seed: u64) -> Self {
         let demands = Demands::new(plan.demands());
         Self {
             nodes: Nodes::new(demands.clone(), &config),

@@ -10,7 +10,8 @@ use common::{
 use starling_plan::{Assumed, Outcome, PlanShape, ZkvmInput};
 use starling_sched::{Config, IgnoreReason, WaitReason};
 use starling_types::{
-    Capability, Epoch, FailureClass, IndexRange, MemoryBytes, MemoryTable, Millis, TaskId, TaskKind,
+    Capability, Epoch, FailureClass, Incarnation, IndexRange, MemoryBytes, MemoryTable, Millis,
+    TaskId, TaskKind,
 };
 
 /// What nodes say they have done of tasks of a kind that are not accepted.
@@ -166,7 +167,7 @@ fn a_join_prefers_a_node_that_holds_an_input() {
 fn job_of_all_kinds() -> Bench {
     let mut bench = Bench::executing(config());
     let plan = plan(PlanShape::Succinct).counting_work();
-    bench.scheduler = Scheduler::new(config(), plan, 7, 0);
+    bench.scheduler = Scheduler::new(config(), plan, Incarnation(7), 0);
     bench.segment(13);
     bench.segment(13);
     bench.keccak(14);
@@ -205,7 +206,7 @@ fn the_largest_segment_that_a_node_takes_says_nothing_of_keccak_proofs_and_lifti
     bench.join(1, small.clone());
     bench.keccak(18);
     assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Keccak(0))]);
-    bench.scheduler = Scheduler::new(config(), plan(PlanShape::Compress), 8, 0);
+    bench.scheduler = Scheduler::new(config(), plan(PlanShape::Compress), Incarnation(8), 0);
     bench.join(1, small);
     bench.ask(1);
     bench.tell(Event::Input(ZkvmInput::Segment { index: 0, po2: po2(20), blob: blob(0) }));
@@ -355,7 +356,7 @@ fn a_job_that_was_proved_before_is_delivered_at_the_first_event() {
     plan.add_segment(0, po2(18), blob(0)).unwrap();
     plan.end_execution(vec![]).unwrap();
     plan.restore(TaskId::Prove(0), blob(9)).unwrap();
-    let mut scheduler = Scheduler::new(Config::default(), plan, 1, 0);
+    let mut scheduler = Scheduler::new(Config::default(), plan, Incarnation(1), 0);
     let outcome = Outcome::Composite { segments: vec![blob(9)], keccak: None };
     assert_eq!(scheduler.handle(Millis(0), Event::Tick), [Action::JobProved { outcome }]);
 }
@@ -363,7 +364,7 @@ fn a_job_that_was_proved_before_is_delivered_at_the_first_event() {
 #[test]
 fn lease_numbers_of_different_runs_differ() {
     let mut epochs = std::collections::BTreeSet::new();
-    for incarnation in 0..3 {
+    for incarnation in (0..3).map(Incarnation) {
         let mut bench = Bench::executing(config());
         bench.scheduler = Scheduler::new(config(), plan(PlanShape::Succinct), incarnation, 0);
         for name in 0..3 {

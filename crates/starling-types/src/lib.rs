@@ -24,4 +24,4 @@ pub use profile::Profile;
 pub use progress::{Progress, Stage};
 pub use system::SystemName;
 pub use task::{IndexRange, ParseTaskError, ReceiptKind, TaskId, TaskKind};
-pub use unit::{BlobRef, Epoch, MemoryBytes, Millis, ParsePo2Error, Po2};
+pub use unit::{BlobRef, ClientRun, Epoch, Incarnation, MemoryBytes, Millis, ParsePo2Error, Po2};

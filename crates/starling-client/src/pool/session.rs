@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use starling_job::ConnectionId;
 use starling_net::ClientSession;
 use starling_proto::{ClientMessage, GoodbyeReason, NodeMessage, Welcome};
 use starling_types::SystemName;
@@ -24,11 +25,11 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
 const DISMISSED: &str = "a result of this node was refused before";
 
 /// One connection, from the node's introduction to its end.
-pub(super) async fn session(pool: Pool, mut connection: ClientSession) {
-    let node = connection.peer();
+pub(super) async fn session(pool: Pool, mut session: ClientSession) {
+    let node = session.peer();
     let closing = pool.shared.closing.clone();
     let introduction = tokio::select! {
-        introduction = tokio::time::timeout(HELLO_TIMEOUT, connection.recv()) => introduction,
+        introduction = tokio::time::timeout(HELLO_TIMEOUT, session.recv()) => introduction,
         () = closing.cancelled() => return,
     };
     let hello = match introduction {
@@ -40,7 +41,7 @@ pub(super) async fn session(pool: Pool, mut connection: ClientSession) {
     };
     if pool.with(|state| state.dismissed.nodes.contains(&node)) {
         let (reason, message) = (GoodbyeReason::Dismissed, DISMISSED.to_owned());
-        let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
+        let _ = session.send(&ClientMessage::Goodbye { reason, message }).await;
         return;
     }
     let ours = &pool.shared.systems;
@@ -50,33 +51,33 @@ pub(super) async fn session(pool: Pool, mut connection: ClientSession) {
         let message = format!("this client proves with {ours}, the node with {theirs}");
         tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
         let reason = GoodbyeReason::WrongSystem;
-        let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
+        let _ = session.send(&ClientMessage::Goodbye { reason, message }).await;
         return;
     }
     let welcome = Welcome { run: pool.shared.run };
-    if connection.send(&ClientMessage::Welcome(welcome)).await.is_err() {
+    if session.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-    let generation = pool.join(node, hello, outbox, &connection);
+    let connection = pool.join(node, hello, outbox, &session);
     if closing.is_cancelled() {
         // It came between the goodbyes and here.
-        pool.left(node, generation, "this client ends");
+        pool.left(node, connection, "this client ends");
     }
-    let reason = converse(&pool, generation, &mut connection, messages).await;
+    let reason = converse(&pool, connection, &mut session, messages).await;
     // What is queued is still sent; the connection closes with the session.
-    drop(connection);
-    pool.left(node, generation, &reason);
+    drop(session);
+    pool.left(node, connection, &reason);
 }
 
 /// Carries messages both ways; why that ended.
 async fn converse(
     pool: &Pool,
-    generation: u64,
-    connection: &mut ClientSession,
+    connection: ConnectionId,
+    session: &mut ClientSession,
     mut messages: mpsc::Receiver<ClientMessage>,
 ) -> String {
-    let node = connection.peer();
+    let node = session.peer();
     let rooms = Arc::new(Semaphore::new(MESSAGES_WAITING_MAX));
     let mut room = None;
     loop {
@@ -85,15 +86,15 @@ async fn converse(
             // First, so that a node hears that it is let go before what it says finds nobody.
             message = messages.recv() => {
                 let Some(message) = message else { return "this client broke the session off".into() };
-                if let Err(error) = connection.send(&message).await {
+                if let Err(error) = session.send(&message).await {
                     return error.to_string();
                 }
             }
             free = rooms.clone().acquire_owned(), if room.is_none() => room = free.ok(),
-            received = connection.recv(), if room.is_some() => match received {
+            received = session.recv(), if room.is_some() => match received {
                 Ok(Some(message)) => {
                     if let Some(room) = room.take() {
-                        pool.said(node, generation, message, room);
+                        pool.said(node, connection, message, room);
                     }
                 }
                 Ok(None) => return "it closed the connection".into(),

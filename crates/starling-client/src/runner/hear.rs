@@ -1,6 +1,6 @@
 //! What nodes and the source say, as the core hears it.
 
-use starling_job::{ConnectionId, Event, SourceRun, Word};
+use starling_job::{Event, SourceRun, Word};
 
 use super::{Beside, Done, Runner};
 use crate::{
@@ -12,32 +12,29 @@ use crate::{
 
 impl<S: System> Runner<'_, S> {
     pub(super) fn on_peer(&mut self, event: PeerEvent) {
-        let said = |node, generation, word| {
-            let connection = ConnectionId(generation);
-            Event::NodeSaid { node, connection, word }
-        };
+        let said = |node, connection, word| Event::NodeSaid { node, connection, word };
         match event {
             PeerEvent::Joined(joined) => {
                 let (node, capability) = (joined.node, joined.capability.clone());
-                let connection = ConnectionId(joined.generation);
+                let connection = joined.connection;
                 self.peers.insert(joined);
                 self.tell(Event::NodeConnected { node, connection, capability });
             }
-            PeerEvent::Asked { node, generation, count, answer } => {
-                (0..count).for_each(|_| self.tell(said(node, generation, Word::WorkRequested)));
+            PeerEvent::Asked { node, connection, count, answer } => {
+                (0..count).for_each(|_| self.tell(said(node, connection, Word::WorkRequested)));
                 drop(answer);
             }
-            PeerEvent::Withdrawn { node, generation } => {
-                self.tell(said(node, generation, Word::RequestsWithdrawn));
+            PeerEvent::Withdrawn { node, connection } => {
+                self.tell(said(node, connection, Word::RequestsWithdrawn));
             }
-            PeerEvent::Said { node, generation, message, _room } => {
+            PeerEvent::Said { node, connection, message, _room } => {
                 if let Some(word) = word_of(node, message) {
-                    self.tell(said(node, generation, word));
+                    self.tell(said(node, connection, word));
                 }
             }
-            PeerEvent::Left { node, generation } => {
-                self.peers.remove(node, generation);
-                self.tell(Event::NodeGone { node, connection: ConnectionId(generation) });
+            PeerEvent::Left { node, connection } => {
+                self.peers.remove(node, connection);
+                self.tell(Event::NodeGone { node, connection });
             }
         }
     }

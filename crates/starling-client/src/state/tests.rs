@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use starling_job::Script as _;
-use starling_types::{ImageId, JobSeed, NodeId, ReceiptKind, Reference, WorkLogId};
+use starling_types::{ImageId, Incarnation, JobSeed, NodeId, ReceiptKind, Reference, WorkLogId};
 use starling_zkvm::{Digest, ExitCode, OutputParts};
 
 use super::*;
@@ -111,16 +111,16 @@ fn replay(events: &[JobEvent]) -> Result<JobState, StateError> {
 fn a_log_adds_up_to_the_job_it_was_written_by() {
     let state = replay(&[
         created(),
-        JobEvent::ClientStarted { incarnation: 1 },
+        JobEvent::ClientStarted { incarnation: Incarnation(1) },
         segment(0),
         segment(1),
         accepted("lift/1"),
         ended(2),
-        JobEvent::ClientStarted { incarnation: 2 },
+        JobEvent::ClientStarted { incarnation: Incarnation(2) },
         accepted("lift/0"),
     ])
     .unwrap();
-    assert_eq!(state.incarnation, 2);
+    assert_eq!(state.incarnation, Incarnation(2));
     assert_eq!(state.segments.len(), 2);
     assert_eq!(state.accepted.len(), 2);
     assert_eq!(state.receipts_by_node, BTreeMap::from([(NODE, 2)]));
@@ -199,8 +199,8 @@ fn events_that_cannot_follow_are_refused() {
         &[created(), segment(0), accepted("join/0..2")],
         &[
             created(),
-            JobEvent::ClientStarted { incarnation: 1 },
-            JobEvent::ClientStarted { incarnation: 1 },
+            JobEvent::ClientStarted { incarnation: Incarnation(1) },
+            JobEvent::ClientStarted { incarnation: Incarnation(1) },
         ],
     ];
     for events in bad {
@@ -213,7 +213,8 @@ fn events_that_cannot_follow_are_refused() {
 fn a_failed_job_is_open_again_once_it_is_taken_up() {
     let failed = [created(), JobEvent::Failed { message: "no".into() }];
     assert!(matches!(replay(&failed).unwrap().phase, JobPhase::Failed { .. }));
-    let resumed = [&failed[..], &[JobEvent::ClientStarted { incarnation: 1 }]].concat();
+    let resumed =
+        [&failed[..], &[JobEvent::ClientStarted { incarnation: Incarnation(1) }]].concat();
     assert_eq!(replay(&resumed).unwrap().phase, JobPhase::Open);
 }
 

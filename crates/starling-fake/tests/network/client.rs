@@ -13,7 +13,9 @@ use starling_plan::{MergesPlan, Plan};
 use starling_proto::{ClientMessage, GoodbyeReason, Grant, Input, LeaseId, NodeMessage, Welcome};
 use starling_sched::{Action, Config, Event, Failure, Scheduler};
 use starling_store::{BlobStore, DiskBudget, Pin};
-use starling_types::{BlobRef, Capability, Epoch, JobId, Millis, NodeId, Reference, Task};
+use starling_types::{
+    BlobRef, Capability, ClientRun, Epoch, Incarnation, JobId, Millis, NodeId, Reference, Task,
+};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -145,7 +147,7 @@ where
         let (happenings, happened) = mpsc::channel(1024);
         tokio::spawn(accept(net.clone(), happenings.clone()));
         Self {
-            scheduler: Scheduler::new(config(), plan, 1, 7),
+            scheduler: Scheduler::new(config(), plan, Incarnation(1), 7),
             net,
             blobs,
             seen: Seen::default(),
@@ -445,7 +447,7 @@ async fn converse(mut session: ClientSession, generation: u64, happenings: mpsc:
         slots: hello.slots,
         speed_permille: offer.speed_permille,
     };
-    let welcome = Welcome { run: 1 };
+    let welcome = Welcome { run: ClientRun(1) };
     if session.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }

@@ -167,7 +167,7 @@ pub fn taken_up<S: Fake>(script: &S, log: &[JobEvent<S::Event>]) -> JobState<S> 
     for event in log {
         state.apply(event).unwrap();
     }
-    let incarnation = state.incarnation + 1;
+    let incarnation = state.incarnation.next();
     state.apply(&JobEvent::ClientStarted { incarnation }).unwrap();
     state
 }

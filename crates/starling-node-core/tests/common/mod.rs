@@ -10,8 +10,8 @@ use starling_proto::{
     Wanted, Welcome,
 };
 use starling_types::{
-    BlobRef, Epoch, IndexRange, JobId, KindCode, MemoryBytes, Millis, Need, NodeId, Po2, Profile,
-    Reference, Task,
+    BlobRef, ClientRun, Epoch, IndexRange, JobId, KindCode, MemoryBytes, Millis, Need, NodeId, Po2,
+    Profile, Reference, Task,
 };
 
 pub const SYSTEM: &str = "fake/1";
@@ -122,7 +122,7 @@ pub fn ad(client: PeerAddr) -> JobAd {
 }
 
 pub fn welcome(run: u64) -> ClientMessage {
-    ClientMessage::Welcome(Welcome { run })
+    ClientMessage::Welcome(Welcome { run: ClientRun(run) })
 }
 
 pub fn goodbye(reason: GoodbyeReason) -> ClientMessage {

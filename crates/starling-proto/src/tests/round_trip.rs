@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use proptest::{collection::vec, option, prelude::*};
 use starling_types::{
-    BlobRef, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable, Millis,
-    NodeId, Po2, Reference, SystemName, Task,
+    BlobRef, ClientRun, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable,
+    Millis, NodeId, Po2, Reference, SystemName, Task,
 };
 
 use crate::{
@@ -140,7 +140,8 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
 }
 
 fn client_message() -> impl Strategy<Value = ClientMessage> {
-    let welcome = any::<u64>().prop_map(|run| ClientMessage::Welcome(Welcome { run }));
+    let welcome =
+        any::<u64>().prop_map(|run| ClientMessage::Welcome(Welcome { run: ClientRun(run) }));
     let input = (blob(), vec(addr(), 0..=HOLDER_COUNT_MAX))
         .prop_map(|(blob, holders)| Input { blob, holders });
     let inputs = vec(input, 0..=INPUT_COUNT_MAX);

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use starling_plan::{Assumed, Outcome, PlanShape, TaskClass, TaskCost, ZkvmInput, ZkvmPlan};
 use starling_sched::{Config, Failure, Lease};
 use starling_types::{
-    BlobRef, Capability, Epoch, FailureClass, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
-    Po2, Reference, Task, TaskId, TaskKind,
+    BlobRef, Capability, Epoch, FailureClass, Incarnation, KindCode, MemoryBytes, MemoryTable,
+    Millis, NodeId, Po2, Reference, Task, TaskId, TaskKind,
 };
 
 /// A lift of po2 13 + i, or a keccak proof of po2 14 + i, takes 100 * (i + 1) MiB and 10 * (i + 1) s; to lift a receipt
@@ -94,7 +94,7 @@ pub struct Bench {
 impl Bench {
     /// A succinct job of which nothing is executed yet.
     pub fn executing(config: Config) -> Self {
-        let scheduler = Scheduler::new(config, plan(PlanShape::Succinct), 7, 0);
+        let scheduler = Scheduler::new(config, plan(PlanShape::Succinct), Incarnation(7), 0);
         Self { scheduler, now: Millis(0), segment_count: 0, keccak_count: 0 }
     }
 

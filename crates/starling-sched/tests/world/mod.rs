@@ -14,7 +14,7 @@ use rand_chacha::{
 use starling_plan::{Outcome, ZkvmInput};
 use starling_sched::{Config, Failure, Lease};
 use starling_types::{
-    Capability, Epoch, FailureClass, MemoryBytes, Millis, NodeId, Task, TaskKind,
+    Capability, Epoch, FailureClass, Incarnation, MemoryBytes, Millis, NodeId, Task, TaskKind,
 };
 
 use crate::common::{self, Action, Event, Scheduler};
@@ -141,7 +141,7 @@ impl World {
     /// A job that is executed from now on, its keccak requests mixed among the segments.
     pub fn new(config: Config, job: &Job, seed: u64) -> Self {
         let mut world = Self {
-            scheduler: Scheduler::new(config.clone(), job.plan(), 1, seed),
+            scheduler: Scheduler::new(config.clone(), job.plan(), Incarnation(1), seed),
             now: Millis(0),
             outcome: None,
             history: Vec::new(),
