@@ -8,7 +8,7 @@ use std::{
 };
 
 use starling_job::{JobEvent, JobState};
-use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogReader, Pin, Usage};
+use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, Pin, Usage};
 use starling_types::{ImageId, JobId, JobSeed, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
@@ -17,7 +17,7 @@ use starling_zkvm::{
 };
 
 use crate::{
-    Given, GuestRun, JobError, JobRequest, Source, StateError, ZkvmEvent, ZkvmScript,
+    Given, GuestRun, JobError, JobRequest, JobSummary, Source, StateError, ZkvmEvent, ZkvmScript,
     journal::{JobJournal, unix_ms},
     runs::{Busy, Runs},
     state,
@@ -298,20 +298,38 @@ impl Client<ZkvmScript> {
     }
 }
 
-/// The jobs of the data directory at `path`, oldest first, whether or not a process has it open.
+/// The jobs of the data directory at `path`, oldest first, whether or not a process has it open. Of each log the ends are read.
 ///
 /// # Errors
 /// When the log is there and can't be read.
-pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobState<ZkvmScript>, StateError>>, JobError> {
+pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobSummary, StateError>>, JobError> {
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
-    reader.jobs()?.into_iter().map(|id| load(&reader, id)).collect()
+    let mut jobs = Vec::new();
+    for id in reader.jobs()? {
+        // One that is gone by now was given up meanwhile.
+        jobs.extend(reader.ends(id)?.map(|ends| JobSummary::of(id, &ends)));
+    }
+    Ok(jobs)
 }
 
-fn load(
-    reader: &LogReader,
-    id: JobId,
-) -> Result<Result<JobState<ZkvmScript>, StateError>, JobError> {
-    Ok(state::load(&reader.read(id)?, id))
+/// The jobs of the data directory at `path` whose ids begin with `digits`, oldest first, whether or not a process has it open.
+///
+/// # Errors
+/// When the log is there and can't be read.
+pub fn find_jobs(path: &Path, digits: &str) -> Result<Vec<JobId>, JobError> {
+    let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
+    let mut jobs = reader.jobs()?;
+    jobs.retain(|id| id.to_string().starts_with(digits));
+    Ok(jobs)
+}
+
+/// All that is known of a job of the data directory at `path`, whether or not a process has it open.
+///
+/// # Errors
+/// When there is no such job, or its log can't be read.
+pub fn load_job(path: &Path, id: JobId) -> Result<JobState<ZkvmScript>, JobError> {
+    let events = DataDir::peek(path)?.map_or(Ok(Vec::new()), |reader| reader.read(id))?;
+    Ok(state::load(&events, id)?)
 }
 
 #[cfg(test)]

@@ -50,11 +50,12 @@ mod script;
 mod service;
 mod source;
 mod state;
+mod summary;
 mod system;
 mod translate;
 mod zkvm;
 
-pub use client::{GivenReceipt, JobOptions, list_jobs};
+pub use client::{GivenReceipt, JobOptions, find_jobs, list_jobs, load_job};
 pub use control::{ControlChannel, ControlError};
 pub use deliver::{Delivered, Delivery, Facts, JOURNAL_PRINTED_BYTES_MAX};
 pub use error::JobError;
@@ -68,6 +69,7 @@ pub use script::{ZkvmArguments, ZkvmPiece};
 pub use starling_child::SandboxPolicy;
 pub use starling_sched::{Terms, WEIGHT_MAX};
 pub use state::{JobPhase, JobState, StateError, StoredKeccak, StoredSegment, ZkvmScript};
+pub use summary::JobSummary;
 
 /// The client of any proof system: what to implement for one, and what that gives.
 pub mod shell {

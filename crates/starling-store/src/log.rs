@@ -28,7 +28,7 @@ use starling_types::JobId;
 pub use self::{
     entry::{BODY_SIZE_BYTES_MAX, Entry, StoredEvent},
     error::LogError,
-    reader::LogReader,
+    reader::{Ends, LogReader},
     root::Root,
 };
 use self::{error::SqliteContext, writer::Writer};
@@ -110,6 +110,11 @@ impl EventLog {
     /// See [`LogReader::read_from`].
     pub fn read_from(&self, job: JobId, after_seq: u64) -> Result<Vec<StoredEvent>, LogError> {
         self.reader.read_from(job, after_seq)
+    }
+
+    /// See [`LogReader::ends`].
+    pub fn ends(&self, job: JobId) -> Result<Option<Ends>, LogError> {
+        self.reader.ends(job)
     }
 
     /// See [`LogReader::jobs`].

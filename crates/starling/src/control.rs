@@ -5,6 +5,7 @@
 //! over and goes on with its own job.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -52,13 +53,16 @@ pub enum Request {
     Run { order: Order, receipt: PathBuf, run: RunArgs },
     /// Give a job up.
     Cancel { job: JobId },
-    /// Say how far a job is.
-    Show { job: JobId },
+    /// Say which jobs run, and how far each is.
+    Running,
 }
 
 /// What may follow [`Request::Run`]: stop the run. Whoever merely hangs up does not stop it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Stop;
+
+/// How far the jobs are that run.
+pub type Running = BTreeMap<JobId, Progress>;
 
 /// What the owner says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,6 +76,7 @@ enum Reply {
     Cancelled {
         freed_bytes: u64,
     },
+    Running(Running),
     Failed {
         code: Code,
         message: String,
@@ -139,12 +144,9 @@ async fn answer(mut channel: ControlChannel, service: Arc<Service>) {
             Ok(freed_bytes) => Reply::Cancelled { freed_bytes },
             Err(error) => Reply::failed(&error),
         },
-        Ok(Some(Request::Show { job })) => {
-            let running = service.running().into_iter().find(|running| running.id() == job);
-            match running {
-                Some(running) => Reply::Progress(running.progress().borrow().clone()),
-                None => return,
-            }
+        Ok(Some(Request::Running)) => {
+            let progress = |job: &JobHandle| (job.id(), job.progress().borrow().clone());
+            Reply::Running(service.running().iter().map(progress).collect())
         }
         Ok(Some(Request::Run { order, receipt, run })) => {
             match carry_out(&mut channel, &service, order, receipt, &run).await {
@@ -285,13 +287,33 @@ pub async fn open_or_ask<T>(
     }
 }
 
-/// How far a job is that runs in the process that owns `dir`; `None` when it runs nowhere, or nobody says.
-pub async fn progress(dir: &Path, job: JobId) -> Option<Progress> {
-    let mut channel = ControlChannel::connect(dir).await.ok()?;
-    channel.send(&Request::Show { job }).await.ok()?;
-    match channel.recv().await {
-        Ok(Some(Reply::Progress(progress))) => Some(progress),
-        _ => None,
+/// The jobs of the data directory `dir` that run, as its owner says; none where nobody answers, since then none runs.
+pub async fn running(dir: &Path) -> Running {
+    match tokio::time::timeout(OWNER_WAIT, ask_running(dir)).await {
+        Ok(Ok(running)) => running,
+        Ok(Err(ControlError::Nobody { .. })) => Running::new(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "which jobs run is not known");
+            Running::new()
+        }
+        Err(_) => {
+            let waited_seconds = OWNER_WAIT.as_secs();
+            tracing::warn!(
+                waited_seconds,
+                "which jobs run is not known: their process does not answer"
+            );
+            Running::new()
+        }
+    }
+}
+
+async fn ask_running(dir: &Path) -> Result<Running, ControlError> {
+    let mut channel = ControlChannel::connect(dir).await?;
+    channel.send(&Request::Running).await?;
+    match channel.recv().await? {
+        Some(Reply::Running(running)) => Ok(running),
+        // It ends, and its jobs with it.
+        _ => Err(ControlError::Nobody { dir: dir.to_owned() }),
     }
 }
 
@@ -355,7 +377,7 @@ async fn watch(
             }
             Ok(Some(Reply::Delivered(delivery))) => return Ok(Some(delivery)),
             Ok(Some(Reply::Failed { code, message })) => return Err(Exit::message(code, message)),
-            Ok(Some(Reply::Cancelled { .. })) => {}
+            Ok(Some(Reply::Cancelled { .. } | Reply::Running(_))) => {}
             Ok(Some(Reply::OwnerEnds) | None) | Err(ControlError::Io(_)) if is_stopping => {
                 return Err(Exit::message(
                     Code::Interrupted,

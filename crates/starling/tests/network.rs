@@ -145,7 +145,8 @@ fn a_job_survives_the_death_of_a_node_and_of_its_client() {
     let list = starling(&["job", "list", "--json", "--data-dir", &path("client")]);
     let job = list[0]["job"].as_str().unwrap().to_owned();
     assert_eq!(list[0]["phase"], "open");
-    assert_eq!(list[0]["receipts_accepted"], accepted.len());
+    let shown = starling(&["job", "show", &job, "--json", "--data-dir", &path("client")]);
+    assert_eq!(shown["receipts_accepted"], accepted.len());
     let resumed = Process::start(
         &[
             "job",

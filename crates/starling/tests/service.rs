@@ -294,7 +294,7 @@ fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_
         let more = ["--segment-po2", &po2, "--receipt-kind", "composite", "--local", "1", "--json"];
         Process::start(home, name, &[&args[..], &more].concat())
     };
-    let list = || Process::start(home, "list", &["job", "list", "--json"]).succeeds();
+    let show = |id: &str| Process::start(home, "show", &["job", "show", id, "--json"]).succeeds();
     let owner = prove("owner", 2);
     owner.wait_for("proving job=");
     let (second, third) = (prove("second", 3), prove("third", 4));
@@ -307,21 +307,14 @@ fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_
     };
     let (owners, seconds, thirds) = (job(&owner), job(&second), job(&third));
 
-    let executed = |id: &str| {
-        list().as_array().unwrap().iter().any(|job| job["job"] == id && job["executed"] == true)
-    };
     // A guest that still runs holds what it reads.
-    wait_until("the third guest has run", || executed(&thirds));
+    wait_until("the third guest has run", || show(&thirds)["executed"] == true);
     let cancel = Process::start(home, "cancel", &["job", "cancel", &thirds, "--json"]).succeeds();
     assert!(cancel["freed_bytes"].as_u64().unwrap() > 0);
     third.wait_for("was cancelled");
 
     // All of its jobs have work, and the node is shared: soon each has a receipt.
-    let accepted_of = |id: &str| {
-        let jobs = list();
-        let job = jobs.as_array().unwrap().iter().find(|job| job["job"] == id).unwrap();
-        job["receipts_accepted"].as_u64().unwrap()
-    };
+    let accepted_of = |id: &str| show(id)["receipts_accepted"].as_u64().unwrap();
     wait_until("both jobs have a receipt", || {
         accepted_of(&owners) > 0 && accepted_of(&seconds) > 0
     });
@@ -345,8 +338,7 @@ fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_
     let unsaid = accepted - lines.iter().sum::<usize>() as u64;
     assert!(unsaid <= 1, "{accepted} receipts: {first_log}\n{later}");
     for id in [&owners, &seconds] {
-        let jobs = list();
-        let job = jobs.as_array().unwrap().iter().find(|job| job["job"] == **id).unwrap();
+        let job = show(id);
         assert_eq!(
             (&job["phase"], &job["receipts_accepted"]),
             (&"done".into(), &job["receipts_total"])

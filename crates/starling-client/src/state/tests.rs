@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use starling_job::Script as _;
+use starling_store::Ends;
 use starling_types::{ImageId, Incarnation, JobSeed, NodeId, ReceiptKind, Reference, WorkLogId};
 use starling_zkvm::{Digest, ExitCode, OutputParts};
 
 use super::*;
-use crate::{AssumedFrom, GuestRun, Source, request};
+use crate::{AssumedFrom, GuestRun, JobSummary, Source, request};
 
 const NODE: NodeId = NodeId([7; 32]);
 
@@ -93,18 +94,20 @@ fn accepted(task: &str) -> JobEvent {
     }
 }
 
+/// These events as a log has them.
+fn stored_events(events: &[JobEvent]) -> Vec<StoredEvent> {
+    let stored = |(seq, event): (u64, &JobEvent)| StoredEvent {
+        seq,
+        kind: event.kind(ZkvmEvent::kind).into(),
+        body: serde_json::to_string(event).unwrap(),
+        at_ms: 1000 + seq,
+    };
+    (1..).zip(events).map(stored).collect()
+}
+
 /// What a log of these events, written and read back, adds up to.
 fn replay(events: &[JobEvent]) -> Result<JobState, StateError> {
-    let stored: Vec<StoredEvent> = (1..)
-        .zip(events)
-        .map(|(seq, event)| StoredEvent {
-            seq,
-            kind: event.kind(ZkvmEvent::kind).into(),
-            body: serde_json::to_string(event).unwrap(),
-            at_ms: 1000 + seq,
-        })
-        .collect();
-    load(&stored, JobId([9; 16]))
+    load(&stored_events(events), JobId([9; 16]))
 }
 
 #[test]
@@ -216,6 +219,37 @@ fn a_failed_job_is_open_again_once_it_is_taken_up() {
     let resumed =
         [&failed[..], &[JobEvent::ClientStarted { incarnation: Incarnation(1) }]].concat();
     assert_eq!(replay(&resumed).unwrap().phase, JobPhase::Open);
+}
+
+#[test]
+fn the_last_event_says_where_a_job_stands_as_the_whole_log_does() {
+    let started = |number| JobEvent::ClientStarted { incarnation: Incarnation(number) };
+    let done = ZkvmEvent::Done { receipt: blob(4), work_receipt: None, seconds: 1.5 };
+    let log = [
+        created(),
+        started(1),
+        segment(0),
+        JobEvent::Restarted { reason: "segment 0 differs".into() },
+        started(2),
+        segment(0),
+        ended(1),
+        JobEvent::Failed { message: "no".into() },
+        started(3),
+        accepted("lift/0"),
+        JobEvent::ResultLost { blob: blob(20).reference },
+        accepted("lift/0"),
+        done.into(),
+        JobEvent::Cancelled,
+    ];
+    for count in 1..=log.len() {
+        let whole = replay(&log[..count]).unwrap();
+        let events = stored_events(&log[..count]);
+        let ends = Ends { first: events[0].clone(), last: events[count - 1].clone() };
+        let summary = JobSummary::of(whole.id, &ends).unwrap();
+        assert_eq!(summary.phase, whole.phase, "after {count} events");
+        assert_eq!((summary.request, summary.image_id), (whole.request.clone(), whole.image_id));
+        assert_eq!(summary.created_at_ms, whole.created_at_ms);
+    }
 }
 
 #[test]

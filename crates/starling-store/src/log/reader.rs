@@ -14,6 +14,41 @@ use super::{
     schema,
 };
 
+/// All jobs. Each is found from the one before through the index over jobs, so that this costs by the jobs, however many
+/// events they have.
+const JOBS: &str = "
+    WITH RECURSIVE jobs (job) AS (
+        SELECT (SELECT min(job) FROM events)
+        UNION ALL
+        SELECT (SELECT min(job) FROM events WHERE job > jobs.job) FROM jobs
+        WHERE jobs.job IS NOT NULL
+    )
+    SELECT job FROM jobs WHERE job IS NOT NULL
+    ORDER BY
+        (SELECT at_ms FROM events WHERE events.job = jobs.job ORDER BY seq LIMIT 1),
+        job";
+
+/// A job's first event and its last, in one statement: so they are of one moment.
+const ENDS: &str = "
+    SELECT seq, kind, body, at_ms FROM events
+    WHERE job = ?1 AND seq IN (
+        (SELECT min(seq) FROM events WHERE job = ?1),
+        (SELECT max(seq) FROM events WHERE job = ?1)
+    )
+    ORDER BY seq";
+
+const EVENTS: &str =
+    "SELECT seq, kind, body, at_ms FROM events WHERE job = ?1 AND seq > ?2 ORDER BY seq";
+
+/// The first event of a job's log and the last, which may be the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// The first.
+    pub first: StoredEvent,
+    /// The last.
+    pub last: StoredEvent,
+}
+
 /// Reads an event log, also one that another process is appending to.
 #[derive(Debug)]
 pub struct LogReader {
@@ -58,9 +93,7 @@ impl LogReader {
     pub fn read_from(&self, job: JobId, after_seq: u64) -> Result<Vec<StoredEvent>, LogError> {
         let connection = self.connection();
         let read = || {
-            let mut select = connection.prepare_cached(
-                "SELECT seq, kind, body, at_ms FROM events WHERE job = ?1 AND seq > ?2 ORDER BY seq",
-            )?;
+            let mut select = connection.prepare_cached(EVENTS)?;
             let after_seq = i64::try_from(after_seq).unwrap_or(i64::MAX);
             let rows =
                 select.query_map(params![job.as_bytes(), after_seq], |row| stored(row, 0))?;
@@ -77,6 +110,26 @@ impl LogReader {
         Ok(events)
     }
 
+    /// The first event of a job and the last, however many are between; `None` for a job that is not known.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] when the first is missing.
+    pub fn ends(&self, job: JobId) -> Result<Option<Ends>, LogError> {
+        let connection = self.connection();
+        let read = || {
+            let mut select = connection.prepare_cached(ENDS)?;
+            let rows = select.query_map(params![job.as_bytes()], |row| stored(row, 0))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let events = read().context("read", &self.path)?;
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
+        if first.seq != 1 {
+            let (path, found_seq) = (self.path.clone(), first.seq);
+            return Err(LogError::Damaged { path, job, expected_seq: 1, found_seq });
+        }
+        Ok(Some(Ends { first: first.clone(), last: last.clone() }))
+    }
+
     /// All jobs with events, those that began first first.
     ///
     /// # Errors
@@ -84,8 +137,7 @@ impl LogReader {
     pub fn jobs(&self) -> Result<Vec<JobId>, LogError> {
         let connection = self.connection();
         let read = || {
-            let mut select = connection
-                .prepare_cached("SELECT job FROM events GROUP BY job ORDER BY min(at_ms), job")?;
+            let mut select = connection.prepare_cached(JOBS)?;
             let rows = select.query_map([], |row| row.get(0).map(JobId))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
@@ -129,4 +181,64 @@ fn stored(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredEvent> {
         body: row.get(first + 2)?,
         at_ms: at_ms.cast_unsigned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rusqlite::{Params, StatementStatus};
+
+    use super::*;
+
+    /// A log of `job_count` jobs with `event_count` events each.
+    fn filled(dir: &Path, job_count: u8, event_count: u32) -> LogReader {
+        let path = dir.join(format!("{job_count}-{event_count}.db"));
+        schema::create(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        for job in 0..job_count {
+            let fill = "
+                WITH RECURSIVE seqs (seq) AS (
+                    SELECT 1 UNION ALL SELECT seq + 1 FROM seqs WHERE seq < ?2
+                )
+                INSERT INTO events SELECT ?1, seq, 'ticked', '0', 1000 - seq FROM seqs";
+            connection.execute(fill, params![JobId([job; 16]).as_bytes(), event_count]).unwrap();
+        }
+        LogReader::open(&path).unwrap().unwrap()
+    }
+
+    /// The steps that SQLite's machine takes for a statement: what it costs, on any machine.
+    fn steps(reader: &LogReader, sql: &str, params: impl Params) -> i32 {
+        let connection = reader.connection();
+        let mut statement = connection.prepare(sql).unwrap();
+        let mut rows = statement.query(params).unwrap();
+        while rows.next().unwrap().is_some() {}
+        drop(rows);
+        statement.get_status(StatementStatus::VmStep)
+    }
+
+    #[test]
+    fn a_list_of_jobs_costs_by_the_jobs_whatever_the_number_of_their_events() {
+        let dir = tempfile::tempdir().unwrap();
+        let (short, long) = (filled(dir.path(), 20, 10), filled(dir.path(), 20, 2_000));
+        let job = JobId([7; 16]);
+        assert_eq!(long.jobs().unwrap(), short.jobs().unwrap());
+        let ends = long.ends(job).unwrap().unwrap();
+        assert_eq!((ends.first.seq, ends.last.seq), (1, 2_000));
+        assert_eq!(steps(&short, JOBS, []), steps(&long, JOBS, []));
+        let of_job = params![job.as_bytes()];
+        assert_eq!(steps(&short, ENDS, of_job), steps(&long, ENDS, of_job));
+        // And it is seen to count: all events of a job cost by their number.
+        let all = params![job.as_bytes(), 0];
+        assert!(steps(&long, EVENTS, all) > 100 * steps(&short, EVENTS, all));
+    }
+
+    #[test]
+    fn the_ends_of_a_log_are_its_first_event_and_its_last_which_may_be_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let reader = filled(dir.path(), 1, 1);
+        let ends = reader.ends(JobId([0; 16])).unwrap().unwrap();
+        assert_eq!((ends.first.seq, &ends.last), (1, &ends.first));
+        assert_eq!(reader.ends(JobId([1; 16])).unwrap(), None);
+        assert_eq!(filled(dir.path(), 0, 0).jobs().unwrap(), []);
+    }
 }

@@ -1,11 +1,13 @@
 //! `starling job`: the jobs of a data directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde_json::{Value, json};
-use starling_client::{AssumedFrom, JobPhase, JobState, list_jobs};
-use starling_types::ReceiptKind;
+use starling_client::{
+    AssumedFrom, JobPhase, JobState, JobSummary, Progress, find_jobs, list_jobs, load_job,
+};
+use starling_types::{JobId, ReceiptKind};
 
 use crate::{
     args::{Common, JobArg, JobCommand},
@@ -17,11 +19,16 @@ use crate::{
 };
 
 pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
+    let dir = files::data_dir(common)?;
     match command {
-        JobCommand::List => list(common),
-        JobCommand::Show { job } => show(common, job).await,
+        JobCommand::List => list(common, &dir).await,
+        JobCommand::Show { job } => {
+            let state = load_job(&dir, find(&dir, job)?)?;
+            let running = control::running(&dir).await;
+            print(common, fields(&state, running.get(&state.id)))
+        }
         JobCommand::Resume { job, receipt, network } => {
-            let state = find(common, job)?;
+            let state = load_job(&dir, find(&dir, job)?)?;
             let id = state.id;
             if state.phase == JobPhase::Cancelled {
                 return Err(Exit::usage(anyhow!(
@@ -31,87 +38,84 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
             let receipt = receipt.clone().unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
             prove::resume(common, &state, network, receipt).await
         }
-        JobCommand::Cancel { job } => cancel(common, job).await,
+        JobCommand::Cancel { job } => cancel(common, &dir, job).await,
     }
 }
 
-fn jobs(common: &Common) -> Result<Vec<JobState>, Exit> {
-    let mut states = Vec::new();
-    for job in list_jobs(&files::data_dir(common)?)? {
+fn find(dir: &Path, JobArg(digits): &JobArg) -> Result<JobId, Exit> {
+    match &find_jobs(dir, digits)?[..] {
+        [id] => Ok(*id),
+        [] => Err(Exit::usage(anyhow!(
+            "no job begins with {digits} in this data directory: `starling job list` shows those there are"
+        ))),
+        found => {
+            Err(Exit::usage(anyhow!("{} jobs begin with {digits}: give more digits", found.len())))
+        }
+    }
+}
+
+async fn list(common: &Common, dir: &Path) -> CommandResult {
+    let mut jobs = Vec::new();
+    for job in list_jobs(dir)? {
         match job {
-            Ok(state) => states.push(state),
+            Ok(job) => jobs.push(job),
             Err(error) => tracing::warn!(%error, "left out"),
         }
     }
-    Ok(states)
-}
-
-fn find(common: &Common, JobArg(digits): &JobArg) -> Result<JobState, Exit> {
-    let mut found: Vec<JobState> = jobs(common)?
-        .into_iter()
-        .filter(|state| state.id.to_string().starts_with(digits.as_str()))
-        .collect();
-    match (found.pop(), found.len()) {
-        (Some(state), 0) => Ok(state),
-        (Some(_), more) => {
-            Err(Exit::usage(anyhow!("{} jobs begin with {digits}: give more digits", more + 1)))
-        }
-        (None, _) => Err(Exit::usage(anyhow!(
-            "no job begins with {digits} in this data directory: `starling job list` shows those there are"
-        ))),
-    }
-}
-
-fn list(common: &Common) -> CommandResult {
-    let states = jobs(common)?;
+    let running = control::running(dir).await;
     if common.json {
-        let objects: Vec<Value> = states.iter().map(|state| object(fields(state))).collect();
-        return line(Value::Array(objects));
+        let object = |job: &JobSummary| object(listed(job, running.get(&job.id)));
+        return line(Value::Array(jobs.iter().map(object).collect()));
     }
-    for state in states {
+    for job in jobs {
+        let progress = running.get(&job.id);
         line(format_args!(
-            "{}  {:9}  {:9}  {}/{} receipts  image {:#}…",
-            state.id,
-            phase(&state),
-            state.request.receipt_kind,
-            state.accepted.len(),
-            tasks_total(&state).map_or("?".to_owned(), |total| total.to_string()),
-            state.image_id,
+            "{}  {:9}  {:9}  image {:#}…{}",
+            job.id,
+            phase(&job.phase, progress),
+            job.request.receipt_kind,
+            job.image_id,
+            progress.map_or(String::new(), receipts_text),
         ))?;
     }
     Ok(())
 }
 
-async fn show(common: &Common, job: &JobArg) -> CommandResult {
-    let state = find(common, job)?;
-    let running = control::progress(&files::data_dir(common)?, state.id).await;
-    let mut fields = fields(&state);
-    fields.push(("running", json!(running.is_some())));
-    let lacks_room = running.and_then(|progress| progress.lacks_room);
-    let lacks_room = lacks_room.map(|lacking| hints::for_room(&lacking));
-    fields.push(("lacks_room", json!(lacks_room)));
-    print(common, fields)
-}
-
-async fn cancel(common: &Common, job: &JobArg) -> CommandResult {
-    let id = find(common, job)?.id;
-    let dir = files::data_dir(common)?;
+async fn cancel(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
+    let id = find(dir, job)?;
     let ask = async |channel| control::cancel(channel, id).await;
     // Freeing space must work when the budget is used up.
-    let freed = match control::open_or_ask(&dir, "starling job cancel", u64::MAX, ask).await? {
+    let freed = match control::open_or_ask(dir, "starling job cancel", u64::MAX, ask).await? {
         Opened::Ours(client) => client.cancel(id)?,
         Opened::Theirs(freed) => freed,
     };
     print(common, vec![("job", json!(id.to_string())), ("freed_bytes", json!(freed))])
 }
 
-fn phase(state: &JobState) -> &'static str {
-    match state.phase {
+/// The word for where a job stands, with its progress if it runs.
+fn phase(phase: &JobPhase, progress: Option<&Progress>) -> &'static str {
+    match phase {
+        // What is logged of a job that runs again comes a moment later.
+        JobPhase::Open | JobPhase::Failed { .. } if progress.is_some() => "running",
         JobPhase::Open => "open",
         JobPhase::Done { .. } => "done",
         JobPhase::Failed { .. } => "failed",
         JobPhase::Cancelled => "cancelled",
     }
+}
+
+/// How many receipts a job that runs has, and how many it takes as far as is known.
+fn receipts(Progress { tasks, .. }: &Progress) -> (u64, u64) {
+    tasks.stages.iter().fold((0, 0), |(accepted, total), stage| {
+        (accepted + u64::from(stage.accepted), total + u64::from(stage.total))
+    })
+}
+
+/// The same for people.
+fn receipts_text(progress: &Progress) -> String {
+    let (accepted, total) = receipts(progress);
+    let more = if progress.tasks.is_final { "" } else { " or more" };
+    format!("  {accepted} of {total}{more} receipts, {} nodes", progress.nodes)
 }
 
 /// How many receipts the job takes, once its execution has ended.
@@ -138,19 +142,49 @@ fn with_merges(leaves: u32) -> u32 {
     leaves.saturating_add(leaves.saturating_sub(1))
 }
 
-fn fields(state: &JobState) -> Fields {
-    let execution = state.execution.as_ref();
-    let (receipt, seconds, message) = match &state.phase {
-        JobPhase::Done { receipt, seconds, .. } => {
-            (json!(receipt.reference.to_string()), json!(seconds), Value::Null)
-        }
-        JobPhase::Failed { message } => (Value::Null, Value::Null, json!(message)),
-        JobPhase::Open | JobPhase::Cancelled => (Value::Null, Value::Null, Value::Null),
-    };
+/// What a list has of a job.
+fn listed(job: &JobSummary, progress: Option<&Progress>) -> Fields {
+    let ends = ends(&job.phase);
+    let is_final = progress.is_some_and(|progress| progress.tasks.is_final);
+    let receipts = progress.map(receipts);
+    let mut fields = vec![
+        ("job", json!(job.id)),
+        ("phase", json!(phase(&job.phase, progress))),
+        ("error", ends.error),
+        ("image_id", json!(job.image_id)),
+        ("receipt_kind", json!(job.request.receipt_kind)),
+        ("asked", json!(job.request.source)),
+        ("receipts_accepted", json!(receipts.map(|(accepted, _)| accepted))),
+        ("receipts_total", json!(receipts.map(|(_, total)| total).filter(|_| is_final))),
+        ("created_at_unix_ms", json!(job.created_at_ms)),
+        ("changed_at_unix_ms", json!(job.changed_at_ms)),
+        ("receipt_reference", ends.receipt_reference),
+        ("seconds", ends.seconds),
+    ];
+    fields.extend(run_fields(progress));
+    fields
+}
+
+/// What there is to say of a job that runs.
+fn run_fields(progress: Option<&Progress>) -> Fields {
+    let lacks_room = progress.and_then(|progress| progress.lacks_room.as_ref());
     vec![
-        ("job", json!(state.id.to_string())),
-        ("phase", json!(phase(state))),
-        ("error", message),
+        ("nodes", json!(progress.map(|progress| progress.nodes))),
+        ("nodes_busy", json!(progress.map(|progress| progress.nodes_busy))),
+        ("eta_ms", json!(progress.and_then(|progress| progress.eta))),
+        ("waiting", json!(progress.and_then(|progress| progress.waiting.as_ref()))),
+        ("lacks_room", json!(lacks_room.map(|lacking| hints::for_room(lacking)))),
+    ]
+}
+
+/// All that is known of a job.
+fn fields(state: &JobState, progress: Option<&Progress>) -> Fields {
+    let execution = state.execution.as_ref();
+    let ends = ends(&state.phase);
+    let mut fields = vec![
+        ("job", json!(state.id)),
+        ("phase", json!(phase(&state.phase, progress))),
+        ("error", ends.error),
         ("image_id", json!(state.image_id)),
         ("receipt_kind", json!(state.request.receipt_kind)),
         ("asked", json!(state.request.source)),
@@ -166,15 +200,35 @@ fn fields(state: &JobState) -> Fields {
         ("receipts_by_node", json!(state.receipts_by_node)),
         ("runs", json!(state.incarnation)),
         ("created_at_unix_ms", json!(state.created_at_ms)),
-        ("receipt_reference", receipt),
-        ("seconds", seconds),
-    ]
+        ("receipt_reference", ends.receipt_reference),
+        ("seconds", ends.seconds),
+    ];
+    fields.extend(run_fields(progress));
+    fields
+}
+
+/// What there is to say of a job's end.
+#[derive(Default)]
+struct EndFields {
+    error: Value,
+    receipt_reference: Value,
+    seconds: Value,
+}
+
+fn ends(phase: &JobPhase) -> EndFields {
+    match phase {
+        JobPhase::Done { receipt, seconds, .. } => EndFields {
+            receipt_reference: json!(receipt.reference),
+            seconds: json!(seconds),
+            ..EndFields::default()
+        },
+        JobPhase::Failed { message } => EndFields { error: json!(message), ..EndFields::default() },
+        JobPhase::Open | JobPhase::Cancelled => EndFields::default(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use starling_types::JobId;
-
     use super::*;
 
     #[test]

@@ -111,11 +111,18 @@ impl Home {
     }
 
     /// The jobs as `job list` has them.
-    pub fn jobs(&self) -> Vec<Value> {
+    pub fn listed(&self) -> Vec<Value> {
         match self.run(&["job", "list", "--json"]).json() {
             Value::Array(jobs) => jobs,
             other => panic!("no list: {other}"),
         }
+    }
+
+    /// The jobs as `job show` has them, in the order of the list.
+    pub fn jobs(&self) -> Vec<Value> {
+        let show =
+            |job: &Value| self.run(&["job", "show", job["job"].as_str().unwrap(), "--json"]).json();
+        self.listed().iter().map(show).collect()
     }
 
     /// The sizes of all blobs in the data directory, together.

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs};
 
+use serde_json::Value;
+
 use crate::harness::{Home, Process, WAITING, guest, input};
 
 /// Starts a client that waits for nodes, and waits until its guest has run.
@@ -73,12 +75,34 @@ fn ctrl_c_stops_the_job_cleanly_and_says_how_to_resume_it() {
     assert_eq!(jobs[0]["phase"], "open");
     assert_eq!(jobs[0]["executed"], true);
     assert_eq!(jobs[0]["segments"], 2);
-    // The same as in the list, and what its owner would say, if there were one.
-    let mut shown = home.run(&["job", "show", job, "--json"]).json();
-    let more = shown.as_object_mut().unwrap();
-    assert_eq!(more.remove("running"), Some(false.into()));
-    assert_eq!(more.remove("lacks_room"), Some(serde_json::Value::Null));
-    assert_eq!(shown, jobs[0]);
+    let listed = &home.listed()[0];
+    for field in ["job", "phase", "image_id", "receipt_kind", "asked", "created_at_unix_ms"] {
+        assert_eq!(listed[field], jobs[0][field], "{field}");
+    }
+    assert_eq!((&listed["nodes"], &listed["error"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn a_job_that_runs_is_listed_and_shown_as_running_and_open_once_its_process_is_gone() {
+    let home = Home::new();
+    let client = executed_client(&home);
+    // It is told a moment after it is logged.
+    while home.listed()[0]["receipts_total"].is_null() {}
+    let listed = home.listed().remove(0);
+    let shown = home.jobs().remove(0);
+    for job in [&listed, &shown] {
+        assert_eq!((&job["phase"], &job["nodes"]), (&"running".into(), &0.into()), "{job}");
+    }
+    // Two segments, their join and nothing more.
+    assert_eq!((&listed["receipts_accepted"], &listed["receipts_total"]), (&0.into(), &3.into()));
+    let text = home.run(&["job", "list"]).succeeds().stdout.clone();
+    assert!(text.contains("running") && text.contains("0 of 3 receipts, 0 nodes"), "{text}");
+    client.signal("KILL");
+    client.wait();
+    let listed = home.listed().remove(0);
+    assert_eq!((&listed["phase"], &listed["nodes"]), (&"open".into(), &Value::Null));
+    let text = home.run(&["job", "list"]).succeeds().stdout.clone();
+    assert!(text.contains("open") && !text.contains("receipts"), "{text}");
 }
 
 /// Starts another command in the directory of `executed_client`, which hands its job over; with the job's id.
@@ -101,7 +125,7 @@ fn a_second_client_on_a_data_directory_hands_its_job_to_the_first() {
     let jobs = home.jobs();
     assert_eq!(jobs.len(), 2);
     assert_eq!((&jobs[1]["job"], &jobs[1]["executed"]), (&job.as_str().into(), &true.into()));
-    assert!(jobs.iter().all(|job| job["phase"] == "open"));
+    assert_eq!((&jobs[0]["phase"], &jobs[1]["phase"]), (&"running".into(), &"open".into()));
     assert!(owner.is_running());
     // A file that is none is refused where it was named.
     home.prove(&["no-such-guest"]).fails(2, &["no-such-guest"]);
@@ -212,12 +236,12 @@ fn a_job_whose_segments_its_disk_budget_does_not_hold_says_so_and_goes_on_under_
     let mut waiting = home.start(&[&args[..], &WAITING].concat());
     waiting.wait_for("no room on the disk");
     let jobs = home.jobs();
-    assert_eq!((&jobs[0]["phase"], &jobs[0]["executed"]), (&"open".into(), &false.into()));
+    assert_eq!((&jobs[0]["phase"], &jobs[0]["executed"]), (&"running".into(), &false.into()));
     let job = jobs[0]["job"].as_str().unwrap();
     // What others hear of it is renewed twice a second.
     let lacks_room = loop {
         let shown = home.run(&["job", "show", job, "--json"]).json();
-        assert_eq!(shown["running"], true, "{shown}");
+        assert_eq!(shown["phase"], "running", "{shown}");
         if let Some(lacks_room) = shown["lacks_room"].as_str() {
             break lacks_room.to_owned();
         }
@@ -231,8 +255,8 @@ fn a_job_whose_segments_its_disk_budget_does_not_hold_says_so_and_goes_on_under_
     assert!(home.blob_bytes() <= 160 << 10);
     let shown = home.run(&["job", "show", job, "--json"]).json();
     assert_eq!(
-        (&shown["running"], &shown["lacks_room"]),
-        (&false.into(), &serde_json::Value::Null)
+        (&shown["phase"], &shown["lacks_room"]),
+        (&"open".into(), &serde_json::Value::Null)
     );
     let prove = home.prove(&[&guest, "--input", &input, "--disk-budget", "1MiB"]);
     prove.fails(4, &["no node is connected"]);
