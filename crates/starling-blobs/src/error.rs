@@ -110,10 +110,3 @@ pub enum ReceiveError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-impl ReceiveError {
-    /// Whether the sender is to blame: all bytes are its own.
-    pub fn is_senders_fault(&self) -> bool {
-        matches!(self, Self::TooLong { .. } | Self::WrongBytes { .. })
-    }
-}

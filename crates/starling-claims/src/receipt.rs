@@ -10,7 +10,7 @@ mod parts;
 use std::{io, path::PathBuf};
 
 use risc0_binfmt::Digestible as _;
-use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
+use risc0_zkp::core::hash::sha::Impl as Sha256;
 use risc0_zkvm::{Digest, ExitCode, InnerReceipt, Receipt};
 use thiserror::Error;
 
@@ -219,13 +219,6 @@ fn kind_of(receipt: &InnerReceipt) -> &'static str {
         InnerReceipt::Groth16(_) => "groth16",
         InnerReceipt::Fake(_) => "fake",
         _ => "unknown",
-    }
-}
-
-impl ReceiptInfo<'_> {
-    /// The digest of the journal.
-    pub fn journal_digest(&self) -> Digest {
-        *Sha256::hash_bytes(self.journal)
     }
 }
 

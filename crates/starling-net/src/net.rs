@@ -290,9 +290,10 @@ fn listen_addr(config: &NetConfig) -> Option<SocketAddr> {
 }
 
 fn transport_config() -> QuicTransportConfig {
-    let idle_ms = u32::try_from(CONNECTION_IDLE_TIMEOUT.as_millis()).expect("some seconds");
+    let idle_ms = u32::try_from(CONNECTION_IDLE_TIMEOUT.as_millis())
+        .expect("a named constant of some seconds");
     // The control stream, and the blobs: with more, a peer waits before it opens another.
-    let streams = u32::try_from(1 + BLOB_STREAM_COUNT_MAX).expect("a small number");
+    let streams = u32::try_from(1 + BLOB_STREAM_COUNT_MAX).expect("a named constant, and small");
     QuicTransportConfig::builder()
         .max_idle_timeout(Some(VarInt::from_u32(idle_ms).into()))
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))

@@ -115,7 +115,7 @@ impl BlobServer {
         };
         let _turn = self.turns.take(peer).await;
         let (header, blob) = self.look_up(request).await?;
-        let header = frame::encode(&header).expect("a header is a few bytes");
+        let header = frame::encode(&header).expect("a status and a number are below every limit");
         write(send, &header).await?;
         match blob {
             Some(blob) => {

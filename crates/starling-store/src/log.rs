@@ -60,7 +60,7 @@ impl EventLog {
         schema::prepare(&connection, path)?;
         let roots = Arc::new(schema::roots(&connection, path)?);
         let reader = LogReader::open_prepared(path)?;
-        let writer = Writer::start(connection, path, roots.clone());
+        let writer = Writer::start(connection, path, roots.clone())?;
         Ok(Self { reader, writer, roots })
     }
 

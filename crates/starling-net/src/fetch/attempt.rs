@@ -126,7 +126,7 @@ async fn ask(
     request: BlobRequest,
 ) -> Result<(BlobHeader, RecvStream, Bytes), SourceError> {
     let (mut send, recv) = connection.open_bi().await.map_err(broken)?;
-    let request = frame::encode(&request).expect("a request is a few bytes");
+    let request = frame::encode(&request).expect("a request is a reference, and below every limit");
     send.write_all(&request).await.map_err(broken)?;
     // Nothing more comes from here; an error would show in the answer too.
     let _ = send.finish();

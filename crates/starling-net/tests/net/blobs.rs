@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use iroh::endpoint::VarInt;
+use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
 use starling_blobs::{Blobs, StoreError};
 use starling_net::{FetchError, PeerAddr, Source, SourceError};
 use starling_proto::{BLOB_ALPN, BlobHeader, BlobRequest, JOB_ALPN, Message};
@@ -58,29 +58,21 @@ enum Answer {
     Garbage,
 }
 
-async fn source_that_answers(answer: Answer) -> (iroh::Endpoint, PeerAddr) {
+/// A source that does on each stream that is opened what `answer` does.
+async fn raw_source<A>(
+    answer: impl Fn(Connection, SendStream, RecvStream) -> A + Clone + Send + 'static,
+) -> (iroh::Endpoint, PeerAddr)
+where
+    A: Future<Output = ()> + Send,
+{
     let (endpoint, addr) = raw_endpoint(BLOB_ALPN).await;
     let accepting = endpoint.clone();
     tokio::spawn(async move {
         while let Some(incoming) = accepting.accept().await {
-            let connection = incoming.await.unwrap();
+            let (connection, answer) = (incoming.await.unwrap(), answer.clone());
             tokio::spawn(async move {
-                while let Ok((mut send, mut recv)) = connection.accept_bi().await {
-                    let request = recv.read_to_end(1000).await.unwrap();
-                    let request = BlobRequest::decode(&request[4..]).unwrap();
-                    assert_eq!(request, BlobRequest { reference: blob().reference });
-                    let (header, body) = head_and_body(answer);
-                    if send.write_all(&header).await.is_err()
-                        || send.write_all(&body).await.is_err()
-                    {
-                        continue;
-                    }
-                    if matches!(answer, Answer::HalfThenGone) {
-                        // Long enough for what was written to get there.
-                        sleep(Duration::from_millis(300)).await;
-                        connection.close(VarInt::from_u32(9), b"cut");
-                    }
-                    let _ = send.finish();
+                while let Ok((send, recv)) = connection.accept_bi().await {
+                    answer(connection.clone(), send, recv).await;
                 }
             });
         }
@@ -88,17 +80,33 @@ async fn source_that_answers(answer: Answer) -> (iroh::Endpoint, PeerAddr) {
     (endpoint, addr)
 }
 
+async fn source_that_answers(answer: Answer) -> (iroh::Endpoint, PeerAddr) {
+    raw_source(move |connection, mut send, mut recv| async move {
+        let request = recv.read_to_end(1000).await.unwrap();
+        let request = BlobRequest::decode(&request[4..]).unwrap();
+        assert_eq!(request, BlobRequest { reference: blob().reference });
+        let (header, body) = head_and_body(answer);
+        if send.write_all(&header).await.is_err() || send.write_all(&body).await.is_err() {
+            return;
+        }
+        if matches!(answer, Answer::HalfThenGone) {
+            // Long enough for what was written to get there.
+            sleep(Duration::from_millis(300)).await;
+            connection.close(VarInt::from_u32(9), b"cut");
+        }
+        let _ = send.finish();
+    })
+    .await
+}
+
 /// A source that can be reached and answers nothing.
 async fn silent_source() -> (iroh::Endpoint, PeerAddr) {
-    let (endpoint, addr) = raw_endpoint(BLOB_ALPN).await;
-    let accepting = endpoint.clone();
-    tokio::spawn(async move {
-        let mut connections = Vec::new();
-        while let Some(incoming) = accepting.accept().await {
-            connections.push(incoming.await);
-        }
-    });
-    (endpoint, addr)
+    raw_source(|_connection, send, recv| async move {
+        // Dropped, they would end the stream, which is an answer.
+        let _held = (send, recv);
+        std::future::pending().await
+    })
+    .await
 }
 
 fn head_and_body(answer: Answer) -> (Vec<u8>, Vec<u8>) {
@@ -356,26 +364,18 @@ async fn slow_transfers_from_some_peers_keep_nobody_else_waiting() {
 
 /// A source that promises the blob and sends a byte of it now and then.
 async fn dripping_source() -> (iroh::Endpoint, PeerAddr) {
-    let (endpoint, addr) = raw_endpoint(BLOB_ALPN).await;
-    let accepting = endpoint.clone();
-    tokio::spawn(async move {
-        while let Some(incoming) = accepting.accept().await {
-            let connection = incoming.await.unwrap();
-            tokio::spawn(async move {
-                while let Ok((mut send, _recv)) = connection.accept_bi().await {
-                    let found = framed(&BlobHeader::Found { size_bytes: SIZE_BYTES as u64 });
-                    send.write_all(&found).await.unwrap();
-                    for byte in bytes() {
-                        if send.write_all(&[byte]).await.is_err() {
-                            break;
-                        }
-                        sleep(Duration::from_millis(100)).await;
-                    }
-                }
-            });
+    raw_source(|_connection, mut send, recv| async move {
+        let _held = recv;
+        let found = framed(&BlobHeader::Found { size_bytes: SIZE_BYTES as u64 });
+        send.write_all(&found).await.unwrap();
+        for byte in bytes() {
+            if send.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
         }
-    });
-    (endpoint, addr)
+    })
+    .await
 }
 
 #[tokio::test]

@@ -50,6 +50,17 @@ pub enum LogError {
         /// The log.
         path: PathBuf,
     },
+    /// There is no thread for writing the log.
+    #[error(
+        "cannot start the thread that writes the job log {}: {cause}; this user or machine has as many threads as it may have",
+        path.display()
+    )]
+    NoThread {
+        /// The log.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
     /// Another version of Starling has written the log.
     #[error(
         "job log {} has schema {found}, this version of starling knows {supported}",

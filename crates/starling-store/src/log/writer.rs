@@ -70,7 +70,11 @@ impl Request {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, path: &Path, roots: Arc<RootSets>) -> Self {
+    pub fn start(
+        connection: Connection,
+        path: &Path,
+        roots: Arc<RootSets>,
+    ) -> Result<Self, LogError> {
         let (requests, received) = mpsc::channel();
         let failure_count = Arc::<AtomicU64>::default();
         let mut worker = Worker {
@@ -80,14 +84,15 @@ impl Writer {
             failure_count: failure_count.clone(),
             failures: BTreeMap::new(),
         };
-        let thread = thread::spawn(move || worker.run(&received));
-        Self {
+        let thread = thread::Builder::new().name("log".into()).spawn(move || worker.run(&received));
+        let thread = thread.map_err(|cause| LogError::NoThread { path: path.to_owned(), cause })?;
+        Ok(Self {
             requests: Some(requests),
             thread: Some(thread),
             waiting: Semaphore::new(WAITING_COUNT_MAX),
             failure_count,
             path: path.to_owned(),
-        }
+        })
     }
 
     pub async fn append(&self, entry: Entry) -> Answer {
