@@ -1,6 +1,8 @@
 //! The bytes of every message. A difference here breaks the protocol: peers of other versions would
 //! read something else, and a new ALPN is due.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
 use starling_types::Reference;
 
 use super::{ad, addr, client_messages, grant, key, node_messages};
@@ -53,11 +55,15 @@ fn client_messages_have_their_bytes() {
     );
 }
 
+fn grant_ahead() -> ClientMessage {
+    let grant = Grant { arguments: vec![], inputs: vec![], ahead: true, ..grant() };
+    ClientMessage::Grant(grant)
+}
+
 #[test]
 fn a_grant_ahead_has_its_bytes() {
-    let grant = Grant { arguments: vec![], inputs: vec![], ahead: true, ..grant() };
     check(
-        &[ClientMessage::Grant(grant)],
+        &[grant_ahead()],
         &["123a0a150a100505050505050505050505050505050510ac02121072697363302f61353464633835\
              612f321a060803100c180e30904e38c0cf244001"],
     );
@@ -94,4 +100,23 @@ fn a_ticket_has_its_text() {
         "starlingaefcb2sknrr6fhcsbk7pkud3cmxml6mvi53k5pv6pojeehxknekenurmciidcojsfyytmobogexd\
          korxgaydaeqklm5dumk5hi3tambqdingq5duobztulzpojswyylzfzsxqylnobwgkltpojts6lwkxmfq"
     );
+}
+
+/// The files of a folder of `fuzz/seeds`.
+fn seeds(folder: &str) -> BTreeSet<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(folder);
+    let files = fs::read_dir(folder).unwrap();
+    files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn fuzzing_begins_with_the_bytes_of_today() {
+    let of_nodes = node_messages().iter().map(Message::encode).collect();
+    assert_eq!(seeds("node_message"), of_nodes);
+    let clients = client_messages().into_iter().chain([grant_ahead()]);
+    assert_eq!(seeds("client_message"), clients.map(|message| message.encode()).collect());
+    assert_eq!(seeds("job_ad"), [ad().encode(), ad().sign(&key())].into());
+    let request = BlobRequest { reference: Reference([0xab; 32]) }.encode();
+    assert!(seeds("blob_messages").contains(&request));
+    assert!(seeds("ticket").contains(&Ticket(addr()).to_string().into_bytes()));
 }
