@@ -1,11 +1,6 @@
 //! A tiny proof of one's own, to see that proving works here and how fast.
 
-use std::{
-    io,
-    path::Path,
-    sync::atomic::AtomicBool,
-    time::{Duration, Instant},
-};
+use std::{io, path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
 use starling_types::{MemoryBytes, Po2, Profile, TaskId};
@@ -21,14 +16,10 @@ use crate::{
 pub struct SelfTest {
     /// The size of the segment that was proved.
     pub po2: Po2,
-    /// Time to execute the guest.
-    pub execute_ms: u64,
     /// Time to prove the segment.
     pub prove_ms: u64,
     /// Time to lift its receipt.
     pub lift_ms: u64,
-    /// From the request to the receipt, the start of a cold prover included.
-    pub total_ms: u64,
     /// The prover's peak of memory, where the system tells.
     pub peak_memory: Option<MemoryBytes>,
 }
@@ -70,11 +61,9 @@ pub async fn self_test(
     deadline: Duration,
 ) -> Result<SelfTest, SelfTestError> {
     let files = |source| SelfTestError::Files { folder: folder.into(), source };
-    let started = Instant::now();
     let segment = tokio::task::spawn_blocking(move || first_segment(&guest, options))
         .await
         .map_err(|error| files(io::Error::other(error)))??;
-    let execute_ms = elapsed_ms(started);
 
     let scratch = tempfile::tempdir_in(folder).map_err(files)?;
     let input = scratch.path().join("segment");
@@ -89,17 +78,13 @@ pub async fn self_test(
         profile,
         memory_limit: None,
     };
-    let started = Instant::now();
     let report = prover.run(&work, deadline).await?;
-    let total_ms = elapsed_ms(started);
     let expected = Expected::Claim(segment.claim);
     verify_task(task, &std::fs::read(&output).map_err(files)?, &expected)?;
     Ok(SelfTest {
         po2: segment.po2,
-        execute_ms,
         prove_ms: report.step_ms(step::PROVE),
         lift_ms: report.step_ms(step::LIFT),
-        total_ms,
         peak_memory: report.peak_memory,
     })
 }
@@ -114,8 +99,4 @@ fn first_segment(guest: &Guest, options: ExecuteOptions) -> Result<SegmentOut, E
     };
     execute(guest, options, keep, &AtomicBool::new(false))?;
     first.ok_or_else(|| ExecuteError::ExecutorPanicked { message: "no segment".into() })
-}
-
-fn elapsed_ms(started: Instant) -> u64 {
-    started.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
 }
