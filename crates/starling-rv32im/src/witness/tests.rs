@@ -1,5 +1,7 @@
 //! Witnesses of segments of the shipped guests, as they are and tampered with.
 
+mod bounds;
+
 use risc0_binfmt::WordAddr;
 use risc0_zkp::core::{
     digest::Digest,
@@ -271,12 +273,14 @@ const TAMPERS: [Tamper; 19] = [
     ("threshold", [Preflight, Passes, Preflight], |segment| segment.segment_threshold = u32::MAX),
 ];
 
-/// How often each tampered segment runs: once here, more often in `bench/asan-witness.sh`.
-const REPEATS: &str = "STARLING_TAMPER_REPEATS";
+/// How often each tampered segment or trace runs: once here, more often in `bench/asan-witness.sh`.
+fn repeats() -> usize {
+    std::env::var("STARLING_TAMPER_REPEATS").map_or(1, |repeats| repeats.parse().unwrap())
+}
 
 #[test]
 fn a_tampered_segment_comes_to_the_same_on_one_thread_and_on_eight() {
-    let repeats = std::env::var(REPEATS).map_or(1, |repeats| repeats.parse().unwrap());
+    let repeats = repeats();
     let originals = [
         segment(),
         first_segment("bigint.bin", "bigint-256-1.bin", 16),
