@@ -15,7 +15,7 @@ use risc0_zkp::core::log2_ceil;
 use risc0_zkp::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext};
 use risc0_zkp::field::{Elem as _, RootsOfUnity as _};
 use starling_babybear::vector::Isa;
-use starling_fastprove::circuits::{Entry, KECCAK, RV32IM};
+use starling_fastprove::circuits::{Entry, GroupKind, KECCAK, RV32IM};
 
 /// Of the powers of the challenge the kernels want those that they name, in lists private to their crates. So the
 /// challenge here is one, whose powers need no list; that mixing is right is what the other tests of the evaluation are
@@ -78,7 +78,8 @@ fn by_rows(poly_fp: PolyFp, buffers: &[&Vec<Elem>]) -> Vec<u32> {
 fn stock(circuit: &Entry, columns: &Columns) -> Vec<u32> {
     let [own, mix] = &columns.globals;
     let group = |index: usize| &columns.groups[index];
-    let (accum, data) = (group(circuit.groups.accum), group(circuit.groups.data));
+    let (accum, data) =
+        (group(circuit.group(GroupKind::Accum)), group(circuit.group(GroupKind::Data)));
     if std::ptr::eq(circuit, &RV32IM) {
         by_rows(risc0_circuit_rv32im_cpu_poly_fp, &[accum, data, own, mix])
     } else if std::ptr::eq(circuit, &KECCAK) {
