@@ -16,7 +16,6 @@ use crate::stark::{Demand, Engine, Held, Session};
 pub fn prove(engine: &Engine, inputs: &[State], po2: usize) -> Result<Vec<u32>, KeccakError> {
     let trace = phase("preflight", || Trace::new(inputs, po2))?;
     let globals = trace.globals();
-    let groups = KECCAK.groups;
 
     let mut session = Session::new(engine, &KECCAK, po2);
     KECCAK.open(session.transcript(), engine.suite(), po2, &globals);
