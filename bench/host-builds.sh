@@ -2,8 +2,8 @@
 # A host program in another workspace that proves by `starling_client::NetworkProver` needs none of RISC Zero's kernels:
 # no crate that compiles them is among its dependencies. Nor does a node or its network need a database: blobs are
 # whatever store they are given. And the fast prover knows no system at all: it compiles for a browser, where there is none.
-#   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks the prover for wasm32-unknown-unknown if the
-#              toolchain has that target
+#   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks the prover for wasm32-unknown-unknown, which
+#              the toolchain needs then: rustup target add wasm32-unknown-unknown
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 host=$(mktemp -d)
@@ -53,9 +53,9 @@ if [[ ${1:-} == --build ]]; then
     cargo build --release --offline
     cd "$root"
     wasm=wasm32-unknown-unknown
-    if [[ -d $(rustc --print sysroot)/lib/rustlib/$wasm ]]; then
-        cargo check --release --locked --target "$wasm" --package starling-fastprove
-    else
-        echo "not checked for $wasm: rustup target add $wasm" >&2
+    if ! [[ -d $(rustc --print sysroot)/lib/rustlib/$wasm ]]; then
+        echo "$0: this toolchain has no $wasm, for which the prover is to be checked: rustup target add $wasm" >&2
+        exit 1
     fi
+    cargo check --release --locked --target "$wasm" --package starling-fastprove
 fi
