@@ -263,8 +263,9 @@ mod live {
     }
 
     #[test]
-    #[ignore = "records: `bench/record.sh` calls it"]
+    #[ignore = "records: `bench/record.sh` runs it"]
     fn record_seals() {
+        assert!(std::env::var_os("STARLING_RECORD").is_some(), "bench/record.sh runs what records");
         let mut lines = String::new();
         for run in RUNS {
             for po2 in [14, 16] {
