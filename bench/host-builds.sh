@@ -3,8 +3,8 @@
 # no crate that compiles them is among its dependencies. Nor does a node or its network need a database: blobs are
 # whatever store they are given; nor does either know a proof system, and nothing that is released needs the fake one. And
 # the fast prover knows no system at all: it compiles for a browser, where there is none.
-#   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks the prover for wasm32-unknown-unknown if the
-#              toolchain has that target
+#   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks the prover for wasm32-unknown-unknown, which
+#              the toolchain needs then: rustup target add wasm32-unknown-unknown
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 host=$(mktemp -d)
@@ -65,9 +65,9 @@ if [[ ${1:-} == --build ]]; then
     cargo build --release --offline
     cd "$root"
     wasm=wasm32-unknown-unknown
-    if [[ -d $(rustc --print sysroot)/lib/rustlib/$wasm ]]; then
-        cargo check --release --locked --target "$wasm" --package starling-fastprove
-    else
-        echo "not checked for $wasm: rustup target add $wasm" >&2
+    if ! [[ -d $(rustc --print sysroot)/lib/rustlib/$wasm ]]; then
+        echo "$0: this toolchain has no $wasm, for which the prover is to be checked: rustup target add $wasm" >&2
+        exit 1
     fi
+    cargo check --release --locked --target "$wasm" --package starling-fastprove
 fi

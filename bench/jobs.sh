@@ -6,8 +6,9 @@
 #   bench/jobs.sh fast:17 fast:18 stock:18 -- sha-chain-100 evm-1      (fast:17 and fast:18 with all jobs)
 #
 # Jobs: sha-chain-1 ... sha-chain-N (links), evm-1, evm-10, evm-100, keccak-1, keccak-200, compose-1 (a guest that verifies a
-# receipt, which is made beforehand and not counted). `stock` needs a starling that was built with `--features stock`.
-# STARLING names one that is built already; LOCAL is the number of nodes (default 1, with all cores).
+# receipt, which is made beforehand and not counted). With `stock` among the provers, starling is built with the feature
+# `stock`, whose C++ takes half an hour the first time. STARLING names one that is built already; LOCAL is the number of
+# nodes (default 1, with all cores).
 #
 # Memory is what is resident, added up over the processes four times a second: pages that they share count more than
 # once. CPU is what was last seen of each process, so that the last quarter of a second of each is missing.
@@ -21,7 +22,9 @@ jobs=("$@")
 [ ${#jobs[@]} -gt 0 ] || jobs=(sha-chain-100 evm-1 keccak-200 compose-1)
 starling=${STARLING:-}
 if [ -z "$starling" ]; then
-    cargo build --release --locked --quiet --bin starling
+    features=()
+    case " ${setups[*]}" in *" stock:"*) features=(--features starling/stock) ;; esac
+    cargo build --release --locked --quiet --bin starling "${features[@]}"
     starling=${CARGO_TARGET_DIR:-target}/release/starling
 fi
 

@@ -1,8 +1,8 @@
 //! A keccak proof by us and by the stock prover, in one run: CPU-seconds of both and their ratio, our phases, and the
 //! memory of this process before the stock prover has been at it.
 //!
-//! `cargo run --release -p starling-fastprove --example stock_keccak -- PO2 REPEATS BUDGET_MIB STOCK`: STOCK 0 leaves the
-//! stock prover out. Threads by RAYON_NUM_THREADS.
+//! `cargo run --release -p starling-fastprove --features stock --example stock_keccak -- PO2 REPEATS BUDGET_MIB STOCK`:
+//! STOCK 0 leaves the stock prover out. Threads by RAYON_NUM_THREADS.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../benches/recursion/phases.rs"]

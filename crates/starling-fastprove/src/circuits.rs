@@ -12,16 +12,18 @@ use risc0_zkp::taps::TapSet;
 use crate::constraints::keccak::CircuitImpl as KeccakImpl;
 use crate::constraints::{self, Constraints, Domain, Evaluation};
 use crate::phase::phase;
-use crate::stark::{self, Circuit, EvalCheck};
+use crate::stark::{self, Circuit, Demand, EvalCheck, Held};
 
 /// The recursion circuit: lift, join, resolve and the others are programs of it.
 pub static RECURSION: Entry = Entry {
     name: "recursion",
-    info: risc0_circuit_recursion::CircuitImpl::CIRCUIT_INFO,
     taps: || risc0_circuit_recursion::CIRCUIT.get_taps(),
     constraints: constraints::recursion,
-    transcript: Transcript::V1 { seal_version: None },
-    groups: Groups { accum: 0, code: 1, data: 2 },
+    transcript: Transcript::V1 {
+        info: risc0_circuit_recursion::CircuitImpl::CIRCUIT_INFO,
+        seal_version: None,
+    },
+    groups: &[(GroupKind::Code, 1), (GroupKind::Data, 2), (GroupKind::Accum, 0)],
     globals: risc0_circuit_recursion::CircuitImpl::OUTPUT_SIZE,
     mix: risc0_circuit_recursion::CircuitImpl::MIX_SIZE,
 };
@@ -29,11 +31,13 @@ pub static RECURSION: Entry = Entry {
 /// The circuit of a RISC-V processor, whose proofs are those of segments.
 pub static RV32IM: Entry = Entry {
     name: "rv32im",
-    info: risc0_circuit_rv32im::CircuitImpl::CIRCUIT_INFO,
     taps: || risc0_circuit_rv32im::CircuitImpl.get_taps(),
     constraints: constraints::rv32im,
-    transcript: Transcript::V1 { seal_version: Some(risc0_circuit_rv32im::RV32IM_SEAL_VERSION) },
-    groups: Groups { accum: 0, code: 1, data: 2 },
+    transcript: Transcript::V1 {
+        info: risc0_circuit_rv32im::CircuitImpl::CIRCUIT_INFO,
+        seal_version: Some(risc0_circuit_rv32im::RV32IM_SEAL_VERSION),
+    },
+    groups: &[(GroupKind::Code, 1), (GroupKind::Data, 2), (GroupKind::Accum, 0)],
     globals: risc0_circuit_rv32im::CircuitImpl::OUTPUT_SIZE,
     mix: risc0_circuit_rv32im::CircuitImpl::MIX_SIZE,
 };
@@ -41,11 +45,10 @@ pub static RV32IM: Entry = Entry {
 /// The circuit of Keccak's permutation. Its groups `accum` and `code` are a column of zeros each.
 pub static KECCAK: Entry = Entry {
     name: "keccak",
-    info: KeccakImpl::CIRCUIT_INFO,
     taps: constraints::keccak_taps,
     constraints: constraints::keccak,
-    transcript: Transcript::V1 { seal_version: None },
-    groups: Groups { accum: 0, code: 1, data: 2 },
+    transcript: Transcript::V1 { info: KeccakImpl::CIRCUIT_INFO, seal_version: None },
+    groups: &[(GroupKind::Code, 1), (GroupKind::Data, 2), (GroupKind::Accum, 0)],
     globals: KeccakImpl::OUTPUT_SIZE,
     mix: KeccakImpl::MIX_SIZE,
 };
@@ -55,14 +58,12 @@ pub static KECCAK: Entry = Entry {
 pub struct Entry {
     /// What it is called in errors and logs.
     pub name: &'static str,
-    /// What the transcript calls it.
-    pub info: ProtocolInfo,
     taps: fn() -> &'static TapSet<'static>,
     constraints: fn() -> &'static Constraints,
     /// The protocol of its proofs.
     pub transcript: Transcript,
-    /// Its groups of columns.
-    pub groups: Groups,
+    /// Its groups of columns in the order of their commitments: what each holds, and its index in the taps.
+    pub groups: &'static [(GroupKind, usize)],
     /// How many globals it has: what a proof shows of its trace.
     pub globals: usize,
     /// How many challenges its accumulators want.
@@ -77,22 +78,24 @@ pub enum Transcript {
     /// groups `code` and `data`; the mix is drawn; group `accum`.
     ///
     /// The circuits of later releases have none of the names, no group `code`, and draw a mix before each group: that
-    /// would be another variant.
+    /// would be another variant (`docs/fast-proving.md` says where it goes).
     V1 {
+        /// What the transcript calls the circuit.
+        info: ProtocolInfo,
         /// A word that the seal begins with and the verifier's challenges do not depend on.
         seal_version: Option<u32>,
     },
 }
 
-/// The groups of columns, by their index in the taps.
+/// What a group of columns holds. Not every circuit has all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Groups {
-    /// Columns that depend on the mix.
-    pub accum: usize,
+pub enum GroupKind {
     /// Columns that the verifier knows.
-    pub code: usize,
-    /// All other columns.
-    pub data: usize,
+    Code,
+    /// Columns that depend on nothing that is drawn.
+    Data,
+    /// Columns that depend on the mix.
+    Accum,
 }
 
 impl Entry {
@@ -106,6 +109,26 @@ impl Entry {
     #[must_use]
     pub fn constraints(&self) -> &'static Constraints {
         (self.constraints)()
+    }
+
+    /// The index in the taps of the group that holds this.
+    ///
+    /// # Panics
+    ///
+    /// When the circuit has none.
+    #[must_use]
+    pub fn group(&self, kind: GroupKind) -> usize {
+        let found = self.groups.iter().find(|(known, _)| *known == kind);
+        let (_, index) =
+            found.unwrap_or_else(|| panic!("the circuit {} has no group {kind:?}", self.name));
+        *index
+    }
+
+    /// What a proof over 2^po2 rows wants of memory, on so many threads, where each group gets into it as `held` says.
+    #[must_use]
+    pub fn demand(&self, po2: usize, threads: usize, held: impl Fn(GroupKind) -> Held) -> Demand {
+        let groups: Vec<_> = self.groups.iter().map(|&(kind, at)| (at, held(kind))).collect();
+        Demand::new(self.taps(), po2, &groups, threads)
     }
 
     /// How many columns a group has.
@@ -131,24 +154,31 @@ impl Entry {
         globals: &[u32],
     ) {
         assert_eq!(globals.len(), self.globals, "globals of the circuit {}", self.name);
-        let Transcript::V1 { seal_version } = self.transcript;
-        if let Some(version) = seal_version {
-            transcript.write_u32_slice(&[version]);
+        match self.transcript {
+            Transcript::V1 { info, seal_version } => {
+                if let Some(version) = seal_version {
+                    transcript.write_u32_slice(&[version]);
+                }
+                // The po2 is not in Montgomery form.
+                let header: Vec<Elem> =
+                    globals.iter().copied().chain([po2 as u32]).map(Elem::new_raw).collect();
+                let hashfn = &suite.hashfn;
+                transcript.commit(&hashfn.hash_elem_slice(&PROOF_SYSTEM_INFO.encode()));
+                transcript.commit(&hashfn.hash_elem_slice(&info.encode()));
+                transcript.commit(&hashfn.hash_elem_slice(&header));
+                transcript.write_field_elem_slice(&header);
+            }
         }
-        // The po2 is not in Montgomery form.
-        let header: Vec<Elem> =
-            globals.iter().copied().chain([po2 as u32]).map(Elem::new_raw).collect();
-        let hashfn = &suite.hashfn;
-        transcript.commit(&hashfn.hash_elem_slice(&PROOF_SYSTEM_INFO.encode()));
-        transcript.commit(&hashfn.hash_elem_slice(&self.info.encode()));
-        transcript.commit(&hashfn.hash_elem_slice(&header));
-        transcript.write_field_elem_slice(&header);
     }
 
     /// Draws the challenges for the accumulators: after groups `code` and `data`, and before `accum`.
     #[must_use]
     pub fn draw_mix(&self, transcript: &mut stark::Transcript) -> Vec<u32> {
-        (0..self.mix).map(|_| transcript.random_elem().as_u32_montgomery()).collect()
+        match self.transcript {
+            Transcript::V1 { .. } => {
+                (0..self.mix).map(|_| transcript.random_elem().as_u32_montgomery()).collect()
+            }
+        }
     }
 }
 
@@ -178,8 +208,8 @@ mod tests {
     #[test]
     fn the_shapes_are_those_that_the_circuits_are_published_with() {
         let shape = |entry: &Entry| {
-            let Groups { accum, code, data } = entry.groups;
-            let columns = [accum, code, data].map(|group| entry.columns(group));
+            let kinds = [GroupKind::Accum, GroupKind::Code, GroupKind::Data];
+            let columns = kinds.map(|kind| entry.columns(entry.group(kind)));
             (columns, entry.taps().tap_size(), entry.taps().reg_count(), entry.globals, entry.mix)
         };
         assert_eq!(shape(&RECURSION), ([12, 23, 128], 643, 163, 32, 20));

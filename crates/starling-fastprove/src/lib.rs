@@ -15,3 +15,5 @@ pub mod recursion;
 pub mod rv32im;
 pub mod segment;
 pub mod stark;
+
+pub use phase::phase;

@@ -66,7 +66,7 @@ struct Job {
     rows: u32,
 }
 
-// SAFETY: the pointers are to what `fill` borrows until all chunks have returned. The trace is only read, and cells and
+// SAFETY: the pointers are to what `fill_rows` borrows until all chunks have returned. The trace is only read, and cells and
 // counters of lookups are only accessed atomically.
 unsafe impl Sync for Job {}
 
@@ -77,10 +77,22 @@ pub(crate) fn fill(
     data: &mut [u32],
     globals: &mut [u32],
 ) -> Result<(), WitnessError> {
-    let too_long = |_| WitnessError::Preflight("its trace has more than 2^32 entries".to_owned());
-    let rows = u32::try_from(trace.cycles.len()).map_err(too_long)?;
+    let rows = row_count(trace)?;
+    let tables = trace.table_split_cycle.min(rows);
+    fill_rows(trace, data, globals, &[0..tables, tables..rows])
+}
+
+/// Runs some rows of a trace, one part after the other. Rows that another row looks back at need not be among them.
+pub(crate) fn fill_rows(
+    trace: &PreflightTrace,
+    data: &mut [u32],
+    globals: &mut [u32],
+    parts: &[Range<u32>],
+) -> Result<(), WitnessError> {
+    let rows = row_count(trace)?;
     assert!(rows.is_power_of_two() && data.len() == REGCOUNT_DATA * rows as usize);
     assert_eq!(globals.len(), REGCOUNT_GLOBAL);
+    assert!(parts.iter().all(|part| part.end <= rows));
 
     let counters = |bits: u32| (0..1_u32 << bits).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
     let (lookups8, lookups16) = (counters(8), counters(16));
@@ -92,16 +104,23 @@ pub(crate) fn fill(
             lookups8: lookups8.as_ptr(),
             lookups16: lookups16.as_ptr(),
             cycle_count: rows,
-            txn_count: u32::try_from(trace.txns.len()).map_err(too_long)?,
-            bigint_byte_count: u32::try_from(trace.bigint_bytes.len()).map_err(too_long)?,
+            txn_count: count(trace.txns.len())?,
+            bigint_byte_count: count(trace.bigint_bytes.len())?,
         },
         data: data.as_mut_ptr(),
         globals: globals.as_mut_ptr(),
         rows,
     };
-    let tables = trace.table_split_cycle.min(rows);
-    job.run(0..tables)?;
-    job.run(tables..rows)
+    parts.iter().try_for_each(|part| job.run(part.clone()))
+}
+
+fn row_count(trace: &PreflightTrace) -> Result<u32, WitnessError> {
+    count(trace.cycles.len())
+}
+
+fn count(entries: usize) -> Result<u32, WitnessError> {
+    let too_long = |_| WitnessError::Preflight("its trace has more than 2^32 entries".to_owned());
+    u32::try_from(entries).map_err(too_long)
 }
 
 impl Job {
@@ -117,7 +136,7 @@ impl Job {
     /// Runs some rows, in order.
     fn run_chunk(&self, begin: u32, end: u32) -> Result<(), WitnessError> {
         let mut message = [0 as c_char; MESSAGE_BYTES];
-        // SAFETY: the pointers are those of `fill`, of the sizes that it asserts, and borrowed until this returns; end is
+        // SAFETY: the pointers are those of `fill_rows`, of the sizes that it asserts, and borrowed until this returns; end is
         // at most the number of rows. The shim bounds whatever else it takes an index from, and lets no exception out.
         let failed = unsafe {
             starling_rv32im_witness(

@@ -227,7 +227,8 @@ pub struct NodeArgs {
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]
     pub client: Option<Ticket>,
     /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
-    /// everything kept are proved so; others with less, which takes up to a fifth longer.
+    /// everything kept are proved so; others with less, which takes little longer. A prover process may allocate a quarter
+    /// and 256 MiB more than its task is counted for.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
     /// Tasks proved side by side; the memory and the cores are shared between them.

@@ -124,19 +124,60 @@ fn evaluations_past_the_caches_are_the_same() {
     }
 }
 
+/// Where columns are known: all that there are.
+const POINTS: [Points; 5] =
+    [Points::Coset(0), Points::Coset(1), Points::Coset(2), Points::Coset(3), Points::Trace];
+
+/// Each of [`POINTS`], and the next.
+fn points_and_next() -> impl Iterator<Item = (Points, Points)> {
+    POINTS.into_iter().zip(POINTS.into_iter().cycle().skip(1))
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "millions of rows")]
-fn transforms_of_two_stages_agree_with_cpu_hal() {
+fn transforms_of_two_stages_agree_with_cpu_hal_at_all_points_and_in_place() {
+    // From 2^21 rows on a second stage joins the blocks of the first. Segments of po2 21 and 22 have so many.
     let rows = 1 << 21;
-    let evaluations = random_words(21, rows);
-    let coeffs = expected(&evaluations, |hal, io| hal.batch_interpolate_ntt(io, 1));
+    let trace = random_words(21, rows);
+    let coeffs = expected(&trace, |hal, io| {
+        hal.batch_interpolate_ntt(io, 1);
+        hal.zk_shift(io, 1);
+    });
+    let hal = hal();
+    let expansion = hal.alloc_elem("expansion", 4 * rows);
+    let input = hal.copy_from_elem("coeffs", &elems(&coeffs));
+    hal.batch_expand_into_evaluate_ntt(&expansion, &input, 1, 2);
+    let expansion = words_of(&expansion.to_vec());
+    let values = |points| match points {
+        Points::Trace => trace.clone(),
+        Points::Coset(coset) => expansion.iter().skip(coset).step_by(4).copied().collect(),
+    };
+    // In every part of a column, and several in one strip.
+    let picks = [0, 1, 17, 4095, 4096, rows / 2 + 5, rows / 2 + 6, rows - 1];
+    let wanted: Vec<_> = POINTS.iter().flat_map(|points| picks.map(|row| (*points, row))).collect();
+    let samples: Vec<u32> =
+        POINTS.iter().flat_map(|points| picks.map(|row| values(*points)[row])).collect();
     for isa in Isa::available() {
-        let mut found = evaluations.clone();
-        interpolate(isa, &mut found, rows);
-        assert_same(&found, &coeffs, "interpolation", isa, rows);
-        let mut found = vec![0; rows];
-        expand_evaluate(isa, &mut found, &coeffs, rows, 0);
-        assert_same(&found, &evaluations, "evaluation", isa, rows);
+        let mut found = vec![u32::MAX; 4 * rows];
+        expand_evaluate(isa, &mut found, &coeffs, rows, 2);
+        assert_same(&found, &expansion, "expansion", isa, rows);
+        for (points, next) in points_and_next() {
+            let what = |what: &str| format!("{what} at {points:?}");
+            let expected = values(points);
+            let mut column = vec![u32::MAX; rows];
+            evaluate_at(isa, &mut column, &coeffs, rows, points);
+            assert_same(&column, &expected, &what("evaluation"), isa, rows);
+            move_values(isa, &mut column, rows, points, next);
+            assert_same(&column, &values(next), &what("move from values"), isa, rows);
+            let mut column = expected.clone();
+            interpolate_from(isa, &mut column, rows, points);
+            assert_same(&column, &coeffs, &what("interpolation"), isa, rows);
+            evaluate_in_place(isa, &mut column, rows, points);
+            assert_same(&column, &expected, &what("evaluation in place"), isa, rows);
+        }
+        let mut found = vec![u32::MAX; wanted.len()];
+        sample(isa, &mut found, &coeffs, rows, &wanted);
+        assert_same(&found, &samples, "sample", isa, rows);
     }
 }
 
@@ -160,7 +201,6 @@ fn each_coset_is_every_fourth_row_of_the_expansion() {
 
 #[test]
 fn values_move_between_the_trace_and_the_cosets_in_place() {
-    let all = [0, 1, 2, 3].map(Points::Coset).into_iter().chain([Points::Trace]);
     for log in sizes(LOG_ROWS, LOG_ROWS_IN_MIRI) {
         let rows = 1 << log;
         let coeffs = matrix(rows);
@@ -174,7 +214,7 @@ fn values_move_between_the_trace_and_the_cosets_in_place() {
             let mut shifted = values(Points::Trace);
             interpolate_shift(isa, &mut shifted, rows);
             assert_same(&shifted, &coeffs, "interpolation and shift", isa, rows);
-            for (points, next) in all.clone().zip(all.clone().cycle().skip(1)) {
+            for (points, next) in points_and_next() {
                 let expected = values(points);
                 let mut matrix = coeffs.clone();
                 evaluate_in_place(isa, &mut matrix, rows, points);

@@ -3,7 +3,7 @@
 use super::layout::COLUMNS;
 use super::witness::Trace;
 use super::{KeccakError, State, permutations_max};
-use crate::circuits::KECCAK;
+use crate::circuits::{GroupKind, KECCAK};
 use crate::phase::phase;
 use crate::stark::{Demand, Engine, Held, Session};
 
@@ -16,17 +16,16 @@ use crate::stark::{Demand, Engine, Held, Session};
 pub fn prove(engine: &Engine, inputs: &[State], po2: usize) -> Result<Vec<u32>, KeccakError> {
     let trace = phase("preflight", || Trace::new(inputs, po2))?;
     let globals = trace.globals();
-    let groups = KECCAK.groups;
 
     let mut session = Session::new(engine, &KECCAK, po2);
     KECCAK.open(session.transcript(), engine.suite(), po2, &globals);
     // The groups beside the data are a column of zeros each.
-    session.commit_zero(groups.code);
+    session.commit_zero(KECCAK.group(GroupKind::Code));
     let mut columns = engine.pool().take(COLUMNS << po2);
-    phase("data", || trace.fill(&mut columns));
-    phase("commit data", || session.commit(groups.data, columns));
+    phase("witness", || trace.fill(&mut columns));
+    phase("commit data", || session.commit(KECCAK.group(GroupKind::Data), columns));
     let mix = KECCAK.draw_mix(session.transcript());
-    session.commit_zero(groups.accum);
+    session.commit_zero(KECCAK.group(GroupKind::Accum));
     session.finish(&[&mix, &globals]).map_err(|_| KeccakError::Trace)
 }
 
@@ -37,7 +36,8 @@ pub fn prove(engine: &Engine, inputs: &[State], po2: usize) -> Result<Vec<u32>, 
 /// When no proof has so many rows.
 pub fn demand(po2: usize) -> Result<Demand, KeccakError> {
     permutations_max(po2)?;
-    let groups = KECCAK.groups;
-    let held = [(groups.code, Held::Zero), (groups.data, Held::Own), (groups.accum, Held::Zero)];
-    Ok(Demand::new(KECCAK.taps(), po2, &held, rayon::current_num_threads()))
+    Ok(KECCAK.demand(po2, rayon::current_num_threads(), |kind| match kind {
+        GroupKind::Data => Held::Own,
+        GroupKind::Code | GroupKind::Accum => Held::Zero,
+    }))
 }

@@ -12,7 +12,7 @@ use starling_babybear::vector::Isa;
 use super::block::element;
 use super::layout::COLUMNS;
 use super::schedule::ROWS;
-use super::tests::{GARBAGE, Recorded, SEALS, WITNESSES, digest_of, inputs, seal};
+use super::tests::{Case, GARBAGE, SEALS, TRACES, digest_of, inputs, seal};
 use super::witness::Trace;
 use super::{GLOBALS, State};
 use crate::stark::MemoryPlan;
@@ -69,7 +69,8 @@ fn witness(inputs: &[State], po2: usize) -> (Vec<u32>, Vec<u32>) {
 
 #[test]
 fn every_cell_is_the_stock_one() {
-    for Recorded { po2, permutations, digest } in WITNESSES {
+    for case in TRACES {
+        let Case { po2, permutations } = case;
         let inputs = inputs(permutations);
         let (stock, globals) = witness(&inputs, po2);
         let trace = Trace::new(&inputs, po2).unwrap();
@@ -82,22 +83,39 @@ fn every_cell_is_the_stock_one() {
             }
         }
         assert_eq!(trace.globals(), globals[..]);
-        assert_eq!(digest_of(&stock, &globals), digest, "2^{po2}, {permutations} permutations");
+        case.assert_recorded("trace", &digest_of(&stock, &globals), "the stock one");
     }
 }
 
 #[test]
 fn seals_are_those_of_the_stock_prover_word_for_word_with_all_vectors() {
-    for recorded in SEALS {
-        let Recorded { po2, permutations, digest } = recorded;
-        let prover = keccak_prover().unwrap();
-        let stock = prover.prove(&inputs(permutations), po2).unwrap();
+    for case in SEALS {
+        let stock = stock_seal(&case);
         for isa in Isa::available() {
-            assert!(seal(isa, MemoryPlan::LEAST, &recorded) == stock, "2^{po2}, {}", isa.name());
+            let (po2, name) = (case.po2, isa.name());
+            assert!(seal(isa, MemoryPlan::LEAST, &case) == stock, "2^{po2}, {name}");
         }
-        prover.verify(&stock).unwrap();
-        assert_eq!(digest_of(&stock, &[]), digest, "2^{po2}, {permutations} permutations");
+        keccak_prover().unwrap().verify(&stock).unwrap();
+        case.assert_recorded("seal", &digest_of(&stock, &[]), "the stock one");
     }
+}
+
+fn stock_seal(case: &Case) -> Vec<u32> {
+    keccak_prover().unwrap().prove(&inputs(case.permutations), case.po2).unwrap()
+}
+
+#[test]
+#[ignore = "records: `bench/record.sh` runs it"]
+fn record_traces_and_seals() {
+    assert!(std::env::var_os("STARLING_RECORD").is_some(), "bench/record.sh runs what records");
+    let traces = TRACES.iter().map(|case| {
+        let (data, globals) = witness(&inputs(case.permutations), case.po2);
+        case.line("trace", &digest_of(&data, &globals))
+    });
+    let seals = SEALS.iter().map(|case| case.line("seal", &digest_of(&stock_seal(case), &[])));
+    let lines: String = traces.chain(seals).map(|line| line + "\n").collect();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/keccak/recorded.txt");
+    std::fs::write(path, lines).unwrap();
 }
 
 #[test]

@@ -16,54 +16,39 @@ use crate::stark::{Engine, MemoryPlan, Pool};
 /// What a buffer holds before it is filled: nothing of it may be left.
 pub(super) const GARBAGE: u32 = 0x0bad_0bad;
 
-/// A trace or a seal, and the [digest](digest_of) that the stock one has.
-pub(super) struct Recorded {
+/// What the stock code was recorded to make, a line for each trace and each seal: which, its [case](Case), and its
+/// [digest](digest_of).
+const RECORDED: &str = include_str!("recorded.txt");
+
+/// What is proved.
+pub(super) struct Case {
     pub po2: usize,
     pub permutations: usize,
-    pub digest: &'static str,
 }
 
 /// The last has more permutations than the trace is cut into shares.
-pub(super) const WITNESSES: [Recorded; 4] = [
-    Recorded {
-        po2: 8,
-        permutations: 1,
-        digest: "e104b37b0509313377a7d837cbeeedca9df1cf513e1ed138f1bf7b888f51c1ef",
-    },
-    Recorded {
-        po2: 11,
-        permutations: 10,
-        digest: "247f86df310a7b0dfe707caa1520905f35f94bf745043d9e2432fbc73f3f9606",
-    },
-    Recorded {
-        po2: 11,
-        permutations: 3,
-        digest: "fbea63ce6cfe47634a3367111d44b640979fc1c9e2f6d90cfa0579b59f6d12f2",
-    },
-    Recorded {
-        po2: 14,
-        permutations: 81,
-        digest: "1505ed271d23ffc1a1f6c5cde80e5193ecd90ecce9736a00584631cdad11b52b",
-    },
-];
+pub(super) const TRACES: [Case; 4] = [case(8, 1), case(11, 10), case(11, 3), case(14, 81)];
 
-pub(super) const SEALS: [Recorded; 3] = [
-    Recorded {
-        po2: 8,
-        permutations: 1,
-        digest: "43c1c509e301c5195c4720557c5d770762aaca2faabb2f4830b7c4c31115ad64",
-    },
-    Recorded {
-        po2: 10,
-        permutations: 4,
-        digest: "ab716d0fcd22e3a346212562c2c0bc548050361a9b63d34163fbffbd3f58d427",
-    },
-    Recorded {
-        po2: 14,
-        permutations: 81,
-        digest: "570e3f5fcd9f554638d5e7be990fc9282adb41078e44d74459b9fe2a25a6e614",
-    },
-];
+/// The last is as large as the keccak proofs of jobs usually are, and full.
+pub(super) const SEALS: [Case; 4] = [case(8, 1), case(10, 4), case(14, 81), case(15, 163)];
+
+const fn case(po2: usize, permutations: usize) -> Case {
+    Case { po2, permutations }
+}
+
+impl Case {
+    /// A line of what is recorded.
+    pub(super) fn line(&self, what: &str, digest: &str) -> String {
+        format!("{what} {} {} {digest}", self.po2, self.permutations)
+    }
+
+    /// Whether this was recorded of the stock code.
+    #[track_caller]
+    pub(super) fn assert_recorded(&self, what: &str, digest: &str, how: &str) {
+        let line = self.line(what, digest);
+        assert!(RECORDED.lines().any(|recorded| recorded == line), "not recorded: {line}, {how}");
+    }
+}
 
 /// Seals of more rows are compared with the best vectors only: one lane takes minutes.
 const ALL_VECTORS_PO2_MAX: usize = 10;
@@ -94,24 +79,24 @@ pub(super) fn digest_of(data: &[u32], globals: &[u32]) -> String {
 
 #[test]
 fn the_trace_is_the_recorded_one_on_any_number_of_threads() {
-    for Recorded { po2, permutations, digest } in WITNESSES {
-        let inputs = inputs(permutations);
+    for case in TRACES {
+        let (po2, inputs) = (case.po2, inputs(case.permutations));
         let trace = Trace::new(&inputs, po2).unwrap();
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut data = vec![GARBAGE; COLUMNS << po2];
             pool.install(|| trace.fill(&mut data));
-            let actual = digest_of(&data, &trace.globals());
-            assert_eq!(actual, digest, "2^{po2}, {permutations}, {threads} threads");
+            let digest = digest_of(&data, &trace.globals());
+            case.assert_recorded("trace", &digest, &format!("{threads} threads"));
         }
     }
 }
 
 /// Our seal.
-pub(super) fn seal(isa: Isa, plan: MemoryPlan, recorded: &Recorded) -> Vec<u32> {
+pub(super) fn seal(isa: Isa, plan: MemoryPlan, case: &Case) -> Vec<u32> {
     let pool = Pool::new(0);
     let engine = Engine::new(isa, Poseidon2HashSuite::new_suite(), pool).with_plan(plan);
-    prove(&engine, &inputs(recorded.permutations), recorded.po2).unwrap()
+    prove(&engine, &inputs(case.permutations), case.po2).unwrap()
 }
 
 /// What the verifier says. The circuit's group `code` is not of a program, so that any is right.
@@ -121,13 +106,11 @@ fn verified(seal: &[u32]) -> Result<(), VerificationError> {
 
 #[test]
 fn seals_are_the_recorded_ones_and_verify() {
-    for recorded in SEALS {
-        let Recorded { po2, permutations, digest } = recorded;
-        let all = po2 <= ALL_VECTORS_PO2_MAX;
+    for case in SEALS {
+        let all = case.po2 <= ALL_VECTORS_PO2_MAX;
         for isa in Isa::available().filter(|&isa| all || isa == Isa::best()) {
-            let seal = seal(isa, MemoryPlan::LEAST, &recorded);
-            let name = isa.name();
-            assert_eq!(digest_of(&seal, &[]), digest, "2^{po2}, {permutations}, {name}");
+            let seal = seal(isa, MemoryPlan::LEAST, &case);
+            case.assert_recorded("seal", &digest_of(&seal, &[]), isa.name());
             verified(&seal).unwrap();
         }
     }
@@ -135,9 +118,9 @@ fn seals_are_the_recorded_ones_and_verify() {
 
 #[test]
 fn a_seal_shows_what_it_is_of_and_not_another_word_of_it_verifies() {
-    let recorded = &SEALS[0];
-    let seal = seal(Isa::best(), MemoryPlan::EVERYTHING, recorded);
-    let globals = Trace::new(&inputs(recorded.permutations), recorded.po2).unwrap().globals();
+    let case = &SEALS[0];
+    let seal = seal(Isa::best(), MemoryPlan::EVERYTHING, case);
+    let globals = Trace::new(&inputs(case.permutations), case.po2).unwrap().globals();
     assert!(seal.starts_with(&globals));
     verified(&seal).unwrap();
     for at in [0, GLOBALS - 1, GLOBALS + 1, seal.len() / 2, seal.len() - 1] {
@@ -157,7 +140,9 @@ fn lists_that_no_proof_has_are_refused() {
 }
 
 #[test]
-fn a_proof_of_2_17_rows_can_do_with_less_than_650_mib() {
-    assert!(demand(17).unwrap().peak_bytes(MemoryPlan::LEAST) < 650 << 20);
+fn a_proof_of_2_17_rows_on_two_threads_can_do_with_less_than_650_mib() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let demand_17 = pool.install(|| demand(17)).unwrap();
+    assert!(demand_17.peak_bytes(MemoryPlan::LEAST) < 650 << 20);
     assert!(matches!(demand(usize::MAX), Err(KeccakError::Rows { .. })));
 }

@@ -24,7 +24,7 @@ pub enum Profile {
     /// The default of [`Options`]: 0.9 GB.
     Usual,
     /// Less than 300 MiB, for a machine of 512 MB: one program is kept ready, columns are turned from one form to the other
-    /// in place, and a proof takes a fifth longer.
+    /// in place, and a proof takes hardly longer.
     Frugal,
 }
 
@@ -63,19 +63,17 @@ impl Default for Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::circuits::RECURSION;
+    use crate::circuits::{GroupKind, RECURSION};
     use crate::recursion::RECURSION_PO2;
-    use crate::stark::{Demand, Held};
+    use crate::stark::Held;
 
     #[test]
     fn a_frugal_proof_fits_what_its_pool_keeps() {
         let plan = Options::default().with_profile(Profile::Frugal).plan;
-        let groups = [
-            (RECURSION.groups.code, Held::Shared { cosets_kept: 0 }),
-            (RECURSION.groups.data, Held::Own),
-            (RECURSION.groups.accum, Held::Own),
-        ];
-        let demand = Demand::new(RECURSION.taps(), RECURSION_PO2, &groups, 0);
+        let demand = RECURSION.demand(RECURSION_PO2, 0, |kind| match kind {
+            GroupKind::Code => Held::Shared { cosets_kept: 0 },
+            GroupKind::Data | GroupKind::Accum => Held::Own,
+        });
         let peak_bytes = demand.peak_bytes(plan);
         assert!(peak_bytes <= FRUGAL_POOL_BYTES, "{} MiB", peak_bytes >> 20);
         // Not far below: what is kept for nothing is missing elsewhere.

@@ -7,7 +7,7 @@ use super::error::ProveError;
 use super::library::Ready;
 use super::machine::Run;
 use super::witness::{Noise, accum, data};
-use crate::circuits::RECURSION;
+use crate::circuits::{GroupKind, RECURSION};
 use crate::phase::phase;
 use crate::stark::{Engine, Session};
 
@@ -22,27 +22,24 @@ pub(crate) fn prove(
     let (program, noise) = (&ready.program, Noise::new(seed));
     let rows = 1 << program.po2();
 
-    let words =
-        |elements: &[Elem]| elements.iter().map(Elem::as_u32_montgomery).collect::<Vec<_>>();
-    let globals = words(&run.globals);
-    let groups = RECURSION.groups;
+    let globals: Vec<u32> = run.globals.iter().map(Elem::as_u32_montgomery).collect();
 
     let mut session = Session::new(engine, &RECURSION, program.po2());
     RECURSION.open(session.transcript(), engine.suite(), program.po2(), &globals);
 
-    session.commit_ready(groups.code, ready.control.clone());
+    session.commit_ready(RECURSION.group(GroupKind::Code), ready.control.clone());
     let mut columns = engine.pool().take(data::DATA_COLUMNS * rows);
     phase("data", || data::fill(program, &run, &noise, &mut columns));
-    phase("commit data", || session.commit(groups.data, columns));
+    phase("commit data", || session.commit(RECURSION.group(GroupKind::Data), columns));
 
-    let mix: [Elem; accum::MIX_ELEMENTS] =
-        std::array::from_fn(|_| session.transcript().random_elem());
+    let mix_words = RECURSION.draw_mix(session.transcript());
+    let mix: [Elem; accum::MIX_ELEMENTS] = std::array::from_fn(|at| Elem::new_raw(mix_words[at]));
     let mut columns = engine.pool().take(accum::ACCUM_COLUMNS * rows);
     phase("accum", || accum::fill(program, &run, &mix, &noise, &mut columns));
-    phase("commit accum", || session.commit(groups.accum, columns));
+    phase("commit accum", || session.commit(RECURSION.group(GroupKind::Accum), columns));
 
     // The memory is not needed any more, and the proof takes the most memory at its end.
     drop(run);
-    let seal = session.finish(&[&words(&mix), &globals]);
+    let seal = session.finish(&[&mix_words, &globals]);
     seal.map_err(|_| ProveError::Trace { program: program.name().into() })
 }

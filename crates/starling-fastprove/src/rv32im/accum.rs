@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 use starling_babybear::vector::{Isa, P};
 
-use crate::circuits::RV32IM;
+use crate::circuits::{GroupKind, RV32IM};
 use crate::constraints::{Trace, rv32im_sums};
 
 /// Rows that one thread takes at a time: some blocks for each kind of row, so that few of them are not full, and enough
@@ -48,15 +48,15 @@ pub fn accumulate(
     unset: Unset,
 ) {
     let rows = 1 << po2;
-    let groups = RV32IM.groups;
+    let [of_data, of_accum] = [GroupKind::Data, GroupKind::Accum].map(|kind| RV32IM.group(kind));
     let sums = rv32im_sums();
-    assert_eq!(sums.group(), groups.accum, "the group of the running sums");
-    assert_eq!(data.len(), RV32IM.columns(groups.data) * rows, "words of the data columns");
-    assert_eq!(accum.len(), RV32IM.columns(groups.accum) * rows, "words of the accumulators");
+    assert_eq!(sums.group(), of_accum, "the group of the running sums");
+    assert_eq!(data.len(), RV32IM.columns(of_data) * rows, "words of the data columns");
+    assert_eq!(accum.len(), RV32IM.columns(of_accum) * rows, "words of the accumulators");
     assert_eq!((globals.len(), mix.len()), (RV32IM.globals, RV32IM.mix), "globals and challenges");
 
     let mut columns = [[].as_slice(); 3];
-    columns[groups.data] = data;
+    columns[of_data] = data;
     let trace = Trace { isa, rows, groups: &columns, globals: &[globals, mix] };
     let mut chunks = chunks(&mut accum[sums.first_column() * rows..], rows);
     let totals: Vec<[u32; COORDINATES]> = chunks

@@ -2,7 +2,7 @@
 
 use super::error::SegmentError;
 use super::witness::{BIGINT_COLUMNS, Witness};
-use crate::circuits::RV32IM;
+use crate::circuits::{GroupKind, RV32IM};
 use crate::phase::phase;
 use crate::rv32im::accum::{Unset, accumulate};
 use crate::stark::{Demand, Engine, Held, Session};
@@ -18,31 +18,32 @@ pub fn prove(
     witness: &mut impl Witness,
     unset: Unset,
 ) -> Result<Vec<u32>, SegmentError> {
-    let (po2, groups) = (witness.po2(), RV32IM.groups);
+    let po2 = witness.po2();
     let (isa, pool) = (engine.isa(), engine.pool());
+    let [of_data, of_accum] = [GroupKind::Data, GroupKind::Accum].map(|kind| RV32IM.group(kind));
 
-    let mut data = pool.take(RV32IM.columns(groups.data) << po2);
+    let mut data = pool.take(RV32IM.columns(of_data) << po2);
     let globals = phase("witness", || witness.fill_data(&mut data))?;
 
     let mut session = Session::new(engine, &RV32IM, po2);
     RV32IM.open(session.transcript(), engine.suite(), po2, &globals);
     // Programs are in memory, not in the circuit: what the verifier knows of the rows is nothing.
-    phase("commit code", || session.commit_zero(groups.code));
-    phase("commit data", || session.commit_to_recall(groups.data, data));
+    phase("commit code", || session.commit_zero(RV32IM.group(GroupKind::Code)));
+    phase("commit data", || session.commit_to_recall(of_data, data));
 
     let mix = RV32IM.draw_mix(session.transcript());
-    let mut accum = pool.take_filled(RV32IM.columns(groups.accum) << po2, 0);
+    let mut accum = pool.take_filled(RV32IM.columns(of_accum) << po2, 0);
     phase("accum", || {
         let point = *mix.last_chunk().expect("the mix ends with an extension element");
         witness.fill_bigint(point, &mut accum[..BIGINT_COLUMNS << po2])?;
-        session.recall(groups.data, |data| {
+        session.recall(of_data, |data| {
             accumulate(isa, po2, data, &globals, &mix, &mut accum, unset);
         });
         Ok::<_, SegmentError>(())
     })?;
     phase("commit accum", || match unset {
-        Unset::Zero => session.commit(groups.accum, accum),
-        Unset::Stock => session.commit_any(groups.accum, accum),
+        Unset::Zero => session.commit(of_accum, accum),
+        Unset::Stock => session.commit_any(of_accum, accum),
     });
 
     session.finish(&[&mix, &globals]).map_err(|_| SegmentError::Trace)
@@ -51,8 +52,9 @@ pub fn prove(
 /// What a proof of a segment with 2^po2 rows wants of memory, on the threads of the current rayon pool. What the
 /// [`Witness`] holds comes on top.
 pub fn demand(po2: usize) -> Demand {
-    let groups = RV32IM.groups;
-    let held =
-        [(groups.code, Held::Zero), (groups.data, Held::Recalled), (groups.accum, Held::Own)];
-    Demand::new(RV32IM.taps(), po2, &held, rayon::current_num_threads())
+    RV32IM.demand(po2, rayon::current_num_threads(), |kind| match kind {
+        GroupKind::Code => Held::Zero,
+        GroupKind::Data => Held::Recalled,
+        GroupKind::Accum => Held::Own,
+    })
 }

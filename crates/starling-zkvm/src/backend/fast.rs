@@ -13,7 +13,7 @@ use risc0_zkp::{
 use risc0_zkvm::{Output, ReceiptClaim, SegmentReceipt, SuccinctReceipt, Unknown};
 use starling_babybear::vector::Isa;
 use starling_fastprove::{
-    keccak,
+    keccak, phase,
     recursion::{self, Code, Options, Prover, RECURSION_PO2},
     rv32im::accum::Unset,
     segment::{self, SegmentError, Witness, WitnessError},
@@ -138,7 +138,8 @@ fn segment_seal(
     unset: Unset,
 ) -> Result<Vec<u32>, SegmentError> {
     // What a stranger's segment runs through was written for segments of one's own: it panics on others.
-    let witness = panic::catch(|| SegmentWitness::new(&segment.circuit, rand_z));
+    let preflight = || panic::catch(|| SegmentWitness::new(&segment.circuit, rand_z));
+    let witness = phase("preflight", preflight);
     let witness = witness.map_err(panicked)?.map_err(no_witness)?;
     let output = segment.output.as_ref();
     segment::prove(engine, &mut Trace { witness, output }, unset)

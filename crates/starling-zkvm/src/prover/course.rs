@@ -10,12 +10,13 @@ use starling_types::{Po2, TaskKind};
 const COSETS: u32 = 4;
 
 const SEGMENT: &[Phase] = &[
+    phase("preflight", 1, 7),
     phase("witness", 1, 60),
     phase("commit code", 1, 3),
     phase("commit data", 1, 320),
     phase("accum", 1, 25),
     phase("commit accum", 1, 160),
-    phase("constraints", COSETS, 370),
+    phase("constraints", COSETS, 363),
     phase("commit check", 1, 37),
     phase("deep", 1, 12),
     phase("fri", 1, 13),
@@ -23,7 +24,7 @@ const SEGMENT: &[Phase] = &[
 
 const KECCAK: &[Phase] = &[
     phase("preflight", 1, 10),
-    phase("data", 1, 60),
+    phase("witness", 1, 60),
     phase("commit data", 1, 460),
     phase("constraints", COSETS, 300),
     phase("commit check", 1, 70),

@@ -14,7 +14,7 @@ use risc0_zkp::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext};
 use super::extension::product;
 use super::uses::Firsts;
 use super::{Noise, Share, shares};
-use crate::circuits::RECURSION;
+use crate::circuits::{GroupKind, RECURSION};
 use crate::recursion::machine::{Run, operands};
 use crate::recursion::program::Program;
 use crate::recursion::row::{MICRO_OPS, Row, USES_MAX};
@@ -42,7 +42,7 @@ pub(crate) fn fill(
     columns: &mut [u32],
 ) {
     let (column_len, rows) = (1 << program.po2(), program.rows().len());
-    noise.fill_below(RECURSION.groups.accum, columns, column_len, rows);
+    noise.fill_below(RECURSION.group(GroupKind::Accum), columns, column_len, rows);
     let factors = Factors::new(run, mix);
     let firsts = Firsts::new(&run.uses);
     let mut shares = shares(columns, column_len, rows, program.starts());

@@ -10,7 +10,7 @@ use risc0_zkp::field::baby_bear::{BabyBearElem as Elem, BabyBearExtElem as Ext};
 
 use super::uses::{Firsts, SortedUses};
 use super::{Noise, Share, shares};
-use crate::circuits::RECURSION;
+use crate::circuits::{GroupKind, RECURSION};
 use crate::recursion::machine::poseidon2::{self, State};
 use crate::recursion::machine::sha::{Sha, ShaRow, Word};
 use crate::recursion::machine::{Run, halves, message_word, operands};
@@ -68,7 +68,7 @@ const ELEMENT_BITS: usize = 31;
 /// Fills `columns`, all data columns of the trace of `run`, and `noise` below it.
 pub(crate) fn fill(program: &Program, run: &Run, noise: &Noise, columns: &mut [u32]) {
     let (column_len, rows) = (1 << program.po2(), program.rows().len());
-    noise.fill_below(RECURSION.groups.data, columns, column_len, rows);
+    noise.fill_below(RECURSION.group(GroupKind::Data), columns, column_len, rows);
     let firsts = Firsts::new(&run.uses);
     shares(columns, column_len, rows, program.starts())
         .into_par_iter()

@@ -37,7 +37,7 @@ impl Case {
             (state >> 16) as u32 % P
         };
         let mut words = |count: usize| -> Vec<u32> { (0..count).map(|_| next()).collect() };
-        let mut data = words(RV32IM.columns(RV32IM.groups.data) * rows);
+        let mut data = words(RV32IM.columns(RV32IM.group(GroupKind::Data)) * rows);
         for row in 0..rows {
             let kind = data[row] as usize % SELECTORS.count();
             for selector in SELECTORS {
@@ -50,7 +50,7 @@ impl Case {
     }
 
     fn accumulate(&self, isa: Isa, unset: Unset) -> Vec<u32> {
-        let mut accum = vec![7; RV32IM.columns(RV32IM.groups.accum) * self.rows];
+        let mut accum = vec![7; RV32IM.columns(RV32IM.group(GroupKind::Accum)) * self.rows];
         let po2 = self.rows.trailing_zeros() as usize;
         accumulate(isa, po2, &self.data, &self.globals, &self.mix, &mut accum, unset);
         accum
@@ -59,6 +59,8 @@ impl Case {
     /// What the constraints on the running sums come to in `row`, and the columns of the sums that they read.
     fn constraints(&self, accum: &[u32], row: usize) -> (Vec<Ext>, Vec<bool>) {
         let first = rv32im_sums().first_column();
+        let [of_data, of_accum] =
+            [GroupKind::Data, GroupKind::Accum].map(|kind| RV32IM.group(kind));
         let taps = &RV32IM.taps().taps;
         let list = &list::DEF;
         // The value, and which accumulator columns it depends on: those that are read in this row.
@@ -82,10 +84,10 @@ impl Case {
                     let tap = &taps[*tap];
                     let from = (row + self.rows - usize::from(tap.back)) % self.rows;
                     let at = usize::from(tap.offset) * self.rows + from;
-                    let sum = tap.group == RV32IM.groups.accum && usize::from(tap.offset) >= first;
+                    let sum = tap.group == of_accum && usize::from(tap.offset) >= first;
                     let word = match tap.group {
-                        group if group == RV32IM.groups.accum => accum[at],
-                        group if group == RV32IM.groups.data => self.data[at],
+                        group if group == of_accum => accum[at],
+                        group if group == of_data => self.data[at],
                         _ => 0,
                     };
                     let columns = if sum { vec![usize::from(tap.offset)] } else { vec![] };
@@ -107,7 +109,7 @@ impl Case {
         }
 
         let mut results = Vec::new();
-        let mut read = vec![false; RV32IM.columns(RV32IM.groups.accum)];
+        let mut read = vec![false; RV32IM.columns(RV32IM.group(GroupKind::Accum))];
         let mut left = vec![list.ret];
         while let Some(state) = left.pop() {
             match states[state] {
@@ -177,7 +179,7 @@ fn what_stock_leaves_in_unset_cells_differs_there_alone() {
     let case = Case::new(8);
     let ours = case.accumulate(Isa::best(), Unset::Zero);
     let stock = case.accumulate(Isa::best(), Unset::Stock);
-    let total = RV32IM.columns(RV32IM.groups.accum) - COORDINATES;
+    let total = RV32IM.columns(RV32IM.group(GroupKind::Accum)) - COORDINATES;
     let first = rv32im_sums().first_column();
     for row in 1..case.rows {
         let (_, read) = case.constraints(&ours, row);

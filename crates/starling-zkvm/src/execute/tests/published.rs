@@ -13,35 +13,25 @@ fn circuits(guest: &Guest, options: ExecuteOptions) -> Vec<CircuitSegment> {
     segments.iter().map(|segment| decode_segment(&segment.bytes).unwrap().circuit).collect()
 }
 
-/// Guests that do nothing but paging, and the digests of their segments.
-fn paging() -> [(Guest, u32, &'static str); 3] {
+/// Guests that do nothing but paging: what they are called where their segments are recorded, and the po2.
+fn paging() -> [(&'static str, Guest, u32); 3] {
     let guest = |program: Tiny| Guest::parse(program.end(End::Halted(0))).unwrap();
     [
-        (
-            guest(Tiny::touching(3000)),
-            18,
-            "a5ad32c3fe89b98410c5af4f655dbb94801365470f8572d46a883fcfb5fffc9c",
-        ),
-        (
-            guest(Tiny::touching(40)),
-            14,
-            "55da64623643ef2835365caa5c0bf02284b8c8ea9bb06a3fdef6806a555c95ec",
-        ),
+        ("paging: 3000 pages touched", guest(Tiny::touching(3000)), 18),
+        ("paging: 40 pages touched", guest(Tiny::touching(40)), 14),
         // Pages of zeros that the image has, and that nobody looks at.
-        (
-            guest(Tiny::zeroed(8 << 20)),
-            14,
-            "6b44bb6ac92a36c4fb9cbb7045a2749d043cfe6341a3aef349e99c54d8db4fa5",
-        ),
+        ("paging: 8 MiB of zeros", guest(Tiny::zeroed(8 << 20)), 14),
     ]
 }
 
 #[test]
 fn guests_that_do_nothing_but_paging_have_the_segments_that_were_recorded() {
-    let digests = paging().map(|(guest, po2, _)| {
-        segments::digest_of(&circuits(&guest, options(&[], po2))).to_string()
-    });
-    assert_eq!(digests, paging().map(|(_, _, recorded)| recorded));
+    let recorded = segments::recorded();
+    assert_eq!(recorded.len(), segments::CASES.len() + paging().len(), "what else is recorded");
+    for (name, guest, po2) in paging() {
+        let digest = segments::digest_of(&circuits(&guest, options(&[], po2)));
+        assert_eq!(digest.to_string(), recorded[name], "{name}");
+    }
 }
 
 #[test]
@@ -58,7 +48,7 @@ fn every_shipped_guest_has_the_image_id_that_the_published_loader_computes() {
 }
 
 #[cfg(feature = "published")]
-mod live {
+pub(super) mod live {
     use risc0_binfmt::ProgramBinary;
     use risc0_circuit_rv32im::execute as published;
 
@@ -106,9 +96,19 @@ mod live {
 
     #[test]
     fn guests_that_do_nothing_but_paging_have_the_segments_that_the_published_executor_makes() {
-        for (guest, po2, _) in paging() {
+        for (_, guest, po2) in paging() {
             compare(&guest, options(&[], po2)).unwrap();
         }
+    }
+
+    /// The names and digests of the published executor's segments of guests that do nothing but paging.
+    #[cfg(feature = "stock")]
+    pub(in super::super) fn paging_digests() -> impl Iterator<Item = (String, String)> {
+        paging().into_iter().map(|(name, guest, po2)| {
+            compare(&guest, options(&[], po2)).unwrap();
+            let the_same = segments::digest_of(&circuits(&guest, options(&[], po2)));
+            (name.to_owned(), the_same.to_string())
+        })
     }
 
     /// Guests that are not shipped: those that fault, that come from other compilers and with other kernels, that are large.
