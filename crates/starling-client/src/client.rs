@@ -379,15 +379,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let client = open(&dir);
         let guest = client.put(b"a guest").unwrap();
-        let request = hosted(&guest, "03");
+        let request = hosted(&guest, 3);
         let created = ZkvmEvent::Created {
             request: request.clone(),
-            image_id: "aa".into(),
-            seed: "bb".into(),
+            image_id: ImageId([0xaa; 32]),
+            seed: JobSeed([0xbb; 32]),
         };
         let first = client.create_as(request.job_id(), false, || {
             let pins = vec![guest.clone()];
-            let other = client.create_job(hosted(&guest, "04"), pins, Digest::ZERO, false)?;
+            let other = client.create_job(hosted(&guest, 4), pins, Digest::ZERO, false)?;
             client.cancel(other)?;
             assert!(client.runs.all().is_empty());
             Ok((created, vec![guest.clone()]))

@@ -106,7 +106,7 @@ pub(crate) struct Answer {
     pool: Pool,
     node: NodeId,
     /// Of which of the node's connections the offer was: what is answered late says nothing of a later one.
-    generation: u64,
+    connection: ConnectionId,
     job: JobId,
 }
 
@@ -398,9 +398,9 @@ impl Drop for Seat {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        let Self { pool, node, generation, job } = self;
+        let Self { pool, node, connection, job } = self;
         pool.with(|state| {
-            if !state.is_current(*node, *generation) {
+            if !state.is_current(*node, *connection) {
                 return;
             }
             let actions = state.dispatcher.answered(pool.now(), *node, *job);

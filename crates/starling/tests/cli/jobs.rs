@@ -254,10 +254,7 @@ fn a_job_whose_segments_its_disk_budget_does_not_hold_says_so_and_goes_on_under_
     waiting.wait().fails(4, &["not done after 10 s", "--timeout"]);
     assert!(home.blob_bytes() <= 160 << 10);
     let shown = home.run(&["job", "show", job, "--json"]).json();
-    assert_eq!(
-        (&shown["phase"], &shown["lacks_room"]),
-        (&"open".into(), &serde_json::Value::Null)
-    );
+    assert_eq!((&shown["phase"], &shown["lacks_room"]), (&"open".into(), &serde_json::Value::Null));
     let prove = home.prove(&[&guest, "--input", &input, "--disk-budget", "1MiB"]);
     prove.fails(4, &["no node is connected"]);
     assert_eq!(home.jobs()[0]["executed"], true);
