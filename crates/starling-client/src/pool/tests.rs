@@ -200,7 +200,6 @@ async fn a_lease_names_the_holders_that_its_scheduler_does_and_where_they_are() 
         epoch: Epoch(7),
         task: TaskId::Lift(0).into(),
         po2: None,
-        splits: vec![],
         inputs,
         renew_within: Millis(20_000),
         deadline: Millis(300_000),
