@@ -6,7 +6,7 @@ use starling_net::ClientSession;
 use starling_proto::{ClientMessage, GoodbyeReason, NodeMessage, Welcome};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::Pool;
+use super::{Pool, TURMOIL};
 use crate::peers::introduced;
 
 /// Messages that may wait for a node. A node that lets more pile up has stopped reading.
@@ -52,12 +52,18 @@ pub(super) async fn session(pool: Pool, mut connection: ClientSession) {
         let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
         return;
     }
+    let Ok(coming) = pool.shared.comings.clone().try_acquire_owned() else {
+        tracing::debug!(node = %format_args!("{node:#}"), "turned a node away: too many come and go");
+        let (reason, message) = (GoodbyeReason::Busy, TURMOIL.to_owned());
+        let _ = connection.send(&ClientMessage::Goodbye { reason, message }).await;
+        return;
+    };
     let welcome = Welcome { agent: agent(), run: pool.shared.run };
     if connection.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-    let generation = pool.join(node, hello, outbox, &connection);
+    let generation = pool.join(node, hello, outbox, &connection, coming);
     if closing.is_cancelled() {
         // It came between the goodbyes and here.
         pool.left(node, generation, "this client ends");
