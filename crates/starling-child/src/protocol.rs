@@ -60,8 +60,6 @@ pub(crate) struct Ready {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Keys and tables that many tasks, and many jobs, share: a prover may keep what it makes of it.
-    Setup,
     /// What the task is about.
     Input,
     /// What follows from the results before it.
@@ -263,7 +261,7 @@ mod tests {
             arguments: vec![20, 0],
             inputs: vec![
                 InputFile::input("/a"),
-                InputFile { role: Role::Setup, path: "/b".into() },
+                InputFile { role: Role::Challenge, path: "/b".into() },
             ],
             output: "/c".into(),
             profile: Profile::Frugal,
@@ -277,7 +275,7 @@ mod tests {
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(
             line,
-            r#"{"id":7,"task":{"kind":3,"range":{"start":0,"end":2}},"arguments":"1400","inputs":[{"role":"input","size_bytes":5},{"role":"setup","size_bytes":70000}],"profile":"frugal"}"#
+            r#"{"id":7,"task":{"kind":3,"range":{"start":0,"end":2}},"arguments":"1400","inputs":[{"role":"input","size_bytes":5},{"role":"challenge","size_bytes":70000}],"profile":"frugal"}"#
         );
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
         let failed = Failed { class: FailureClass::Input, message: "no".into() };

@@ -133,7 +133,7 @@ impl<S: System> Client<S> {
             Ok(change) => change,
             // It is there, and goes on.
             Err(Busy::Runs) if !is_fresh => return Ok(id),
-            Err(busy) => return Err(busy.error(id)),
+            Err(_) => return Err(JobError::Running { job: id }),
         };
         let events = self.log.read(id)?;
         if !events.is_empty() && !is_fresh {
@@ -163,7 +163,7 @@ impl<S: System> Client<S> {
     /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
     pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
         {
-            let _change = self.runs.change(id).map_err(|busy| busy.error(id))?;
+            let _change = self.runs.change(id).map_err(|_| JobError::Running { job: id })?;
             self.note_given_up(id)?;
         }
         Ok(self.blobs.collect()?)

@@ -10,7 +10,7 @@
 //! Of any system:
 //! - `service.rs`, what jobs share; `pool.rs`, the connected nodes; `peers.rs`, a job's view of them;
 //! - `run.rs`, a job from its log to what it delivers; `runner.rs`, the pump around its core in the middle;
-//! - `check.rs`, what a result must pass before it counts; `judge.rs`, a second look at what is here;
+//! - `check.rs`, what a result must pass before it counts; `judge.rs`, a second look at results; `look.rs`, what is still here;
 //! - `journal.rs`, the log when no run has it; `meter.rs`, what is counted;
 //! - `control.rs`, how other processes speak to the owner of a data directory;
 //! - `local.rs`, nodes on this machine; `advertise.rs`, telling nodes elsewhere.
@@ -35,6 +35,7 @@ mod hosted;
 mod journal;
 mod judge;
 mod local;
+mod look;
 pub mod meter;
 mod notes;
 mod options;

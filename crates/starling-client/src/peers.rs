@@ -12,11 +12,13 @@ use starling_types::{Capability, Epoch, JobId, NodeId, SystemName};
 use tokio::sync::mpsc;
 
 use crate::{
-    pool::{Answer, Link, Room},
+    advertise::Posted,
+    pool::{Answer, Link, Room, Seat},
     system::Told,
 };
 
-/// What a job is told of nodes, in order. The pool bounds how much of one node waits here.
+/// What a job is told of nodes, in order. What waits here is bounded by the pool: messages by each node's room, nodes that come by
+/// the room that all have together, those that leave by those that came. Requests are offered one at a time of each node.
 pub(crate) type PeerEvents = mpsc::UnboundedReceiver<PeerEvent>;
 
 /// What a job is told of nodes.
@@ -42,10 +44,14 @@ pub(crate) struct Joined {
     pub(crate) link: Link,
     pub(crate) handle: JobHandle,
     pub(crate) addr: PeerAddr,
+    /// For a node that has just come.
+    pub(crate) _room: Option<Arc<Room>>,
 }
 
 /// The connected nodes, as far as they work for one job.
 pub(crate) struct Peers {
+    /// Where the job is told of them, and what tells others of the job: as long as there is work for nodes.
+    seat: Option<(Seat, Posted)>,
     /// The job that they work for, and the system of all its tasks.
     job: JobId,
     system: SystemName,
@@ -62,7 +68,20 @@ struct Peer {
 impl Peers {
     /// Nobody yet.
     pub(crate) fn new(job: JobId, system: SystemName) -> Self {
-        Self { job, system, peers: BTreeMap::new() }
+        Self { seat: None, job, system, peers: BTreeMap::new() }
+    }
+
+    /// From now on the job is told of nodes, and they of it.
+    pub(crate) fn seated(self, seat: Seat, posted: Posted) -> Self {
+        Self { seat: Some((seat, posted)), ..self }
+    }
+
+    /// What the job is told next. Never anything, when there is no work for nodes; `None` when the pool is gone.
+    pub(crate) async fn next(&mut self) -> Option<PeerEvent> {
+        match &mut self.seat {
+            Some((seat, _)) => seat.events.recv().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes a node in, in the place of an older connection of it.
@@ -168,8 +187,9 @@ impl Peers {
         self.send(node, ClientMessage::Goodbye { reason, message: "the job starts over".into() });
     }
 
-    /// Tells every node that the job is over. The nodes stay, for other jobs.
+    /// Tells every node that there is no work for it any more, and hears of none that come later. They stay, for other jobs.
     pub(crate) fn say_goodbye(&mut self, message: &str) {
+        self.seat = None;
         let reason = GoodbyeReason::JobOver { job: self.job };
         for peer in std::mem::take(&mut self.peers).into_values() {
             peer.link.send(ClientMessage::Goodbye { reason, message: message.to_owned() });

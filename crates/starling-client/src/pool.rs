@@ -20,7 +20,7 @@ use starling_net::{ClientSession, JobHandle, Net};
 use starling_proto::{ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr};
 use starling_sched::{DispatchAction, Dispatcher, Terms};
 use starling_types::{ClientRun, JobId, Millis, NodeId, SystemName};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
@@ -29,6 +29,14 @@ use crate::peers::{Joined, PeerEvent, PeerEvents, introduced};
 
 /// How long the sessions with nodes may take to end: what is queued for a node that reads is sent at once.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Nodes that have come and that some job has not heard of yet, at most: twice as many as there are connections at a time, so that
+/// all may come back at once. Beyond that they are turned away for the time being. It bounds what waits for a job that is slow:
+/// of each node that came and each that was there before, it hears at most once more, that the node left.
+const COMINGS_WAITING_MAX: usize = 2048;
+
+/// What a node is told that comes then.
+const TURMOIL: &str = "too many nodes come and go";
 
 /// Dismissed nodes that are remembered: the oldest is forgotten first. A key costs nothing, so this bounds memory, not lies.
 const DISMISSED_MAX: usize = 65_536;
@@ -47,6 +55,8 @@ struct Shared {
     started: Instant,
     closing: CancellationToken,
     sessions: TaskTracker,
+    /// Room for nodes that jobs have not heard of yet.
+    comings: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
@@ -110,7 +120,7 @@ pub(crate) struct Answer {
     job: JobId,
 }
 
-/// Room for one more message of a node; free again when the message was handled.
+/// Room for one more message of a node, or for one more node; free again when jobs have handled it.
 pub(crate) type Room = OwnedSemaphorePermit;
 
 impl Pool {
@@ -122,6 +132,7 @@ impl Pool {
             started: Instant::now(),
             closing: CancellationToken::new(),
             sessions: TaskTracker::new(),
+            comings: Arc::new(Semaphore::new(COMINGS_WAITING_MAX)),
             state: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -169,35 +180,36 @@ impl Pool {
             state.dispatcher.open(job, Terms { weight, deadline });
             state.jobs.insert(job, Job { system, events: sender });
             for node in state.nodes.keys().copied().collect::<Vec<_>>() {
-                self.introduce(state, node, job);
+                self.introduce(state, node, job, None);
             }
         });
         Seat { pool: self.clone(), job, events }
     }
 
     /// Tells a job of a node, if they have a system in common.
-    fn introduce(&self, state: &mut State, node: NodeId, job: JobId) {
+    fn introduce(&self, state: &mut State, node: NodeId, job: JobId, _room: Option<Arc<Room>>) {
         let (Some(at), Some(of)) = (state.nodes.get(&node), state.jobs.get(&job)) else { return };
         let Some(capability) = introduced(&at.hello, &of.system) else { return };
         let connection = at.connection;
         let link = Link { pool: self.clone(), job, node, connection };
         let (addr, handle) = (at.addr.clone(), at.handle.clone());
-        state.tell(
-            job,
-            PeerEvent::Joined(Joined { node, connection, capability, link, handle, addr }),
-        );
+        let joined = Joined { node, connection, capability, link, handle, addr, _room };
+        state.tell(job, PeerEvent::Joined(joined));
         let actions = state.dispatcher.introduce(self.now(), node, job);
         self.act(state, actions);
     }
 
-    /// Takes a node in; an older connection of it is closed. The name of the new one.
+    /// Takes a node in; an older connection of it is closed. The name of the new one. `room` is free again when all jobs have
+    /// heard of it.
     fn join(
         &self,
         id: NodeId,
         hello: Hello,
         outbox: mpsc::Sender<ClientMessage>,
         session: &ClientSession,
+        room: Room,
     ) -> ConnectionId {
+        let room = Arc::new(room);
         self.with(|state| {
             state.connections += 1;
             let connection = ConnectionId(state.connections);
@@ -210,7 +222,7 @@ impl Pool {
             tracing::info!(node = %format_args!("{id:#}"), memory = %node.hello.memory, slots = node.hello.slots, "a node joined");
             state.nodes.insert(id, node);
             for job in state.jobs.keys().copied().collect::<Vec<_>>() {
-                self.introduce(state, id, job);
+                self.introduce(state, id, job, Some(room.clone()));
             }
             connection
         })

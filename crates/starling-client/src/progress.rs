@@ -19,6 +19,9 @@ pub struct Progress {
     /// What there is no room for on the client's disk, when the job waits for some.
     #[serde(default)]
     pub lacks_room: Option<String>,
+    /// Blobs of an earlier run that are still to be looked at before anything is handed out; 0 when none is.
+    #[serde(default)]
+    pub looking_at: u32,
     /// Whether all tasks are done and the receipt is being put together.
     pub delivering: bool,
 }
@@ -32,6 +35,7 @@ impl From<starling_sched::Status> for Progress {
             eta: status.eta_ms,
             waiting: status.waiting.map(|reason| reason.to_string()),
             lacks_room: None,
+            looking_at: 0,
             delivering: false,
         }
     }

@@ -1,7 +1,7 @@
 //! One job from its log to what it delivers: what comes before and after the event loop, which is the [`Runner`]'s.
 
 use rand::RngExt as _;
-use starling_job::{JobEvent, JobState};
+use starling_job::{Config, JobCore, JobEvent, JobState};
 use starling_types::{JobId, SystemName};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,11 @@ use crate::{
     check::Checker,
     client::Client,
     journal::JobJournal,
+    peers::Peers,
     pool::Pool,
     runner::{Done, Parts, Runner},
     system::{Stage, System},
+    translate::millis,
 };
 
 /// A run of a job, and what it shares with others.
@@ -75,18 +77,25 @@ impl<S: System> Job<S> {
     async fn prove(&self, state: JobState<S>, begin: S::Begin) -> Result<Done<S>, JobError> {
         let Self { client, checker, pool, board, options, stop } = self;
         let (job, system) = (state.id(), state.system());
+        let advert = state.advert();
+        let config = Config {
+            scheduler: starling_sched::Config::default(),
+            node_wait: millis(options.patience.node_wait),
+            timeout: options.patience.timeout.map(millis),
+            seed: rand::rng().random(),
+        };
+        let replayed = move || JobCore::new(config, state);
+        let core = blocking("the plan of a job", replayed).await??;
+        let seat = pool.open(job, system.clone(), options.weight, options.deadline);
         let parts = Parts {
             checker: checker.clone(),
             blobs: client.blobs.clone(),
             log: client.log.clone(),
             begin,
-            seat: pool.open(job, system, options.weight, options.deadline),
-            posted: board.post(job, state.advert()),
-            progress: &options.progress,
-            patience: options.patience.clone(),
-            seed: rand::rng().random(),
+            peers: Peers::new(job, system).seated(seat, board.post(job, advert)),
+            watchers: &options.progress,
         };
-        let mut runner = Runner::new(state, parts)?;
+        let mut runner = Runner::new(core, parts);
         let result = runner.run(stop).await;
         runner.take_leave("the job is stopped");
         result

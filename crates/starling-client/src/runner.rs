@@ -10,31 +10,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use starling_job::{Config, End, Event, JobCore, JobState, SourceRun};
+use starling_job::{End, Event, JobCore, SourceRun};
 use starling_store::{BlobStore, EventLog};
 use starling_types::Millis;
 use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    JobError, Patience, Progress,
-    advertise::Posted,
+    JobError, Progress,
     check::Checker,
+    look::Looks,
     meter::Meter,
-    peers::{PeerEvent, Peers},
-    pool::Seat,
+    peers::Peers,
     system::{Delivery, Emitted, Running as _, System},
     translate::{error_of, millis},
 };
 
 mod act;
 mod hear;
+mod show;
 mod wanted;
 
 use wanted::Wanted;
-
-/// How often watchers hear of the progress.
-const PROGRESS_PERIOD: Duration = Duration::from_millis(500);
 
 /// Records on their way to the log, beyond which neither nodes nor the source are listened to: as many as the log writes in
 /// one transaction. Each is about a kilobyte.
@@ -47,10 +44,8 @@ pub(crate) struct Runner<'a, S: System> {
     blobs: BlobStore,
     checker: Checker,
     peers: Peers,
-    /// As long as there is work for nodes.
-    seat: Option<Seat>,
-    posted: Option<Posted>,
-    progress: &'a watch::Sender<Progress>,
+    looks: Looks,
+    watchers: &'a watch::Sender<Progress>,
     meter: Meter,
     begin: S::Begin,
     source: Wanted<S::Running>,
@@ -84,32 +79,22 @@ pub(crate) struct Parts<'a, S: System> {
     pub(crate) blobs: BlobStore,
     pub(crate) log: Arc<EventLog>,
     pub(crate) begin: S::Begin,
-    pub(crate) seat: Seat,
-    pub(crate) posted: Posted,
-    pub(crate) progress: &'a watch::Sender<Progress>,
-    pub(crate) patience: Patience,
-    pub(crate) seed: u64,
+    pub(crate) peers: Peers,
+    pub(crate) watchers: &'a watch::Sender<Progress>,
 }
 
 impl<'a, S: System> Runner<'a, S> {
-    /// A runner of the job as its log tells it.
-    pub(crate) fn new(state: JobState<S>, parts: Parts<'a, S>) -> Result<Self, JobError> {
-        let Parts { checker, blobs, log, begin, seat, posted, progress, patience, seed } = parts;
-        let config = Config {
-            scheduler: starling_sched::Config::default(),
-            node_wait: millis(patience.node_wait),
-            timeout: patience.timeout.map(millis),
-            seed,
-        };
-        Ok(Self {
-            peers: Peers::new(state.id(), state.system()),
-            core: JobCore::new(config, state)?,
+    /// A runner around this core.
+    pub(crate) fn new(core: JobCore<S>, parts: Parts<'a, S>) -> Self {
+        let Parts { checker, blobs, log, begin, peers, watchers } = parts;
+        Self {
+            core,
             log,
-            checker,
             blobs,
-            seat: Some(seat),
-            posted: Some(posted),
-            progress,
+            checker,
+            peers,
+            looks: Looks::default(),
+            watchers,
             meter: Meter::default(),
             begin,
             source: Wanted::default(),
@@ -118,12 +103,12 @@ impl<'a, S: System> Runner<'a, S> {
             done: None,
             started: Instant::now(),
             end: None,
-        })
+        }
     }
 
     /// Runs the job until it is done, or an error, or `stop`.
     pub(crate) async fn run(&mut self, stop: &CancellationToken) -> Result<Done<S>, JobError> {
-        let mut ticks = tokio::time::interval(PROGRESS_PERIOD);
+        let mut ticks = tokio::time::interval(show::PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_stopped = false;
         self.tell(Event::Begin);
@@ -144,7 +129,7 @@ impl<'a, S: System> Runner<'a, S> {
                 (run, emitted) = next_of::<S>(&mut self.source), if listens => {
                     self.on_emitted(run, emitted);
                 }
-                Some(event) = next_peer(&mut self.seat), if listens => self.on_peer(event),
+                Some(event) = self.peers.next(), if listens => self.on_peer(event),
                 Some(beside) = self.beside.join_next() => match beside {
                     Ok(Beside::Event(event)) => self.tell(event),
                     Ok(Beside::Started(run, source)) => {
@@ -157,13 +142,7 @@ impl<'a, S: System> Runner<'a, S> {
                     }),
                 },
                 () = sleep_until(self.started, wakeup) => self.tell(Event::Tick),
-                _ = ticks.tick() => {
-                    let status = self.core.status();
-                    self.meter.tell(&status);
-                    let delivering = self.delivery.is_some();
-                    let lacks_room = self.core.lacks_room().map(str::to_owned);
-                    self.progress.send_replace(Progress { delivering, lacks_room, ..status.into() });
-                }
+                _ = ticks.tick() => self.show(),
             }
         }
     }
@@ -171,7 +150,6 @@ impl<'a, S: System> Runner<'a, S> {
     /// Tells the nodes, those that come later included, that there is no work for them.
     pub(crate) fn take_leave(&mut self, message: &str) {
         self.peers.say_goodbye(message);
-        (self.seat, self.posted) = (None, None);
     }
 
     fn tell(&mut self, event: Event<S>) {
@@ -183,14 +161,6 @@ impl<'a, S: System> Runner<'a, S> {
                 events.extend(self.act(action));
             }
         }
-    }
-}
-
-/// What the job is told of nodes next; never anything, when there is no work for them.
-async fn next_peer(seat: &mut Option<Seat>) -> Option<PeerEvent> {
-    match seat {
-        Some(seat) => seat.events.recv().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use starling_types::JobId;
 
-use crate::{JobError, service::JobHandle, system::System};
+use crate::{service::JobHandle, system::System};
 
 /// How long a run that was told to end may take until others give up waiting for it: what is on its way to the log, and what a
 /// disk that is slow needs besides.
@@ -179,14 +179,5 @@ impl<S: System> Held<S> {
 impl<S: System> Drop for Change<S> {
     fn drop(&mut self) {
         self.runs.edit(self.job, |held| held.is_changed = false);
-    }
-}
-
-impl Busy {
-    /// What whoever wanted to change the log of `job` is told.
-    pub(crate) fn error(self, job: JobId) -> JobError {
-        match self {
-            Self::Runs | Self::Ends => JobError::Running { job },
-        }
     }
 }

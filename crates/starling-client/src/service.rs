@@ -33,7 +33,7 @@ use crate::{
     local,
     pool::Pool,
     run::{Job, blocking},
-    runs::{Busy, END_TIMEOUT, Entered},
+    runs::{END_TIMEOUT, Entered},
     system::System,
 };
 
@@ -252,11 +252,11 @@ impl<S: System> Shared<S> {
     async fn wait_for(&self, id: JobId, before: Option<JobHandle<S>>) -> Result<(), JobError> {
         if let Some(before) = before {
             let ended = tokio::time::timeout(END_TIMEOUT, before.result()).await;
-            ended.map_err(|_| Busy::Ends.error(id))?.ok();
+            ended.map_err(|_| JobError::Running { job: id })?.ok();
         }
         let runs = self.client.runs.clone();
         let settled = blocking("the log of a job", move || runs.settle(id)).await?;
-        settled.map_err(|busy| busy.error(id))
+        settled.map_err(|_| JobError::Running { job: id })
     }
 
     async fn run(

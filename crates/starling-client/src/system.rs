@@ -26,8 +26,7 @@ pub trait System:
         Arguments: Send,
         Error = JobError,
         Pin = Pin,
-    > + Clone
-    + Send
+    > + Send
     + Sync
     + 'static
 {

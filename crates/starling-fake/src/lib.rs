@@ -15,6 +15,7 @@
 //! Three kinds of jobs are played through the real client: [`Segments`], [`Merges`], [`Rounds`]. `starling-fake-client` runs
 //! one of them, `starling-fake-node` proves for it, `starling-fake-many` measures one with many nodes.
 
+mod claimant;
 mod expected;
 mod jobs;
 mod manners;
@@ -24,6 +25,7 @@ mod prover;
 mod sum;
 mod trespass;
 
+pub use claimant::Claimant;
 pub use expected::{Expected, Mismatch};
 pub use jobs::{
     Merges, MergesEvent, Request, Rounds, RoundsEvent, Segments, SegmentsEvent, Sums, raw,

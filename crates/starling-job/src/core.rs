@@ -1,6 +1,9 @@
 //! The core itself: takes events, passes time, returns actions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use starling_plan::{Plan, PlanError};
 use starling_sched::{Scheduler, Status, WaitReason};
@@ -17,6 +20,9 @@ use crate::{
     script::{InputOf, OutcomeOf},
     source::Source,
 };
+
+/// The incarnation of a job's first run.
+const FIRST_INCARNATION: u32 = 1;
 
 /// Where a run of a job stands.
 #[derive(Debug)]
@@ -41,7 +47,8 @@ pub struct JobCore<S: Script> {
     pub(crate) config: Config,
     pub(crate) now: Millis,
     pub(crate) phase: Phase<S>,
-    pub(crate) state: JobState<S>,
+    /// Shared with what puts the job together, so that nobody copies it.
+    pub(crate) state: Arc<JobState<S>>,
     pub(crate) scheduler: Scheduler<S::Plan>,
     pub(crate) nodes: BTreeMap<NodeId, Connected>,
     pub(crate) records: Records<S>,
@@ -73,7 +80,7 @@ pub struct JobCore<S: Script> {
 
 impl<S: Script> JobCore<S> {
     /// A run of the job that its log tells of. That it was taken up is in the log already: no earlier run had the state's
-    /// incarnation. [`Event::Begin`] sets it going.
+    /// incarnation. [`Event::Begin`] sets it going. What the log tells is told to a plan, which takes as long as the log is.
     ///
     /// # Errors
     /// When the log's own inputs contradict each other.
@@ -88,7 +95,7 @@ impl<S: Script> JobCore<S> {
             config,
             now: Millis(0),
             phase: Phase::Beginning,
-            state,
+            state: Arc::new(state),
             scheduler,
             nodes: BTreeMap::new(),
             records: Records::default(),
@@ -141,9 +148,14 @@ impl<S: Script> JobCore<S> {
         &self.state
     }
 
-    /// The job as its log tells it, when the run is over.
-    pub fn into_state(self) -> JobState<S> {
-        self.state
+    /// As [`Self::state`], for another thread, at no cost unless the job goes on meanwhile.
+    pub fn shared_state(&self) -> Arc<JobState<S>> {
+        self.state.clone()
+    }
+
+    /// Whether it still looks at what an earlier run left.
+    pub fn is_looking_back(&self) -> bool {
+        matches!(self.phase, Phase::Beginning) && self.state.incarnation > FIRST_INCARNATION
     }
 
     /// How many records are on their way to the log: the shell lets neither checks nor the source add to too many.
@@ -263,7 +275,7 @@ impl<S: Script> JobCore<S> {
             }
             Asked::Disown { node, epoch } => self.act(Action::Disown { node, epoch }),
             Asked::CheckResult { node, epoch, task, blob } => {
-                self.check(Reported { node, epoch, task, blob, checks: 0 });
+                self.check(Reported { node, epoch, task, blob, harms: 0 });
             }
             Asked::Judge { task, inputs } => self.judge(task, inputs),
             Asked::Disbelieved { task, node_count, message } => {

@@ -4,7 +4,7 @@
 //! it was made of has been: the first that is false has a liar for its maker, and what was made of it falls with it, whoever
 //! did so in good faith.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use starling_plan::Plan as _;
 use starling_sched::Event as Scheduled;
@@ -59,7 +59,8 @@ impl<S: Script> JobCore<S> {
             return;
         }
         let plan = self.scheduler.plan();
-        let members = self.state.oldest_provisional(plan, S::GROUP_RESULTS_MAX);
+        let state = Arc::make_mut(&mut self.state);
+        let members = state.oldest_provisional(plan, S::GROUP_RESULTS_MAX);
         if members.is_empty() {
             return;
         }

@@ -3,6 +3,7 @@
 use std::{
     borrow::Borrow as _,
     collections::{BTreeSet, VecDeque},
+    sync::Arc,
 };
 
 use starling_plan::Certainty;
@@ -123,7 +124,8 @@ impl<S: Script> JobCore<S> {
             self.records.under_way[place].is_written = true;
         }
         while let Some(record) = self.records.pop_written() {
-            let applied = record.events.iter().try_for_each(|event| self.state.apply(event));
+            let state = Arc::make_mut(&mut self.state);
+            let applied = record.events.iter().try_for_each(|event| state.apply(event));
             match applied {
                 Ok(()) => self.follow(record.then),
                 Err(detail) => self.end(End::Contradiction { detail }),

@@ -8,9 +8,9 @@ use starling_types::{BlobRef, Epoch, NodeId, Task};
 
 use crate::{Action, JobCore, JobEvent, Note, Script, Verdict, records::Then};
 
-/// How often one result is checked, should it come to harm here each time. A check that breaks again and again may break by what
-/// is in the result: it counts as one that cannot be had then.
-const CHECKS_MAX: u32 = 3;
+/// How often one result may come to harm here. A check that breaks again and again may break by what is in the result: it counts
+/// as one that cannot be had then.
+const HARMS_MAX: u32 = 3;
 
 /// A result that a node reported.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +19,12 @@ pub(crate) struct Reported {
     pub(crate) epoch: Epoch,
     pub(crate) task: Task,
     pub(crate) blob: BlobRef,
-    /// How often its check was begun.
-    pub(crate) checks: u32,
+    /// How often it came to harm here.
+    pub(crate) harms: u32,
 }
 
 impl<S: Script> JobCore<S> {
-    pub(crate) fn check(&mut self, mut reported: Reported) {
-        reported.checks += 1;
+    pub(crate) fn check(&mut self, reported: Reported) {
         let Reported { node, epoch, task, blob, .. } = reported;
         let expected = self.state.expected(task);
         let expected = expected.expect("the plan makes tasks of what is in the log only");
@@ -38,7 +37,7 @@ impl<S: Script> JobCore<S> {
         if self.records.take_back() {
             return self.held.push((epoch, verdict));
         }
-        let Some(reported) = self.checking.remove(&epoch) else { return };
+        let Some(mut reported) = self.checking.remove(&epoch) else { return };
         // What the result was made of may have been taken back, or another result of its task been accepted.
         if !self.is_working() || !self.scheduler.awaits(epoch) {
             return self.result_has_room(epoch);
@@ -54,7 +53,8 @@ impl<S: Script> JobCore<S> {
                 self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultRefused { epoch, reason });
             }
-            Verdict::Ours { reason } if reported.checks < CHECKS_MAX => {
+            Verdict::Ours { reason } if reported.harms + 1 < HARMS_MAX => {
+                reported.harms += 1;
                 self.say(Note::CheckedAgain { task: reported.task, reason });
                 self.check(reported);
             }

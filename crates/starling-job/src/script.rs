@@ -24,7 +24,7 @@ pub trait Trouble: fmt::Debug + fmt::Display {
 ///
 /// Where its tasks come from is its *source*: an execution, a receipt that is taken apart. A source puts out pieces, in an
 /// order of its own that it keeps whenever it is run; a system whose work is known at once has none.
-pub trait Script: fmt::Debug {
+pub trait Script: Clone + fmt::Debug {
     /// The task graph.
     type Plan: Plan<Outcome: Clone + fmt::Debug> + fmt::Debug;
     /// What it logs besides what every job logs.

@@ -280,3 +280,32 @@ fn a_source_that_never_repeats_itself_ends_the_job() {
     world.go_on_until(|_| false);
     assert!(matches!(world.end, Some(End::Diverged { .. })), "{:?}", world.end);
 }
+
+#[test]
+fn a_resumed_job_looks_at_what_an_earlier_run_left_and_can_be_stopped_while_a_new_one_has_nothing_to_look_at()
+ {
+    let mut new = World::new(Segments::new(4)).with(&HONEST);
+    new.begin();
+    assert!(!new.core.is_looking_back());
+    // What a job is asked with is looked at as well, and is of no earlier run.
+    let mut new = World::new(Merges(4)).with(&HONEST);
+    new.begin();
+    assert!(new.looks == 1 && !new.core.is_looking_back());
+
+    let before = executed(4);
+    let resumed = || {
+        let disk = before.disk.clone();
+        let mut world = World::resumed(Segments::new(4), config(), &before.log, disk);
+        world.begin();
+        assert!(world.core.is_looking_back());
+        world
+    };
+    let mut world = resumed().with(&HONEST);
+    world.go_on_until(|world| !world.granted.is_empty());
+    assert!(!world.core.is_looking_back());
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 4), "{:?}", world.end);
+    let mut world = resumed();
+    world.tell(Event::Stop);
+    assert!(matches!(world.end, Some(End::Stopped)), "{:?}", world.end);
+}

@@ -155,3 +155,16 @@ fn a_check_that_breaks_again_and_again_is_given_up_and_the_task_goes_on() {
     world.go_on_until(|_| false);
     assert!(is_proved(&world, 1), "{:?}", world.end);
 }
+
+#[test]
+fn to_find_no_room_for_a_result_is_no_harm_to_it() {
+    let (mut world, epoch) = reported();
+    world.room.results = 0;
+    world.go_on_until(|world| world.checks > 5);
+    world.tell(Event::Checked { epoch, verdict: ours() });
+    assert!(!world.notes.iter().any(|note| matches!(note, Note::Unfetchable { .. })));
+    world.room.results = usize::MAX;
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 1), "{:?}", world.end);
+    assert_eq!(world.granted.len(), 1, "nobody had to make it again");
+}

@@ -1,10 +1,16 @@
 //! The receipts that are accepted and in no running join: what the next joins are made of.
 
-use std::collections::BTreeMap;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use starling_types::{BlobRef, IndexRange};
 
-use crate::{lengths::Lengths, runs::Runs};
+use crate::{
+    lengths::{Lengths, Stretch},
+    runs::Runs,
+};
 
 /// An accepted receipt and the segments that it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,24 +78,50 @@ impl Frontier {
         }
     }
 
-    /// The range of the pieces to merge next.
-    pub(crate) fn best(&self) -> Option<IndexRange> {
-        match &self.rule {
-            Rule::Pairs(runs) => {
-                let pair = runs.best_pair()?;
-                IndexRange::new(pair.start, pair.start + pair.segment_count)
+    /// The ranges of the pieces to merge next: each as if those before it had been taken out.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = IndexRange> + '_ {
+        let (pairs, wide) = match &self.rule {
+            Rule::Pairs(runs) => (Some(self.pairs_of(runs)), None),
+            Rule::Groups { width, runs } => (None, Some(self.groups_of(*width, runs))),
+        };
+        pairs.into_iter().flatten().chain(wide.into_iter().flatten())
+    }
+
+    fn pairs_of<'a>(&'a self, runs: &'a Runs) -> impl Iterator<Item = IndexRange> + 'a {
+        let mut taken = BTreeSet::new();
+        std::iter::from_fn(move || {
+            let pair = runs.best_pair_without(&taken)?;
+            let range = IndexRange::new(pair.start, pair.start + pair.segment_count)?;
+            taken.extend(self.starts_in(range).map(|start| start as usize));
+            Some(range)
+        })
+    }
+
+    fn groups_of<'a>(
+        &'a self,
+        width: u32,
+        runs: &'a Lengths,
+    ) -> impl Iterator<Item = IndexRange> + 'a {
+        let mut whole = runs.longest_first().peekable();
+        // What is left of runs of which the front is taken.
+        let mut rests = BTreeSet::new();
+        std::iter::from_fn(move || {
+            let rest_is_longer = match (rests.first(), whole.peek()) {
+                (Some(rest), Some(run)) => rest < run,
+                (rest, _) => rest.is_some(),
+            };
+            let run = if rest_is_longer { rests.pop_first() } else { whole.next() };
+            let Stretch { piece_count: Reverse(count), start, end } = run?;
+            let rest = self.starts_in(IndexRange::new(start, end)?).nth(width as usize);
+            if let Some(rest) = rest.filter(|_| count - width > 1) {
+                rests.insert(Stretch { piece_count: Reverse(count - width), start: rest, end });
             }
-            Rule::Groups { width, runs } => {
-                let start = runs.longest()?;
-                let group =
-                    self.pieces.range(start..).take(*width as usize).map(|(_, piece)| piece);
-                let mut end = start;
-                for piece in group.take_while(|piece| runs.holds(start, piece.range)) {
-                    end = piece.range.end();
-                }
-                IndexRange::new(start, end)
-            }
-        }
+            IndexRange::new(start, rest.unwrap_or(end))
+        })
+    }
+
+    fn starts_in(&self, range: IndexRange) -> impl Iterator<Item = u32> + '_ {
+        self.pieces.range(range.start()..range.end()).map(|(start, _)| *start)
     }
 
     fn width(&self) -> usize {
@@ -132,5 +164,41 @@ impl Frontier {
 
     pub(crate) fn len(&self) -> usize {
         self.pieces.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use starling_types::Reference;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_merged_next_is_best_once_all_before_it_is_taken(
+            cuts in proptest::collection::vec((1u32..4, any::<bool>()), 1..60),
+            width in 2u32..6,
+        ) {
+            for mut frontier in [Frontier::of_pairs(), Frontier::of_groups(width)] {
+                let mut start = 0;
+                for (length, is_there) in &cuts {
+                    let range = IndexRange::new(start, start + length).unwrap();
+                    let blob = BlobRef { reference: Reference([0; 32]), size_bytes: 1 };
+                    if *is_there {
+                        frontier.insert(Piece { range, blob });
+                    }
+                    start += length;
+                }
+                let all: Vec<IndexRange> = frontier.groups().collect();
+                for range in all {
+                    prop_assert_eq!(frontier.groups().next(), Some(range));
+                    for piece in frontier.group(range).expect("they stand side by side") {
+                        frontier.remove(piece.range.start());
+                    }
+                }
+                prop_assert_eq!(frontier.groups().next(), None);
+            }
+        }
     }
 }

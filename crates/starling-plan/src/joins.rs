@@ -55,9 +55,9 @@ impl Joins {
         self.frontier.insert(Piece { range, blob });
     }
 
-    /// The merge to start next.
-    pub(crate) fn best(&self) -> Option<IndexRange> {
-        self.frontier.best()
+    /// The merges to start next, each as if those before it were started.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = IndexRange> + '_ {
+        self.frontier.groups()
     }
 
     /// The inputs of a merge that can be started, in order.

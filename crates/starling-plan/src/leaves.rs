@@ -94,9 +94,9 @@ impl<K: Copy + Ord> Leaves<K> {
         true
     }
 
-    /// The first leaf of this class that can be started.
-    pub(crate) fn first_ready(&self, class: K) -> Option<u32> {
-        self.ready.get(&class)?.first().copied()
+    /// The leaves of this class that can be started, in order.
+    pub(crate) fn ready(&self, class: K) -> impl Iterator<Item = u32> + '_ {
+        self.ready.get(&class).into_iter().flatten().copied()
     }
 
     /// The class and the input of a leaf, if it can be started.
@@ -227,16 +227,16 @@ mod tests {
     #[test]
     fn a_leaf_is_in_the_books_of_one_state_at_a_time() {
         let mut leaves = leaves(&[14, 15, 14]);
-        assert_eq!((leaves.first_ready(14), leaves.left(14)), (Some(0), 2));
+        assert_eq!((leaves.ready(14).next(), leaves.left(14)), (Some(0), 2));
         assert!(leaves.start(0) && !leaves.start(0) && !leaves.release(1));
-        assert_eq!((leaves.first_ready(14), leaves.running_count()), (Some(2), 1));
+        assert_eq!((leaves.ready(14).next(), leaves.running_count()), (Some(2), 1));
         assert!(leaves.release(0) && !leaves.release(0));
-        assert_eq!((leaves.first_ready(14), leaves.running_count()), (Some(0), 0));
+        assert_eq!((leaves.ready(14).next(), leaves.running_count()), (Some(0), 0));
         assert!(leaves.start(0) && leaves.accept(0, FINAL));
         assert!(!leaves.accept(0, FINAL) && !leaves.start(0));
         assert_eq!((leaves.running_count(), leaves.accepted_count(), leaves.left(14)), (0, 1, 1));
         assert!(leaves.accept(2, FINAL), "never started, and as good");
-        assert_eq!((leaves.first_ready(14), leaves.left(14)), (None, 0));
+        assert_eq!((leaves.ready(14).next(), leaves.left(14)), (None, 0));
         assert_eq!(leaves.inputs_left().count(), 1);
     }
 
@@ -254,9 +254,10 @@ mod tests {
         assert!(leaves.start(0));
         leaves.set_missing(blob(0).reference, true);
         assert!(leaves.release(0));
-        assert_eq!((leaves.first_ready(14), leaves.start(0)), (None, false));
+        assert_eq!(leaves.ready(14).next(), None);
+        assert!(!leaves.start(0));
         leaves.set_missing(blob(0).reference, false);
-        assert_eq!(leaves.first_ready(14), Some(0));
+        assert_eq!(leaves.ready(14).next(), Some(0));
     }
 
     #[test]
@@ -267,7 +268,7 @@ mod tests {
         assert!(leaves.confirm(0) && !leaves.confirm(0));
         assert_eq!((leaves.inputs_left().count(), leaves.provisional_count()), (0, 0));
         assert_eq!(leaves.revoke(0), Some(blob(0)));
-        assert_eq!((leaves.first_ready(14), leaves.left(14)), (Some(0), 1));
+        assert_eq!((leaves.ready(14).next(), leaves.left(14)), (Some(0), 1));
         assert_eq!(leaves.revoke(0), None);
     }
 }

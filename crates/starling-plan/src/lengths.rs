@@ -12,6 +12,14 @@ use std::{
 
 use starling_types::IndexRange;
 
+/// Neighbouring pieces: a run, or the end of one. The longest comes first, ties to the left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stretch {
+    pub(crate) piece_count: Reverse<u32>,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
 /// The runs of a frontier.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lengths {
@@ -22,14 +30,14 @@ pub(crate) struct Lengths {
 }
 
 impl Lengths {
-    /// Where the longest run of at least two pieces starts.
-    pub(crate) fn longest(&self) -> Option<u32> {
-        self.by_length.first().map(|(_, start)| *start)
-    }
-
-    /// Whether the run that starts at `start` has this piece.
-    pub(crate) fn holds(&self, start: u32, piece: IndexRange) -> bool {
-        self.runs.get(&start).is_some_and(|(end, _)| piece.end() <= *end)
+    /// The runs of at least two pieces, longest first.
+    pub(crate) fn longest_first(&self) -> impl Iterator<Item = Stretch> + '_ {
+        let end = |start: &u32| self.runs.get(start).map_or(*start, |(end, _)| *end);
+        self.by_length.iter().map(move |(piece_count, start)| Stretch {
+            piece_count: *piece_count,
+            start: *start,
+            end: end(start),
+        })
     }
 
     /// Adds a piece that no run overlaps.
@@ -103,7 +111,7 @@ mod tests {
                 let starts = pieces.iter().filter(|at| **at == 0 || !pieces.contains(&(**at - 1)));
                 let longest = starts.map(|at| (Reverse(length(*at)), *at)).min();
                 let expected = longest.filter(|(length, _)| length.0 > 1).map(|(_, start)| start);
-                prop_assert_eq!(lengths.longest(), expected);
+                prop_assert_eq!(lengths.longest_first().next().map(|run| run.start), expected);
             }
         }
     }

@@ -103,20 +103,19 @@ impl MergesPlan {
     }
 
     fn spec(&self, task: Task) -> Option<TaskSpec> {
-        let spec = |inputs, splits| TaskSpec { id: task, po2: None, inputs, splits };
+        let spec = |inputs| TaskSpec { id: task, po2: None, inputs };
         match self.class_of(task).ok()? {
             LEAF => {
                 let (_, input) = self.leaves.ready_input(task.range.start())?;
-                Some(spec(vec![input], vec![]))
+                Some(spec(vec![input]))
             }
             MERGE => {
                 let pieces = self.joins.inputs(task.range)?;
-                let splits = pieces.iter().skip(1).map(|piece| piece.range.start()).collect();
-                Some(spec(pieces.iter().map(|piece| piece.blob).collect(), splits))
+                Some(spec(pieces.iter().map(|piece| piece.blob).collect()))
             }
             _ => {
                 let root = self.root().filter(|_| self.finish == Finish::Waiting)?;
-                Some(spec(vec![root], vec![]))
+                Some(spec(vec![root]))
             }
         }
     }
@@ -136,9 +135,17 @@ impl MergesPlan {
         if had_root.is_some() {
             revoked.dissolved.extend(self.unfinish());
         }
-        revoked.note(dissolved, bare, |range| Task { kind: Self::MERGE, range });
+        revoked.note(dissolved, bare, merge);
         Some(revoked)
     }
+}
+
+fn leaf(index: u32) -> Task {
+    Task { kind: MergesPlan::LEAF, range: IndexRange::single(index) }
+}
+
+fn merge(range: IndexRange) -> Task {
+    Task { kind: MergesPlan::MERGE, range }
 }
 
 fn finish() -> Task {
@@ -157,16 +164,14 @@ impl Plan for MergesPlan {
         match input {}
     }
 
-    fn next(&self, class: Class) -> Option<TaskSpec> {
-        let task = match class {
-            LEAF => {
-                Task { kind: Self::LEAF, range: IndexRange::single(self.leaves.first_ready(())?) }
-            }
-            MERGE => Task { kind: Self::MERGE, range: self.joins.best()? },
-            FINISH => finish(),
-            _ => return None,
+    fn ready(&self, class: Class) -> impl Iterator<Item = TaskSpec> + '_ {
+        let tasks: Box<dyn Iterator<Item = Task> + '_> = match class {
+            LEAF => Box::new(self.leaves.ready(()).map(leaf)),
+            MERGE => Box::new(self.joins.ready().map(merge)),
+            FINISH => Box::new(std::iter::once(finish())),
+            _ => Box::new(std::iter::empty()),
         };
-        self.spec(task)
+        tasks.filter_map(|task| self.spec(task))
     }
 
     fn start(&mut self, task: Task) -> Result<TaskSpec, PlanError> {

@@ -23,8 +23,14 @@ pub trait Plan {
     /// Takes something from outside.
     fn input(&mut self, input: Self::Input) -> Result<(), PlanError>;
 
+    /// The tasks of this class that can be started, the best to start first: each is named as if those before it had been
+    /// started, so that all of them can be. Each costs O(log n); whoever looks at more than the first bounds how far.
+    fn ready(&self, class: Class) -> impl Iterator<Item = TaskSpec> + '_;
+
     /// The task of this class to start next.
-    fn next(&self, class: Class) -> Option<TaskSpec>;
+    fn next(&self, class: Class) -> Option<TaskSpec> {
+        self.ready(class).next()
+    }
 
     /// Whether [`Self::next`] has an answer.
     fn is_ready(&self, class: Class) -> bool {

@@ -170,7 +170,7 @@ impl RoundsPlan {
         }
         let demand = self.demands.get(usize::from(entry.class.0))?;
         let id = Task { kind: demand.kind, range: IndexRange::single(index) };
-        Some(TaskSpec { id, po2: demand.po2, inputs: entry.inputs.clone(), splits: Vec::new() })
+        Some(TaskSpec { id, po2: demand.po2, inputs: entry.inputs.clone() })
     }
 
     /// Sets a task's state, if it has another that `from` allows.
@@ -281,8 +281,9 @@ impl Plan for RoundsPlan {
         }
     }
 
-    fn next(&self, class: Class) -> Option<TaskSpec> {
-        self.ready_spec(*self.ready.get(&class)?.first()?)
+    fn ready(&self, class: Class) -> impl Iterator<Item = TaskSpec> + '_ {
+        let ready = self.ready.get(&class).into_iter().flatten();
+        ready.filter_map(|index| self.ready_spec(*index))
     }
 
     fn start(&mut self, task: Task) -> Result<TaskSpec, PlanError> {

@@ -21,15 +21,13 @@ pub struct TaskSpec<T = Task> {
     /// What the task reads. In the zkVM: one segment, segment receipt or keccak request; the left and the right receipt of
     /// a join or a union; the conditional receipt and that of its first assumption; the work receipt.
     pub inputs: Vec<BlobRef>,
-    /// Where each input but the first of a merge starts; empty for other tasks.
-    pub splits: Vec<u32>,
 }
 
 impl<T: Into<Task>> TaskSpec<T> {
     /// The same task, named uniformly.
     pub fn uniform(self) -> TaskSpec {
-        let Self { id, po2, inputs, splits } = self;
-        TaskSpec { id: id.into(), po2, inputs, splits }
+        let Self { id, po2, inputs } = self;
+        TaskSpec { id: id.into(), po2, inputs }
     }
 }
 

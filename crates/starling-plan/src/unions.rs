@@ -21,7 +21,7 @@ use crate::{Accepted, Certainty, frontier::Piece, joins::Dissolved, tree::Tree};
 
 /// The leaf at which the right half of a union starts: the middle of a complete subtree; the last peak of a
 /// fold.
-pub(crate) fn split(range: IndexRange) -> u32 {
+fn split(range: IndexRange) -> u32 {
     if is_complete(range) {
         range.start() + range.count() / 2
     } else {
@@ -103,9 +103,9 @@ impl Unions {
             })
     }
 
-    /// The smallest union that can be started, ties to the left: it is the farthest from the root.
-    pub(crate) fn first_ready(&self) -> Option<IndexRange> {
-        self.ready.first().map(|(_, range)| *range)
+    /// The unions that can be started, the smallest first, ties to the left: it is the farthest from the root.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = IndexRange> + '_ {
+        self.ready.iter().map(|(_, range)| *range)
     }
 
     /// The left and the right receipt of a union that can be started.
@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn all_ready(unions: &Unions) -> Vec<IndexRange> {
-        unions.ready.iter().map(|(_, range)| *range).collect()
+        unions.ready().collect()
     }
 
     /// A final tree of which all leaves are accepted.
@@ -307,7 +307,8 @@ mod tests {
                 }
             }
             let mut made = BTreeSet::new();
-            while let Some(range) = unions.first_ready() {
+            let next = |unions: &Unions| unions.ready().next();
+            while let Some(range) = next(&unions) {
                 assert!(unions.start(range));
                 assert_eq!(unions.accept(range, blob(0)), Some(Accepted::New));
                 made.insert(range);
@@ -325,7 +326,7 @@ mod tests {
         assert_eq!(all_ready(&unions), [range(0, 2)]);
         assert!(!unions.is_union(range(0, 3), 3));
         unions.accept(range(0, 2), blob(10));
-        assert_eq!(unions.first_ready(), None);
+        assert_eq!(unions.ready().next(), None);
         unions.end(3);
         assert_eq!(all_ready(&unions), [range(0, 3)]);
         assert_eq!(unions.inputs(range(0, 3)), Some([blob(10), blob(2)]));
@@ -346,16 +347,16 @@ mod tests {
     #[test]
     fn one_leaf_is_its_own_root() {
         let unions = proved(1);
-        assert_eq!((unions.root(), unions.first_ready()), (Some(blob(0)), None));
+        assert_eq!((unions.root(), unions.ready().next()), (Some(blob(0)), None));
     }
 
     #[test]
     fn a_running_union_is_not_ready_and_a_released_one_is_again() {
         let mut unions = proved(2);
         assert!(unions.start(range(0, 2)) && !unions.start(range(0, 2)));
-        assert_eq!((unions.first_ready(), unions.inputs(range(0, 2))), (None, None));
+        assert_eq!((unions.ready().next(), unions.inputs(range(0, 2))), (None, None));
         assert!(unions.release(range(0, 2)) && !unions.release(range(0, 2)));
-        assert_eq!(unions.first_ready(), Some(range(0, 2)));
+        assert_eq!(unions.ready().next(), Some(range(0, 2)));
     }
 
     #[test]

@@ -18,6 +18,8 @@
 //! **Keccak proofs are needed** while the execution runs, since it may yet assume their root, and then only
 //! if it did. What is not needed is not offered and not waited for.
 
+use std::iter;
+
 use starling_types::{BlobRef, IndexRange, Po2, TaskId, TaskKind};
 
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
     joins::Joins,
     leaves::Leaves,
     resolves::Resolves,
-    unions::{self, Unions},
+    unions::Unions,
 };
 
 mod revoke;
@@ -138,41 +140,44 @@ impl ZkvmPlan {
 
     /// Whether [`Self::next`] has an answer.
     pub fn is_ready(&self, class: TaskClass) -> bool {
-        self.next_id(class).is_some()
+        self.ready_ids(class).next().is_some()
     }
 
-    /// The task of this class to start next: the first leaf; the best join; the smallest union; the only
-    /// resolve.
+    /// The task of this class to start next.
     pub fn next(&self, class: TaskClass) -> Option<TaskSpec<TaskId>> {
-        self.next_id(class).and_then(|task| self.ready_spec(task))
+        self.ready(class).next()
     }
 
-    fn next_id(&self, class: TaskClass) -> Option<TaskId> {
+    /// The tasks of this class that can be started, each as if those before it were started: leaves in order; the best
+    /// joins; the smallest unions; the only resolve.
+    pub fn ready(&self, class: TaskClass) -> impl Iterator<Item = TaskSpec<TaskId>> + '_ {
+        self.ready_ids(class).filter_map(|task| self.ready_spec(task))
+    }
+
+    fn ready_ids(&self, class: TaskClass) -> Box<dyn Iterator<Item = TaskId> + '_> {
         match class {
             TaskClass::Leaf(po2) => {
-                self.segments.first_ready(po2).map(|index| self.shape.leaf(index))
+                Box::new(self.segments.ready(po2).map(|index| self.shape.leaf(index)))
             }
-            TaskClass::Keccak(_) | TaskClass::Union if !self.needs_keccaks() => None,
-            TaskClass::Keccak(po2) => self.keccaks.first_ready(po2).map(TaskId::Keccak),
-            TaskClass::Union => self.unions.first_ready().map(TaskId::Union),
-            TaskClass::Join if !self.shape.ends_in_one() => None,
-            TaskClass::Join => self.joins.best().map(TaskId::Join),
+            TaskClass::Keccak(_) | TaskClass::Union if !self.needs_keccaks() => {
+                Box::new(iter::empty())
+            }
+            TaskClass::Keccak(po2) => Box::new(self.keccaks.ready(po2).map(TaskId::Keccak)),
+            TaskClass::Union => Box::new(self.unions.ready().map(TaskId::Union)),
+            TaskClass::Join if !self.shape.ends_in_one() => Box::new(iter::empty()),
+            TaskClass::Join => Box::new(self.joins.ready().map(TaskId::Join)),
             TaskClass::Resolve | TaskClass::Unwrap => {
-                let (task, _) = self.resolves.next(self.unions.root())?;
-                (task.kind() == class.kind(self.shape)).then_some(task)
+                let next = self.resolves.next(self.unions.root()).map(|(task, _)| task);
+                let is_of_class = move |task: &TaskId| task.kind() == class.kind(self.shape);
+                Box::new(next.filter(is_of_class).into_iter())
             }
         }
     }
 
     /// The description of a task that can be started; `None` when it can't.
     fn ready_spec(&self, task: TaskId) -> Option<TaskSpec<TaskId>> {
-        let leaf = |(po2, input)| TaskSpec {
-            id: task,
-            po2: Some(po2),
-            inputs: vec![input],
-            splits: vec![],
-        };
-        let inner = |inputs, splits| TaskSpec { id: task, po2: None, inputs, splits };
+        let leaf = |(po2, input)| TaskSpec { id: task, po2: Some(po2), inputs: vec![input] };
+        let inner = |inputs| TaskSpec { id: task, po2: None, inputs };
         match task {
             TaskId::Prove(index) | TaskId::Lift(index) | TaskId::LiftReceipt(index) => {
                 self.segments.ready_input(index).map(leaf)
@@ -181,16 +186,15 @@ impl ZkvmPlan {
             TaskId::Keccak(index) => self.keccaks.ready_input(index).map(leaf),
             TaskId::Union(range) => {
                 let inputs = self.unions.inputs(range)?;
-                Some(inner(inputs.to_vec(), vec![unions::split(range)]))
+                Some(inner(inputs.to_vec()))
             }
             TaskId::Join(range) => {
                 let pieces = self.joins.inputs(range)?;
-                let splits = pieces.iter().skip(1).map(|piece| piece.range.start()).collect();
-                Some(inner(pieces.iter().map(|piece| piece.blob).collect(), splits))
+                Some(inner(pieces.iter().map(|piece| piece.blob).collect()))
             }
             TaskId::Resolve(_) | TaskId::Unwrap => {
                 let (next, inputs) = self.resolves.next(self.unions.root())?;
-                (next == task).then(|| inner(inputs, vec![]))
+                (next == task).then(|| inner(inputs))
             }
         }
     }

@@ -66,7 +66,7 @@ fn a_keccak_request_is_ready_as_soon_as_it_is_known_and_goes_after_the_segments(
     let plan = executing(PlanShape::Succinct, 1, 1);
     assert_eq!(ready(&plan), [TaskId::Lift(0), TaskId::Keccak(0)]);
     let task = plan.next(TaskClass::Keccak(po2(17))).unwrap();
-    assert_eq!((task.po2, task.inputs, task.splits), (Some(po2(17)), vec![blob(20)], vec![]));
+    assert_eq!((task.po2, task.inputs), (Some(po2(17)), vec![blob(20)]));
     assert_eq!(plan.next(TaskClass::Keccak(po2(16))), None);
 }
 
@@ -105,7 +105,7 @@ fn a_union_is_ready_when_both_halves_are_and_runs_once() {
     );
     plan.accept(TaskId::Keccak(0), blob(30)).unwrap();
     let task = plan.next(TaskClass::Union).unwrap();
-    assert_eq!((task.id, task.splits), (union(0, 2), vec![1]));
+    assert_eq!(task.id, union(0, 2));
     assert_eq!(task.inputs, [blob(30), blob(31)]);
     plan.start(task.id).unwrap();
     assert_eq!(plan.next(TaskClass::Union), None);

@@ -53,7 +53,7 @@ fn a_segment_is_ready_as_soon_as_it_is_known() {
     let plan = plan_of(PlanShape::Succinct, &[18]);
     let task = plan.next_task(|_| true).unwrap();
     assert_eq!(task.id, TaskId::Lift(0));
-    assert_eq!((task.po2, task.inputs, task.splits), (Some(po2(18)), vec![blob(0)], vec![]));
+    assert_eq!((task.po2, task.inputs), (Some(po2(18)), vec![blob(0)]));
 }
 
 #[test]
@@ -95,12 +95,12 @@ fn a_worker_that_holds_no_ready_leaf_takes_a_smaller_one_or_a_join() {
 }
 
 #[test]
-fn a_join_names_both_receipts_left_first_and_where_they_meet() {
+fn a_join_names_both_receipts_left_first() {
     let mut plan = plan_of(PlanShape::Succinct, &[18, 18]);
     plan.accept(TaskId::Lift(1), blob(61)).unwrap();
     plan.accept(TaskId::Lift(0), blob(60)).unwrap();
     let task = plan.next(TaskClass::Join).unwrap();
-    assert_eq!((task.inputs, task.splits), (vec![blob(60), blob(61)], vec![1]));
+    assert_eq!(task.inputs, [blob(60), blob(61)]);
 }
 
 #[test]

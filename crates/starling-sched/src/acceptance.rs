@@ -30,6 +30,7 @@ impl<P: Plan> Scheduler<P> {
                 let task = record.task;
                 self.leases.report(epoch, self.now());
                 self.nodes.edit(node, |state| state.close_lease(epoch));
+                self.nodes.reported(node);
                 task
             }
             Err(IgnoreReason::UnknownLease { .. }) => {
@@ -39,6 +40,9 @@ impl<P: Plan> Scheduler<P> {
                 let task = past.task;
                 if past.node != node {
                     return self.ignore(IgnoreReason::NotTheHolder { epoch, node });
+                }
+                if !self.nodes.may_report(node) {
+                    return self.ignore(IgnoreReason::TooManyUnjudged { epoch, node });
                 }
                 let checking = LeaseState::Checking { reported_at: self.now() };
                 if self.plan.is_accepted(task) || !self.revive(epoch, checking) {
@@ -98,7 +102,7 @@ impl<P: Plan> Scheduler<P> {
     fn end_copies(&mut self, task: Task, winner: Epoch) {
         for (epoch, copy) in self.leases.close_task(task) {
             let node = copy.node;
-            self.nodes.edit(node, |state| state.close_lease(epoch));
+            self.free(epoch, &copy);
             self.leases.remember(epoch, copy);
             if epoch != winner {
                 self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::NotNeeded });

@@ -185,8 +185,6 @@ pub struct Lease {
     pub task: Task,
     /// The po2 of the segment or of the keccak proof; `None` where the cost depends on neither.
     pub po2: Option<Po2>,
-    /// Where each input but the first of a merge starts; empty for other tasks.
-    pub splits: Vec<u32>,
     /// What the task reads, in the order of [`TaskSpec::inputs`](starling_plan::TaskSpec::inputs).
     pub inputs: Vec<LeaseInput>,
     /// The lease expires when it is not renewed for this long.
@@ -377,6 +375,16 @@ pub enum IgnoreReason {
     AlreadyReported {
         /// The lease.
         epoch: Epoch,
+    },
+    /// The lease ended, and its node has as many results that wait for judgement as it may have.
+    #[error(
+        "lease {epoch} is late, and node {node:#} has too many results that are not judged yet"
+    )]
+    TooManyUnjudged {
+        /// The lease.
+        epoch: Epoch,
+        /// The node that spoke.
+        node: NodeId,
     },
     /// The lease has no result to be checked.
     #[error("lease {epoch} has reported no result")]

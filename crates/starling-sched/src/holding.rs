@@ -6,6 +6,7 @@ use starling_types::{Capability, Epoch, Millis, NodeId, Task};
 use crate::{
     Action, ExpiryReason, IgnoreReason, RevokeReason, Scheduler,
     lease::{LeaseRecord, LeaseState},
+    node::Node,
 };
 
 impl<P: Plan> Scheduler<P> {
@@ -143,6 +144,7 @@ impl<P: Plan> Scheduler<P> {
             true => state.may_hold_ahead() && self.leases.flight(task).is_none(),
             false => state.has_room(record.memory) && self.leases.may_copy(task),
         });
+        let has_room = has_room && self.nodes.get(node).is_some_and(Node::may_take);
         let state = if waits { LeaseState::Ahead } else { LeaseState::Running };
         let reason = if self.plan.is_accepted(task) {
             RevokeReason::NotNeeded
@@ -175,6 +177,9 @@ impl<P: Plan> Scheduler<P> {
             LeaseState::Running => node.open_lease(epoch, past.memory, terms.expected_at),
             LeaseState::Checking { .. } => {}
         });
+        if let LeaseState::Checking { .. } = state {
+            self.nodes.reported(past.node);
+        }
         self.leases.open(epoch, spec, LeaseRecord { renew_by, state, terms, ..past });
         true
     }

@@ -169,11 +169,10 @@ impl Leases {
         self.standing.len() - self.open_count
     }
 
-    /// The lease of this class that was granted ahead last, to others than `taker`.
-    pub(crate) fn last_ahead(&self, class: Class, taker: NodeId) -> Option<Epoch> {
-        let is_others =
-            |epoch: &&Epoch| self.standing.get(*epoch).is_some_and(|record| record.node != taker);
-        self.ahead[usize::from(class.0)].iter().rev().find(is_others).copied()
+    /// The leases of this class that were granted ahead, the last first.
+    pub(crate) fn ahead(&self, class: Class) -> impl Iterator<Item = (Epoch, &LeaseRecord)> {
+        let epochs = self.ahead[usize::from(class.0)].iter().rev();
+        epochs.filter_map(|epoch| Some((*epoch, self.standing.get(epoch)?)))
     }
 
     /// Whether another node may work on the task.
@@ -323,13 +322,15 @@ impl Leases {
         firsts.into_iter().flatten().map(|(at, _)| *at).min()
     }
 
-    /// The late task that `asker`, who would be done at `done_at`, saves most time on; `None` if none.
+    /// The late task that `asker`, who would be done at `done_at`, saves most time on, of those that it may have; `None` if
+    /// none.
     pub(crate) fn straggler(
         &self,
         class: Class,
         asker: NodeId,
         done_at: Millis,
         now: Millis,
+        may: impl Fn(Task) -> bool,
     ) -> Option<Task> {
         let late = &self.late[usize::from(class.0)];
         let overdue_longest = late.iter().take(BACKUP_CANDIDATES);
@@ -339,7 +340,8 @@ impl Leases {
             let copies = &self.in_flight.get(&record.task)?.copies;
             let holds = |copy| self.standing.get(copy).is_some_and(|copy| copy.node == asker);
             let finish = record.finish_guess(now);
-            (finish > done_at && !copies.iter().any(holds)).then_some((finish, record.task))
+            let gains = finish > done_at && !copies.iter().any(holds) && may(record.task);
+            gains.then_some((finish, record.task))
         });
         candidates.max().map(|(_, task)| task)
     }

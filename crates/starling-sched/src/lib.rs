@@ -16,6 +16,8 @@
 //! - Idle nodes back up tasks that they would finish before those who have them.
 //! - A lease that is declined or failed pauses its node, longer each time; not so when another client was quicker, unless the
 //!   node says so without end. A node of which no result can be had gets nothing at all, longer each time.
+//! - A node has at most so many leases and results that are not judged yet: one for each slot while it has proved nothing,
+//!   a few after. What it asks for beyond that it gets when a verdict comes; leaving and coming back changes nothing.
 //! - What a node says of its progress is shown to people and decides nothing.
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.

@@ -28,6 +28,11 @@ const SPEED_PAST_WEIGHT: u64 = 3;
 /// waits every few seconds at most, for each slot. Whoever does so without end gets as little as one that fails.
 const EXCUSES_MAX: u32 = 8;
 
+/// How many leases, and results that are not judged yet, a node has for each of its slots at most once it has proved something;
+/// one that has not has one. Four: while one is proved, one may be on its way here, one be checked, and one wait behind those of
+/// others. Where checks fall further behind than that, more work would not bring the job to its end any sooner.
+const UNJUDGED_PER_SLOT_MAX: u64 = 4;
+
 /// In how long a time.
 const EXCUSES_PERIOD: Millis = Millis(60_000);
 
@@ -72,6 +77,8 @@ pub(crate) struct Node {
     pub(crate) leases: BTreeMap<Epoch, Held>,
     /// Those that it was granted ahead and that have no slot yet.
     pub(crate) ahead: BTreeSet<Epoch>,
+    /// Its results that are not judged yet; kept by [`Nodes`](crate::nodes::Nodes), since it outlasts its connection.
+    pub(crate) unjudged_count: u32,
     /// Whether it gave one of those back since a result of it was accepted: it has no room for more.
     declined_ahead: bool,
     memory_used: MemoryBytes,
@@ -145,6 +152,7 @@ impl Node {
             is_silent: false,
             leases: BTreeMap::new(),
             ahead: BTreeSet::new(),
+            unjudged_count: 0,
             declined_ahead: false,
             memory_used: MemoryBytes(0),
             standing: Standing::default(),
@@ -177,6 +185,23 @@ impl Node {
     pub(crate) fn has_room(&self, memory: MemoryBytes) -> bool {
         (self.leases.len() as u64) < u64::from(self.slots())
             && self.memory_used.0.saturating_add(memory.0) <= self.memory().0
+    }
+
+    /// Whether it may have one more lease, by what it has shown: nobody gets much work whose first results nobody has seen.
+    pub(crate) fn may_take(&self) -> bool {
+        let held = self.leases.len() + self.ahead.len();
+        (held as u64) + u64::from(self.unjudged_count) < self.open_max()
+    }
+
+    /// Whether one more late result of it is judged: it may have let many leases go, and come back.
+    pub(crate) fn may_report(&self) -> bool {
+        u64::from(self.unjudged_count) < self.open_max()
+    }
+
+    /// How many leases and unjudged results it may have together.
+    fn open_max(&self) -> u64 {
+        let per_slot = if self.has_proved() { UNJUDGED_PER_SLOT_MAX } else { 1 };
+        u64::from(self.slots()) * per_slot
     }
 
     /// All leases that it holds, with a slot or without.
@@ -294,7 +319,7 @@ impl Node {
         let memory = self.memory();
         let is_capable = |class: &Class| self.need(*class).is_some_and(|need| need <= memory);
         let capable: ClassSet = demands.classes().filter(is_capable).collect();
-        let is_waiting = self.open_requests > 0 && !self.is_silent;
+        let is_waiting = self.open_requests > 0 && !self.is_silent && self.may_take();
         let is_paused =
             |class| self.shown.pauses.get(&class).is_some_and(|pause| pause.until.is_some());
         let waiting = demands.classes().filter(|class| {
@@ -304,8 +329,11 @@ impl Node {
                 && self.need(*class).is_some_and(|need| self.has_room(need))
         });
         // Nobody that has shown nothing holds work that it does not do.
-        let takes_ahead =
-            self.has_proved() && self.has_room_ahead() && !self.is_silent && !self.declined_ahead;
+        let takes_ahead = self.has_proved()
+            && self.may_take()
+            && self.has_room_ahead()
+            && !self.is_silent
+            && !self.declined_ahead;
         // One that has room is about to ask for work: what it was granted ahead would be in that slot when the answer comes.
         let is_full = |class| self.need(class).is_some_and(|need| !self.has_room(need));
         let is_ahead = |class: &Class| {

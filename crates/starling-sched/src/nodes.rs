@@ -32,6 +32,8 @@ pub(crate) struct Nodes {
     speed_assumed_permille: u32,
     connected: BTreeMap<NodeId, Node>,
     departed: Recent<NodeId, Shown>,
+    /// How many results of each node wait for judgement, be it connected or not; nobody's that has none.
+    unjudged: BTreeMap<NodeId, u32>,
     /// Nodes that proved wrong.
     dismissed: Recent<NodeId, ()>,
     /// By class, the nodes that would take a task now, slowest first.
@@ -60,6 +62,7 @@ impl Nodes {
             speed_assumed_permille: config.speed_assumed_permille,
             connected: BTreeMap::new(),
             departed: Recent::new(DEPARTED_NODES_MAX),
+            unjudged: BTreeMap::new(),
             dismissed: Recent::new(DISMISSED_NODES_MAX),
             waiting: vec![BTreeSet::new(); count],
             ahead: vec![BTreeSet::new(); count],
@@ -92,7 +95,8 @@ impl Nodes {
         capability.speed_permille = capability.speed_permille.clamp(1, SPEED_PERMILLE_MAX);
         if !self.connected.contains_key(&id) {
             let shown = self.departed.remove(id).unwrap_or_default();
-            let node = Node::new(capability, shown, &self.demands);
+            let mut node = Node::new(capability, shown, &self.demands);
+            node.unjudged_count = self.unjudged_count(id);
             self.pause_ends.extend(node.pause_ends().map(|until| (until, id)));
             self.connected.insert(id, node);
             self.watch_memory(id);
@@ -129,6 +133,36 @@ impl Nodes {
         let result = change(self.connected.get_mut(&id)?);
         self.relist(id);
         Some(result)
+    }
+
+    /// A result of a node is to be judged.
+    pub(crate) fn reported(&mut self, id: NodeId) {
+        *self.unjudged.entry(id).or_default() += 1;
+        self.note_unjudged(id);
+    }
+
+    /// A result of a node is judged, or needs no judgement any more.
+    pub(crate) fn judged(&mut self, id: NodeId) {
+        let count = self.unjudged.get_mut(&id).expect("it was reported before");
+        *count -= 1;
+        if *count == 0 {
+            self.unjudged.remove(&id);
+        }
+        self.note_unjudged(id);
+    }
+
+    /// Whether one more late result of a node is judged. Of one that has left, as of one with a single slot.
+    pub(crate) fn may_report(&self, id: NodeId) -> bool {
+        self.get(id).map_or_else(|| self.unjudged_count(id) == 0, Node::may_report)
+    }
+
+    fn unjudged_count(&self, id: NodeId) -> u32 {
+        self.unjudged.get(&id).copied().unwrap_or(0)
+    }
+
+    fn note_unjudged(&mut self, id: NodeId) {
+        let count = self.unjudged_count(id);
+        self.edit(id, |node| node.unjudged_count = count);
     }
 
     /// Notes what a node has shown, be it connected or not: leaving wipes nothing out. Nothing is noted of one that was
@@ -192,9 +226,9 @@ impl Nodes {
         self.waiting[usize::from(class.0)].iter().rev().map(|(_, id)| *id)
     }
 
-    /// The node that would begin first with a task of `class` that it is granted ahead.
-    pub(crate) fn first_ahead(&self, class: Class) -> Option<NodeId> {
-        self.ahead[usize::from(class.0)].first().map(|(_, id)| *id)
+    /// The nodes that would take a task of `class` ahead, who would begin first with it first.
+    pub(crate) fn ahead(&self, class: Class) -> impl Iterator<Item = NodeId> + '_ {
+        self.ahead[usize::from(class.0)].iter().map(|(_, id)| *id)
     }
 
     /// What is missing for a task of `class`; `None` when a connected node could take it, now or later.

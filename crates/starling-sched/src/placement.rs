@@ -15,6 +15,11 @@ use crate::{
 /// be better off with a task that none of these may have, since they hold it themselves.
 const BACKUP_ASKERS: usize = 4;
 
+/// Ready tasks of one class that are looked at, since those who wait may be barred from the first, or nodes that may be from one.
+/// A node that was not believed of so many tasks, all of which are still to be done by somebody else, gets nothing of their class
+/// until one of them is: whoever calls so many things impossible is seldom of use for the next.
+const BARRED_MAX: usize = 8;
+
 impl<P: Plan> Scheduler<P> {
     pub(crate) fn place(&mut self) {
         if self.is_over() {
@@ -25,8 +30,8 @@ impl<P: Plan> Scheduler<P> {
         }
         for class in self.demands.classes() {
             loop {
-                while let Some((spec, node)) = self.next_match(class) {
-                    self.start(spec, node, class, LeaseState::Running);
+                while let Some((task, node)) = self.next_match(class) {
+                    self.start(task, node, class, LeaseState::Running);
                 }
                 if !self.take_from_ahead(class) {
                     break;
@@ -40,68 +45,81 @@ impl<P: Plan> Scheduler<P> {
         }
         if self.config.leases_ahead {
             for class in self.demands.classes() {
-                while let Some((spec, node)) = self.next_ahead(class) {
-                    self.start(spec, node, class, LeaseState::Ahead);
+                while let Some((task, node)) = self.next_ahead(class) {
+                    self.start(task, node, class, LeaseState::Ahead);
                 }
             }
         }
         self.say_missing(self.missing());
     }
 
-    fn start(&mut self, spec: TaskSpec, node: NodeId, class: Class, state: LeaseState) {
-        let spec = self.plan.start(spec.id).expect("the plan itself named the task as ready");
+    fn start(&mut self, task: Task, node: NodeId, class: Class, state: LeaseState) {
+        let spec = self.plan.start(task).expect("the plan itself named the task as ready");
         self.grant(node, spec, class, state);
     }
 
-    /// The next ready task of a class, and the node that waits for it: one that holds a receipt that the task
-    /// reads, if there is such; else the fastest. Whoever declined or failed it last gets it if there is nobody else, whoever
-    /// is barred from it never.
-    fn next_match(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
+    /// The ready tasks of a class, as far as they are looked at.
+    fn ready(&self, class: Class) -> impl Iterator<Item = TaskSpec> + '_ {
+        self.plan.ready(class).take(BARRED_MAX)
+    }
+
+    /// The next ready task of a class, and the node that waits for it.
+    fn next_match(&self, class: Class) -> Option<(Task, NodeId)> {
         self.nodes.waiting(class).next()?;
+        self.ready(class).find_map(|spec| Some((spec.id, self.taker(&spec, class, None)?)))
+    }
+
+    /// Who of those that wait gets a task, `but` not this one: who holds a receipt that the task reads, if there is such; else
+    /// the fastest. Whoever declined or failed it last gets it if there is nobody else, whoever is barred from it never.
+    fn taker(&self, spec: &TaskSpec, class: Class, but: Option<NodeId>) -> Option<NodeId> {
         let demand = self.demands.of(class);
-        let spec = self.plan.next(class)?;
-        let shunned = self.shunned.get(spec.id);
-        let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
+        let shunned = self.shunned.get(spec.id).copied();
         let faults = self.faults.get(&spec.id);
-        let is_barred = |id: NodeId| faults.is_some_and(|faults| faults.bars(id));
-        let fastest = self.nodes.waiting(class).find(|id| !is_barred(*id))?;
+        let may = |id: NodeId| but != Some(id) && !faults.is_some_and(|faults| faults.bars(id));
+        let fastest = self.nodes.waiting(class).find(|id| may(*id))?;
+        let is_first_choice = |id: &NodeId| shunned != Some(*id) && may(*id);
+        let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
         let nearest = holders
-            .filter(|id| shunned != Some(*id) && !is_barred(**id))
-            .filter_map(|id| Some((self.nodes.get(*id)?, *id)))
+            .copied()
+            .filter(is_first_choice)
+            .filter_map(|id| Some((self.nodes.get(id)?, id)))
             .filter(|(node, _)| demand.reads_results && node.standing.waiting.contains(class))
             .max_by_key(|(node, id)| (node.speed_permille(), *id));
         let nearest = nearest.map(|(_, id)| id);
-        let may = |id: &NodeId| shunned != Some(id) && !is_barred(*id);
-        let other = || self.nodes.waiting(class).find(may);
-        let node = nearest.or_else(other).unwrap_or(fastest);
-        Some((spec, node))
+        let other = || self.nodes.waiting(class).find(is_first_choice);
+        nearest.or_else(other).or(Some(fastest))
     }
 
-    /// Makes a task ready for a node that waits, by taking it from one that was granted it ahead and has not begun.
+    /// Gives a node that waits a task that another was granted ahead and has not begun. Whether there was one.
     fn take_from_ahead(&mut self, class: Class) -> bool {
-        // What is ready is for none of those who wait.
-        if self.plan.is_ready(class) {
+        if self.nodes.waiting(class).next().is_none() {
             return false;
         }
-        let Some(taker) = self.nodes.waiting(class).next() else { return false };
-        let Some(epoch) = self.leases.last_ahead(class, taker) else { return false };
+        let found = self.leases.ahead(class).take(BARRED_MAX).find_map(|(epoch, record)| {
+            // Of one that somebody works on as well there is nothing to take.
+            let flight =
+                self.leases.flight(record.task).filter(|flight| flight.copies.len() == 1)?;
+            Some((epoch, self.taker(&flight.spec, class, Some(record.node))?))
+        });
+        let Some((epoch, taker)) = found else { return false };
         let Some(record) = self.close_lease(epoch) else { return false };
         let (node, task) = (record.node, record.task);
         // Its node may have begun by now, and its result counts like any other.
         self.leases.remember(epoch, record);
         self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::Replaced });
+        self.start(task, taker, class, LeaseState::Running);
         true
     }
 
     /// A ready task of a class that nobody could begin with now, and the node that works and should have a slot for it
     /// first.
-    fn next_ahead(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
-        let node = self.nodes.first_ahead(class)?;
-        let spec = self.plan.next(class)?;
-        if self.is_barred(node, spec.id) {
-            return None;
-        }
-        self.nodes.waiting(class).next().is_none().then_some((spec, node))
+    fn next_ahead(&self, class: Class) -> Option<(Task, NodeId)> {
+        self.nodes.ahead(class).next()?;
+        self.ready(class).find_map(|spec| {
+            let may = |id: &NodeId| !self.is_barred(*id, spec.id);
+            let node = self.nodes.ahead(class).take(BARRED_MAX).find(may)?;
+            self.taker(&spec, class, None).is_none().then_some((spec.id, node))
+        })
     }
 
     /// A late task of a class, and an idle node that should be done with it earlier.
@@ -109,10 +127,8 @@ impl<P: Plan> Scheduler<P> {
         self.nodes.waiting(class).take(BACKUP_ASKERS).find_map(|id| {
             let speed = self.nodes.get(id)?.speed_permille();
             let done_at = self.now() + expected(self.demands.of(class), speed);
-            let task = self.leases.straggler(class, id, done_at, self.now())?;
-            if self.is_barred(id, task) {
-                return None;
-            }
+            let may = |task| !self.is_barred(id, task);
+            let task = self.leases.straggler(class, id, done_at, self.now(), may)?;
             Some((self.leases.flight(task)?.spec.clone(), id))
         })
     }
@@ -126,7 +142,6 @@ impl<P: Plan> Scheduler<P> {
             epoch,
             task: spec.id,
             po2: spec.po2,
-            splits: spec.splits.clone(),
             inputs: spec.inputs.iter().map(|blob| self.lease_input(*blob, node)).collect(),
             renew_within: self.config.renew_within,
             deadline: record.terms.deadline_at.since(self.now()),
@@ -212,19 +227,20 @@ impl<P: Plan> Scheduler<P> {
         self.faults.get(&task).is_some_and(|faults| faults.bars(node))
     }
 
-    /// That all who could take the next task of a class are barred from it. It walks the nodes, where one is.
+    /// That all who could take a ready task of a class are barred from it. It walks the nodes, where one is.
     fn disbelieved_for(&self, class: Class) -> Option<WaitReason> {
         if self.faults.is_empty() {
             return None;
         }
-        let task = self.plan.next(class)?.id;
-        let faults = self.faults.get(&task).filter(|faults| faults.is_sound)?;
-        let could = |node: &Node| node.standing.capable.contains(class);
-        let mut able = self.nodes.iter().filter(|(_, node)| could(node));
-        let is_none_left = able.all(|(id, _)| faults.bars(id));
-        is_none_left.then(|| WaitReason::Disbelieved {
-            name: self.name_of(task),
-            message: faults.message.clone(),
+        self.ready(class).find_map(|spec| {
+            let faults = self.faults.get(&spec.id).filter(|faults| faults.is_sound)?;
+            let could = |node: &Node| node.standing.capable.contains(class);
+            let mut able = self.nodes.iter().filter(|(_, node)| could(node));
+            let is_none_left = able.all(|(id, _)| faults.bars(id));
+            is_none_left.then(|| WaitReason::Disbelieved {
+                name: self.name_of(spec.id),
+                message: faults.message.clone(),
+            })
         })
     }
 
@@ -232,10 +248,19 @@ impl<P: Plan> Scheduler<P> {
     /// ready again.
     pub(crate) fn close_lease(&mut self, epoch: Epoch) -> Option<LeaseRecord> {
         let (record, was_last) = self.leases.close(epoch)?;
-        self.nodes.edit(record.node, |state| state.close_lease(epoch));
+        self.free(epoch, &record);
         if was_last {
             self.plan.release(record.task).expect("a task in flight runs in the plan");
         }
         Some(record)
+    }
+
+    /// Gives the node of a lease that ended what it took there: its room, or its place among the results that wait for
+    /// judgement.
+    pub(crate) fn free(&mut self, epoch: Epoch, record: &LeaseRecord) {
+        match record.is_open() {
+            true => drop(self.nodes.edit(record.node, |state| state.close_lease(epoch))),
+            false => self.nodes.judged(record.node),
+        }
     }
 }

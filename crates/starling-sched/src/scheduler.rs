@@ -225,7 +225,7 @@ impl<P: Plan> Scheduler<P> {
         for task in revoked.dissolved {
             for (epoch, record) in self.leases.close_task(task) {
                 let node = record.node;
-                self.nodes.edit(node, |state| state.close_lease(epoch));
+                self.free(epoch, &record);
                 self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::InputRevoked });
             }
         }

@@ -221,3 +221,19 @@ fn leases_ahead_hide_the_time_that_inputs_take_to_come() {
         assert!(with.0 * 10 < without.0 * 9, "{with}, {without} without");
     }
 }
+
+#[test]
+fn what_was_granted_ahead_and_somebody_works_on_again_is_not_taken_from_there() {
+    let mut bench = Bench::new(Config { leases_ahead: true, ..config() }, &[13, 18, 18]);
+    let small = bench.enter(1, capability(100, 1000));
+    bench.finish(1, small.epoch);
+    bench.enter(1, capability(600, 1000));
+    let lease = bench.enter(2, capability(600, 1000));
+    let actions = bench.tell(Event::NodeLeft { node: node(2) });
+    assert_eq!(granted_tasks(&actions), [(1, TaskId::Lift(2))]);
+    bench.join(2, capability(600, 1000));
+    let actions = bench.renew(2, lease.epoch);
+    assert!(matches!(actions[0], Action::Revived { .. }), "{actions:?}");
+    bench.join(3, capability(600, 1000));
+    assert_eq!(granted_tasks(&bench.ask(3)), []);
+}

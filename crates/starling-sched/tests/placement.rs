@@ -27,10 +27,7 @@ fn join(start: u32, end: u32) -> TaskId {
 fn a_segment_goes_to_a_waiting_node_as_soon_as_it_is_stored() {
     let mut bench = Bench::new(config(), &[18]);
     let lease = bench.enter(1, capability(600, 1000));
-    assert_eq!(
-        (named(lease.task), lease.po2, lease.splits),
-        (TaskId::Lift(0), Some(po2(18)), vec![])
-    );
+    assert_eq!((named(lease.task), lease.po2), (TaskId::Lift(0), Some(po2(18))));
     assert_eq!((lease.memory, lease.renew_within), (MemoryBytes::from_mib(600), Millis(20_000)));
     // 60 s of work, four times over.
     assert_eq!(lease.deadline, Millis(240_000));
@@ -56,7 +53,7 @@ fn a_node_gets_no_work_unless_it_asks_and_one_lease_for_each_request() {
     // Both slots are taken: the request waits for one to be free.
     assert_eq!(granted_tasks(&bench.ask(1)), []);
     let first = Epoch(7 << 32 | 1);
-    assert_eq!(granted_tasks(&bench.report(1, first)), [(1, TaskId::Lift(2))]);
+    assert_eq!(granted_tasks(&bench.finish(1, first)), [(1, TaskId::Lift(2))]);
 }
 
 #[test]

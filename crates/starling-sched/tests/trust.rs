@@ -6,7 +6,7 @@ mod common;
 use common::{
     Action, Bench, Event, blob, capability, config, grant_to, granted_tasks, grants, node,
 };
-use starling_sched::{Config, WaitReason};
+use starling_sched::{Config, Lease, WaitReason};
 use starling_types::{Capability, FailureClass, IndexRange, Millis, Task, TaskId};
 
 fn lift() -> Task {
@@ -110,6 +110,91 @@ fn a_task_that_all_call_impossible_waits_for_somebody_else_and_says_what_they_sa
     assert!(waiting.to_string().contains(message.as_str()), "{waiting}");
     let actions = bench.join(4, capability(600, 1000));
     assert!(actions.contains(&Action::WaitingOver), "{actions:?}");
+}
+
+/// Three nodes call the first task impossible, and its inputs are found to be sound. The execution goes on.
+fn disbelieved_of_the_first(config: Config) -> Bench {
+    let mut bench = Bench::executing(config);
+    bench.segment(18);
+    for name in 1..=3 {
+        let lease = bench.enter(name, capability(600, 1000));
+        assert_eq!(lease.task, lift());
+        bench.fail(name, lease.epoch, FailureClass::Task);
+    }
+    bench.tell(Event::Judged { task: lift(), is_sound: true });
+    bench
+}
+
+#[test]
+fn who_is_barred_from_a_task_gets_the_next_of_its_class_and_others_the_one_that_it_is_barred_from()
+{
+    let mut bench = disbelieved_of_the_first(config());
+    bench.wait(2000);
+    bench.ask(1);
+    assert_eq!(granted_tasks(&bench.segment(18)), [(1, TaskId::Lift(1))]);
+    assert_eq!(bench.enter(4, capability(600, 1000)).task, lift());
+}
+
+#[test]
+fn who_is_barred_from_all_tasks_that_are_looked_at_keeps_nobody_else_from_them() {
+    // Eight are looked at, and there are nine.
+    let mut bench = Bench::new(config(), &[18; 9]);
+    for index in 0..8 {
+        let mut nodes = Vec::new();
+        for name in 1..=3 {
+            bench.join(name, capability(600, 1000));
+            let mut actions = bench.ask(name);
+            while grant_to(name, &actions).is_none() {
+                actions = bench.wait(1000);
+            }
+            let lease = grant_to(name, &actions).unwrap();
+            assert_eq!(lease.task, TaskId::Lift(index).into());
+            nodes.push((name, lease.epoch));
+            bench.fail(name, lease.epoch, FailureClass::Task);
+        }
+        bench.tell(Event::Judged { task: TaskId::Lift(index).into(), is_sound: true });
+    }
+    (1..=3).for_each(|name| drop(bench.ask(name)));
+    assert_eq!(granted_tasks(&bench.wait(600_000)), []);
+    // One of the eight is somebody else's, and the ninth comes into view.
+    bench.join(4, capability(600, 1));
+    let granted = granted_tasks(&bench.ask(4));
+    assert_eq!(granted[0], (4, TaskId::Lift(0)));
+    assert_eq!(granted[1].1, TaskId::Lift(8));
+    assert!((1..=3).contains(&granted[1].0) && granted.len() == 2, "{granted:?}");
+}
+
+#[test]
+fn who_is_barred_from_a_join_gets_another_beside_it() {
+    let mut bench = Bench::new(config(), &[13; 4]);
+    let lifts = [1, 2, 3, 4].map(|name| bench.enter(name, capability(1000, 1000)));
+    for (name, lease) in (1..).zip(&lifts) {
+        bench.finish(name, lease.epoch);
+    }
+    let join = |start, end| TaskId::Join(IndexRange::new(start, end).unwrap());
+    for name in 5..=7 {
+        let lease = bench.enter(name, capability(1000, 1000));
+        assert_eq!(lease.task, join(0, 2).into());
+        bench.fail(name, lease.epoch, FailureClass::Task);
+    }
+    bench.tell(Event::Judged { task: join(0, 2).into(), is_sound: true });
+    bench.ask(5);
+    assert_eq!(granted_tasks(&bench.wait(2000)), [(5, join(2, 4))]);
+}
+
+#[test]
+fn who_is_barred_from_what_is_ready_gets_what_others_have_not_begun() {
+    let mut bench = disbelieved_of_the_first(Config { leases_ahead: true, ..config() });
+    bench.ask(3);
+    let small = grant_to(3, &bench.segment(13)).unwrap();
+    bench.finish(3, small.epoch);
+    bench.wait(2000);
+    bench.segment(18);
+    bench.segment(18);
+    // One that has proved something works, and was granted another ahead.
+    let granted = granted_tasks(&bench.ask(3));
+    assert_eq!(granted, [(3, TaskId::Lift(2)), (3, TaskId::Lift(3))]);
+    assert_eq!(granted_tasks(&bench.ask(1)), [(1, TaskId::Lift(3))]);
 }
 
 #[test]
@@ -299,6 +384,115 @@ fn a_node_of_which_no_result_is_to_be_had_gets_no_work_of_any_kind_for_longer_ea
     assert_eq!(granted_tasks(&[bench.segment(13), bench.ask(1)].concat()), []);
     // Others are not concerned.
     assert_eq!(bench.enter(2, capability(600, 1000)).task, lift());
+}
+
+/// A node joins and reports whatever it is granted at once, for as long as it is granted anything. How many leases that were.
+fn hoard(bench: &mut Bench, name: u8, slots: u32) -> Vec<Lease> {
+    bench.join(name, Capability { slots, ..capability(600_000, 1000) });
+    let mut leases = Vec::new();
+    for _ in 0..200 {
+        let Some(lease) = grant_to(name, &bench.ask(name)) else { break };
+        bench.report(name, lease.epoch);
+        leases.push(lease);
+    }
+    leases
+}
+
+#[test]
+fn who_has_proved_nothing_has_no_more_results_to_be_judged_than_slots() {
+    for slots in [1, 3] {
+        let mut bench = Bench::new(config(), &[18; 40]);
+        let hoarded = hoard(&mut bench, 1, slots);
+        assert_eq!(hoarded.len(), slots as usize);
+        // Its request is open, and is served when a verdict comes, whatever that is.
+        let reason = "stalled".to_owned();
+        let epoch = hoarded[0].epoch;
+        bench.tell(Event::ResultUnfetchable { epoch, reason });
+        assert_eq!(grants(&bench.wait(2000)).len(), 1);
+        // Others are not concerned.
+        bench.enter(2, capability(600, 1000));
+    }
+}
+
+#[test]
+fn who_has_proved_something_has_a_few_times_as_many_and_not_more() {
+    let mut bench = Bench::new(config(), &[18; 40]);
+    let first = bench.enter(1, capability(600_000, 1000));
+    bench.finish(1, first.epoch);
+    let hoarded = hoard(&mut bench, 1, 1);
+    assert_eq!(hoarded.len(), 4);
+    assert_eq!(
+        grants(&bench.accept(hoarded[0].epoch)).len(),
+        1,
+        "the one that it asked for in vain"
+    );
+}
+
+#[test]
+fn neither_coming_back_nor_saying_anew_what_it_can_do_gets_a_node_more_work_before_a_verdict() {
+    let mut bench = Bench::new(config(), &[18; 40]);
+    let hoarded = hoard(&mut bench, 1, 2);
+    assert_eq!(hoarded.len(), 2);
+    for _ in 0..5 {
+        assert_eq!(hoard(&mut bench, 1, 2).len(), 0, "it only says it anew");
+        bench.tell(Event::NodeLeft { node: node(1) });
+        assert_eq!(hoard(&mut bench, 1, 2).len(), 0);
+    }
+    for (index, lease) in (1..).zip(&hoarded) {
+        bench.accept(lease.epoch);
+        bench.tell(Event::NodeLeft { node: node(1) });
+        let more = hoard(&mut bench, 1, 2);
+        assert_eq!(more.len(), if index == 1 { 7 } else { 1 }, "of eight, with what is left");
+    }
+}
+
+#[test]
+fn late_results_of_leases_that_were_let_go_are_no_way_around_it() {
+    let mut bench = Bench::new(config(), &[18; 40]);
+    let mut let_go = Vec::new();
+    for other in 10..20 {
+        let_go.push(bench.enter(1, capability(600, 1000)).epoch);
+        bench.tell(Event::NodeLeft { node: node(1) });
+        bench.enter(other, capability(600, 1000));
+    }
+    bench.join(1, capability(600, 1000));
+    let reports = let_go.iter().flat_map(|epoch| bench.report(1, *epoch)).collect::<Vec<_>>();
+    let checks = |action: &&Action| matches!(action, Action::CheckResult { .. });
+    assert_eq!(reports.iter().filter(checks).count(), 1, "{reports:?}");
+    // Nor is to go on with them: with one that waits for judgement it may have no other.
+    let actions = bench.renew(1, let_go[9]);
+    assert!(
+        matches!(actions[0], Action::Revoke { epoch, .. } if epoch == let_go[9]),
+        "{actions:?}"
+    );
+    assert_eq!(granted_tasks(&bench.ask(1)), []);
+    bench.accept(let_go[0]);
+    assert!(matches!(bench.report(1, let_go[1])[0], Action::CheckResult { .. }));
+}
+
+#[test]
+fn a_result_that_needs_no_judgement_any_more_waits_for_none() {
+    // Another was quicker.
+    let mut bench = Bench::new(config(), &[18, 18]);
+    let lease = bench.enter(1, capability(600, 10));
+    bench.tell(Event::NodeLeft { node: node(1) });
+    let other = bench.enter(2, capability(600, 1000));
+    assert_eq!(other.task, lease.task);
+    bench.join(1, capability(600, 10));
+    bench.report(1, lease.epoch);
+    assert_eq!(granted_tasks(&bench.ask(1)), []);
+    assert_eq!(granted_tasks(&bench.finish(2, other.epoch)), [(1, TaskId::Lift(1))]);
+
+    // What it was made of is gone.
+    let mut bench = Bench::new(config(), &[13, 13]);
+    let leases = [1, 2].map(|name| bench.enter(name, capability(1000, 1000)));
+    bench.finish(1, leases[0].epoch);
+    bench.finish(2, leases[1].epoch);
+    let join = bench.enter(3, capability(1000, 1000));
+    bench.report(3, join.epoch);
+    assert_eq!(granted_tasks(&bench.ask(3)), []);
+    let actions = bench.tell(Event::ResultRevoked { task: leases[0].task });
+    assert_eq!(granted_tasks(&actions), [(3, TaskId::Lift(0))]);
 }
 
 #[test]

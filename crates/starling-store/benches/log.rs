@@ -38,7 +38,7 @@ async fn measure(appender_count: u8) {
             let (mut count, mut slowest) = (0_u64, Duration::ZERO);
             while started.elapsed() < MEASURED {
                 let asked = Instant::now();
-                log.append(entry(job)).await.unwrap();
+                log.hand_over(entry(job)).await.unwrap();
                 slowest = slowest.max(asked.elapsed());
                 count += 1;
             }

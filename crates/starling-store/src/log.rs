@@ -64,24 +64,16 @@ impl EventLog {
         Ok(Self { reader, writer, roots })
     }
 
-    /// Appends `entry`; the number of the job's last event. It returns when that is on the disk.
+    /// Appends `entry`; the number of the job's last event, once that is on the disk. To drop the future does not take the entry
+    /// back.
     ///
-    /// Entries are written in the order in which these futures are first polled. One that is dropped after that
-    /// does not take its entry back.
+    /// The entry is handed over before this returns: entries are written in the order of these calls. Whoever calls it bounds
+    /// how many are under way.
     ///
     /// # Errors
     /// [`LogError::NoSpace`] when the disk is full: nothing of the entry is there then, nor on any other error.
     /// What was handed over for the same job before the failure was known fails with it
     /// ([`LogError::AfterFailure`]), so that no event stands where another should be.
-    pub async fn append(&self, entry: Entry) -> Result<u64, LogError> {
-        self.writer.append(entry).await
-    }
-
-    /// As [`Self::append`], but the entry is handed over before this returns: entries are written in the order of these
-    /// calls. Whoever calls it bounds how many are under way.
-    ///
-    /// # Errors
-    /// As [`Self::append`].
     pub fn hand_over(
         &self,
         entry: Entry,
@@ -89,10 +81,10 @@ impl EventLog {
         self.writer.hand_over(entry)
     }
 
-    /// As [`Self::append`], for callers that may wait.
+    /// As [`Self::hand_over`], for callers that may wait.
     ///
     /// # Errors
-    /// As [`Self::append`].
+    /// As [`Self::hand_over`].
     pub fn append_blocking(&self, entry: Entry) -> Result<u64, LogError> {
         self.writer.append_blocking(entry)
     }

@@ -84,7 +84,7 @@ fn needed(log: &EventLog, job: JobId) -> BTreeSet<Reference> {
         if event.kind == "done" {
             needed.clear();
         }
-        needed.insert(event.decode::<BlobRef>().unwrap().reference);
+        needed.insert(serde_json::from_str::<BlobRef>(&event.body).unwrap().reference);
     }
     needed
 }

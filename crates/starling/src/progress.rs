@@ -139,6 +139,7 @@ fn timed(started: Instant, now: &Progress) -> String {
 /// What is left of the progress without what changes with every tick and is no news by itself.
 fn without_ticks(progress: &Progress) -> Progress {
     let mut news = Progress { eta: None, ..progress.clone() };
+    news.looking_at = news.looking_at.min(1);
     news.tasks.stages.iter_mut().for_each(|stage| stage.partly_permille = 0);
     news
 }
@@ -206,7 +207,9 @@ fn line(now: &Progress) -> String {
 
 fn status(now: &Progress) -> String {
     let mut text = format!("nodes {}/{} busy", now.nodes_busy, now.nodes);
-    if now.delivering {
+    if now.looking_at > 0 {
+        text.push_str(&format!(", looking at {} blobs of an earlier run", now.looking_at));
+    } else if now.delivering {
         text.push_str(", putting the receipt together");
     } else if let Some(lacking) = &now.lacks_room {
         text.push_str(", waiting: ");
@@ -298,6 +301,16 @@ mod tests {
             line(&progress),
             "execute 0 segments, prove 0/0, join 0/0, keccak 1/3, resolve 0/2, nodes 0/0 busy"
         );
+    }
+
+    #[test]
+    fn a_job_that_looks_at_what_an_earlier_run_left_says_so() {
+        let progress = Progress { looking_at: 7, ..Progress::default() };
+        let line = line(&progress);
+        assert!(line.ends_with("busy, looking at 7 blobs of an earlier run"), "{line}");
+        let fewer = Progress { looking_at: 6, ..progress.clone() };
+        assert_eq!(without_ticks(&fewer), without_ticks(&progress), "no line for each blob");
+        assert_ne!(without_ticks(&Progress::default()), without_ticks(&progress));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use starling_proto::{ClientMessage, GoodbyeReason, NodeMessage, Welcome};
 use starling_types::SystemName;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::Pool;
+use super::{Pool, TURMOIL};
 use crate::peers::introduced;
 
 /// Messages that may wait for a node. A node that lets more pile up has stopped reading.
@@ -54,12 +54,18 @@ pub(super) async fn session(pool: Pool, mut session: ClientSession) {
         let _ = session.send(&ClientMessage::Goodbye { reason, message }).await;
         return;
     }
+    let Ok(coming) = pool.shared.comings.clone().try_acquire_owned() else {
+        tracing::debug!(node = %format_args!("{node:#}"), "turned a node away: too many come and go");
+        let (reason, message) = (GoodbyeReason::Busy, TURMOIL.to_owned());
+        let _ = session.send(&ClientMessage::Goodbye { reason, message }).await;
+        return;
+    };
     let welcome = Welcome { run: pool.shared.run };
     if session.send(&ClientMessage::Welcome(welcome)).await.is_err() {
         return;
     }
     let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-    let connection = pool.join(node, hello, outbox, &session);
+    let connection = pool.join(node, hello, outbox, &session, coming);
     if closing.is_cancelled() {
         // It came between the goodbyes and here.
         pool.left(node, connection, "this client ends");

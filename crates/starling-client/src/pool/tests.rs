@@ -113,6 +113,28 @@ async fn a_node_has_one_session_and_each_job_hears_of_its_own_leases() {
 }
 
 #[tokio::test]
+async fn nodes_that_come_faster_than_jobs_hear_of_them_are_turned_away_for_the_time_being() {
+    let world = World::new().await;
+    let mut seat = world.open(job(1));
+    let comings = world.pool.shared.comings.clone();
+    let all = u32::try_from(COMINGS_WAITING_MAX).unwrap();
+    let others = comings.clone().acquire_many_owned(all).await.unwrap();
+    let told = world.introduce().await.recv().await.unwrap().unwrap();
+    let is_busy = matches!(told, ClientMessage::Goodbye { reason: GoodbyeReason::Busy, .. });
+    assert!(is_busy, "{told:?}");
+    drop(others);
+    let _node = world.come().await;
+    let heard = joined(&mut seat).await;
+    assert_eq!(
+        comings.available_permits(),
+        COMINGS_WAITING_MAX - 1,
+        "the job has not done with it"
+    );
+    drop(heard);
+    assert_eq!(comings.available_permits(), COMINGS_WAITING_MAX);
+}
+
+#[tokio::test]
 async fn a_request_stands_with_all_jobs_and_the_first_takes_it() {
     let world = World::new().await;
     let (mut first, mut second) = (world.open(job(1)), world.open(job(2)));
@@ -202,7 +224,6 @@ async fn a_lease_names_the_holders_that_its_scheduler_does_and_where_they_are() 
         epoch: Epoch(7),
         task: TaskId::Lift(0).into(),
         po2: None,
-        splits: vec![],
         inputs,
         renew_within: Millis(20_000),
         deadline: Millis(300_000),

@@ -78,11 +78,8 @@ impl<S: System> Runner<'_, S> {
                 });
             }
             Action::Look { blobs: wanted } => {
-                let blobs = self.blobs.clone();
-                self.beside_blocking(move || {
-                    let (gone, pins) = judge::look(&blobs, &wanted);
-                    Beside::Event(Event::Looked { blobs: wanted, gone, pins })
-                });
+                let look = self.looks.look(self.blobs.clone(), wanted);
+                self.beside_blocking(move || Beside::Event(look().event()));
             }
             Action::Judge { task, inputs } => {
                 let blobs = self.blobs.clone();
@@ -132,10 +129,10 @@ impl<S: System> Runner<'_, S> {
 
     /// Puts together what was proved. The nodes have other things to do meanwhile.
     fn deliver(&mut self, outcome: OutcomeOf<S>) {
-        self.take_leave("the job is proved");
-        self.progress.send_modify(|now| now.delivering = true);
+        self.peers.say_goodbye("the job is proved");
+        self.watchers.send_modify(|now| now.delivering = true);
         let (state, blobs, stop) =
-            (self.core.state().clone(), self.blobs.clone(), CancellationToken::new());
+            (self.core.shared_state(), self.blobs.clone(), CancellationToken::new());
         self.delivery = Some(stop.clone().drop_guard());
         let delivered = apart("the delivery", move || {
             let delivery = S::deliver(&state, &blobs, &outcome, &stop);

@@ -6,7 +6,7 @@ use starling_types::{HostRunId, ImageId, JobId, JobSeed};
 use starling_zkvm::{AssumptionId, Digest, OutputParts, SegmentClaim};
 
 use super::*;
-use crate::{JobRequest, judge, request};
+use crate::{JobRequest, request};
 
 fn store() -> (tempfile::TempDir, BlobStore) {
     let dir = tempfile::tempdir().unwrap();
@@ -67,17 +67,6 @@ fn a_damaged_guest_or_input_is_missing_not_executed() {
     let asked = Asked::new();
     damage(&asked.blobs, asked.run.guest);
     assert_eq!(asked.missing().as_deref(), Some("the guest"));
-}
-
-#[test]
-fn a_blob_that_is_damaged_or_was_never_there_is_gone() {
-    let (_dir, blobs) = store();
-    let [sound, bad] = [&b"sound"[..], b"damaged"].map(|bytes| blobs.put(bytes).unwrap());
-    damage(&blobs, bad.blob());
-    let never = BlobRef { reference: Reference([5; 32]), size_bytes: 1 };
-    let (gone, pins) = judge::look(&blobs, &[sound.blob(), bad.blob(), never]);
-    assert_eq!(gone, [bad.reference, never.reference]);
-    assert_eq!(pins, [sound]);
 }
 
 #[test]

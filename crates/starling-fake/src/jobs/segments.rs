@@ -46,6 +46,9 @@ pub enum SegmentsEvent {
     Created {
         /// What was asked.
         request: Request,
+        /// Whether its source tells another story from its second run on.
+        #[serde(default)]
+        diverges: bool,
     },
     /// A segment is in the store.
     Segment {
@@ -82,6 +85,9 @@ pub enum SegmentsEvent {
 pub struct Segments {
     id: JobId,
     request: Request,
+    diverges: bool,
+    /// How often the job was taken up, or started over.
+    starts: u32,
     stage: Stage,
     segments: Pieces,
     keccaks: Pieces,
@@ -119,14 +125,37 @@ impl Segments {
     /// # Errors
     /// When it can't be written.
     pub fn create(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
-        let id = request.job_id("segments");
-        client.create_as(id, false, || Ok((SegmentsEvent::Created { request }, Vec::new())))
+        Self::create_as(client, request, false)
     }
 
-    fn new(id: JobId, request: Request) -> Self {
+    /// As [`Self::create`], of a job whose source tells another story once the job is gone on with: the raw data of
+    /// [`Self::OTHER_STORY`] and the following.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_diverging(client: &Client<Self>, request: Request) -> Result<JobId, JobError> {
+        Self::create_as(client, request, true)
+    }
+
+    /// With which number the raw data of the other story begins.
+    pub const OTHER_STORY: u32 = 1 << 16;
+
+    fn create_as(
+        client: &Client<Self>,
+        request: Request,
+        diverges: bool,
+    ) -> Result<JobId, JobError> {
+        let id = request.job_id(if diverges { "segments that diverge" } else { "segments" });
+        let created = SegmentsEvent::Created { request, diverges };
+        client.create_as(id, false, || Ok((created, Vec::new())))
+    }
+
+    fn new(id: JobId, request: Request, diverges: bool) -> Self {
         Self {
             id,
             request,
+            diverges,
+            starts: 0,
             stage: Stage::Open,
             segments: Pieces::default(),
             keccaks: Pieces::default(),
@@ -176,7 +205,11 @@ impl Script for Segments {
 
     fn apply(&mut self, event: &JobEvent<SegmentsEvent>) -> Result<(), String> {
         match event {
-            JobEvent::Restarted { .. } => *self = Self::new(self.id, self.request),
+            JobEvent::ClientStarted { .. } => self.starts += 1,
+            JobEvent::Restarted { .. } => {
+                let starts = self.starts;
+                *self = Self { starts, ..Self::new(self.id, self.request, self.diverges) };
+            }
             JobEvent::Own(own) => match own {
                 SegmentsEvent::Created { .. } => return created_twice(),
                 SegmentsEvent::Segment { index, blob, sum } => {
@@ -257,7 +290,7 @@ impl System for Segments {
 
     fn created(job: JobId, event: SegmentsEvent, _at_ms: u64) -> Option<Self> {
         match event {
-            SegmentsEvent::Created { request } => Some(Self::new(job, request)),
+            SegmentsEvent::Created { request, diverges } => Some(Self::new(job, request, diverges)),
             _ => None,
         }
     }
@@ -304,9 +337,11 @@ impl System for Segments {
 
     fn start((): &mut (), job: &Self, blobs: &BlobStore) -> Start<Executing> {
         let (request, blobs) = (job.request, blobs.clone());
+        let is_other_story = job.diverges && job.starts > 1;
+        let first = if is_other_story { Self::OTHER_STORY } else { 0 };
         Box::new(move || {
             let (told, emitted) = mpsc::channel(PIECES_WAITING_MAX);
-            std::thread::spawn(move || execute(request, &blobs, &told));
+            std::thread::spawn(move || execute(request, first, &blobs, &told));
             Ok(Executing { emitted })
         })
     }
@@ -361,17 +396,17 @@ impl Running<Segments> for Executing {
     }
 }
 
-/// Puts out all segments and keccak requests, and the end. It stops when nobody listens.
-fn execute(request: Request, blobs: &BlobStore, told: &mpsc::Sender<Said>) {
+/// Puts out all segments and keccak requests, of raw data from `first` on, and the end. It stops when nobody listens.
+fn execute(request: Request, first: u32, blobs: &BlobStore, told: &mpsc::Sender<Said>) {
     let keccak_count = (request.count / SEGMENTS_PER_KECCAK).min(KECCAKS_MAX);
     let segments = (0..request.count).map(|index| {
-        let raw = raw(index, request.size_bytes);
+        let raw = raw(first + index, request.size_bytes);
         let sum = Sum::of_raw(index, &raw);
         (raw, Box::new(move |blob| SegmentsEvent::Segment { index, blob, sum }) as Event)
     });
     let keccaks = (0..keccak_count).map(|index| {
         // Numbered on, so that it is no segment's.
-        let raw = raw(request.count + index, request.size_bytes);
+        let raw = raw(first + request.count + index, request.size_bytes);
         let sum = Sum::of_raw(index, &raw);
         (raw, Box::new(move |blob| SegmentsEvent::Keccak { index, blob, sum }) as Event)
     });

@@ -1,18 +1,14 @@
 //! Nodes that lie, die, hang or have no room; and one that has no disk.
 
-use starling_blobs::MemoryBlobs;
-use starling_fake::{Expected, SYSTEMS};
-use starling_net::{Net, PeerAddr};
+use starling_fake::{Claimant, Expected};
 use starling_node::NodeError;
 use starling_plan::MergesPlan;
-use starling_proto::{ClientMessage, Done, Hello, NodeMessage, Offer};
-use starling_types::{
-    BlobRef, FailureClass, IndexRange, MemoryBytes, MemoryTable, NodeId, Reference, Task,
-};
+use starling_proto::LeaseId;
+use starling_types::{BlobRef, FailureClass, IndexRange, Reference, Task};
 
 use crate::{
     client::{Checks, Client},
-    loopback, merging,
+    merging,
     node::Setup,
     raw, shape, soon,
 };
@@ -114,65 +110,28 @@ async fn an_input_that_is_damaged_on_the_clients_disk_is_noticed_and_put_there_a
     assert!(failures.iter().all(|failure| failure.class == FailureClass::Input), "{failures:?}");
 }
 
-/// A node that takes every lease and at once says that it has a result, which nobody ever gets to see.
-async fn withholding(key: u8, client: &PeerAddr) -> NodeId {
-    let net = Net::bind(loopback(key), MemoryBlobs::new(1 << 20)).await.unwrap();
-    let mut session = net.connect_job(client).await.unwrap();
-    let id = net.id();
-    let need = MemoryTable { any: Some(MemoryBytes::from_mib(64)), ..MemoryTable::default() };
-    let kinds =
-        [MergesPlan::LEAF, MergesPlan::MERGE, MergesPlan::FINISH].map(|kind| (kind, need.clone()));
-    let hello = Hello {
-        systems: vec![Offer {
-            system: SYSTEMS[0].into(),
-            kinds: kinds.into(),
-            speed_permille: 1000,
-        }],
-        memory: MemoryBytes::from_mib(1024),
-        slots: 1,
-    };
-    session.send(&NodeMessage::Hello(hello)).await.unwrap();
-    tokio::spawn(async move {
-        // Kept as long as the session is.
-        let _net = net;
-        while let Ok(Some(message)) = session.recv().await {
-            let said = match message {
-                ClientMessage::Grant(grant) => {
-                    let mut name = [7; 32];
-                    name[..8].copy_from_slice(&grant.lease.epoch.0.to_le_bytes());
-                    let result = BlobRef { reference: Reference(name), size_bytes: 1000 };
-                    let (prove_ms, peak_memory) = (1, MemoryBytes(1));
-                    let done = Done { lease: grant.lease, result, prove_ms, peak_memory };
-                    vec![NodeMessage::Done(done), NodeMessage::WorkRequested]
-                }
-                ClientMessage::Welcome(_) => vec![NodeMessage::WorkRequested],
-                _ => vec![],
-            };
-            for message in said {
-                if session.send(&message).await.is_err() {
-                    return;
-                }
-            }
-        }
-    });
-    id
+/// The name of a blob that nobody has, for each lease another.
+fn nowhere(lease: LeaseId) -> BlobRef {
+    let mut name = [7; 32];
+    name[..8].copy_from_slice(&lease.epoch.0.to_le_bytes());
+    BlobRef { reference: Reference(name), size_bytes: 1000 }
 }
 
 #[tokio::test]
-async fn a_node_of_which_three_results_could_not_be_had_gets_no_task_for_a_while() {
+async fn a_node_of_which_three_results_could_not_be_had_got_three_tasks_and_no_more_for_a_while() {
     let raw = raw(24, 500);
     let mut client = merging(62, &raw).await;
-    let withholding = withholding(63, &client.addr()).await;
+    let withholding = Claimant::start(63, &client.addr(), nowhere).await.unwrap();
     let grants = |client: &Client<MergesPlan>| {
-        client.seen.granted.iter().filter(|(_, node)| *node == withholding).count()
+        client.seen.granted.iter().filter(|(_, node)| *node == withholding.id).count()
     };
-    // It is granted more while the first are looked for.
+    // It asks for more at once, and gets nothing while the one before is looked for.
     client.run_until(|client| client.seen.unfetchable_count >= 3).await;
-    let granted = grants(&client);
+    assert_eq!(grants(&client), 3);
     // Nothing but time passes between them: a job that takes longer than all the pauses before.
     let honest = Setup::new(64, "pace=300").serve(client.addr()).await;
     client.finish().await;
-    assert_eq!(grants(&client), granted);
+    assert_eq!(grants(&client), 3);
     assert!(client.seen.dismissed.is_empty(), "it proves no lie");
     assert_eq!(soon(honest.ended()).await, Ok(()));
 }

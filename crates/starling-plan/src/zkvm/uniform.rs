@@ -80,8 +80,9 @@ impl Plan for ZkvmPlan {
         }
     }
 
-    fn next(&self, class: Class) -> Option<TaskSpec> {
-        self.next(TaskClass::at(class)?).map(TaskSpec::uniform)
+    fn ready(&self, class: Class) -> impl Iterator<Item = TaskSpec> + '_ {
+        let ready = TaskClass::at(class).map(|class| self.ready(class).map(TaskSpec::uniform));
+        ready.into_iter().flatten()
     }
 
     fn is_ready(&self, class: Class) -> bool {

@@ -23,6 +23,8 @@ pub use job::Job;
 use job::{made_here, receipt};
 
 const HEARTBEAT: u64 = 5000;
+/// Leases and results that are not judged, for each slot of a node that has proved something.
+const UNJUDGED_PER_SLOT_MAX: u32 = 4;
 /// The last byte of a receipt's name says what is the matter with it.
 const FALSE: u8 = 1;
 const UNFETCHABLE: u8 = 2;
@@ -87,6 +89,10 @@ struct Ledger {
     /// Those of the live that were granted ahead and have not begun.
     ahead: BTreeSet<Epoch>,
     leases: BTreeMap<Epoch, (NodeId, Task, MemoryBytes)>,
+    /// Leases whose results wait for judgement.
+    unjudged: BTreeSet<Epoch>,
+    /// Nodes of which a result was accepted.
+    proved: BTreeSet<NodeId>,
     accepted: BTreeSet<Task>,
 }
 
@@ -374,10 +380,13 @@ impl World {
             self.act(action.clone());
         }
         // Only a lease that begins can break a bound.
-        let begins =
-            |action: &Action| matches!(action, Action::Grant { .. } | Action::Revived { .. });
-        if actions.iter().any(begins) {
-            self.ledger.check(&self.peers, &self.config);
+        let begun = |action: &Action| match action {
+            Action::Grant { node, .. } | Action::Revived { node, .. } => Some(*node),
+            _ => None,
+        };
+        let begun: BTreeSet<NodeId> = actions.iter().filter_map(begun).collect();
+        if !begun.is_empty() {
+            self.ledger.check(&self.peers, &self.config, &begun);
         }
         if let Some(wakeup) = self.scheduler.next_wakeup() {
             assert!(wakeup > self.now, "a wakeup that is due should have been handled");
@@ -443,6 +452,13 @@ impl Ledger {
             {
                 let task = self.leases[epoch].1;
                 assert!(self.accepted.insert(task), "{task} was accepted twice");
+                self.proved.insert(self.leases[epoch].0);
+                // Nor are other results of the task of any use.
+                let leases = &self.leases;
+                self.unjudged.retain(|epoch| leases[epoch].1 != task);
+            }
+            Event::ResultRefused { epoch, .. } | Event::ResultUnfetchable { epoch, .. } => {
+                self.unjudged.remove(epoch);
             }
             _ => {}
         }
@@ -467,9 +483,11 @@ impl Ledger {
                         self.ahead.remove(epoch);
                     }
                 }
-                Action::Expired { epoch, .. }
-                | Action::Revoke { epoch, .. }
-                | Action::CheckResult { epoch, .. } => {
+                Action::CheckResult { epoch, .. } => {
+                    self.live.remove(epoch);
+                    self.unjudged.insert(*epoch);
+                }
+                Action::Expired { epoch, .. } | Action::Revoke { epoch, .. } => {
                     self.live.remove(epoch);
                 }
                 _ => {}
@@ -488,7 +506,8 @@ impl Ledger {
         })
     }
 
-    fn check(&self, peers: &BTreeMap<NodeId, Peer>, config: &Config) {
+    /// `begun` are the nodes that have just got something.
+    fn check(&self, peers: &BTreeMap<NodeId, Peer>, config: &Config, begun: &BTreeSet<NodeId>) {
         let mut by_task: BTreeMap<Task, u32> = BTreeMap::new();
         for (_, task, _) in self.live.values() {
             *by_task.entry(*task).or_default() += 1;
@@ -498,6 +517,15 @@ impl Ledger {
             assert!(count <= peer.capability.slots, "{node:?} holds {count} leases");
             assert!(memory <= peer.capability.memory.0, "{node:?} holds {memory} bytes");
             assert!(ahead <= peer.capability.slots, "{node:?} holds {ahead} leases ahead");
+            let unjudged = self.unjudged.iter().filter(|epoch| self.leases[*epoch].0 == *node);
+            let unjudged = unjudged.count() as u32;
+            let per_slot = if self.proved.contains(node) { UNJUDGED_PER_SLOT_MAX } else { 1 };
+            let open_max = peer.capability.slots * per_slot;
+            assert!(unjudged <= open_max, "{node:?} has {unjudged} results that are not judged");
+            // A late result counts as well, of one that has other work by then; but it gets no more.
+            let open = count + ahead + unjudged;
+            let may = open <= open_max || !begun.contains(node);
+            assert!(may, "{node:?} got more and has {open} open");
         }
         for (task, copies) in by_task {
             assert!(copies <= config.copies_max, "{task} has {copies} leases");

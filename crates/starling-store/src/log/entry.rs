@@ -1,6 +1,6 @@
 //! What is appended, and what is read back.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use starling_types::{JobId, Reference};
 
 use super::LogError;
@@ -91,18 +91,4 @@ pub struct StoredEvent {
     pub body: String,
     /// When it happened, by its writer's clock, in milliseconds since 1970.
     pub at_ms: u64,
-}
-
-impl StoredEvent {
-    /// The body as the type it was written from.
-    ///
-    /// # Errors
-    /// When it is not of that type.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, LogError> {
-        serde_json::from_str(&self.body).map_err(|cause| LogError::Decode {
-            kind: self.kind.clone(),
-            seq: self.seq,
-            cause,
-        })
-    }
 }

@@ -122,16 +122,6 @@ pub enum LogError {
         /// What is wrong.
         cause: serde_json::Error,
     },
-    /// The body of an event is not of the type asked for.
-    #[error("cannot read event {seq}, a {kind} event: {cause}")]
-    Decode {
-        /// The kind of the event.
-        kind: String,
-        /// Its number.
-        seq: u64,
-        /// What is wrong.
-        cause: serde_json::Error,
-    },
     /// Anything else that SQLite says.
     #[error("cannot {action} the job log {}: {cause}", path.display())]
     Sqlite {

@@ -88,9 +88,6 @@ fn events_and_their_order_survive_a_reopening() {
     ];
     assert_eq!(said, expected);
     assert_eq!(events[2].at_ms, i64::MAX as u64);
-    assert_eq!(events[1].decode::<u32>().unwrap(), 0);
-    let error = events[0].decode::<u32>().unwrap_err().to_string();
-    assert!(error.starts_with("cannot read event 1, a began event: invalid type: map"), "{error}");
 }
 
 #[test]
@@ -251,7 +248,7 @@ fn a_full_disk_is_a_clear_error_and_loses_nothing() {
 /// Appends entries so that they wait together, and come to the thread as one group or as several.
 async fn append_together(log: &EventLog, entries: Vec<Entry>) -> Vec<Result<u64, LogError>> {
     let mut appends: Vec<_> =
-        entries.into_iter().map(|entry| Box::pin(log.append(entry))).collect();
+        entries.into_iter().map(|entry| Box::pin(log.hand_over(entry))).collect();
     // All are handed over before the first answer is looked at.
     std::future::poll_fn(|context| {
         for append in &mut appends {
@@ -285,7 +282,7 @@ async fn what_follows_a_failure_before_it_is_known_fails_with_it_but_other_jobs_
     assert!(matches!(failed, Err(LogError::NoSpace { .. })), "{failed:?}");
     assert!(matches!(after, Err(LogError::AfterFailure { .. })), "{after:?}");
     // Who knows of it may go on.
-    assert_eq!(log.append(entry(JOB, "ticked", &3)).await.unwrap(), 2);
+    assert_eq!(log.hand_over(entry(JOB, "ticked", &3)).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -301,8 +298,12 @@ async fn appends_that_wait_together_keep_their_order() {
     });
     let answers: Vec<u64> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, (1..=50).collect::<Vec<_>>());
-    let bodies: Vec<u64> =
-        log.read(JOB).unwrap().iter().map(|event| event.decode().unwrap()).collect();
+    let bodies: Vec<u64> = log
+        .read(JOB)
+        .unwrap()
+        .iter()
+        .map(|event| serde_json::from_str(&event.body).unwrap())
+        .collect();
     assert_eq!(bodies, (0..50).collect::<Vec<_>>());
 }
 
@@ -331,7 +332,7 @@ fn what_was_handed_over_is_written_before_the_log_is_closed() {
     let (_dir, path, log) = open();
     for body in 0..20 {
         // Dropped once it is handed over.
-        let mut append = Box::pin(log.append(entry(JOB, "ticked", &body)));
+        let mut append = Box::pin(log.hand_over(entry(JOB, "ticked", &body)));
         let waker = std::task::Waker::noop();
         let _ = append.as_mut().poll(&mut std::task::Context::from_waker(waker));
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     entry::Entry,
@@ -25,10 +25,6 @@ use crate::roots::{RootName, RootSets};
 /// enough, and keep what an appender waits for in the milliseconds.
 const GROUP_COUNT_MAX: usize = 1024;
 
-/// The most entries of asynchronous appenders that wait for the thread: two transactions' worth, so that the next is
-/// full when one is done. Appenders that block wait one for each thread.
-const WAITING_COUNT_MAX: usize = 2 * GROUP_COUNT_MAX;
-
 type Answer = Result<u64, LogError>;
 
 /// The handle of the thread. It ends, with all written, when this is dropped.
@@ -37,7 +33,6 @@ pub(super) struct Writer {
     /// None once it is being dropped.
     requests: Option<mpsc::Sender<Request>>,
     thread: Option<JoinHandle<()>>,
-    waiting: Semaphore,
     failure_count: Arc<AtomicU64>,
     path: PathBuf,
 }
@@ -89,15 +84,9 @@ impl Writer {
         Ok(Self {
             requests: Some(requests),
             thread: Some(thread),
-            waiting: Semaphore::new(WAITING_COUNT_MAX),
             failure_count,
             path: path.to_owned(),
         })
-    }
-
-    pub async fn append(&self, entry: Entry) -> Answer {
-        let _place = self.waiting.acquire().await.expect("the semaphore is never closed");
-        self.hand_over(entry).await
     }
 
     pub fn hand_over(&self, entry: Entry) -> impl Future<Output = Answer> + Send + use<> {
