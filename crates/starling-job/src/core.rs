@@ -7,7 +7,7 @@ use std::{
 
 use starling_plan::{Plan, PlanError};
 use starling_sched::{Scheduler, Status, WaitReason};
-use starling_types::{BlobRef, Epoch, Millis, NodeId, Reference, Task};
+use starling_types::{BlobRef, Epoch, Incarnation, Millis, NodeId, Reference, Task};
 
 use crate::{
     Action, Config, End, Event, JobEvent, JobState, Note, Script, Verdict,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The incarnation of a job's first run.
-const FIRST_INCARNATION: u32 = 1;
+const FIRST_INCARNATION: Incarnation = Incarnation(1);
 
 /// Where a run of a job stands.
 #[derive(Debug)]
