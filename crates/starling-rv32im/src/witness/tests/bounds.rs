@@ -39,7 +39,9 @@ fn assert_refused_for(
         let mut globals = witness.globals.clone();
         let result = pool.install(|| match &rows {
             None => kernel::fill(trace, &mut data, &mut globals),
-            Some(rows) => kernel::fill_rows(trace, &mut data, &mut globals, &[rows.clone()]),
+            Some(rows) => {
+                kernel::fill_rows(trace, &mut data, &mut globals, std::slice::from_ref(rows))
+            }
         });
         let error = result.unwrap_err();
         let refused = matches!(&error, WitnessError::Row(text) if text.ends_with(reason));
