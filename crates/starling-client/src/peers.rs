@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use starling_net::{JobHandle, Source};
+use starling_net::{SessionHandle, Source};
 use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, PeerAddr,
 };
@@ -41,7 +41,7 @@ pub(crate) struct Joined {
     pub(crate) generation: u64,
     pub(crate) capability: Capability,
     pub(crate) link: Link,
-    pub(crate) handle: JobHandle,
+    pub(crate) handle: SessionHandle,
     pub(crate) addr: PeerAddr,
     /// For a node that has just come.
     pub(crate) _room: Option<Arc<Room>>,
@@ -60,7 +60,7 @@ pub(crate) struct Peers {
 struct Peer {
     generation: u64,
     link: Link,
-    handle: JobHandle,
+    handle: SessionHandle,
     addr: PeerAddr,
 }
 

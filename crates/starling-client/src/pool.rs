@@ -15,7 +15,7 @@ use std::{
 };
 
 use rand::RngExt as _;
-use starling_net::{ClientSession, JobHandle, Net};
+use starling_net::{ClientSession, Net, SessionHandle};
 use starling_proto::{ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr};
 use starling_sched::{DispatchAction, Dispatcher, Terms};
 use starling_types::{JobId, Millis, NodeId};
@@ -83,7 +83,7 @@ struct Node {
     generation: u64,
     hello: Hello,
     outbox: mpsc::Sender<ClientMessage>,
-    handle: JobHandle,
+    handle: SessionHandle,
     addr: PeerAddr,
     merit: Merit,
 }

@@ -13,8 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use starling_client::{
-    Client, ControlChannel, ControlError, ControlServer, Delivery, JobError, JobHandle, Progress,
-    Service,
+    Client, ControlChannel, ControlError, ControlServer, JobError, JobHandle, JobProgress, Service,
+    Written,
 };
 use starling_store::DataDirError;
 use starling_types::JobId;
@@ -66,9 +66,9 @@ enum Reply {
     Started {
         job: JobId,
     },
-    Progress(Progress),
+    JobProgress(JobProgress),
     Said(String),
-    Delivered(Delivery),
+    Delivered(Written),
     Cancelled {
         freed_bytes: u64,
     },
@@ -142,7 +142,7 @@ async fn answer(mut channel: ControlChannel, service: Arc<Service>) {
         Ok(Some(Request::Show { job })) => {
             let running = service.running().into_iter().find(|running| running.id() == job);
             match running {
-                Some(running) => Reply::Progress(running.progress().borrow().clone()),
+                Some(running) => Reply::JobProgress(running.progress().borrow().clone()),
                 None => return,
             }
         }
@@ -195,7 +195,7 @@ async fn carry_out(
             outcome = &mut result => break outcome,
             Ok(()) = progress.changed(), if listens => {
                 let now = progress.borrow_and_update().clone();
-                listens = channel.send(&Reply::Progress(now)).await.is_ok();
+                listens = channel.send(&Reply::JobProgress(now)).await.is_ok();
             }
             Some(line) = said.recv(), if listens => {
                 listens = channel.send(&Reply::Said(line)).await.is_ok();
@@ -286,11 +286,11 @@ pub async fn open_or_ask<T>(
 }
 
 /// How far a job is that runs in the process that owns `dir`; `None` when it runs nowhere, or nobody says.
-pub async fn progress(dir: &Path, job: JobId) -> Option<Progress> {
+pub async fn progress(dir: &Path, job: JobId) -> Option<JobProgress> {
     let mut channel = ControlChannel::connect(dir).await.ok()?;
     channel.send(&Request::Show { job }).await.ok()?;
     match channel.recv().await {
-        Ok(Some(Reply::Progress(progress))) => Some(progress),
+        Ok(Some(Reply::JobProgress(progress))) => Some(progress),
         _ => None,
     }
 }
@@ -317,9 +317,9 @@ pub async fn hand_over(
     mut channel: ControlChannel,
     request: &Request,
     stop: &CancellationToken,
-) -> Result<Option<Delivery>, Exit> {
+) -> Result<Option<Written>, Exit> {
     channel.send(request).await?;
-    let sender = watch::Sender::new(Progress::default());
+    let sender = watch::Sender::new(JobProgress::default());
     let shown = tokio::spawn(progress::show(sender.subscribe()));
     let result = watch(&mut channel, &sender, stop).await;
     drop(sender);
@@ -330,9 +330,9 @@ pub async fn hand_over(
 
 async fn watch(
     channel: &mut ControlChannel,
-    progress: &watch::Sender<Progress>,
+    progress: &watch::Sender<JobProgress>,
     stop: &CancellationToken,
-) -> Result<Option<Delivery>, Exit> {
+) -> Result<Option<Written>, Exit> {
     let mut is_stopping = false;
     let mut guest_text = GuestText::to_stderr();
     loop {
@@ -349,7 +349,7 @@ async fn watch(
             Ok(Some(Reply::Started { job })) => {
                 tracing::info!(%job, "proving, in the process that has this data directory and by its nodes");
             }
-            Ok(Some(Reply::Progress(now))) => drop(progress.send_replace(now)),
+            Ok(Some(Reply::JobProgress(now))) => drop(progress.send_replace(now)),
             Ok(Some(Reply::Said(text))) => {
                 let _ = guest_text.write_all(text.as_bytes());
             }
