@@ -17,11 +17,11 @@ use starling_zkvm::{
 };
 
 use crate::{
-    Given, GuestRun, JobError, JobRequest, JobSummary, Source, StateError, ZkvmEvent, ZkvmScript,
+    Given, GuestRun, JobError, JobRequest, JobSummary, StateError, Subject, ZkvmEvent, ZkvmScript,
     journal::{JobJournal, unix_ms},
     runs::{Busy, Runs},
     state,
-    system::{Stage, System},
+    system::{JobStage, System},
 };
 
 /// A data directory and its jobs, of one system, owned by this process. Clones share it.
@@ -138,7 +138,7 @@ impl<S: System> Client<S> {
         let events = self.log.read(id)?;
         if !events.is_empty() && !is_fresh {
             let known: JobState<S> = state::load(&events, id)?;
-            if known.stage() != Stage::Cancelled {
+            if known.stage() != JobStage::Cancelled {
                 return Ok(id);
             }
         }
@@ -177,7 +177,7 @@ impl<S: System> Client<S> {
 
     fn note_given_up(&self, id: JobId) -> Result<(), JobError> {
         match JobJournal::<S>::open(self.log.clone(), id) {
-            Ok(mut journal) if journal.state().stage() != Stage::Cancelled => {
+            Ok(mut journal) if journal.state().stage() != JobStage::Cancelled => {
                 journal.record(JobEvent::Cancelled, [])?;
             }
             Ok(_) => {}
@@ -216,7 +216,7 @@ impl Client<ZkvmScript> {
             options.assumptions.into_iter().map(|GivenReceipt { given, pin }| (given, pin)).unzip();
         let request = JobRequest {
             zkvm: zkvm(),
-            source: Source::Guest(GuestRun {
+            source: Subject::Guest(GuestRun {
                 guest: guest_pin.blob(),
                 input: input_pin.blob(),
                 args: options.args,
@@ -244,7 +244,7 @@ impl Client<ZkvmScript> {
         let mut writer = self.blobs.writer()?;
         encode_receipt(receipt, &mut writer).map_err(crate::error::unwrap_io)?;
         let pin = writer.finish()?;
-        let source = Source::Receipt { receipt: pin.blob() };
+        let source = Subject::Receipt { receipt: pin.blob() };
         let request = JobRequest { zkvm: zkvm(), source, receipt_kind: kind };
         let image_id = receipt_info(receipt)?.image_id.unwrap_or(Digest::ZERO);
         self.create_job(request, vec![pin], image_id, false)
@@ -281,7 +281,7 @@ impl Client<ZkvmScript> {
             let Ok(ZkvmEvent::Created { request, .. }) = serde_json::from_str(&first.body) else {
                 continue;
             };
-            if matches!(request.source, Source::Host(_)) {
+            if matches!(request.source, Subject::Host(_)) {
                 match self.cancel(id) {
                     Ok(_) | Err(JobError::Running { .. }) => {}
                     Err(error) => return Err(error),
@@ -352,7 +352,7 @@ mod tests {
             prove_guest_errors: false,
             counts_work: false,
         };
-        let source = Source::Host(run);
+        let source = Subject::Host(run);
         JobRequest { zkvm: zkvm(), source, receipt_kind: ReceiptKind::Succinct }
     }
 

@@ -74,7 +74,7 @@ pub struct Facts {
 
 /// What was written of a finished job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Delivery {
+pub struct Written {
     /// What there is to say of it.
     pub facts: Facts,
     /// The receipt file.
@@ -88,7 +88,7 @@ impl Delivered {
     ///
     /// # Errors
     /// When a file can't be written; one that was there before stays then.
-    pub fn write(&self, path: &Path) -> Result<Delivery, JobError> {
+    pub fn write(&self, path: &Path) -> Result<Written, JobError> {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         write_receipt(path, &self.receipt)?;
         let work_receipt = match &self.work_receipt {
@@ -99,7 +99,7 @@ impl Delivered {
             }
             None => None,
         };
-        Ok(Delivery { facts: self.facts.clone(), receipt: absolute(path), work_receipt })
+        Ok(Written { facts: self.facts.clone(), receipt: absolute(path), work_receipt })
     }
 }
 

@@ -26,8 +26,8 @@ use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Client, Delivered, HostRun, JobError, JobRequest, NetworkOptions, Progress, RunOptions,
-    Service, Source,
+    Client, Delivered, HostRun, JobError, JobProgress, JobRequest, NetworkOptions, RunOptions,
+    Service, Subject,
     execution::{Ended, ExecutionEvent, ExecutionThread, put, stored, stored_given},
     run::apart,
     source::{Begin, JobSource},
@@ -76,7 +76,7 @@ pub struct NetworkProver {
     thread: Option<JoinHandle<()>>,
 }
 
-type ProgressHook = dyn Fn(JobId, &Progress) + Send + Sync;
+type ProgressHook = dyn Fn(JobId, &JobProgress) + Send + Sync;
 
 impl NetworkProver {
     /// Proves in the data directory of `client`, with the nodes that `network` names. What earlier host programs left there
@@ -110,7 +110,10 @@ impl NetworkProver {
 
     /// Calls `hook` twice a second for each proof under way, on a thread of the prover's own.
     #[must_use]
-    pub fn on_progress(mut self, hook: impl Fn(JobId, &Progress) + Send + Sync + 'static) -> Self {
+    pub fn on_progress(
+        mut self,
+        hook: impl Fn(JobId, &JobProgress) + Send + Sync + 'static,
+    ) -> Self {
         self.on_progress = Some(Arc::new(hook));
         self
     }
@@ -139,7 +142,7 @@ impl NetworkProver {
         RunOptions { progress: watch::Sender::default(), ..self.options.clone() }
     }
 
-    fn watch(&self, job: JobId, mut progress: watch::Receiver<Progress>) {
+    fn watch(&self, job: JobId, mut progress: watch::Receiver<JobProgress>) {
         let Some(hook) = self.on_progress.clone() else { return };
         self.runtime.spawn(async move {
             while progress.changed().await.is_ok() {
@@ -219,7 +222,7 @@ impl NetworkProver {
             counts_work,
         };
         let request =
-            JobRequest { zkvm: zkvm(), source: Source::Host(run), receipt_kind: kind_of(opts)? };
+            JobRequest { zkvm: zkvm(), source: Subject::Host(run), receipt_kind: kind_of(opts)? };
         let job = client.create_job(request, vec![guest_pin], guest.image_id(), false)?;
         let (forward, forwarded) = ExecutionThread::channel();
         let thread = ExecutionThread::elsewhere(first, forwarded);

@@ -94,7 +94,7 @@ mod tests {
     use starling_zkvm::{Digest, ExitCode, SegmentClaim};
 
     use super::*;
-    use crate::{JobRequest, Source, ZkvmEvent, ZkvmScript, request};
+    use crate::{JobRequest, Subject, ZkvmEvent, ZkvmScript, request};
 
     fn segment_stored(index: u32, pin: &Pin) -> ZkvmEvent {
         let claim = SegmentClaim {
@@ -115,7 +115,7 @@ mod tests {
         (run.guest, run.input) = (guest.blob(), input.blob());
         let request = JobRequest {
             zkvm: "risc0-zkvm 0.0.0".into(),
-            source: Source::Guest(run),
+            source: Subject::Guest(run),
             receipt_kind: ReceiptKind::Succinct,
         };
         let job = request.job_id();

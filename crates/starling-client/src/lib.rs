@@ -58,14 +58,14 @@ mod zkvm;
 
 pub use client::{GivenReceipt, JobOptions, find_jobs, list_jobs, load_job};
 pub use control::{ControlChannel, ControlError};
-pub use deliver::{Delivered, Delivery, Facts, JOURNAL_PRINTED_BYTES_MAX};
+pub use deliver::{Delivered, Facts, JOURNAL_PRINTED_BYTES_MAX, Written};
 pub use error::JobError;
 pub use event::{AssumedFrom, ExecutionSummary, JobEvent, ZkvmEvent};
 pub use hosted::NetworkProver;
 pub use local::LocalNodes;
 pub use options::{GuestOutput, NetworkOptions, Patience, RunOptions};
-pub use progress::Progress;
-pub use request::{Given, GuestRun, HostRun, JobRequest, Source};
+pub use progress::JobProgress;
+pub use request::{Given, GuestRun, HostRun, JobRequest, Subject};
 pub use script::{ZkvmArguments, ZkvmPiece};
 pub use starling_child::SandboxPolicy;
 pub use starling_sched::{Terms, WEIGHT_MAX};
@@ -80,7 +80,7 @@ pub mod shell {
         room::put_when_there_is_room,
         service::{JobHandle, Outcome, Service},
         system::{
-            Advert, Delivery, Emitted, Finish, GroupResult, NoSource, Running, Stage, Start,
+            Advert, Delivery, Finish, GroupResult, JobStage, NoSource, PutOut, Running, Start,
             System, Told,
         },
     };

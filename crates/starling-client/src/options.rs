@@ -13,7 +13,7 @@ use starling_sched::Terms;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{LocalNodes, Progress};
+use crate::{JobProgress, LocalNodes};
 
 /// Where a client finds its nodes.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +58,7 @@ pub struct RunOptions {
     /// What the guest prints goes here.
     pub guest_output: GuestOutput,
     /// Told of the job's progress.
-    pub progress: watch::Sender<Progress>,
+    pub progress: watch::Sender<JobProgress>,
     /// Stops the job when it is cancelled; it can be gone on with later.
     pub stop: CancellationToken,
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use starling_job::ConnectionId;
-use starling_net::{JobHandle, Source};
+use starling_net::{SessionHandle, Source};
 use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, Offer, PeerAddr,
 };
@@ -42,7 +42,7 @@ pub(crate) struct Joined {
     pub(crate) connection: ConnectionId,
     pub(crate) capability: Capability,
     pub(crate) link: Link,
-    pub(crate) handle: JobHandle,
+    pub(crate) handle: SessionHandle,
     pub(crate) addr: PeerAddr,
     /// For a node that has just come.
     pub(crate) _room: Option<Arc<Room>>,
@@ -61,7 +61,7 @@ pub(crate) struct Peers {
 struct Peer {
     connection: ConnectionId,
     link: Link,
-    handle: JobHandle,
+    handle: SessionHandle,
     addr: PeerAddr,
 }
 

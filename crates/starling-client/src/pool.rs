@@ -16,7 +16,7 @@ use std::{
 
 use rand::RngExt as _;
 use starling_job::ConnectionId;
-use starling_net::{ClientSession, JobHandle, Net};
+use starling_net::{ClientSession, Net, SessionHandle};
 use starling_proto::{ClientMessage, GoodbyeReason, Hello, LeaseId, NodeMessage, PeerAddr};
 use starling_sched::{DispatchAction, Dispatcher, Terms};
 use starling_types::{ClientRun, JobId, Millis, NodeId, SystemName};
@@ -84,7 +84,7 @@ struct Node {
     connection: ConnectionId,
     hello: Hello,
     outbox: mpsc::Sender<ClientMessage>,
-    handle: JobHandle,
+    handle: SessionHandle,
     addr: PeerAddr,
     merit: Merit,
 }

@@ -5,7 +5,7 @@ use starling_types::Millis;
 
 /// A job's progress at one moment. Watchers see the newest, not each one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct JobProgress {
     /// How far its tasks are, stage by stage; the first stage has one task for each segment.
     pub tasks: starling_types::Progress,
     /// Nodes connected.
@@ -26,7 +26,7 @@ pub struct Progress {
     pub delivering: bool,
 }
 
-impl From<starling_sched::Status> for Progress {
+impl From<starling_sched::Status> for JobProgress {
     fn from(status: starling_sched::Status) -> Self {
         Self {
             tasks: status.progress,

@@ -18,7 +18,7 @@ pub struct JobRequest {
     /// The proof system and version: segments and receipts of one release are none of another.
     pub zkvm: SystemName,
     /// What is proved.
-    pub source: Source,
+    pub source: Subject,
     /// What to deliver.
     pub receipt_kind: ReceiptKind,
 }
@@ -26,7 +26,7 @@ pub struct JobRequest {
 /// Where a job's tasks come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "snake_case")]
-pub enum Source {
+pub enum Subject {
     /// A guest that the client runs.
     Guest(GuestRun),
     /// A guest that a host program runs, which hands over what comes of it: the client can't run it again.
@@ -109,40 +109,40 @@ impl JobRequest {
     /// The size of the segments, where there are some to prove.
     pub fn segment_po2(&self) -> Option<Po2> {
         match &self.source {
-            Source::Guest(run) => Some(run.segment_po2),
-            Source::Host(run) => Some(run.segment_po2),
-            Source::Receipt { .. } => None,
+            Subject::Guest(run) => Some(run.segment_po2),
+            Subject::Host(run) => Some(run.segment_po2),
+            Subject::Receipt { .. } => None,
         }
     }
 
     /// Whether the job's work is counted.
     pub fn counts_work(&self) -> bool {
         match &self.source {
-            Source::Guest(run) => run.work_log.is_some(),
-            Source::Host(run) => run.counts_work,
-            Source::Receipt { .. } => false,
+            Subject::Guest(run) => run.work_log.is_some(),
+            Subject::Host(run) => run.counts_work,
+            Subject::Receipt { .. } => false,
         }
     }
 
     /// Whether an execution that ended with another exit code than zero is proved too.
     pub fn proves_guest_errors(&self) -> bool {
         match &self.source {
-            Source::Guest(run) => run.prove_guest_errors,
-            Source::Host(run) => run.prove_guest_errors,
+            Subject::Guest(run) => run.prove_guest_errors,
+            Subject::Host(run) => run.prove_guest_errors,
             // It has been proved already.
-            Source::Receipt { .. } => true,
+            Subject::Receipt { .. } => true,
         }
     }
 
     /// The blobs that the request names.
     pub fn blobs(&self) -> Vec<BlobRef> {
         match &self.source {
-            Source::Guest(run) => [run.guest, run.input]
+            Subject::Guest(run) => [run.guest, run.input]
                 .into_iter()
                 .chain(run.assumptions.iter().map(|given| given.blob))
                 .collect(),
-            Source::Host(run) => vec![run.guest],
-            Source::Receipt { receipt } => vec![*receipt],
+            Subject::Host(run) => vec![run.guest],
+            Subject::Receipt { receipt } => vec![*receipt],
         }
     }
 }
@@ -174,7 +174,7 @@ pub(crate) mod tests {
     fn request(run: GuestRun) -> JobRequest {
         JobRequest {
             zkvm: "risc0-zkvm 0.0.0".into(),
-            source: Source::Guest(run),
+            source: Subject::Guest(run),
             receipt_kind: ReceiptKind::Succinct,
         }
     }
@@ -203,7 +203,7 @@ pub(crate) mod tests {
         assert_ne!(id, other(|run| run.work_log = Some(WorkLogId([1; 20]))));
         let of_receipt = |kind| JobRequest {
             zkvm: "risc0-zkvm 0.0.0".into(),
-            source: Source::Receipt { receipt: blob(1) },
+            source: Subject::Receipt { receipt: blob(1) },
             receipt_kind: kind,
         };
         assert_ne!(

@@ -16,7 +16,7 @@ use crate::{
     peers::Peers,
     pool::Pool,
     runner::{Done, Parts, Runner},
-    system::{Stage, System},
+    system::{JobStage, System},
     translate::millis,
 };
 
@@ -130,12 +130,12 @@ impl<S: System> Client<S> {
     fn take_up(&self, id: JobId) -> Result<TakenUp<S>, JobError> {
         let mut journal = JobJournal::<S>::open(self.log.clone(), id)?;
         match journal.state().stage() {
-            Stage::Cancelled => return Err(JobError::Cancelled { job: id }),
-            Stage::Done => {
+            JobStage::Cancelled => return Err(JobError::Cancelled { job: id }),
+            JobStage::Done => {
                 tracing::info!("the job is done already");
                 return Ok(TakenUp::Done(Box::new(journal.into_state())));
             }
-            Stage::Open => {}
+            JobStage::Open => {}
         }
         let (theirs, ours) = (journal.state().system(), S::systems());
         if !ours.contains(&theirs) {

@@ -17,12 +17,12 @@ use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    JobError, Progress,
+    JobError, JobProgress,
     check::Checker,
     look::Looks,
     meter::Meter,
     peers::Peers,
-    system::{Delivery, Emitted, Running as _, System},
+    system::{Delivery, PutOut, Running as _, System},
     translate::{error_of, millis},
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct Runner<'a, S: System> {
     checker: Checker,
     peers: Peers,
     looks: Looks,
-    watchers: &'a watch::Sender<Progress>,
+    watchers: &'a watch::Sender<JobProgress>,
     meter: Meter,
     begin: S::Begin,
     source: Wanted<S::Running>,
@@ -80,7 +80,7 @@ pub(crate) struct Parts<'a, S: System> {
     pub(crate) log: Arc<EventLog>,
     pub(crate) begin: S::Begin,
     pub(crate) peers: Peers,
-    pub(crate) watchers: &'a watch::Sender<Progress>,
+    pub(crate) watchers: &'a watch::Sender<JobProgress>,
 }
 
 impl<'a, S: System> Runner<'a, S> {
@@ -165,7 +165,7 @@ impl<'a, S: System> Runner<'a, S> {
 }
 
 /// What the source puts out next, `None` when it has died; never, when there is none.
-async fn next_of<S: System>(source: &mut Wanted<S::Running>) -> (SourceRun, Option<Emitted<S>>) {
+async fn next_of<S: System>(source: &mut Wanted<S::Running>) -> (SourceRun, Option<PutOut<S>>) {
     match source.running() {
         Some((run, source)) => (run, source.next().await),
         None => std::future::pending().await,

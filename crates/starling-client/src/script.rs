@@ -10,8 +10,8 @@ use starling_types::{BlobRef, Po2, ReceiptKind, Reference, Task, TaskId};
 use starling_zkvm::{AssumptionId, Expected, SegmentClaim, Work};
 
 use crate::{
-    AssumedFrom, ExecutionSummary, Given, JobError, JobEvent, JobRequest, Source, StoredKeccak,
-    StoredSegment, ZkvmEvent, ZkvmScript, event::ASSUMPTIONS_PER_EVENT_MAX,
+    AssumedFrom, ExecutionSummary, Given, JobError, JobEvent, JobRequest, StoredKeccak,
+    StoredSegment, Subject, ZkvmEvent, ZkvmScript, event::ASSUMPTIONS_PER_EVENT_MAX,
 };
 
 /// What is said of the size of tasks that have none, in jobs without segments.
@@ -148,7 +148,7 @@ impl Script for ZkvmScript {
 
     fn is_of_source(&self, blob: Reference) -> bool {
         self.put_out(blob)
-            || matches!(self.request.source, Source::Receipt { .. }) && self.assumes(blob)
+            || matches!(self.request.source, Subject::Receipt { .. }) && self.assumes(blob)
     }
 
     /// The journal, and the receipts of what was assumed: a composite receipt holds them as they are.
@@ -219,7 +219,7 @@ fn differs(reason: String) -> Taken<ZkvmEvent> {
 /// What the receipts of a job become.
 pub(crate) fn plan_shape(request: &JobRequest) -> PlanShape {
     match (&request.source, request.receipt_kind) {
-        (Source::Receipt { .. }, _) => PlanShape::Compress,
+        (Subject::Receipt { .. }, _) => PlanShape::Compress,
         (_, ReceiptKind::Composite) => PlanShape::Composite,
         (_, ReceiptKind::Succinct | ReceiptKind::Groth16) => PlanShape::Succinct,
     }

@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
-    JobError, NetworkOptions, Progress, RunOptions, StateError,
+    JobError, JobProgress, NetworkOptions, RunOptions, StateError,
     advertise::{Board, advertise},
     check::Checker,
     client::Client,
@@ -67,7 +67,7 @@ struct Shared<S: System> {
 #[derive(Debug, Clone)]
 pub struct JobHandle<S: System> {
     id: JobId,
-    progress: watch::Receiver<Progress>,
+    progress: watch::Receiver<JobProgress>,
     outcome: watch::Receiver<Option<Outcome<S>>>,
     stop: CancellationToken,
     giving_up: Arc<GivingUp>,
@@ -305,7 +305,7 @@ impl<S: System> JobHandle<S> {
     }
 
     /// How far it is.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
+    pub fn progress(&self) -> watch::Receiver<JobProgress> {
         self.progress.clone()
     }
 

@@ -8,7 +8,7 @@ use starling_types::{BlobRef, JobSeed, ReceiptKind, Reference};
 use starling_zkvm::{ExecuteOptions, Execution, ExitCode, Guest, PovwJob, receipt::read_receipt};
 
 use crate::{
-    ExecutionSummary, GuestRun, JobError, Source, ZkvmPiece, ZkvmScript,
+    ExecutionSummary, GuestRun, JobError, Subject, ZkvmPiece, ZkvmScript,
     execution::{Ended, ExecutionThread},
     options::GuestOutput,
     system::Start,
@@ -34,12 +34,14 @@ impl JobSource {
     pub(crate) fn start(&mut self, job: &ZkvmScript, blobs: &BlobStore) -> Start<ExecutionThread> {
         let (blobs, job) = (blobs.clone(), job.asked());
         match (&mut self.begin, job.request.source.clone()) {
-            (Begin::Own, Source::Guest(run)) => {
+            (Begin::Own, Subject::Guest(run)) => {
                 let output = self.output.writer();
                 Box::new(move || execute(&blobs, &job, &run, output))
             }
-            (_, Source::Receipt { receipt }) => Box::new(move || take_apart(&blobs, &job, receipt)),
-            (Begin::Elsewhere(thread), Source::Host(_)) => {
+            (_, Subject::Receipt { receipt }) => {
+                Box::new(move || take_apart(&blobs, &job, receipt))
+            }
+            (Begin::Elsewhere(thread), Subject::Host(_)) => {
                 let thread = thread.take().ok_or(JobError::HostGone { job: job.id });
                 Box::new(move || thread)
             }

@@ -53,7 +53,7 @@ pub trait System:
     fn system(&self) -> SystemName;
 
     /// Where the job stands.
-    fn stage(&self) -> Stage;
+    fn stage(&self) -> JobStage;
 
     /// The name of an event, which the log keeps beside its body.
     fn kind(event: &Self::Event) -> &'static str;
@@ -137,7 +137,7 @@ pub struct GroupResult<X> {
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum JobStage {
     /// It can be run.
     Open,
     /// What it was asked for is there.
@@ -171,14 +171,14 @@ pub type Start<R> = Box<dyn FnOnce() -> Result<R, JobError> + Send>;
 pub trait Running<S: System>: Send + 'static {
     /// What it puts out next, in its order; `None` when it died without a word. Nothing is lost when the future is dropped
     /// early.
-    fn next(&mut self) -> impl Future<Output = Option<Emitted<S>>> + Send;
+    fn next(&mut self) -> impl Future<Output = Option<PutOut<S>>> + Send;
 }
 
 /// What puts the last piece of a source together, on a thread that may wait.
 pub type Finish<S> = Box<dyn FnOnce() -> Result<(<S as Script>::Piece, Vec<Pin>), JobError> + Send>;
 
 /// What a source puts out.
-pub enum Emitted<S: System> {
+pub enum PutOut<S: System> {
     /// A piece, and what keeps its blobs.
     Piece(S::Piece, Vec<Pin>),
     /// There is no room for the next piece, for this reason: it comes when there is.
@@ -192,7 +192,7 @@ pub enum Emitted<S: System> {
 pub enum NoSource {}
 
 impl<S: System> Running<S> for NoSource {
-    async fn next(&mut self) -> Option<Emitted<S>> {
+    async fn next(&mut self) -> Option<PutOut<S>> {
         match *self {}
     }
 }

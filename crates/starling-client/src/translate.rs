@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use starling_job::{End, Word};
 use starling_proto::NodeMessage;
-use starling_sched::Failure;
+use starling_sched::TaskFailure;
 use starling_types::{JobId, Millis, NodeId};
 
 use crate::{JobError, system::System};
@@ -24,7 +24,7 @@ pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
         NodeMessage::Failed(failure) => {
             tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.lease.epoch, message = failure.message, "a node failed at a task");
             let starling_proto::Failure { lease, class, message } = failure;
-            Word::Failed { epoch: lease.epoch, failure: Failure { class, message } }
+            Word::Failed { epoch: lease.epoch, failure: TaskFailure { class, message } }
         }
         // The connection closes next, and that is what counts.
         NodeMessage::Leaving { .. } | NodeMessage::Hello(_) => return None,

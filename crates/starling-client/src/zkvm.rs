@@ -18,7 +18,7 @@ use crate::{
     journal::unix_ms,
     script::plan_shape,
     source::{self, JobSource},
-    system::{Advert, Delivery, Emitted, Running, Stage, Start, System, Told},
+    system::{Advert, Delivery, JobStage, PutOut, Running, Start, System, Told},
 };
 
 /// The largest receipt blob that is fetched. A succinct receipt has about 225 KB; a segment receipt of
@@ -49,11 +49,11 @@ impl System for ZkvmScript {
         self.request.zkvm.clone()
     }
 
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> JobStage {
         match self.phase {
-            JobPhase::Open | JobPhase::Failed { .. } => Stage::Open,
-            JobPhase::Done { .. } => Stage::Done,
-            JobPhase::Cancelled => Stage::Cancelled,
+            JobPhase::Open | JobPhase::Failed { .. } => JobStage::Open,
+            JobPhase::Done { .. } => JobStage::Done,
+            JobPhase::Cancelled => JobStage::Cancelled,
         }
     }
 
@@ -153,7 +153,7 @@ pub struct ZkvmSource {
 }
 
 impl Running<ZkvmScript> for ZkvmSource {
-    async fn next(&mut self) -> Option<Emitted<ZkvmScript>> {
+    async fn next(&mut self) -> Option<PutOut<ZkvmScript>> {
         let (piece, pin) = match self.thread.next().await? {
             ExecutionEvent::Segment { index, po2, blob: pin, claim, work } => {
                 let blob = pin.blob();
@@ -163,16 +163,16 @@ impl Running<ZkvmScript> for ZkvmSource {
                 let blob = pin.blob();
                 (ZkvmPiece::Keccak { index, po2, blob, assumption }, pin)
             }
-            ExecutionEvent::LacksRoom(reason) => return Some(Emitted::LacksRoom(reason)),
+            ExecutionEvent::LacksRoom(reason) => return Some(PutOut::LacksRoom(reason)),
             ExecutionEvent::Ended(ended) => {
                 let printed = self.thread.output.text();
                 let job = self.job.clone();
-                return Some(Emitted::Last(Box::new(move || {
+                return Some(PutOut::Last(Box::new(move || {
                     source::ended(&job, ended.map_err(unwrap_sink)?, printed)
                 })));
             }
         };
-        Some(Emitted::Piece(piece, vec![pin]))
+        Some(PutOut::Piece(piece, vec![pin]))
     }
 }
 

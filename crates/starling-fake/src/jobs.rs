@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Sha3_256};
 use starling_client::{
     JobError,
-    shell::{Advert, Client, NoSource, Stage, Start, Told},
+    shell::{Advert, Client, JobStage, NoSource, Start, Told},
 };
 use starling_job::JobEvent;
 use starling_plan::{Certainty, TaskCost};
@@ -82,9 +82,9 @@ fn compare(bytes: &[u8], expected: &Sum) -> Result<Certainty, String> {
 }
 
 /// Where a job stands after an event that is not its system's own.
-fn stage_after<E>(stage: Stage, event: &JobEvent<E>) -> Stage {
+fn stage_after<E>(stage: JobStage, event: &JobEvent<E>) -> JobStage {
     match event {
-        JobEvent::Cancelled => Stage::Cancelled,
+        JobEvent::Cancelled => JobStage::Cancelled,
         _ => stage,
     }
 }

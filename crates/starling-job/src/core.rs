@@ -18,7 +18,7 @@ use crate::{
     results::Reported,
     room::Room,
     script::{InputOf, OutcomeOf},
-    source::Source,
+    source::SourceState,
 };
 
 /// The incarnation of a job's first run.
@@ -52,7 +52,7 @@ pub struct JobCore<S: Script> {
     pub(crate) scheduler: Scheduler<S::Plan>,
     pub(crate) nodes: BTreeMap<NodeId, Connected>,
     pub(crate) records: Records<S>,
-    pub(crate) source: Source<S>,
+    pub(crate) source: SourceState<S>,
     /// What the source put out and is gone.
     pub(crate) lost: BTreeSet<Reference>,
     /// Blobs that are being looked at.
@@ -99,7 +99,7 @@ impl<S: Script> JobCore<S> {
             scheduler,
             nodes: BTreeMap::new(),
             records: Records::default(),
-            source: Source::default(),
+            source: SourceState::default(),
             lost: BTreeSet::new(),
             looking: BTreeSet::new(),
             judging: BTreeSet::new(),

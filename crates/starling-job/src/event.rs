@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use starling_plan::PlanError;
-use starling_sched::{ExpiryReason, Failure, IgnoreReason, Lease, RevokeReason, WaitReason};
+use starling_sched::{ExpiryReason, IgnoreReason, Lease, RevokeReason, TaskFailure, WaitReason};
 use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
 
 use crate::{JobEvent, Script, Trouble as _, script::OutcomeOf};
@@ -184,7 +184,7 @@ pub enum Word {
         /// The lease.
         epoch: Epoch,
         /// What went wrong.
-        failure: Failure,
+        failure: TaskFailure,
     },
 }
 

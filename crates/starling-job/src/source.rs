@@ -14,7 +14,7 @@ use crate::{
 
 /// The source, as the core sees it.
 #[derive(Debug)]
-pub(crate) struct Source<S: Script> {
+pub(crate) struct SourceState<S: Script> {
     /// How often it was started.
     runs: u32,
     is_running: bool,
@@ -26,13 +26,13 @@ pub(crate) struct Source<S: Script> {
     divergences: u32,
 }
 
-impl<S: Script> Default for Source<S> {
+impl<S: Script> Default for SourceState<S> {
     fn default() -> Self {
         Self { runs: 0, is_running: false, under_way: 0, waiting: VecDeque::new(), divergences: 0 }
     }
 }
 
-impl<S: Script> Source<S> {
+impl<S: Script> SourceState<S> {
     pub(crate) fn piece_recorded(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }

@@ -71,7 +71,7 @@ fn a_blame_for_a_sound_input_costs_a_look_and_nothing_else() {
     world.go_on_until(|world| !world.granted.is_empty());
     let epoch = world.last_epoch;
     let (connection, looks) = (world.connection(1), world.looks);
-    let failure = starling_sched::Failure {
+    let failure = starling_sched::TaskFailure {
         class: starling_types::FailureClass::Input,
         message: "not served".into(),
     };

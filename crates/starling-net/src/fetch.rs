@@ -23,7 +23,7 @@ use crate::{
         FLIGHT_PATIENCE_MIN, SOURCE_COUNT_MAX,
     },
     pool::Pool,
-    session::JobHandle,
+    session::SessionHandle,
     turns::{Turn, Turns},
 };
 
@@ -33,7 +33,7 @@ pub struct Source {
     /// The peer.
     pub peer: PeerAddr,
     /// A job connection to it, to be used rather than a new one: the only way to a peer behind a NAT.
-    pub via: Option<JobHandle>,
+    pub via: Option<SessionHandle>,
 }
 
 impl Source {
@@ -43,7 +43,7 @@ impl Source {
     }
 
     /// A peer that a job connection leads to; dialed at `peer` only when that is closed.
-    pub fn via(peer: PeerAddr, connection: JobHandle) -> Self {
+    pub fn via(peer: PeerAddr, connection: SessionHandle) -> Self {
         Self { peer, via: Some(connection) }
     }
 }

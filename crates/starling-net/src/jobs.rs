@@ -14,7 +14,7 @@ use crate::{
     limits::{HANDSHAKE_TIMEOUT, JOB_CONNECTION_COUNT_MAX},
     places::{Place, Places, Who},
     serve::BlobServer,
-    session::{ClientSession, JobHandle, Session},
+    session::{ClientSession, Session, SessionHandle},
 };
 
 /// What every job connection needs of its process.
@@ -51,7 +51,7 @@ impl JobAcceptor {
             // Closed already: nobody hears the reason.
             .map_err(|_| "")?;
         let JobContext { writers, closing, .. } = &self.context;
-        let handle = JobHandle::accepted(connection.clone(), place.merit());
+        let handle = SessionHandle::accepted(connection.clone(), place.merit());
         let session = Session::new(handle, control, writers, closing.clone());
         // A session that is not handed over ends here, being dropped.
         let handed_over = timeout(HANDSHAKE_TIMEOUT, self.accepted.send(session)).await;

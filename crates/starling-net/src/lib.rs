@@ -70,7 +70,8 @@ pub use frame::ProtocolError;
 pub use net::{BindError, Net, NetConfig};
 pub use pool::ConnectError;
 pub use session::{
-    ClientSession, JobHandle, NodeSession, Session, SessionError, SessionReceiver, SessionSender,
+    ClientSession, NodeSession, Session, SessionError, SessionHandle, SessionReceiver,
+    SessionSender,
 };
 pub use starling_proto::{ParseTicketError, PeerAddr, Ticket};
 pub use turns::Turn;

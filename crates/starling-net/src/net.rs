@@ -33,7 +33,7 @@ use crate::{
     },
     pool::{ConnectError, dial},
     serve::BlobServer,
-    session::{ClientSession, JobHandle, NodeSession, Session},
+    session::{ClientSession, NodeSession, Session, SessionHandle},
 };
 
 /// How a process takes part in the network.
@@ -186,7 +186,7 @@ impl Net {
         let served = connection.clone();
         // Ends with the connection.
         n0_future::task::spawn(async move { server.serve(&served, None).await });
-        Ok(Session::new(JobHandle::dialled(connection), control, writers, closing.clone()))
+        Ok(Session::new(SessionHandle::dialled(connection), control, writers, closing.clone()))
     }
 
     /// Makes sure that `blob` is in the store: fetches it from the first of `sources` that delivers it,

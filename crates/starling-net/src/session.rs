@@ -86,7 +86,7 @@ impl<Out: Message, In: Message> Session<Out, In> {
     /// A session on the control stream of the connection of `handle`, with a task in `writers` that ends when the
     /// session does, or soon after `closing`.
     pub(crate) fn new(
-        handle: JobHandle,
+        handle: SessionHandle,
         (send, recv): (SendStream, RecvStream),
         writers: &TaskTracker,
         closing: CancellationToken,
@@ -122,7 +122,7 @@ impl<Out: Message, In: Message> Session<Out, In> {
     }
 
     /// The connection below, to fetch blobs over and to ask about the peer.
-    pub fn handle(&self) -> JobHandle {
+    pub fn handle(&self) -> SessionHandle {
         self.sender.handle.clone()
     }
 
@@ -145,7 +145,7 @@ impl<Out: Message, In: Message> Session<Out, In> {
 /// The sending direction of a session. The connection closes when the last clone is dropped.
 #[derive(Debug)]
 pub struct SessionSender<Out> {
-    handle: JobHandle,
+    handle: SessionHandle,
     queue: mpsc::Sender<Bytes>,
     messages: PhantomData<fn(&Out)>,
 }
@@ -175,7 +175,7 @@ impl<Out: Message> SessionSender<Out> {
     }
 
     /// The connection below.
-    pub fn handle(&self) -> &JobHandle {
+    pub fn handle(&self) -> &SessionHandle {
         &self.handle
     }
 }
@@ -184,7 +184,7 @@ impl<Out: Message> SessionSender<Out> {
 /// message of the peer.
 #[derive(Debug)]
 pub struct SessionReceiver<In> {
-    handle: JobHandle,
+    handle: SessionHandle,
     frames: FrameReader,
     allowance: Allowance,
     /// The beginning of the allowance's time.
@@ -225,20 +225,20 @@ impl<In: Message> SessionReceiver<In> {
     }
 
     /// The connection below.
-    pub fn handle(&self) -> &JobHandle {
+    pub fn handle(&self) -> &SessionHandle {
         &self.handle
     }
 }
 
 /// A job connection without its control stream: cheap to clone, and no reason for it to stay open.
 #[derive(Debug, Clone)]
-pub struct JobHandle {
+pub struct SessionHandle {
     connection: Connection,
     /// Of one that was accepted: what keeps its place.
     merit: Option<Merit<Connection>>,
 }
 
-impl JobHandle {
+impl SessionHandle {
     pub(crate) fn dialled(connection: Connection) -> Self {
         Self { connection, merit: None }
     }

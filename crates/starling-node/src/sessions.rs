@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use starling_net::{JobHandle, Net};
+use starling_net::{Net, SessionHandle};
 use starling_node_core::{Event, SessionId};
 use starling_proto::{NodeMessage, PeerAddr};
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ pub(crate) struct Sessions {
 
 struct Open {
     outbox: mpsc::Sender<NodeMessage>,
-    handle: Arc<OnceLock<JobHandle>>,
+    handle: Arc<OnceLock<SessionHandle>>,
 }
 
 impl Sessions {
@@ -55,7 +55,7 @@ impl Sessions {
     }
 
     /// The connection itself, to fetch over.
-    pub(crate) fn handle(&self, session: SessionId) -> Option<JobHandle> {
+    pub(crate) fn handle(&self, session: SessionId) -> Option<SessionHandle> {
         self.open.get(&session)?.handle.get().cloned()
     }
 }
@@ -64,7 +64,7 @@ async fn run(
     net: Net,
     client: PeerAddr,
     session: SessionId,
-    handle: Arc<OnceLock<JobHandle>>,
+    handle: Arc<OnceLock<SessionHandle>>,
     mut messages: mpsc::Receiver<NodeMessage>,
     events: mpsc::Sender<Event>,
 ) {

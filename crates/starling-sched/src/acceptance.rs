@@ -4,7 +4,7 @@ use starling_plan::{Accepted, Certainty, Plan};
 use starling_types::{BlobRef, Epoch, FailureClass, Millis, NodeId, Task};
 
 use crate::{
-    Action, Failure, IgnoreReason, RevokeReason, Scheduler,
+    Action, IgnoreReason, RevokeReason, Scheduler, TaskFailure,
     lease::{LeaseRecord, LeaseState},
     node::Node,
 };
@@ -131,7 +131,7 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    pub(crate) fn task_failed(&mut self, node: NodeId, epoch: Epoch, failure: Failure) {
+    pub(crate) fn task_failed(&mut self, node: NodeId, epoch: Epoch, failure: TaskFailure) {
         self.hear(node);
         let record = match self.open_lease_of(node, epoch) {
             Ok(record) => record.clone(),

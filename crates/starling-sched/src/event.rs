@@ -122,7 +122,7 @@ pub enum Event<I> {
         /// The lease.
         epoch: Epoch,
         /// What went wrong.
-        failure: Failure,
+        failure: TaskFailure,
     },
     /// The shell's answer to [`Action::Judge`].
     Judged {
@@ -160,7 +160,7 @@ pub enum Event<I> {
 
 /// Why a node gave a lease up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct TaskFailure {
     /// Whose trouble it is.
     pub class: FailureClass,
     /// The node's words, for people.

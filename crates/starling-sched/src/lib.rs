@@ -76,7 +76,8 @@ mod status;
 pub use config::Config;
 pub use dispatch::{DispatchAction, Dispatcher, Taken, Terms, WEIGHT_MAX};
 pub use event::{
-    Action, Event, ExpiryReason, Failure, IgnoreReason, Lease, LeaseInput, RevokeReason, WaitReason,
+    Action, Event, ExpiryReason, IgnoreReason, Lease, LeaseInput, RevokeReason, TaskFailure,
+    WaitReason,
 };
 pub use scheduler::Scheduler;
 pub use status::Status;

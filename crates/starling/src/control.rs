@@ -14,8 +14,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use starling_client::{
-    Client, ControlChannel, ControlError, ControlServer, Delivery, JobError, JobHandle, Progress,
-    Service,
+    Client, ControlChannel, ControlError, ControlServer, JobError, JobHandle, JobProgress, Service,
+    Written,
 };
 use starling_store::DataDirError;
 use starling_types::JobId;
@@ -62,7 +62,7 @@ pub enum Request {
 struct Stop;
 
 /// How far the jobs are that run.
-pub type Running = BTreeMap<JobId, Progress>;
+pub type Running = BTreeMap<JobId, JobProgress>;
 
 /// What the owner says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,9 +70,9 @@ enum Reply {
     Started {
         job: JobId,
     },
-    Progress(Progress),
+    JobProgress(JobProgress),
     Said(String),
-    Delivered(Delivery),
+    Delivered(Written),
     Cancelled {
         freed_bytes: u64,
     },
@@ -197,7 +197,7 @@ async fn carry_out(
             outcome = &mut result => break outcome,
             Ok(()) = progress.changed(), if listens => {
                 let now = progress.borrow_and_update().clone();
-                listens = channel.send(&Reply::Progress(now)).await.is_ok();
+                listens = channel.send(&Reply::JobProgress(now)).await.is_ok();
             }
             Some(line) = said.recv(), if listens => {
                 listens = channel.send(&Reply::Said(line)).await.is_ok();
@@ -339,9 +339,9 @@ pub async fn hand_over(
     mut channel: ControlChannel,
     request: &Request,
     stop: &CancellationToken,
-) -> Result<Option<Delivery>, Exit> {
+) -> Result<Option<Written>, Exit> {
     channel.send(request).await?;
-    let sender = watch::Sender::new(Progress::default());
+    let sender = watch::Sender::new(JobProgress::default());
     let shown = tokio::spawn(progress::show(sender.subscribe()));
     let result = watch(&mut channel, &sender, stop).await;
     drop(sender);
@@ -352,9 +352,9 @@ pub async fn hand_over(
 
 async fn watch(
     channel: &mut ControlChannel,
-    progress: &watch::Sender<Progress>,
+    progress: &watch::Sender<JobProgress>,
     stop: &CancellationToken,
-) -> Result<Option<Delivery>, Exit> {
+) -> Result<Option<Written>, Exit> {
     let mut is_stopping = false;
     let mut guest_text = GuestText::to_stderr();
     loop {
@@ -371,7 +371,7 @@ async fn watch(
             Ok(Some(Reply::Started { job })) => {
                 tracing::info!(%job, "proving, in the process that has this data directory and by its nodes");
             }
-            Ok(Some(Reply::Progress(now))) => drop(progress.send_replace(now)),
+            Ok(Some(Reply::JobProgress(now))) => drop(progress.send_replace(now)),
             Ok(Some(Reply::Said(text))) => {
                 let _ = guest_text.write_all(text.as_bytes());
             }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use starling_client::Progress;
+use starling_client::JobProgress;
 use starling_types::TaskKind;
 use tokio::sync::watch;
 use tracing_subscriber::fmt::MakeWriter;
@@ -58,7 +58,7 @@ pub fn wants_colour() -> bool {
 }
 
 /// Shows `progress` until its sender is gone.
-pub async fn show(progress: watch::Receiver<Progress>) {
+pub async fn show(progress: watch::Receiver<JobProgress>) {
     if io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb") {
         show_bars(progress).await;
     } else {
@@ -66,7 +66,7 @@ pub async fn show(progress: watch::Receiver<Progress>) {
     }
 }
 
-async fn show_bars(mut progress: watch::Receiver<Progress>) {
+async fn show_bars(mut progress: watch::Receiver<JobProgress>) {
     // Nothing is said by colour alone, and NO_COLOR is honoured by the style's own `console` crate.
     let style = ProgressStyle::with_template("{prefix:>8} {bar:32} {msg}")
         .expect("the template is valid")
@@ -107,9 +107,9 @@ async fn show_bars(mut progress: watch::Receiver<Progress>) {
     }
 }
 
-async fn show_lines(mut progress: watch::Receiver<Progress>) {
+async fn show_lines(mut progress: watch::Receiver<JobProgress>) {
     let started = Instant::now();
-    let mut printed: Option<(Progress, Instant)> = None;
+    let mut printed: Option<(JobProgress, Instant)> = None;
     loop {
         let now = progress.borrow_and_update().clone();
         let due = printed.as_ref().is_none_or(|(last, at)| {
@@ -132,20 +132,20 @@ async fn show_lines(mut progress: watch::Receiver<Progress>) {
     }
 }
 
-fn timed(started: Instant, now: &Progress) -> String {
+fn timed(started: Instant, now: &JobProgress) -> String {
     format!("[{:8.1}s] {}", started.elapsed().as_secs_f64(), line(now))
 }
 
 /// What is left of the progress without what changes with every tick and is no news by itself.
-fn without_ticks(progress: &Progress) -> Progress {
-    let mut news = Progress { eta: None, ..progress.clone() };
+fn without_ticks(progress: &JobProgress) -> JobProgress {
+    let mut news = JobProgress { eta: None, ..progress.clone() };
     news.looking_at = news.looking_at.min(1);
     news.tasks.stages.iter_mut().for_each(|stage| stage.partly_permille = 0);
     news
 }
 
 /// How many segments there are so far: each begins with a task of its own.
-fn segments(now: &Progress) -> u32 {
+fn segments(now: &JobProgress) -> u32 {
     now.tasks.stages.first().map_or(0, |leaves| leaves.total)
 }
 
@@ -160,7 +160,7 @@ struct Count {
 
 impl Count {
     /// Of leaves, joins, keccak proofs and resolves.
-    fn all(now: &Progress) -> [Self; 4] {
+    fn all(now: &JobProgress) -> [Self; 4] {
         let stage = |kind: TaskKind| now.tasks.stage(kind.code());
         let inner = [TaskKind::Join, TaskKind::Keccak, TaskKind::Resolve].map(stage);
         let [joins, keccaks, resolves] = inner;
@@ -194,7 +194,7 @@ impl fmt::Display for Count {
     }
 }
 
-fn line(now: &Progress) -> String {
+fn line(now: &JobProgress) -> String {
     let execute = if now.tasks.is_final { "executed" } else { "execute" };
     let [leaves, joins, keccaks, resolves] = Count::all(now);
     let mut counts = vec![("prove", leaves), ("join", joins)];
@@ -205,7 +205,7 @@ fn line(now: &Progress) -> String {
     format!("{execute} {} segments, {counts}{}", segments(now), status(now))
 }
 
-fn status(now: &Progress) -> String {
+fn status(now: &JobProgress) -> String {
     let mut text = format!("nodes {}/{} busy", now.nodes_busy, now.nodes);
     if now.looking_at > 0 {
         text.push_str(&format!(", looking at {} blobs of an earlier run", now.looking_at));
@@ -244,16 +244,16 @@ mod tests {
         Stage { kind: kind.code(), name: kind.name().into(), accepted, total, partly_permille }
     }
 
-    fn progress(stages: &[Stage]) -> Progress {
+    fn progress(stages: &[Stage]) -> JobProgress {
         let tasks = starling_types::Progress { stages: stages.to_vec(), ..Default::default() };
-        Progress { tasks, ..Progress::default() }
+        JobProgress { tasks, ..JobProgress::default() }
     }
 
     #[test]
     fn a_line_says_every_count() {
         let stages = [stage(TaskKind::Lift, 3, 7, 0), stage(TaskKind::Join, 1, 6, 0)];
         let eta = Some(Millis(65_000));
-        let progress = Progress { nodes: 2, nodes_busy: 2, eta, ..progress(&stages) };
+        let progress = JobProgress { nodes: 2, nodes_busy: 2, eta, ..progress(&stages) };
         assert_eq!(
             line(&progress),
             "execute 7 segments, prove 3/7, join 1/6, nodes 2/2 busy, ETA 1:05"
@@ -305,19 +305,20 @@ mod tests {
 
     #[test]
     fn a_job_that_looks_at_what_an_earlier_run_left_says_so() {
-        let progress = Progress { looking_at: 7, ..Progress::default() };
+        let progress = JobProgress { looking_at: 7, ..JobProgress::default() };
         let line = line(&progress);
         assert!(line.ends_with("busy, looking at 7 blobs of an earlier run"), "{line}");
-        let fewer = Progress { looking_at: 6, ..progress.clone() };
+        let fewer = JobProgress { looking_at: 6, ..progress.clone() };
         assert_eq!(without_ticks(&fewer), without_ticks(&progress), "no line for each blob");
-        assert_ne!(without_ticks(&Progress::default()), without_ticks(&progress));
+        assert_ne!(without_ticks(&JobProgress::default()), without_ticks(&progress));
     }
 
     #[test]
     fn a_waiting_job_says_what_it_waits_for() {
-        let progress = Progress { waiting: Some("no node yet".into()), ..Progress::default() };
+        let progress =
+            JobProgress { waiting: Some("no node yet".into()), ..JobProgress::default() };
         assert!(line(&progress).ends_with("waiting: no node yet"), "{}", line(&progress));
-        let progress = Progress { lacks_room: Some("the disk is full".into()), ..progress };
+        let progress = JobProgress { lacks_room: Some("the disk is full".into()), ..progress };
         let line = line(&progress);
         assert!(line.contains("waiting: the disk is full; "), "{line}");
         assert!(line.ends_with("--disk-budget"), "{line}");

@@ -6,7 +6,7 @@ use super::{Beside, Done, Runner};
 use crate::{
     JobError,
     peers::PeerEvent,
-    system::{Delivery, Emitted, System},
+    system::{Delivery, PutOut, System},
     translate::word_of,
 };
 
@@ -46,11 +46,11 @@ impl<S: System> Runner<'_, S> {
         self.tell(Event::Delivered { done, pins });
     }
 
-    pub(super) fn on_emitted(&mut self, run: SourceRun, emitted: Option<Emitted<S>>) {
+    pub(super) fn on_emitted(&mut self, run: SourceRun, emitted: Option<PutOut<S>>) {
         match emitted {
-            Some(Emitted::Piece(piece, pins)) => self.tell(Event::Emitted { run, piece, pins }),
-            Some(Emitted::LacksRoom(reason)) => self.tell(Event::SourceLacksRoom { run, reason }),
-            Some(Emitted::Last(finish)) => {
+            Some(PutOut::Piece(piece, pins)) => self.tell(Event::Emitted { run, piece, pins }),
+            Some(PutOut::LacksRoom(reason)) => self.tell(Event::SourceLacksRoom { run, reason }),
+            Some(PutOut::Last(finish)) => {
                 self.source.ended();
                 self.beside_blocking(move || {
                     Beside::Event(match finish() {

@@ -31,7 +31,7 @@ impl Asked {
         let pins = [&b"guest"[..], b"input"].map(|bytes| blobs.put(bytes).unwrap());
         let mut run = request::tests::run();
         [run.guest, run.input] = [pins[0].blob(), pins[1].blob()];
-        let source = Source::Guest(run.clone());
+        let source = Subject::Guest(run.clone());
         let receipt_kind = ReceiptKind::Succinct;
         let request = JobRequest { zkvm: "risc0-zkvm 0.0.0".into(), source, receipt_kind };
         let (image_id, seed) = (ImageId([0xaa; 32]), JobSeed([0; 32]));
@@ -75,7 +75,7 @@ fn the_job_of_a_host_program_is_run_once_and_then_its_host_is_gone() {
     let (_pieces, events) = ExecutionThread::channel();
     let thread = ExecutionThread::elsewhere(Default::default(), events);
     let mut job = asked.job.clone();
-    job.request.source = Source::Host(crate::HostRun {
+    job.request.source = Subject::Host(crate::HostRun {
         guest: asked.run.guest,
         id: HostRunId([0xaa; 16]),
         segment_po2: asked.run.segment_po2,
@@ -118,7 +118,7 @@ fn a_guest_that_failed_is_proved_only_where_that_was_asked_for() {
         other => panic!("{other:?}"),
     }
     let mut job = asked.job.clone();
-    job.request.source = Source::Guest(GuestRun { prove_guest_errors: true, ..asked.run.clone() });
+    job.request.source = Subject::Guest(GuestRun { prove_guest_errors: true, ..asked.run.clone() });
     let (piece, pins) = end(&job).unwrap();
     assert!(ZkvmScript::is_last(&piece) && pins.len() == 1, "the journal is stored");
 }

@@ -8,7 +8,7 @@ use starling_types::{ImageId, Incarnation, JobSeed, NodeId, ReceiptKind, Referen
 use starling_zkvm::{Digest, ExitCode, OutputParts};
 
 use super::*;
-use crate::{AssumedFrom, GuestRun, JobSummary, Source, request};
+use crate::{AssumedFrom, GuestRun, JobSummary, Subject, request};
 
 const NODE: NodeId = NodeId([7; 32]);
 
@@ -33,10 +33,10 @@ fn claim(from: u32, to: u32) -> SegmentClaim {
 }
 
 fn created() -> JobEvent {
-    created_of(Source::Guest(request::tests::run()))
+    created_of(Subject::Guest(request::tests::run()))
 }
 
-fn created_of(source: Source) -> JobEvent {
+fn created_of(source: Subject) -> JobEvent {
     let (zkvm, receipt_kind) = ("risc0-zkvm 0.0.0".into(), ReceiptKind::Succinct);
     let request = JobRequest { zkvm, source, receipt_kind };
     ZkvmEvent::Created { request, image_id: ImageId([0xaa; 32]), seed: JobSeed([0xbb; 32]) }.into()
@@ -179,7 +179,7 @@ fn a_job_that_counts_its_work_expects_the_sum_until_it_is_unwrapped() {
         |index| Work { log_id: WorkLogId([1; 20]), job: 5, first: index, last: index, value: 10 };
     let counted = |index| stored(index, Some(work(index)));
     let run = GuestRun { work_log: Some(WorkLogId([1; 20])), ..request::tests::run() };
-    let log = [created_of(Source::Guest(run)), counted(0), counted(1), ended(2)];
+    let log = [created_of(Subject::Guest(run)), counted(0), counted(1), ended(2)];
     let state = replay(&log).unwrap();
     let Some(Expected::Work { work: sum, .. }) = expected(&state, "join/0..2") else { panic!() };
     assert_eq!(sum, Work { last: 1, value: 20, ..work(0) });

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 use serde::{Deserialize, Serialize};
 use starling_client::{
     JobError, RunOptions,
-    shell::{Advert, Client, Delivery, GroupResult, NoSource, Stage, Start, System, Told},
+    shell::{Advert, Client, Delivery, GroupResult, JobStage, NoSource, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Certainty, MergesPlan, MergesShape, NoInput};
@@ -49,7 +49,7 @@ pub enum MergesEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merges {
     id: JobId,
-    stage: Stage,
+    stage: JobStage,
     leaves: Vec<BlobRef>,
     sums: Expected,
     delivery_ms: u64,
@@ -108,7 +108,7 @@ impl Script for Merges {
         match event {
             JobEvent::Own(MergesEvent::Created { .. }) => return created_twice(),
             JobEvent::Own(MergesEvent::Done { result }) => {
-                (self.stage, self.result) = (Stage::Done, Some(*result));
+                (self.stage, self.result) = (JobStage::Done, Some(*result));
             }
             other => self.stage = stage_after(self.stage, other),
         }
@@ -152,7 +152,7 @@ impl System for Merges {
         let MergesEvent::Created { request, leaves, delivery_ms } = event else { return None };
         let raw: Vec<_> = (0..request.count).map(|index| raw(index, request.size_bytes)).collect();
         let sums = Expected::of(raw.iter().map(Vec::as_slice));
-        Some(Self { id: job, stage: Stage::Open, leaves, sums, delivery_ms, result: None })
+        Some(Self { id: job, stage: JobStage::Open, leaves, sums, delivery_ms, result: None })
     }
 
     fn id(&self) -> JobId {
@@ -163,7 +163,7 @@ impl System for Merges {
         SYSTEMS[0].into()
     }
 
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> JobStage {
         self.stage
     }
 

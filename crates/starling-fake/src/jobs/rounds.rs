@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Sha3_256};
 use starling_client::{
     JobError, RunOptions,
-    shell::{Advert, Client, Delivery, NoSource, Stage, Start, System, Told},
+    shell::{Advert, Client, Delivery, JobStage, NoSource, Start, System, Told},
 };
 use starling_job::{JobEvent, JobState, Script, Taken};
 use starling_plan::{Certainty, Class, Demand, Order, RoundTask, RoundsInput, RoundsPlan};
@@ -50,7 +50,7 @@ pub enum RoundsEvent {
 pub struct Rounds {
     id: JobId,
     request: Request,
-    stage: Stage,
+    stage: JobStage,
     columns: Vec<BlobRef>,
     /// The accepted results of these rounds, by number.
     accepted: BTreeMap<u32, Reference>,
@@ -88,7 +88,7 @@ impl Rounds {
         let mut job = Self {
             id,
             request,
-            stage: Stage::Open,
+            stage: JobStage::Open,
             columns,
             accepted: BTreeMap::new(),
             rounds: Vec::new(),
@@ -197,7 +197,7 @@ impl Script for Rounds {
             JobEvent::ResultRevoked { task } => self.take_back(task.range.start()),
             JobEvent::Own(RoundsEvent::Created { .. }) => return created_twice(),
             JobEvent::Own(RoundsEvent::Done { results }) => {
-                (self.stage, self.results) = (Stage::Done, results.clone());
+                (self.stage, self.results) = (JobStage::Done, results.clone());
             }
             other => self.stage = stage_after(self.stage, other),
         }
@@ -251,7 +251,7 @@ impl System for Rounds {
         SYSTEMS[0].into()
     }
 
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> JobStage {
         self.stage
     }
 

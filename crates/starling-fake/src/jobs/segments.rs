@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use starling_client::{
     JobError, RunOptions,
     shell::{
-        Advert, Client, Delivery, Emitted, Running, Stage, Start, System, Told,
+        Advert, Client, Delivery, JobStage, PutOut, Running, Start, System, Told,
         put_when_there_is_room,
     },
 };
@@ -88,7 +88,7 @@ pub struct Segments {
     diverges: bool,
     /// How often the job was taken up, or started over.
     starts: u32,
-    stage: Stage,
+    stage: JobStage,
     segments: Pieces,
     keccaks: Pieces,
     journal: Option<BlobRef>,
@@ -156,7 +156,7 @@ impl Segments {
             request,
             diverges,
             starts: 0,
-            stage: Stage::Open,
+            stage: JobStage::Open,
             segments: Pieces::default(),
             keccaks: Pieces::default(),
             journal: None,
@@ -220,7 +220,7 @@ impl Script for Segments {
                 }
                 SegmentsEvent::Ended { journal } => self.journal = Some(*journal),
                 SegmentsEvent::Done { receipt } => {
-                    (self.stage, self.receipt) = (Stage::Done, Some(*receipt));
+                    (self.stage, self.receipt) = (JobStage::Done, Some(*receipt));
                 }
             },
             other => self.stage = stage_after(self.stage, other),
@@ -303,7 +303,7 @@ impl System for Segments {
         SYSTEMS[0].into()
     }
 
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> JobStage {
         self.stage
     }
 
@@ -384,14 +384,14 @@ enum Said {
 }
 
 impl Running<Segments> for Executing {
-    async fn next(&mut self) -> Option<Emitted<Segments>> {
+    async fn next(&mut self) -> Option<PutOut<Segments>> {
         Some(match self.emitted.recv().await? {
             Said::Piece(piece, pin) if Segments::is_last(&piece) => {
-                Emitted::Last(Box::new(move || Ok((piece, vec![pin]))))
+                PutOut::Last(Box::new(move || Ok((piece, vec![pin]))))
             }
-            Said::Piece(piece, pin) => Emitted::Piece(piece, vec![pin]),
-            Said::LacksRoom(reason) => Emitted::LacksRoom(reason),
-            Said::Failed(error) => Emitted::Last(Box::new(move || Err(error))),
+            Said::Piece(piece, pin) => PutOut::Piece(piece, vec![pin]),
+            Said::LacksRoom(reason) => PutOut::LacksRoom(reason),
+            Said::Failed(error) => PutOut::Last(Box::new(move || Err(error))),
         })
     }
 }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use starling_fake::{Expected, SYSTEMS, Sum};
-use starling_net::{ClientSession, JobHandle, Net, PeerAddr, SessionSender, Source};
+use starling_net::{ClientSession, Net, PeerAddr, SessionHandle, SessionSender, Source};
 use starling_plan::{MergesPlan, Plan};
 use starling_proto::{ClientMessage, GoodbyeReason, Grant, Input, LeaseId, NodeMessage, Welcome};
-use starling_sched::{Action, Config, Event, Failure, Scheduler};
+use starling_sched::{Action, Config, Event, Scheduler, TaskFailure};
 use starling_store::{BlobStore, DiskBudget, Pin};
 use starling_types::{
     BlobRef, Capability, ClientRun, Epoch, Incarnation, JobId, Millis, NodeId, Reference, Task,
@@ -75,7 +75,7 @@ enum Fault {
 struct Peer {
     generation: u64,
     addr: PeerAddr,
-    handle: JobHandle,
+    handle: SessionHandle,
     sender: SessionSender<ClientMessage>,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Seen {
     /// What was accepted, in order, and from which lease.
     pub(crate) accepted: Vec<(Task, BlobRef, Epoch)>,
     pub(crate) dismissed: BTreeSet<NodeId>,
-    pub(crate) failures: Vec<Failure>,
+    pub(crate) failures: Vec<TaskFailure>,
     /// How many results could not be had.
     pub(crate) unfetchable_count: usize,
     pub(crate) joined: Vec<NodeId>,
@@ -285,7 +285,7 @@ where
                 Event::ResultReported { node, epoch: done.lease.epoch, blob: done.result }
             }
             NodeMessage::Failed(failed) => {
-                let failure = Failure { class: failed.class, message: failed.message };
+                let failure = TaskFailure { class: failed.class, message: failed.message };
                 self.seen.failures.push(failure.clone());
                 Event::TaskFailed { node, epoch: failed.lease.epoch, failure }
             }

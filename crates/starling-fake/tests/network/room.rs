@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use starling_client::{
-    JobError, NetworkOptions, Progress, RunOptions,
+    JobError, JobProgress, NetworkOptions, RunOptions,
     shell::{Client, JobHandle, Service},
 };
 use starling_fake::{Request, Running, Segments, node};
@@ -52,7 +52,7 @@ impl Network {
     }
 
     /// Waits until the job says so of itself.
-    async fn until(&self, is_so: impl Fn(&Progress) -> bool) -> Progress {
+    async fn until(&self, is_so: impl Fn(&JobProgress) -> bool) -> JobProgress {
         let mut progress = self.job.progress();
         soon(progress.wait_for(|now| is_so(now))).await.unwrap().clone()
     }

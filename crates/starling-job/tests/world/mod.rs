@@ -15,7 +15,7 @@ use starling_job::{
     Action, Config, ConnectionId, End, Event, Fault, GroupId, JobCore, JobEvent, JobState, Note,
     RecordId, Script, SourceRun, Verdict, Word,
 };
-use starling_sched::{Failure, Lease, RevokeReason};
+use starling_sched::{Lease, RevokeReason, TaskFailure};
 use starling_types::{
     BlobRef, Capability, Epoch, FailureClass, KindCode, MemoryBytes, MemoryTable, Millis, NodeId,
     Reference, Task,
@@ -393,7 +393,7 @@ impl<S: Fake> World<S> {
         let is_there =
             |input: &starling_sched::LeaseInput| self.disk.contains(&input.blob.reference);
         let word = if let Habit::Refusing(class) = peer.habit {
-            Word::Failed { epoch, failure: Failure { class, message: REFUSAL.to_owned() } }
+            Word::Failed { epoch, failure: TaskFailure { class, message: REFUSAL.to_owned() } }
         } else if lease.inputs.iter().all(is_there) {
             let salt = if S::SALTED { name.0[0] ^ epoch.0 as u8 } else { 0 };
             // What is made of something false is false.
@@ -402,7 +402,7 @@ impl<S: Fake> World<S> {
             Word::Done { epoch, blob: result_of(lease.task, salt, matter) }
         } else {
             let (class, message) = (FailureClass::Input, "not served".to_owned());
-            Word::Failed { epoch, failure: Failure { class, message } }
+            Word::Failed { epoch, failure: TaskFailure { class, message } }
         };
         self.say(name, word);
         self.say(name, Word::WorkRequested);

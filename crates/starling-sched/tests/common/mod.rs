@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use starling_plan::{Assumed, Outcome, PlanShape, TaskClass, TaskCost, ZkvmInput, ZkvmPlan};
-use starling_sched::{Config, Failure, Lease};
+use starling_sched::{Config, Lease, TaskFailure};
 use starling_types::{
     BlobRef, Capability, Epoch, FailureClass, Incarnation, KindCode, MemoryBytes, MemoryTable,
     Millis, NodeId, Po2, Reference, Task, TaskId, TaskKind,
@@ -186,7 +186,7 @@ impl Bench {
     }
 
     pub fn fail(&mut self, name: u8, epoch: Epoch, class: FailureClass) -> Vec<Action> {
-        let failure = Failure { class, message: format!("{class:?} trouble") };
+        let failure = TaskFailure { class, message: format!("{class:?} trouble") };
         self.tell(Event::TaskFailed { node: node(name), epoch, failure })
     }
 }

@@ -12,7 +12,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use starling_plan::{Outcome, ZkvmInput};
-use starling_sched::{Config, Failure, Lease};
+use starling_sched::{Config, Lease, TaskFailure};
 use starling_types::{
     Capability, Epoch, FailureClass, Incarnation, MemoryBytes, Millis, NodeId, Task, TaskKind,
 };
@@ -349,7 +349,7 @@ impl World {
                 use FailureClass::{Input, Memory, Node, Task};
                 peer.running.remove(&epoch);
                 let class = [Node, Node, Node, Input, Input, Task, Task, Memory][die];
-                let failure = Failure { class, message: "crashed".to_owned() };
+                let failure = TaskFailure { class, message: "crashed".to_owned() };
                 self.tell(Event::TaskFailed { node: id, epoch, failure });
             }
             Habit::Lying => {

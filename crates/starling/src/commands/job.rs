@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use starling_client::{
-    AssumedFrom, JobPhase, JobState, JobSummary, Progress, find_jobs, list_jobs, load_job,
+    AssumedFrom, JobPhase, JobProgress, JobState, JobSummary, find_jobs, list_jobs, load_job,
 };
 use starling_types::{JobId, ReceiptKind};
 
@@ -93,7 +93,7 @@ async fn cancel(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
 }
 
 /// The word for where a job stands, with its progress if it runs.
-fn phase(phase: &JobPhase, progress: Option<&Progress>) -> &'static str {
+fn phase(phase: &JobPhase, progress: Option<&JobProgress>) -> &'static str {
     match phase {
         // What is logged of a job that runs again comes a moment later.
         JobPhase::Open | JobPhase::Failed { .. } if progress.is_some() => "running",
@@ -105,14 +105,14 @@ fn phase(phase: &JobPhase, progress: Option<&Progress>) -> &'static str {
 }
 
 /// How many receipts a job that runs has, and how many it takes as far as is known.
-fn receipts(Progress { tasks, .. }: &Progress) -> (u64, u64) {
+fn receipts(JobProgress { tasks, .. }: &JobProgress) -> (u64, u64) {
     tasks.stages.iter().fold((0, 0), |(accepted, total), stage| {
         (accepted + u64::from(stage.accepted), total + u64::from(stage.total))
     })
 }
 
 /// The same for people.
-fn receipts_text(progress: &Progress) -> String {
+fn receipts_text(progress: &JobProgress) -> String {
     let (accepted, total) = receipts(progress);
     let more = if progress.tasks.is_final { "" } else { " or more" };
     format!("  {accepted} of {total}{more} receipts, {} nodes", progress.nodes)
@@ -143,7 +143,7 @@ fn with_merges(leaves: u32) -> u32 {
 }
 
 /// What a list has of a job.
-fn listed(job: &JobSummary, progress: Option<&Progress>) -> Fields {
+fn listed(job: &JobSummary, progress: Option<&JobProgress>) -> Fields {
     let ends = ends(&job.phase);
     let is_final = progress.is_some_and(|progress| progress.tasks.is_final);
     let receipts = progress.map(receipts);
@@ -166,7 +166,7 @@ fn listed(job: &JobSummary, progress: Option<&Progress>) -> Fields {
 }
 
 /// What there is to say of a job that runs.
-fn run_fields(progress: Option<&Progress>) -> Fields {
+fn run_fields(progress: Option<&JobProgress>) -> Fields {
     let lacks_room = progress.and_then(|progress| progress.lacks_room.as_ref());
     vec![
         ("nodes", json!(progress.map(|progress| progress.nodes))),
@@ -178,7 +178,7 @@ fn run_fields(progress: Option<&Progress>) -> Fields {
 }
 
 /// All that is known of a job.
-fn fields(state: &JobState, progress: Option<&Progress>) -> Fields {
+fn fields(state: &JobState, progress: Option<&JobProgress>) -> Fields {
     let execution = state.execution.as_ref();
     let ends = ends(&state.phase);
     let mut fields = vec![

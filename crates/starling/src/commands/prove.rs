@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use serde_json::json;
 use starling_client::{
-    Client, Delivery, GuestOutput, JobState, LocalNodes, NetworkOptions, RunOptions, Service,
+    Client, GuestOutput, JobState, LocalNodes, NetworkOptions, RunOptions, Service, Written,
 };
 use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
@@ -320,7 +320,7 @@ fn check_writable(path: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
-fn print_delivery(common: &Common, delivery: &Delivery) -> CommandResult {
+fn print_delivery(common: &Common, delivery: &Written) -> CommandResult {
     let facts = &delivery.facts;
     let mut fields = vec![
         ("image_id", json!(facts.image_id)),
