@@ -101,26 +101,29 @@ impl FromStr for Speed {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut speed = Self::default();
         for line in text.lines() {
-            if let Some((system, revision, task, measured)) = read(line) {
-                speed.counted(&system, revision).tasks.insert(task, measured);
-            }
+            let _ = speed.read(line);
         }
         Ok(speed)
     }
 }
 
-/// One line of the text.
-fn read(line: &str) -> Option<(SystemName, u32, (KindCode, Option<Po2>), Measured)> {
-    // The system's name is the last, whatever is in it.
-    let mut words = line.splitn(6, ' ');
-    let revision = words.next()?.parse().ok()?;
-    let kind = KindCode(words.next()?.parse().ok()?);
-    let po2 = match words.next()? {
-        NO_PO2 => None,
-        po2 => Some(po2.parse().ok()?),
-    };
-    let (work_ms, elapsed_ms) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some((words.next()?.into(), revision, (kind, po2), Measured { work_ms, elapsed_ms }))
+impl Speed {
+    /// Takes one line of the text in, if it says something.
+    fn read(&mut self, line: &str) -> Option<()> {
+        // The system's name is the last, whatever is in it.
+        let mut words = line.splitn(6, ' ');
+        let revision = words.next()?.parse().ok()?;
+        let kind = KindCode(words.next()?.parse().ok()?);
+        let po2 = match words.next()? {
+            NO_PO2 => None,
+            po2 => Some(po2.parse().ok()?),
+        };
+        let (work_ms, elapsed_ms) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let system = words.next()?.into();
+        let tasks = &mut self.counted(&system, revision).tasks;
+        tasks.insert((kind, po2), Measured { work_ms, elapsed_ms });
+        Some(())
+    }
 }
 
 #[cfg(test)]
