@@ -10,26 +10,26 @@ use starling_types::{Po2, TaskKind};
 const COSETS: u32 = 4;
 
 const SEGMENT: &[Phase] = &[
-    phase("preflight", 1, 7),
+    phase("preflight", 1, 5),
     phase("witness", 1, 60),
     phase("commit code", 1, 3),
     phase("commit data", 1, 320),
     phase("accum", 1, 25),
     phase("commit accum", 1, 160),
-    phase("constraints", COSETS, 363),
+    phase("constraints", COSETS, 365),
     phase("commit check", 1, 37),
     phase("deep", 1, 12),
     phase("fri", 1, 13),
 ];
 
 const KECCAK: &[Phase] = &[
-    phase("preflight", 1, 10),
-    phase("witness", 1, 60),
-    phase("commit data", 1, 460),
-    phase("constraints", COSETS, 300),
-    phase("commit check", 1, 70),
-    phase("deep", 1, 65),
-    phase("fri", 1, 35),
+    phase("preflight", 1, 1),
+    phase("witness", 1, 15),
+    phase("commit data", 1, 610),
+    phase("constraints", COSETS, 280),
+    phase("commit check", 1, 40),
+    phase("deep", 1, 24),
+    phase("fri", 1, 30),
 ];
 
 const RECURSION: &[Phase] = &[
