@@ -183,7 +183,7 @@ mod tests {
             for mut frontier in [Frontier::of_pairs(), Frontier::of_groups(width)] {
                 let mut start = 0;
                 for (length, is_there) in &cuts {
-                    let range = IndexRange::new(start, start + length).unwrap();
+                    let range = IndexRange::new(start, start + length).expect("no piece is empty");
                     let blob = BlobRef { reference: Reference([0; 32]), size_bytes: 1 };
                     if *is_there {
                         frontier.insert(Piece { range, blob });
