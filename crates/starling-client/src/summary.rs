@@ -42,11 +42,6 @@ impl JobSummary {
             changed_at_ms: last.at_ms,
         })
     }
-
-    /// Whether there is nothing to go on with.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.phase, JobPhase::Cancelled | JobPhase::Done { .. })
-    }
 }
 
 /// Where a job stands whose log ends with `last`. Whatever else is logged takes the job up, or is of a job that goes on.
