@@ -141,12 +141,16 @@ impl ExecutionThread {
         let cancel = Arc::new(AtomicBool::new(false));
         let stop = cancel.clone();
         let span = Span::current();
-        std::thread::spawn(move || {
+        let started = std::thread::Builder::new().name("execution".into()).spawn(move || {
             let _entered = span.enter();
             let ended = work(&sender, &stop);
             // Nobody waits for the end of an execution that was cancelled.
             let _ = sender.blocking_send(ExecutionEvent::Ended(ended));
         });
+        if let Err(error) = started {
+            // The sender has gone with it: whoever listens hears that there is no execution.
+            tracing::error!(%error, "there is no thread to execute on");
+        }
         Self { first: VecDeque::new(), events, output, cancel }
     }
 }
