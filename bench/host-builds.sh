@@ -40,7 +40,9 @@ tree_of() {
 }
 # Fails when a crate is built of a package that matches.
 without() {
-    if grep -E "^($2) " <<<"$(tree_of "$1")" >&2; then
+    local tree
+    tree=$(tree_of "$1")
+    if grep -E "^($2) " <<<"$tree" >&2; then
         echo "$0: $1 depends on $3" >&2
         exit 1
     fi

@@ -8,7 +8,7 @@ use std::{
 };
 
 use starling_job::{JobEvent, JobState};
-use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, Pin, Usage};
+use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogError, Pin, Usage};
 use starling_types::{ImageId, JobId, JobSeed, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
@@ -306,8 +306,17 @@ pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobSummary, StateError>>, Job
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
     let mut jobs = Vec::new();
     for id in reader.jobs()? {
-        // One that is gone by now was given up meanwhile.
-        jobs.extend(reader.ends(id)?.map(|ends| JobSummary::of(id, &ends)));
+        match reader.ends(id) {
+            Ok(Some(ends)) => jobs.push(JobSummary::of(id, &ends)),
+            // It was given up meanwhile.
+            Ok(None) => {}
+            // The others can be read all the same.
+            Err(LogError::Damaged { job, expected_seq: seq, found_seq, .. }) => {
+                let detail = format!("event {found_seq} stands in its place");
+                jobs.push(Err(StateError::Unreadable { job, seq, detail }));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(jobs)
 }

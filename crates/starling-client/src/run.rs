@@ -84,8 +84,11 @@ impl<S: System> Job<S> {
             timeout: options.patience.timeout.map(millis),
             seed: rand::rng().random(),
         };
-        let replayed = move || JobCore::new(config, state);
-        let core = blocking("the plan of a job", replayed).await??;
+        let replayed = apart("the plan of a job", move || JobCore::new(config, state));
+        let core = tokio::select! {
+            core = replayed => core??,
+            () = stop.cancelled() => return Err(JobError::Interrupted { job }),
+        };
         let seat = pool.open(job, system.clone(), options.weight, options.deadline);
         let parts = Parts {
             checker: checker.clone(),

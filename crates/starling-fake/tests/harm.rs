@@ -254,7 +254,8 @@ async fn a_source_that_tells_another_story_in_a_later_run_starts_its_job_over_on
  {
     const REQUEST: Request = Request { count: 12, size_bytes: 1000 };
     let mut world = World::<Segments>::new().await;
-    world.add_node(1, "pace=30");
+    // Slow enough that most segments are still to be proved when it is stopped.
+    world.add_node(1, "pace=120");
     let first = world.order(REQUEST, Segments::create_diverging).await;
     until_accepted(&first, 3).await;
     let log = log_of(&first).await;

@@ -42,6 +42,9 @@ impl<P: Plan> Scheduler<P> {
                     return self.ignore(IgnoreReason::NotTheHolder { epoch, node });
                 }
                 if !self.nodes.may_report(node) {
+                    // Nobody will look at it: its node need not keep it.
+                    let reason = RevokeReason::Replaced;
+                    self.act(Action::Revoke { node, epoch, task, reason });
                     return self.ignore(IgnoreReason::TooManyUnjudged { epoch, node });
                 }
                 let checking = LeaseState::Checking { reported_at: self.now() };

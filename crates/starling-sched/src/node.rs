@@ -33,6 +33,10 @@ const EXCUSES_MAX: u32 = 8;
 /// others. Where checks fall further behind than that, more work would not bring the job to its end any sooner.
 const UNJUDGED_PER_SLOT_MAX: u64 = 4;
 
+/// How many it has at most while it has proved nothing, however many slots it says that it has; each result that is accepted
+/// lets it have as many again.
+const UNPROVED_MAX: u64 = 4;
+
 /// In how long a time.
 const EXCUSES_PERIOD: Millis = Millis(60_000);
 
@@ -201,7 +205,8 @@ impl Node {
     /// How many leases and unjudged results it may have together.
     fn open_max(&self) -> u64 {
         let per_slot = if self.has_proved() { UNJUDGED_PER_SLOT_MAX } else { 1 };
-        u64::from(self.slots()) * per_slot
+        let shown = UNPROVED_MAX * (1 + u64::from(self.shown.accepted_count));
+        shown.min(u64::from(self.slots()) * per_slot)
     }
 
     /// All leases that it holds, with a slot or without.

@@ -107,7 +107,10 @@ impl<P: Plan> Scheduler<P> {
         // Its node may have begun by now, and its result counts like any other.
         self.leases.remember(epoch, record);
         self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::Replaced });
-        self.start(task, taker, class, LeaseState::Running);
+        // Its input may be gone by now: then it is withheld like any other.
+        if let Ok(spec) = self.plan.start(task) {
+            self.grant(taker, spec, class, LeaseState::Running);
+        }
         true
     }
 

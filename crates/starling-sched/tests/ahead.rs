@@ -65,6 +65,18 @@ fn what_somebody_could_begin_with_now_is_granted_to_nobody_ahead() {
 }
 
 #[test]
+fn what_was_granted_ahead_and_whose_input_is_lost_is_begun_by_nobody_until_it_is_found() {
+    let (mut bench, _, actions) = proved_one(3);
+    let lease = ahead(&actions).unwrap();
+    let input = lease.inputs[0].blob.reference;
+    bench.tell(Event::BlobLost { blob: input });
+    bench.join(2, capability(1000, 10));
+    assert_eq!(grants(&bench.ask(2)), []);
+    let actions = bench.tell(Event::BlobFound { blob: input });
+    assert_eq!(grant_to(2, &actions).expect("it is there again").task, lease.task);
+}
+
+#[test]
 fn the_time_of_a_lease_ahead_begins_when_its_node_says_so() {
     let (mut bench, running, actions) = proved_one(3);
     let lease = ahead(&actions).unwrap();

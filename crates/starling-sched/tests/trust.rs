@@ -415,6 +415,20 @@ fn who_has_proved_nothing_has_no_more_results_to_be_judged_than_slots() {
 }
 
 #[test]
+fn who_says_that_it_has_many_slots_gets_more_with_each_result_that_is_accepted() {
+    let mut bench = Bench::new(config(), &[18; 40]);
+    let hoarded = hoard(&mut bench, 1, 1024);
+    assert_eq!(hoarded.len(), 4);
+    // Eight by now, three of which it has.
+    assert_eq!(
+        grants(&bench.accept(hoarded[0].epoch)).len(),
+        1,
+        "the one that it asked for in vain"
+    );
+    assert_eq!(hoard(&mut bench, 1, 1024).len(), 4);
+}
+
+#[test]
 fn who_has_proved_something_has_a_few_times_as_many_and_not_more() {
     let mut bench = Bench::new(config(), &[18; 40]);
     let first = bench.enter(1, capability(600_000, 1000));

@@ -312,6 +312,8 @@ async fn ask_running(dir: &Path) -> Result<Running, ControlError> {
     channel.send(&Request::Running).await?;
     match channel.recv().await? {
         Some(Reply::Running(running)) => Ok(running),
+        // It does not know the question.
+        Some(Reply::Failed { message, .. }) => Err(io::Error::other(message).into()),
         // It ends, and its jobs with it.
         _ => Err(ControlError::Nobody { dir: dir.to_owned() }),
     }

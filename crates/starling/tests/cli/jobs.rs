@@ -1,6 +1,10 @@
 //! Jobs between their runs: listed, stopped, resumed, cancelled; one client for a data directory.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -87,7 +91,10 @@ fn a_job_that_runs_is_listed_and_shown_as_running_and_open_once_its_process_is_g
     let home = Home::new();
     let client = executed_client(&home);
     // It is told a moment after it is logged.
-    while home.listed()[0]["receipts_total"].is_null() {}
+    let hangs_at = Instant::now() + Duration::from_secs(60);
+    while home.listed()[0]["receipts_total"].is_null() {
+        assert!(Instant::now() < hangs_at, "it is never told");
+    }
     let listed = home.listed().remove(0);
     let shown = home.jobs().remove(0);
     for job in [&listed, &shown] {
@@ -245,7 +252,7 @@ fn a_job_whose_segments_its_disk_budget_does_not_hold_says_so_and_goes_on_under_
         if let Some(lacks_room) = shown["lacks_room"].as_str() {
             break lacks_room.to_owned();
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     };
     let dir = home.data_dir().join("blobs").display().to_string();
     for word in ["no space", "163840 bytes of the disk budget", "--disk-budget", &dir] {
