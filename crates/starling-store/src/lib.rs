@@ -10,7 +10,7 @@
 //!   whom. [`LogReader`] looks on.
 //! - [`DataDir`] is the directory that holds both, owned by one process at a time.
 //!
-//! Everything here blocks, but for [`EventLog::append`]: call it from a thread that may wait. This crate does not know what a task,
+//! Everything here blocks, but for [`EventLog::hand_over`]: call it from a thread that may wait. This crate does not know what a task,
 //! a receipt or a peer is: it stores bytes, and events whose kinds and bodies are its caller's.
 //!
 //! ```

@@ -28,7 +28,7 @@ impl<'a> Root<'a> {
     /// Names these blobs too.
     ///
     /// # Errors
-    /// As [`EventLog::append`].
+    /// As [`EventLog::hand_over`].
     pub fn add(&self, pins: impl IntoIterator<Item = Pin>) -> Result<(), LogError> {
         self.change(Entry::of_root(self.name.clone()).holding(pins))
     }
@@ -36,7 +36,7 @@ impl<'a> Root<'a> {
     /// Names these blobs and no others.
     ///
     /// # Errors
-    /// As [`EventLog::append`].
+    /// As [`EventLog::hand_over`].
     pub fn replace(&self, pins: impl IntoIterator<Item = Pin>) -> Result<(), LogError> {
         self.change(Entry::of_root(self.name.clone()).holding_only([]).holding(pins))
     }
@@ -44,7 +44,7 @@ impl<'a> Root<'a> {
     /// Names nothing any more.
     ///
     /// # Errors
-    /// As [`EventLog::append`].
+    /// As [`EventLog::hand_over`].
     pub fn remove(&self) -> Result<(), LogError> {
         self.replace([])
     }
