@@ -52,10 +52,18 @@ impl<S: Script> JobCore<S> {
         }
     }
 
-    /// The source goes on, or is over.
+    /// The source goes on.
     pub(crate) fn source_has_room(&mut self) {
         self.room.source_waits = false;
         self.go_on_if_nothing_waits();
+    }
+
+    /// The source is over, and waits for nothing any more: that says nothing of the disk.
+    pub(crate) fn source_needs_no_room(&mut self) {
+        self.room.source_waits = false;
+        if self.room.results.is_empty() {
+            self.room.reason = None;
+        }
     }
 
     pub(crate) fn result_lacks_room(&mut self, result: Reported, reason: String) {

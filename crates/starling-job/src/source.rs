@@ -65,7 +65,7 @@ impl<S: Script> JobCore<S> {
 
     pub(crate) fn stop_source(&mut self) {
         self.source.waiting.clear();
-        self.source_has_room();
+        self.source_needs_no_room();
         if self.source.is_running {
             self.source.is_running = false;
             self.act(Action::StopSource);

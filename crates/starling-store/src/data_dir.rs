@@ -28,6 +28,9 @@ pub const KEY_SIZE_BYTES: usize = 32;
 /// What is read of a lock file: room for a process id and a purpose, whatever else the file holds.
 const LOCK_SIZE_BYTES_MAX: u64 = 256;
 
+/// The folders of a data directory that are cleared.
+const FOLDERS: [&str; 2] = ["scratch", "blobs"];
+
 /// An owned data directory. Keep it for as long as anything opened through it is in use.
 #[derive(Debug)]
 pub struct DataDir {
@@ -47,6 +50,14 @@ pub enum DataDirError {
         pid: Option<u32>,
         /// What the owner does, in its own words; empty if it has not said so.
         purpose: String,
+    },
+    /// What lies there under a name that a data directory uses was not made by one, and would be overwritten or removed.
+    #[error("{} is no data directory, and has `{name}` in it, which would not be safe there", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What is in the way.
+        name: &'static str,
     },
     /// The key file does not hold a key.
     #[error(
@@ -86,9 +97,11 @@ impl DataDir {
     /// `purpose` tells a second opener, in a few words on one line, what this process is doing.
     ///
     /// # Errors
-    /// [`DataDirError::InUse`] while it is owned already.
+    /// [`DataDirError::InUse`] while it is owned already, [`DataDirError::Foreign`] when what lies there under the names of a
+    /// data directory is somebody else's: nothing of it is touched then.
     pub fn open(path: &Path, purpose: &str) -> Result<Self, DataDirError> {
         create_private(path).map_err(io_error("create the data directory", path))?;
+        refuse_foreign(path)?;
         #[cfg(unix)]
         keep_others_out(path);
         let lock_path = path.join("lock");
@@ -191,6 +204,40 @@ impl Drop for DataDir {
         // So that nobody is told of an owner that has left.
         let _ = self.lock.set_len(0);
     }
+}
+
+/// Refuses a directory in which something else has the names that a data directory uses: its folders are cleared, its lock is
+/// written to.
+fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
+    let foreign = |name| Err(DataDirError::Foreign { path: path.to_owned(), name });
+    // The folders first: one of ours is made after its lock, maybe at this moment, by another process.
+    let folder = FOLDERS.into_iter().find(|name| path.join(name).symlink_metadata().is_ok());
+    let lock = path.join("lock");
+    match lock.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => match File::open(&lock) {
+            Ok(lock) if !is_lock(&lock) => foreign("lock"),
+            // Whoever opens it to write says what is wrong with it.
+            _ => Ok(()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match folder {
+            // A copy of a data directory may lack the lock.
+            Some(name) if !log_path(path).exists() => foreign(name),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Whether a file holds what a lock does: nothing, or a process id and a purpose, on one line.
+fn is_lock(file: &File) -> bool {
+    let mut bytes = Vec::new();
+    let mut head = file.take(LOCK_SIZE_BYTES_MAX);
+    if head.read_to_end(&mut bytes).is_err() {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let pid = text.split(' ').next().unwrap_or_default();
+    bytes.is_empty() || (text.contains(' ') && pid.parse::<u32>().is_ok() && !text.contains('\n'))
 }
 
 fn log_path(data_dir: &Path) -> PathBuf {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    env,
+    env, fs,
     io::Read,
     path::Path,
     process::{Child, Command, Stdio},
@@ -69,4 +69,40 @@ fn a_directory_that_was_never_used_has_nothing_to_peek_at_and_is_not_created() {
     let path = dir.path().join("data");
     assert!(DataDir::peek(&path).unwrap().is_none());
     assert!(!path.exists());
+}
+
+#[test]
+fn what_others_made_under_the_names_of_a_data_directory_is_refused_and_left_as_it_is() {
+    for name in ["scratch", "blobs"] {
+        let dir = tempfile::tempdir().unwrap();
+        let thesis = dir.path().join(name).join("thesis");
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(&thesis, "precious").unwrap();
+        let refused = DataDir::open(dir.path(), "a test").unwrap_err();
+        assert!(matches!(&refused, DataDirError::Foreign { name: found, .. } if *found == name));
+        assert_eq!(fs::read_to_string(&thesis).unwrap(), "precious");
+        assert!(!dir.path().join("lock").exists());
+    }
+    for text in ["locked by me", "12345", "7 locks\non doors"] {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("lock");
+        fs::write(&lock, text).unwrap();
+        let refused = DataDir::open(dir.path(), "a test").unwrap_err();
+        assert!(matches!(&refused, DataDirError::Foreign { name: "lock", .. }), "{refused}");
+        assert_eq!(fs::read_to_string(&lock).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_data_directory_is_known_by_its_lock_or_its_log_however_its_process_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    drop(DataDir::open(path, "a test").unwrap().scratch().unwrap());
+    // Left by a process that was killed, by one that was killed when it had just begun, and lost on the way.
+    fs::write(path.join("lock"), "4194304 starling prove").unwrap();
+    DataDir::open(path, "a test").unwrap().log().unwrap();
+    fs::write(path.join("lock"), "").unwrap();
+    DataDir::open(path, "a test").unwrap();
+    fs::remove_file(path.join("lock")).unwrap();
+    DataDir::open(path, "a test").unwrap();
 }

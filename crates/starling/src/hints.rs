@@ -120,6 +120,7 @@ fn of_log(error: &LogError) -> Option<&'static str> {
 fn of_dir(error: &DataDirError) -> Option<&'static str> {
     Some(match error {
         DataDirError::InUse { .. } => "wait for it to end, stop it, or use another --data-dir",
+        DataDirError::Foreign { .. } => "use another --data-dir: a new or an empty one",
         DataDirError::Io { .. } => "check the path and its permissions, or use another --data-dir",
         DataDirError::KeySize { .. } => return None,
     })

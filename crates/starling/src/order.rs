@@ -114,6 +114,19 @@ impl Order {
         matches!(self, Self::Prove(order) if order.guest.input.as_deref().is_some_and(files::is_stdin))
     }
 
+    /// The files that it is made from, as far as they have names.
+    pub fn files(&self) -> Vec<&Path> {
+        let paths: Vec<&PathBuf> = match self {
+            Self::Prove(order) => {
+                let GuestArgs { guest, input, frame, assumptions, .. } = &order.guest;
+                [guest].into_iter().chain(input).chain(frame).chain(assumptions).collect()
+            }
+            Self::Compress { composite, .. } => vec![composite],
+            Self::Resume { .. } => Vec::new(),
+        };
+        paths.into_iter().map(PathBuf::as_path).filter(|path| !files::is_stdin(path)).collect()
+    }
+
     /// With the input in a file.
     pub fn with_input(mut self, path: &Path) -> Self {
         if let Self::Prove(order) = &mut self {

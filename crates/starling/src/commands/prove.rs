@@ -109,6 +109,7 @@ struct Asked {
 async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> CommandResult {
     let Asked { order, kind, po2, receipt, purpose } = asked;
     let prepared = order.prepare()?;
+    check_kept(&receipt, &order.files())?;
     let network = network_options(args, kind, po2, &receipt)?;
     let stop = signals::stop_token("the job");
     let dir = files::data_dir(common)?;
@@ -299,6 +300,18 @@ fn default_receipt(source: &Path, ending: &str) -> PathBuf {
     name.push(".");
     name.push(ending);
     name.into()
+}
+
+/// Refuses a path that is what the job is made from: the receipt would take its place.
+fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
+    let Ok(place) = receipt.canonicalize() else { return Ok(()) };
+    match files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == place)) {
+        None => Ok(()),
+        Some(file) => Err(Exit::usage(anyhow::anyhow!(
+            "the receipt would overwrite {}, which it is made from: name another with --receipt",
+            file.display()
+        ))),
+    }
 }
 
 /// Refuses now a path that could not be written to after hours of proving.

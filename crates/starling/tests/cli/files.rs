@@ -124,3 +124,31 @@ fn inspect_tells_what_it_cannot_read() {
         home.run(&["inspect", path]).fails(2, &[path, expected]);
     }
 }
+
+#[test]
+fn a_receipt_that_would_take_the_place_of_what_it_is_made_from_is_refused_and_nothing_is_touched() {
+    let home = Home::new();
+    let bytes = fs::read(guest("sha-chain")).unwrap();
+    let guest = home.write("guest.bin", &bytes);
+    let input = home.write("input.bin", &[1, 0, 0, 0]);
+    let other_way = format!("{}/./input.bin", home.path().display());
+    for receipt in [&guest, &input, &other_way] {
+        let args = ["prove", &guest, "--input", &input, "--receipt", receipt];
+        home.run(&args).fails(2, &["would overwrite", "--receipt"]);
+    }
+    assert_eq!(fs::read(&guest).unwrap(), bytes);
+    assert!(!home.data_dir().exists(), "it is refused before anything is kept");
+}
+
+#[test]
+fn a_directory_in_which_others_have_the_names_of_ours_is_refused_and_left_as_it_is() {
+    let home = Home::new();
+    fs::create_dir(home.path().join("scratch")).unwrap();
+    let thesis = home.write("scratch/thesis", b"precious");
+    let dir = home.path().to_str().unwrap();
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-1"));
+    let prove = ["prove", &guest, "--input", &input, "--timeout", "1", "--data-dir", dir];
+    home.run(&prove).fails(1, &["is no data directory", "`scratch`", "--data-dir"]);
+    assert_eq!(fs::read(thesis).unwrap(), b"precious");
+    assert!(!home.path().join("blobs").exists() && !home.path().join("lock").exists());
+}
