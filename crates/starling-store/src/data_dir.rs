@@ -283,6 +283,8 @@ fn open_lock(path: &Path) -> io::Result<File> {
 fn write_owner(lock: &mut File, purpose: &str) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
+    // A purpose may name a file, whose name may have anything in it; the text is one line, by which a lock is known.
+    let purpose: String = purpose.chars().filter(|c| !c.is_control()).collect();
     write!(lock, "{} {purpose}", std::process::id())
 }
 

@@ -7,6 +7,7 @@ use std::{
     io::Read,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Mutex,
 };
 
 use starling_store::{DataDir, DataDirError, Entry};
@@ -15,6 +16,9 @@ use starling_types::JobId;
 /// Tells the test below that it is the child, and which directory to hold.
 const HOLD_VARIABLE: &str = "STARLING_TEST_HOLD_DATA_DIR";
 const JOB: JobId = JobId([1; 16]);
+
+/// A child that is being started has the locks of this process for a moment: nobody opens one anew meanwhile.
+static STARTING: Mutex<()> = Mutex::new(());
 
 /// What the child process does: it appends an event and holds on until killed.
 #[test]
@@ -32,6 +36,7 @@ fn held() -> Entry {
 }
 
 fn start_holder(path: &Path) -> Child {
+    let starting = STARTING.lock().unwrap();
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", "hold_when_told_to", "--nocapture"])
         .env(HOLD_VARIABLE, path)
@@ -39,6 +44,7 @@ fn start_holder(path: &Path) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    drop(starting);
     child.stderr.take().unwrap().read_exact(&mut [0]).unwrap();
     child
 }
@@ -95,6 +101,7 @@ fn what_others_made_under_the_names_of_a_data_directory_is_refused_and_left_as_i
 
 #[test]
 fn a_data_directory_is_known_by_its_lock_or_its_log_however_its_process_ended() {
+    let _nobody_starts = STARTING.lock().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
     drop(DataDir::open(path, "a test").unwrap().scratch().unwrap());
@@ -105,4 +112,13 @@ fn a_data_directory_is_known_by_its_lock_or_its_log_however_its_process_ended() 
     DataDir::open(path, "a test").unwrap();
     fs::remove_file(path.join("lock")).unwrap();
     DataDir::open(path, "a test").unwrap();
+}
+
+#[test]
+fn the_lock_of_a_killed_process_is_known_whatever_the_file_is_called_that_it_worked_on() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let _held = DataDir::open(dir.path(), "proving a\nfile").unwrap();
+    fs::copy(dir.path().join("lock"), copy.path().join("lock")).unwrap();
+    fs::create_dir(copy.path().join("scratch")).unwrap();
+    DataDir::open(copy.path(), "a test").unwrap();
 }
