@@ -71,5 +71,7 @@ if [[ ${1:-} == --build ]]; then
         echo "$0: this toolchain has no $wasm, for which the prover is to be checked: rustup target add $wasm" >&2
         exit 1
     fi
-    cargo check --release --locked --target "$wasm" --package starling-fastprove
+    cargo check --release --locked --target "$wasm" --package starling-fastprove --package starling-types \
+        --package starling-swarm --package starling-blobs --package starling-proto --package starling-net \
+        --package starling-plan --package starling-sched --package starling-job --package starling-node-core
 fi

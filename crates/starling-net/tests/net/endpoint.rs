@@ -89,7 +89,7 @@ async fn closing_ends_what_waits_and_frees_the_port() {
     let node = Peer::new(2).await;
     let (at_client, mut at_node) = job_connection(&client, &node).await;
     let port = client.addr().direct[0];
-    let accepting = tokio::spawn({
+    let accepting = n0_future::task::spawn({
         let net = client.net.clone();
         async move { net.accept_job().await.is_none() }
     });
