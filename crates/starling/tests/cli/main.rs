@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod arguments;
+mod docs;
 mod files;
 mod guests;
 mod harness;
