@@ -19,7 +19,7 @@ use rand::RngExt as _;
 use starling_job::JobEvent;
 use starling_net::{Net, NetConfig};
 use starling_proto::Ticket;
-use starling_store::{EventLog, StoredEvent};
+use starling_store::{EventLog, JobKey, StoredEvent};
 use starling_types::JobId;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -170,12 +170,14 @@ impl<S: System> Service<S> {
         self.shared.client.runs.all()
     }
 
-    /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed.
+    /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed. What came to harm of a log goes with
+    /// it.
     ///
     /// # Errors
     /// When there is no such job.
-    pub async fn cancel(&self, job: JobId) -> Result<u64, JobError> {
-        let running = self.shared.client.runs.of(job);
+    pub async fn cancel(&self, key: impl Into<JobKey>) -> Result<u64, JobError> {
+        let key = key.into();
+        let running = key.job().and_then(|job| self.shared.client.runs.of(job));
         if let Some(running) = running {
             running.cancel();
             return match running.result().await {
@@ -183,15 +185,15 @@ impl<S: System> Service<S> {
                     Ok(running.giving_up.freed_bytes.load(Ordering::Relaxed))
                 }
                 // It ended at the same time, one way or the other.
-                _ => self.cancel_idle(job).await,
+                _ => self.cancel_idle(key).await,
             };
         }
-        self.cancel_idle(job).await
+        self.cancel_idle(key).await
     }
 
-    async fn cancel_idle(&self, job: JobId) -> Result<u64, JobError> {
+    async fn cancel_idle(&self, key: JobKey) -> Result<u64, JobError> {
         let client = self.shared.client.clone();
-        blocking("the end of a job", move || client.cancel(job)).await?
+        blocking("the end of a job", move || client.cancel(key)).await?
     }
 
     /// Stops all jobs, takes leave of the nodes and waits until everything has ended. Dropping the service does the

@@ -92,7 +92,7 @@ struct Log(Vec<Event>);
 impl Log {
     fn read(dir: &Path) -> Self {
         let reader = DataDir::peek(dir).unwrap().unwrap();
-        let jobs = reader.jobs().unwrap();
+        let jobs: Vec<_> = reader.keys().unwrap().iter().map(|key| key.job().unwrap()).collect();
         assert_eq!(jobs.len(), 1, "one job, found again");
         let events = reader.read(jobs[0]).unwrap();
         Self(events.iter().map(|stored| serde_json::from_str(&stored.body).unwrap()).collect())
