@@ -79,7 +79,7 @@ pub mod shell {
     pub use crate::{
         client::Client,
         control::ControlServer,
-        room::put_when_there_is_room,
+        room::JobRoom,
         service::{JobHandle, Outcome, Service},
         system::{
             Advert, Delivery, Finish, GroupResult, JobStage, NoSource, PutOut, Running, Start,

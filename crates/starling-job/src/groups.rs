@@ -42,6 +42,11 @@ pub(crate) struct GroupVerdict {
 }
 
 impl Groups {
+    /// Whether none is checked.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way.is_none()
+    }
+
     /// Forgets the group: another job begins.
     pub(crate) fn clear(&mut self) {
         self.under_way = None;

@@ -63,9 +63,7 @@ impl<S: Script> JobCore<S> {
                 self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultUnfetchable { epoch, reason });
             }
-            Verdict::LacksRoom { reason } => {
-                self.result_lacks_room(reported, reason);
-            }
+            Verdict::LacksRoom { shortage } => self.result_lacks_room(reported, shortage),
         }
     }
 

@@ -65,6 +65,9 @@ fn of_job(error: &JobError) -> Option<String> {
             "start nodes that can (`starling node`, --local) and go on with the same command, or start over with a smaller \
              --segment-po2"
         }
+        JobError::NoRoom { .. } => {
+            "go on with the same command and a larger --disk-budget, in a data directory on a larger disk if that is what is full"
+        }
         JobError::OutOfTime { job, .. } => {
             return Some(format!(
                 "that was its --timeout; the same command goes on with it, or `starling job resume {job}`"
