@@ -8,6 +8,7 @@
 //! It needs a tokio runtime to live on, and blocks none of its threads.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc,
@@ -20,7 +21,7 @@ use starling_job::JobEvent;
 use starling_net::{Net, NetConfig};
 use starling_proto::Ticket;
 use starling_store::{EventLog, JobKey, StoredEvent};
-use starling_types::JobId;
+use starling_types::{JobId, NodeId};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -57,6 +58,8 @@ struct Shared<S: System> {
     checker: Checker,
     pool: Pool,
     board: Board,
+    /// The nodes that this client has started.
+    own_nodes: BTreeSet<NodeId>,
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Jobs may be submitted from any thread.
@@ -99,6 +102,13 @@ impl<S: System> Service<S> {
         let accepting = tokio::spawn(pool.clone().accept(net.clone()));
         let advertising =
             (!join.is_empty()).then(|| tokio::spawn(advertise(net.clone(), board.clone(), join)));
+        let own_nodes = match local.clone() {
+            Some(nodes) => {
+                let dir = client.dir.path().to_owned();
+                blocking("the keys of local nodes", move || local::ids(&nodes, &dir)).await?
+            }
+            None => BTreeSet::new(),
+        };
         let local = local.map(|nodes| {
             let dir = client.dir.path().to_owned();
             tokio::spawn(local::run(nodes, net.ticket(), dir, stop.clone()))
@@ -109,6 +119,7 @@ impl<S: System> Service<S> {
             net: net.clone(),
             pool: pool.clone(),
             board,
+            own_nodes,
             stop: stop.clone(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
@@ -278,6 +289,7 @@ impl<S: System> Shared<S> {
             checker: checker.clone(),
             pool: pool.clone(),
             board: board.clone(),
+            own_nodes: self.own_nodes.clone(),
             options,
             stop: stop.clone(),
         };

@@ -10,7 +10,7 @@ use starling_plan::Class;
 use starling_types::{Capability, MemoryBytes, Millis, NodeId};
 
 use crate::{
-    Config, WaitReason,
+    Believed, Config, WaitReason,
     class::Demands,
     node::{Node, SPEED_PERMILLE_MAX, Shown, Standing},
     recent::Recent,
@@ -27,8 +27,8 @@ const DISMISSED_NODES_MAX: usize = 65_536;
 #[derive(Debug, Clone)]
 pub(crate) struct Nodes {
     demands: Demands,
-    /// Whether a node is taken for what it says until it has shown better.
-    believes_speeds: bool,
+    /// Who is taken for what it says until it has shown better.
+    believed: Believed,
     speed_assumed_permille: u32,
     connected: BTreeMap<NodeId, Node>,
     departed: Recent<NodeId, Shown>,
@@ -58,7 +58,7 @@ impl Nodes {
         let count = demands.count();
         Self {
             demands,
-            believes_speeds: config.believes_speeds,
+            believed: config.believed.clone(),
             speed_assumed_permille: config.speed_assumed_permille,
             connected: BTreeMap::new(),
             departed: Recent::new(DEPARTED_NODES_MAX),
@@ -89,7 +89,7 @@ impl Nodes {
 
     /// Adds a node, or takes a new statement of one that is there.
     pub(crate) fn join(&mut self, id: NodeId, mut capability: Capability) {
-        if !self.believes_speeds || capability.speed_permille == 0 {
+        if !self.believed.has(id) || capability.speed_permille == 0 {
             capability.speed_permille = self.speed_assumed_permille;
         }
         capability.speed_permille = capability.speed_permille.clamp(1, SPEED_PERMILLE_MAX);
