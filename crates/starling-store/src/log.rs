@@ -91,7 +91,7 @@ impl EventLog {
         self.writer.append_blocking(entry)
     }
 
-    /// The blobs that stay under `name`, to be changed where no job's events go with it: an upload's.
+    /// The blobs that stay under `name`, to be changed where no events go with it.
     pub fn root(&self, name: RootName) -> Root<'_> {
         Root::new(self, name)
     }

@@ -20,11 +20,6 @@ const OF_JOB: &str = "job/";
 pub struct RootName(String);
 
 impl RootName {
-    /// The root of an upload.
-    pub fn of_upload(id: impl Display) -> Self {
-        Self(format!("upload/{id}"))
-    }
-
     /// The name of no root.
     pub(crate) fn none() -> Self {
         Self(String::new())
@@ -153,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_blob_is_let_go_by_the_last_root_that_names_it_and_that_is_told_once() {
-        let (first, second) = (RootName::of_upload(1), RootName::from(JobId([2; 16])));
+        let [first, second] = [1, 2].map(|job| RootName::from(JobId([job; 16])));
         let [a, b] = [1, 2].map(|byte| Reference([byte; 32]));
         let sets = RootSets::default();
         for (name, reference) in [(&first, a), (&first, a), (&second, a), (&second, b)] {

@@ -393,7 +393,7 @@ fn blobs(dir: &TempDir, log: &EventLog) -> BlobStore {
 fn a_rooted_blob_outlives_its_pin_and_the_process() {
     let (dir, path, log) = open();
     let store = blobs(&dir, &log);
-    let name = RootName::of_upload(7);
+    let name = RootName::from(JobId([7; 16]));
     let (kept, dropped) = (store.put(b"kept").unwrap(), store.put(b"dropped").unwrap());
     let (kept_name, dropped_name) = (kept.reference, dropped.reference);
     for _ in 0..2 {
