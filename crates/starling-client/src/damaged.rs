@@ -199,7 +199,7 @@ mod tests {
             let client = open(&dir);
             let other = job(&client, b"another guest");
             assert_eq!(client.cancel(id).unwrap(), 7, "{harm}");
-            assert_eq!(client.log.keys().unwrap(), [other.into()]);
+            assert_eq!(client.log.keys().unwrap(), [JobKey::from(other)]);
             assert_eq!(client.blob_bytes(), 13);
             assert_eq!(client.job(other).unwrap().id, other);
         }
@@ -214,7 +214,7 @@ mod tests {
         tamper(&dir, &format!("DELETE FROM events WHERE seq = 3 AND job = x'{id}'"));
         let jobs = list_jobs(dir.path()).unwrap();
         let damaged: Vec<_> = jobs.iter().filter_map(|job| job.as_ref().err()).collect();
-        assert_eq!((jobs.len(), damaged.len(), &damaged[0].key), (2, 1, &id.into()));
+        assert_eq!((jobs.len(), damaged.len(), &damaged[0].key), (2, 1, &JobKey::from(id)));
         assert!(damaged[0].fault.contains("of its 5 events 1 is missing"), "{}", damaged[0].fault);
         assert!(jobs.iter().flatten().any(|job| job.id == other));
     }
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(list_jobs(dir.path()).unwrap().iter().flatten().count(), 1);
         assert_eq!(client.log.root(id.into()).references().len(), 1, "it keeps its guest");
         assert_eq!(client.cancel(key).unwrap(), 7);
-        assert_eq!(client.log.keys().unwrap(), [other.into()]);
+        assert_eq!(client.log.keys().unwrap(), [JobKey::from(other)]);
         assert_eq!(client.blob_bytes(), 13);
     }
 }

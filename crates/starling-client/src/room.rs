@@ -195,6 +195,7 @@ mod tests {
         log.append_blocking(Entry::of_job(JOB, 0).event("began", &()).unwrap().holding([own]))
             .unwrap();
         assert_eq!(said(400), None, "with 100 for a result it is all that there is");
+        blobs.collect().unwrap();
         let others = blobs.put(&[2; 300]).unwrap();
         let shortage = said(300).unwrap();
         assert!(!shortage.is_own, "{}", shortage.reason);

@@ -139,7 +139,7 @@ fn a_source_that_the_job_itself_leaves_no_room_ends_its_run_within_seconds() {
     world.begin();
     let (ended_at, reason) = ends_in_vain(&mut world);
     assert_eq!(reason, "the disk is full of segments");
-    assert!(ended_at < Millis(10_000), "{ended_at}");
+    assert!(ended_at < Millis(10_000), "{ended_at:?}");
     assert_eq!(count(&world, is_blame), 0);
 }
 
@@ -153,7 +153,7 @@ fn results_that_the_job_itself_leaves_no_room_end_its_run_once_nothing_else_is_u
     let quiet_at = world.now;
     let (ended_at, reason) = ends_in_vain(&mut world);
     assert_eq!(reason, "the disk is full of results");
-    assert!(ended_at < quiet_at + seconds, "{ended_at} after {quiet_at}");
+    assert!(ended_at < quiet_at + seconds, "{ended_at:?} after {quiet_at:?}");
     let accepted = world.accepted_count();
     // With more room it goes on from there.
     let mut resumed = World::resumed(Segments::new(COUNT), config(), &world.log, world.disk);

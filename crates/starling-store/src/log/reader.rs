@@ -182,7 +182,9 @@ impl LogReader {
 fn stored(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredEvent> {
     let (seq, at_ms) = (row.get::<_, i64>(first)?, row.get::<_, i64>(first + 3)?);
     // What is no text on a damaged disk is of one event: it is no event then, and its job's log is damaged, not all of them.
-    let text = |column| Ok(row.get_ref(column)?.as_str().unwrap_or_default().to_owned());
+    let text = |column| -> rusqlite::Result<String> {
+        Ok(row.get_ref(column)?.as_str().unwrap_or_default().to_owned())
+    };
     Ok(StoredEvent {
         seq: seq.cast_unsigned(),
         kind: text(first + 1)?,
@@ -221,13 +223,14 @@ fn is_for_want_of_writing(error: &rusqlite::Error) -> bool {
 
 /// What SQLite calls a file that nobody changes.
 fn immutable(path: &Path) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
                 uri.push(char::from(*byte));
             }
-            _ => uri.push_str(&format!("%{byte:02x}")),
+            _ => uri.extend(['%', digit(byte >> 4), digit(byte & 0xf)]),
         }
     }
     uri.push_str("?immutable=1");

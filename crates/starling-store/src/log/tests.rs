@@ -270,7 +270,7 @@ fn what_came_to_harm_of_one_job_is_its_own_harm_and_can_be_removed() {
     assert_eq!(store.collect().unwrap(), 0);
     log.forget(strays[0].clone()).unwrap();
     log.root(OTHER.into()).remove().unwrap();
-    assert_eq!(log.keys().unwrap(), [JOB.into()]);
+    assert_eq!(log.keys().unwrap(), [JobKey::from(JOB)]);
     assert_eq!(store.collect().unwrap(), 16);
 }
 

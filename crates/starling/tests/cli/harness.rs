@@ -83,12 +83,16 @@ impl Home {
         let set_mode = |path: &Path, mode: u32| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
+        let set_modes = |of_dirs, of_files| {
+            set_mode(&self.data_dir(), 0o755);
+            for entry in fs::read_dir(self.data_dir()).unwrap() {
+                let path = entry.unwrap().path();
+                set_mode(&path, if path.is_dir() { of_dirs } else { of_files });
+            }
+            set_mode(&self.data_dir(), of_dirs);
+        };
         set_mode(self.path(), 0o755);
-        for entry in fs::read_dir(self.data_dir()).unwrap() {
-            let path = entry.unwrap().path();
-            set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
-        }
-        set_mode(&self.data_dir(), 0o555);
+        set_modes(0o555, 0o444);
         let mut command = self.command(args);
         if rustix::process::geteuid().is_root() {
             // To root nothing is denied, and nobody may reach no program of root's.
@@ -100,8 +104,7 @@ impl Home {
             command.uid(NOBODY).gid(NOBODY);
         }
         let ran = self.start_command(command).wait();
-        // Else it could not be removed.
-        set_mode(&self.data_dir(), 0o755);
+        set_modes(0o755, 0o600);
         ran
     }
 
