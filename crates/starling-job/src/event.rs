@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use starling_plan::PlanError;
 use starling_sched::{ExpiryReason, IgnoreReason, Lease, RevokeReason, TaskFailure, WaitReason};
-use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
+use starling_types::{
+    BlobRef, Capability, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, Task,
+};
 
 use crate::{JobEvent, Script, Trouble as _, script::OutcomeOf};
 
@@ -456,6 +458,8 @@ pub enum Note {
         task: Task,
         /// The task's size.
         po2: Option<Po2>,
+        /// What the task is counted for in the node's memory.
+        memory: MemoryBytes,
     },
     /// A lease ended without a result.
     Expired {
