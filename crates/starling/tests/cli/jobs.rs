@@ -127,7 +127,9 @@ fn jobs_are_looked_at_where_nothing_may_be_written() {
     // Whoever looked at it last could make these, and leaves them.
     if shm.exists() {
         assert_eq!(fs::metadata(&wal).unwrap().len(), 0, "all is in the log itself");
-        [&wal, &shm].map(|file| fs::remove_file(file).unwrap());
+        for file in [&wal, &shm] {
+            fs::remove_file(file).unwrap();
+        }
     }
     let list = home.run_read_only(&["job", "list", "--json"]).json();
     assert_eq!(list[0]["job"], job.as_str());
