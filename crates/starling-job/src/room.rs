@@ -35,6 +35,8 @@ pub(crate) struct Room {
     retry_at: Option<Millis>,
     /// Since when the job waits for what never comes by itself.
     vain_since: Option<Millis>,
+    /// Whether all was let go since the job waits, be it done with in this run or in an earlier one.
+    has_let_go: bool,
 }
 
 impl Room {
@@ -130,6 +132,9 @@ impl<S: Script> JobCore<S> {
             self.room.vain_since = None;
             return;
         }
+        if !std::mem::replace(&mut self.room.has_let_go, true) {
+            return self.let_go();
+        }
         let since = *self.room.vain_since.get_or_insert(self.now);
         if since + VAIN_PERIOD <= self.now
             && let Some(reason) = self.room.reason.clone()
@@ -166,6 +171,7 @@ impl<S: Script> JobCore<S> {
     fn go_on_if_nothing_waits(&mut self) {
         let waits = self.room.source.is_some() || !self.room.results.is_empty();
         if !waits && self.room.reason.take().is_some() {
+            self.room.has_let_go = false;
             self.say(Note::RoomAgain);
         }
     }

@@ -4,7 +4,7 @@
 mod world;
 
 use starling_job::{Config, End, Event, JobEvent, Note};
-use starling_types::Millis;
+use starling_types::{Millis, Reference};
 use world::*;
 
 const COUNT: u32 = 60;
@@ -172,5 +172,17 @@ fn a_job_that_is_in_its_own_way_and_is_given_room_in_time_goes_on() {
     world.go_on_until(|world| world.now >= soon);
     world.room = Room::ALL;
     world.go_on_until(|_| false);
+    assert!(is_proved(&world), "{:?}", world.end);
+}
+
+#[test]
+fn what_an_earlier_run_was_done_with_goes_before_a_job_is_said_to_be_in_its_own_way() {
+    const KEPT: u8 = 50;
+    let kept = (100..100 + KEPT).map(|byte| Reference([byte; 32])).collect();
+    let mut world = World::resumed(Segments::new(COUNT), config(), &[], kept);
+    world = world.with(&[Habit::Honest; 2]);
+    let count = usize::from(KEPT);
+    world.room = Room { source: count, results: count + 10, is_own: true };
+    world.run();
     assert!(is_proved(&world), "{:?}", world.end);
 }
