@@ -8,7 +8,7 @@ use std::{
 };
 
 use starling_job::{JobEvent, JobState};
-use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogError, Pin, Usage};
+use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, JobKey, Pin, Usage};
 use starling_types::{ImageId, JobId, JobSeed, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
@@ -17,7 +17,8 @@ use starling_zkvm::{
 };
 
 use crate::{
-    Given, GuestRun, JobError, JobRequest, JobSummary, StateError, Subject, ZkvmEvent, ZkvmScript,
+    DamagedJob, Given, GuestRun, JobError, JobRequest, JobSummary, Subject, ZkvmEvent, ZkvmScript,
+    damaged::NO_ID,
     journal::{JobJournal, unix_ms},
     runs::{Busy, Runs},
     state,
@@ -135,8 +136,9 @@ impl<S: System> Client<S> {
             Err(Busy::Runs) if !is_fresh => return Ok(id),
             Err(_) => return Err(JobError::Running { job: id }),
         };
-        let events = self.log.read(id)?;
-        if !events.is_empty() && !is_fresh {
+        // One that is begun anew may have a log that can't be read.
+        let events = if is_fresh { Vec::new() } else { self.log.read(id)? };
+        if !events.is_empty() {
             let known: JobState<S> = state::load(&events, id)?;
             if known.stage() != JobStage::Cancelled {
                 return Ok(id);
@@ -157,14 +159,18 @@ impl<S: System> Client<S> {
         Ok(state::load(&self.log.read(id)?, id)?)
     }
 
-    /// Gives a job up that does not run and frees what only it holds; the bytes freed.
+    /// Gives a job up that does not run and frees what only it holds; the bytes freed. What came to harm of a log goes with it.
     ///
     /// # Errors
     /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
-    pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
-        {
-            let _change = self.runs.change(id).map_err(|_| JobError::Running { job: id })?;
-            self.note_given_up(id)?;
+    pub fn cancel(&self, key: impl Into<JobKey>) -> Result<u64, JobError> {
+        let key = key.into();
+        match key.job() {
+            Some(id) => {
+                let _change = self.runs.change(id).map_err(|_| JobError::Running { job: id })?;
+                self.note_given_up(id)?;
+            }
+            None => self.forget(key)?,
         }
         Ok(self.blobs.collect()?)
     }
@@ -182,7 +188,7 @@ impl<S: System> Client<S> {
             }
             Ok(_) => {}
             // What can't be read can't be resumed either.
-            Err(JobError::State(StateError::Unreadable { .. })) => {
+            Err(error) if error.damaged_job().is_some() => {
                 self.log.append_blocking(Entry::of_job(id, unix_ms()).anew())?;
             }
             Err(error) => return Err(error),
@@ -298,38 +304,40 @@ impl Client<ZkvmScript> {
     }
 }
 
-/// The jobs of the data directory at `path`, oldest first, whether or not a process has it open. Of each log the ends are read.
+/// The jobs of the data directory at `path`, oldest first, whether or not a process has it open; of those whose log is damaged
+/// what is left. Of each log the ends are read: an event in between that is there and can't be read shows when the job is looked
+/// at ([`load_job`]).
 ///
 /// # Errors
 /// When the log is there and can't be read.
-pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobSummary, StateError>>, JobError> {
+pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobSummary, DamagedJob>>, JobError> {
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
     let mut jobs = Vec::new();
-    for id in reader.jobs()? {
-        match reader.ends(id) {
-            Ok(Some(ends)) => jobs.push(JobSummary::of(id, &ends)),
-            // It was given up meanwhile.
-            Ok(None) => {}
-            // The others can be read all the same.
-            Err(LogError::Damaged { job, expected_seq: seq, found_seq, .. }) => {
-                let detail = format!("event {found_seq} stands in its place");
-                jobs.push(Err(StateError::Unreadable { job, seq, detail }));
-            }
-            Err(error) => return Err(error.into()),
-        }
+    for key in reader.keys()? {
+        // One that is gone was given up meanwhile.
+        let Some(ends) = reader.ends(&key)? else { continue };
+        let summary = match key.job() {
+            Some(id) => JobSummary::of(id, &ends).map_err(|error| error.to_string()),
+            None => Err(NO_ID.to_owned()),
+        };
+        jobs.push(summary.map_err(|fault| DamagedJob::of(key, &ends, fault)));
     }
     Ok(jobs)
 }
 
-/// The jobs of the data directory at `path` whose ids begin with `digits`, oldest first, whether or not a process has it open.
+/// The jobs of the data directory at `path` whose ids begin with `digits`, oldest first, whether or not a process has it open:
+/// the one alone that has these digits and no more.
 ///
 /// # Errors
 /// When the log is there and can't be read.
-pub fn find_jobs(path: &Path, digits: &str) -> Result<Vec<JobId>, JobError> {
+pub fn find_jobs(path: &Path, digits: &str) -> Result<Vec<JobKey>, JobError> {
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
-    let mut jobs = reader.jobs()?;
-    jobs.retain(|id| id.to_string().starts_with(digits));
-    Ok(jobs)
+    let mut jobs = reader.keys()?;
+    jobs.retain(|key| key.to_string().starts_with(digits));
+    match jobs.iter().position(|key| key.to_string() == digits) {
+        Some(index) => Ok(vec![jobs.swap_remove(index)]),
+        None => Ok(jobs),
+    }
 }
 
 /// All that is known of a job of the data directory at `path`, whether or not a process has it open.

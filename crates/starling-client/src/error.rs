@@ -83,6 +83,12 @@ pub enum JobError {
         /// What is missing.
         reason: String,
     },
+    /// The job itself needs more room than there can be.
+    #[error("the job can't go on: {reason}")]
+    NoRoom {
+        /// What is missing.
+        reason: String,
+    },
     /// The time for the job is over.
     #[error("the job is not done after {} s", limit.as_secs())]
     OutOfTime {

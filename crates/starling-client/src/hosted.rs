@@ -29,8 +29,10 @@ use crate::{
     Client, Delivered, HostRun, JobError, JobProgress, JobRequest, NetworkOptions, RunOptions,
     Service, Subject,
     execution::{Ended, ExecutionEvent, ExecutionThread, put, stored, stored_given},
+    room::JobRoom,
     run::apart,
     source::{Begin, JobSource},
+    zkvm::result_size_bytes,
 };
 
 /// The one hash function that receipts are proved with.
@@ -163,17 +165,18 @@ impl NetworkProver {
         let client = self.service.client();
         // Not tokio's channel: this thread may be one of a runtime, on which that refuses to wait.
         let (pieces, events) = blocking::sync_channel(PIECES_WAITING_MAX);
+        let room = JobRoom::of_none_yet(client.blobs.clone(), result_size_bytes(kind_of(opts)?));
         let (executed, proved) = std::thread::scope(|scope| {
-            let job = scope.spawn(|| self.run_job(&guest, opts, events));
+            let job = scope.spawn(|| self.run_job(&guest, opts, &room, events));
             let send = |event| pieces.send(event).is_ok();
-            let on_emitted = |emitted| stored(emitted, &client.blobs, send);
+            let on_emitted = |emitted| stored(emitted, &room, send);
             let executed =
                 execute_hosted(&env, &guest, rand::random(), &client.scratch, on_emitted);
             let (ended, stats) = match executed {
                 Ok(HostedExecution { execution, keccak_count, given, stats }) => {
                     let ended = || {
-                        let (given, pins) = stored_given(&given, &client.blobs, send)?;
-                        let journal = put(&execution.journal, &client.blobs, send)?;
+                        let (given, pins) = stored_given(&given, &room, send)?;
+                        let journal = put(&execution.journal, 0, &room, send)?;
                         Ok(Ended { execution, journal, keccak_count, given, pins })
                     };
                     (ended(), Some(stats))
@@ -195,6 +198,7 @@ impl NetworkProver {
         &self,
         guest: &Guest,
         opts: &ProverOpts,
+        room: &JobRoom,
         events: blocking::Receiver<ExecutionEvent>,
     ) -> anyhow::Result<Arc<Delivered>> {
         let mut first = VecDeque::new();
@@ -205,7 +209,7 @@ impl NetworkProver {
                     bail!("the execution ended without a segment");
                 }
                 // Nobody could be told that a job waits which there is not yet.
-                ExecutionEvent::LacksRoom(reason) => bail!(reason),
+                ExecutionEvent::LacksRoom(shortage) => bail!(shortage.reason),
                 piece => first.push_back(piece),
             }
             if let Some(ExecutionEvent::Segment { po2, work, .. }) = first.back() {
@@ -224,6 +228,7 @@ impl NetworkProver {
         let request =
             JobRequest { zkvm: zkvm(), source: Subject::Host(run), receipt_kind: kind_of(opts)? };
         let job = client.create_job(request, vec![guest_pin], guest.image_id(), false)?;
+        room.is_for(job);
         let (forward, forwarded) = ExecutionThread::channel();
         let thread = ExecutionThread::elsewhere(first, forwarded);
         let options = self.job_options();

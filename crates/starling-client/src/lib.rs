@@ -11,7 +11,7 @@
 //! - `service.rs`, what jobs share; `pool.rs`, the connected nodes; `peers.rs`, a job's view of them;
 //! - `run.rs`, a job from its log to what it delivers; `runner.rs`, the pump around its core in the middle;
 //! - `check.rs`, what a result must pass before it counts; `judge.rs`, a second look at results; `look.rs`, what is still here;
-//! - `journal.rs`, the log when no run has it; `meter.rs`, what is counted;
+//! - `journal.rs`, the log when no run has it; `damaged.rs`, one that came to harm; `meter.rs`, what is counted;
 //! - `control.rs`, how other processes speak to the owner of a data directory;
 //! - `local.rs`, nodes on this machine; `advertise.rs`, telling nodes elsewhere.
 //!
@@ -27,6 +27,7 @@ mod check;
 mod client;
 mod compress;
 mod control;
+mod damaged;
 mod deliver;
 mod error;
 mod event;
@@ -58,6 +59,7 @@ mod zkvm;
 
 pub use client::{GivenReceipt, JobOptions, find_jobs, list_jobs, load_job};
 pub use control::{ControlChannel, ControlError};
+pub use damaged::{DamagedJob, damaged_job};
 pub use deliver::{Delivered, Facts, JOURNAL_PRINTED_BYTES_MAX, Written};
 pub use error::JobError;
 pub use event::{AssumedFrom, ExecutionSummary, JobEvent, ZkvmEvent};
@@ -77,7 +79,7 @@ pub mod shell {
     pub use crate::{
         client::Client,
         control::ControlServer,
-        room::put_when_there_is_room,
+        room::JobRoom,
         service::{JobHandle, Outcome, Service},
         system::{
             Advert, Delivery, Finish, GroupResult, JobStage, NoSource, PutOut, Running, Start,

@@ -4,15 +4,19 @@
 //! dies, however it dies, and ends itself.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
+use rand::RngExt as _;
 use starling_child::SandboxPolicy;
+use starling_net::node_id_of;
 use starling_proto::Ticket;
-use starling_types::MemoryBytes;
+use starling_store::DataDir;
+use starling_types::{MemoryBytes, NodeId};
 use starling_zkvm::Backend;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +56,23 @@ pub struct LocalNodes {
     pub loopback: bool,
 }
 
+/// The ids that the nodes will have: their keys are made here, where they find them, so that nobody else is taken for one. Of one
+/// whose directory is in use, as by the node of a client that was killed a moment ago, it is not known. Blocks.
+pub(crate) fn ids(nodes: &LocalNodes, data_dir: &Path) -> BTreeSet<NodeId> {
+    let id = |index| {
+        let dir = DataDir::open(&dir_of(data_dir, index), "a client that starts its node")?;
+        dir.load_or_create_key(|| rand::rng().random()).map(|key| node_id_of(&key))
+    };
+    let mut ids = BTreeSet::new();
+    for index in 0..nodes.count {
+        match id(index) {
+            Ok(id) => drop(ids.insert(id)),
+            Err(error) => tracing::debug!(%error, index, "a local node is not known by its key"),
+        }
+    }
+    ids
+}
+
 /// Starts the nodes and keeps them running until `stop`, then waits for their end.
 ///
 /// # Errors
@@ -64,7 +85,7 @@ pub(crate) async fn run(
 ) -> Result<(), JobError> {
     let mut supervisors = tokio::task::JoinSet::new();
     for index in 0..nodes.count {
-        let dir = data_dir.join("local").join(index.to_string());
+        let dir = dir_of(&data_dir, index);
         let (nodes, ticket, stop) = (nodes.clone(), ticket.clone(), stop.clone());
         supervisors.spawn(async move { supervise(&nodes, &ticket, &dir, &stop).await });
     }
@@ -146,6 +167,41 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
     command.spawn()
 }
 
+/// Where a node has its state.
+fn dir_of(data_dir: &Path, index: u32) -> PathBuf {
+    data_dir.join("local").join(index.to_string())
+}
+
 fn log_path(dir: &Path) -> PathBuf {
     dir.join("log")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_node_is_known_by_the_key_that_it_finds() {
+        let dir = tempfile::tempdir().unwrap();
+        let nodes = LocalNodes {
+            count: 3,
+            program: PathBuf::new(),
+            memory_each: MemoryBytes(0),
+            threads_each: 1,
+            backend: Backend::Fast,
+            sandbox: SandboxPolicy::Try,
+            disk_budget_bytes: 0,
+            loopback: true,
+        };
+        // One that still ends is in its directory.
+        let ending = DataDir::open(&dir_of(dir.path(), 1), "starling node").unwrap();
+        let known = ids(&nodes, dir.path());
+        drop(ending);
+        let key_of = |index| {
+            let dir = DataDir::open(&dir_of(dir.path(), index), "starling node").unwrap();
+            dir.load_or_create_key(|| panic!("there is a key already")).unwrap()
+        };
+        assert_eq!(known, [0, 2].map(|index| node_id_of(&key_of(index))).into());
+    }
 }

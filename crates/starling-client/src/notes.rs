@@ -8,8 +8,8 @@ use crate::system::System;
 pub(crate) fn say<S: System>(note: Note) {
     let named = S::name_of;
     match note {
-        Note::Granted { node, epoch, task, po2 } => {
-            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?po2, "granted");
+        Note::Granted { node, epoch, task, po2, memory } => {
+            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?po2, %memory, "granted");
         }
         Note::Expired { node, epoch, task, reason } => {
             tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "a lease expired; the task goes elsewhere");

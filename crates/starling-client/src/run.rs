@@ -1,8 +1,11 @@
 //! One job from its log to what it delivers: what comes before and after the event loop, which is the [`Runner`]'s.
 
+use std::collections::BTreeSet;
+
 use rand::RngExt as _;
 use starling_job::{Config, JobCore, JobEvent, JobState};
-use starling_types::{JobId, SystemName};
+use starling_sched::Believed;
+use starling_types::{JobId, NodeId, SystemName};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -26,6 +29,8 @@ pub(crate) struct Job<S: System> {
     pub(crate) checker: Checker,
     pub(crate) pool: Pool,
     pub(crate) board: Board,
+    /// Whose word on their speed counts.
+    pub(crate) own_nodes: BTreeSet<NodeId>,
     pub(crate) options: RunOptions,
     pub(crate) stop: CancellationToken,
 }
@@ -75,11 +80,14 @@ impl<S: System> Job<S> {
     }
 
     async fn prove(&self, state: JobState<S>, begin: S::Begin) -> Result<Done<S>, JobError> {
-        let Self { client, checker, pool, board, options, stop } = self;
+        let Self { client, checker, pool, board, own_nodes, options, stop } = self;
         let (job, system) = (state.id(), state.system());
         let advert = state.advert();
         let config = Config {
-            scheduler: starling_sched::Config::default(),
+            scheduler: starling_sched::Config {
+                believed: Believed::Only(own_nodes.clone()),
+                ..starling_sched::Config::default()
+            },
             node_wait: millis(options.patience.node_wait),
             timeout: options.patience.timeout.map(millis),
             seed: rand::rng().random(),

@@ -116,7 +116,10 @@ impl<'a, S: System> Runner<'a, S> {
             if let Some(end) = self.end.take() {
                 return match error_of(end, self.core.state().id()) {
                     Some(error) => Err(error),
-                    None => Ok(self.done.take().expect("only what was delivered makes a job done")),
+                    None => self.done.take().ok_or_else(|| JobError::Died {
+                        what: "the delivery of a job",
+                        detail: "the job is done, and nothing was delivered".into(),
+                    }),
                 };
             }
             let listens = self.core.record_count() < RECORDS_UNDER_WAY_MAX;

@@ -8,6 +8,7 @@
 //! It needs a tokio runtime to live on, and blocks none of its threads.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc,
@@ -19,8 +20,8 @@ use rand::RngExt as _;
 use starling_job::JobEvent;
 use starling_net::{Net, NetConfig};
 use starling_proto::Ticket;
-use starling_store::{EventLog, StoredEvent};
-use starling_types::JobId;
+use starling_store::{EventLog, JobKey, StoredEvent};
+use starling_types::{JobId, NodeId};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -57,6 +58,8 @@ struct Shared<S: System> {
     checker: Checker,
     pool: Pool,
     board: Board,
+    /// The nodes that this client has started.
+    own_nodes: BTreeSet<NodeId>,
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Jobs may be submitted from any thread.
@@ -99,6 +102,13 @@ impl<S: System> Service<S> {
         let accepting = tokio::spawn(pool.clone().accept(net.clone()));
         let advertising =
             (!join.is_empty()).then(|| tokio::spawn(advertise(net.clone(), board.clone(), join)));
+        let own_nodes = match local.clone() {
+            Some(nodes) => {
+                let dir = client.dir.path().to_owned();
+                blocking("the keys of local nodes", move || local::ids(&nodes, &dir)).await?
+            }
+            None => BTreeSet::new(),
+        };
         let local = local.map(|nodes| {
             let dir = client.dir.path().to_owned();
             tokio::spawn(local::run(nodes, net.ticket(), dir, stop.clone()))
@@ -109,6 +119,7 @@ impl<S: System> Service<S> {
             net: net.clone(),
             pool: pool.clone(),
             board,
+            own_nodes,
             stop: stop.clone(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
@@ -170,12 +181,14 @@ impl<S: System> Service<S> {
         self.shared.client.runs.all()
     }
 
-    /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed.
+    /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed. What came to harm of a log goes with
+    /// it.
     ///
     /// # Errors
     /// When there is no such job.
-    pub async fn cancel(&self, job: JobId) -> Result<u64, JobError> {
-        let running = self.shared.client.runs.of(job);
+    pub async fn cancel(&self, key: impl Into<JobKey>) -> Result<u64, JobError> {
+        let key = key.into();
+        let running = key.job().and_then(|job| self.shared.client.runs.of(job));
         if let Some(running) = running {
             running.cancel();
             return match running.result().await {
@@ -183,15 +196,15 @@ impl<S: System> Service<S> {
                     Ok(running.giving_up.freed_bytes.load(Ordering::Relaxed))
                 }
                 // It ended at the same time, one way or the other.
-                _ => self.cancel_idle(job).await,
+                _ => self.cancel_idle(key).await,
             };
         }
-        self.cancel_idle(job).await
+        self.cancel_idle(key).await
     }
 
-    async fn cancel_idle(&self, job: JobId) -> Result<u64, JobError> {
+    async fn cancel_idle(&self, key: JobKey) -> Result<u64, JobError> {
         let client = self.shared.client.clone();
-        blocking("the end of a job", move || client.cancel(job)).await?
+        blocking("the end of a job", move || client.cancel(key)).await?
     }
 
     /// Stops all jobs, takes leave of the nodes and waits until everything has ended. Dropping the service does the
@@ -276,6 +289,7 @@ impl<S: System> Shared<S> {
             checker: checker.clone(),
             pool: pool.clone(),
             board: board.clone(),
+            own_nodes: self.own_nodes.clone(),
             options,
             stop: stop.clone(),
         };

@@ -11,7 +11,9 @@ use crate::{
     ExecutionSummary, GuestRun, JobError, Subject, ZkvmPiece, ZkvmScript,
     execution::{Ended, ExecutionThread},
     options::GuestOutput,
+    room::JobRoom,
     system::Start,
+    zkvm::result_size_bytes,
 };
 
 /// What starts a job's source, as often as it is needed.
@@ -75,7 +77,7 @@ pub(crate) fn execute(
         povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(job.seed) }),
         guest_output,
     };
-    Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), blobs.clone()))
+    Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), room_of(job, blobs)))
 }
 
 fn take_apart(
@@ -88,7 +90,12 @@ fn take_apart(
         what: "the receipt to compress".into(),
         job: job.id,
     })?;
-    Ok(ExecutionThread::open(read_receipt(file.path())?, blobs.clone()))
+    Ok(ExecutionThread::open(read_receipt(file.path())?, room_of(job, blobs)))
+}
+
+/// Where a job puts what its source puts out.
+fn room_of(job: &ZkvmScript, blobs: &BlobStore) -> JobRoom {
+    JobRoom::new(blobs.clone(), job.id, result_size_bytes(job.request.receipt_kind))
 }
 
 /// The number of a job within its work log. It follows from the job's secret, which is drawn once for a job,

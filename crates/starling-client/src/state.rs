@@ -96,6 +96,16 @@ pub enum StateError {
         /// The job asked for.
         job: JobId,
     },
+    /// Events are missing.
+    #[error("the log of job {job} is damaged: of its {event_count} events {missing_count} {} missing", are(*missing_count))]
+    Incomplete {
+        /// The job.
+        job: JobId,
+        /// How many there should be.
+        event_count: u64,
+        /// How many are not there.
+        missing_count: u64,
+    },
     /// An event is not what this version writes.
     #[error(
         "event {seq} of job {job} can't be read: {detail}; was it written by a newer starling?"
@@ -108,6 +118,10 @@ pub enum StateError {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 /// Replays `events`, the whole log of `job`, of whatever system.

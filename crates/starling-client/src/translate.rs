@@ -45,6 +45,7 @@ pub(crate) fn error_of<S: System>(end: End<S>, job: JobId) -> Option<JobError> {
         End::OutOfTime { limit } => {
             JobError::OutOfTime { limit: Duration::from_millis(limit.0), job }
         }
+        End::NoRoom { reason } => JobError::NoRoom { reason },
         End::BlobMissing { blob } => JobError::BlobMissing { what: format!("blob {blob:#}"), job },
         End::Contradiction { detail } => JobError::Died { what: "the job's state", detail },
         End::Stopped => JobError::Interrupted { job },

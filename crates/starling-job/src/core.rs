@@ -125,6 +125,7 @@ impl<S: Script> JobCore<S> {
             self.run_source();
             self.check_group();
             self.trim();
+            self.end_if_room_never_comes();
             self.deliver_if_proved();
             self.end_if_written();
         }
@@ -186,7 +187,7 @@ impl<S: Script> JobCore<S> {
             Event::Recorded { id } => self.recorded(id),
             Event::NotRecorded { id, error } => self.not_recorded(id, error),
             Event::Emitted { run, piece, pins } => self.emitted(run, piece, pins),
-            Event::SourceLacksRoom { run, reason } => self.source_lacks_room(run, reason),
+            Event::SourceLacksRoom { run, shortage } => self.source_lacks_room(run, shortage),
             Event::SourceFailed { run, error } => self.source_failed(run, error),
             Event::NodeConnected { node, connection, capability } => {
                 self.node_connected(node, connection, capability);

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use starling_plan::PlanError;
 use starling_sched::{ExpiryReason, IgnoreReason, Lease, RevokeReason, TaskFailure, WaitReason};
-use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
+use starling_types::{
+    BlobRef, Capability, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, Task,
+};
 
 use crate::{JobEvent, Script, Trouble as _, script::OutcomeOf};
 
@@ -55,8 +57,8 @@ pub enum Event<S: Script> {
     SourceLacksRoom {
         /// Which run of it.
         run: SourceRun,
-        /// What is full, in words.
-        reason: String,
+        /// What is missing.
+        shortage: Shortage,
     },
     /// The source came to no good end, or can't be run.
     SourceFailed {
@@ -208,8 +210,8 @@ pub enum Verdict<S: Script> {
     },
     /// There is no room for it here. It is asked for again.
     LacksRoom {
-        /// What is full, in words.
-        reason: String,
+        /// What is missing.
+        shortage: Shortage,
     },
     /// It was fetched, and came to harm here: this disk lost it, or the check itself broke. That says nothing of its maker, and
     /// it is fetched and checked again.
@@ -367,6 +369,15 @@ pub enum Action<S: Script> {
     End(End<S>),
 }
 
+/// What there is no room for on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// What is full, in words.
+    pub reason: String,
+    /// Whether there would be none either if nobody but the job itself held anything: then only the job can make some.
+    pub is_own: bool,
+}
+
 /// How a run of a job ended.
 #[derive(Debug)]
 pub enum End<S: Script> {
@@ -392,6 +403,11 @@ pub enum End<S: Script> {
     OutOfTime {
         /// The time it had.
         limit: Millis,
+    },
+    /// What the job needs next finds no room beside what it holds itself, and nothing of it is under way that would make any.
+    NoRoom {
+        /// What is missing, in words.
+        reason: String,
     },
     /// A blob is gone that nobody can make again.
     BlobMissing {
@@ -422,6 +438,7 @@ impl<S: Script> End<S> {
             Self::Proved(_)
             | Self::NoCapacity { .. }
             | Self::OutOfTime { .. }
+            | Self::NoRoom { .. }
             | Self::Contradiction { .. }
             | Self::Stopped => None,
         }
@@ -441,6 +458,8 @@ pub enum Note {
         task: Task,
         /// The task's size.
         po2: Option<Po2>,
+        /// What the task is counted for in the node's memory.
+        memory: MemoryBytes,
     },
     /// A lease ended without a result.
     Expired {

@@ -86,8 +86,8 @@ impl<S: Script> JobCore<S> {
         if let Some(connected) = self.nodes.get_mut(&node) {
             connected.asked = connected.asked.saturating_sub(1);
         }
-        let (epoch, task, po2) = (lease.epoch, lease.task, lease.po2);
-        self.say(Note::Granted { node, epoch, task, po2 });
+        let Lease { epoch, task, po2, memory, .. } = lease;
+        self.say(Note::Granted { node, epoch, task, po2, memory });
         let arguments = self.state.arguments(task, po2);
         self.act(Action::Grant { node, lease, arguments });
     }

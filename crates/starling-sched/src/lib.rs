@@ -73,7 +73,7 @@ mod recent;
 mod scheduler;
 mod status;
 
-pub use config::Config;
+pub use config::{Believed, Config};
 pub use dispatch::{DispatchAction, Dispatcher, Taken, Terms, WEIGHT_MAX};
 pub use event::{
     Action, Event, ExpiryReason, IgnoreReason, Lease, LeaseInput, RevokeReason, TaskFailure,

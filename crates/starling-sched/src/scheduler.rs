@@ -144,6 +144,11 @@ impl<P: Plan> Scheduler<P> {
             && self.demands.classes().all(|class| !self.plan.is_ready(class))
     }
 
+    /// Whether a node works on anything.
+    pub fn has_open_leases(&self) -> bool {
+        self.leases.open_count() > 0
+    }
+
     /// Whether the job is proved or failed.
     pub fn is_over(&self) -> bool {
         self.is_over

@@ -34,7 +34,7 @@ use self::{
     write::Temp,
 };
 pub use self::{ledger::DiskBudget, read::BlobFile};
-use crate::roots::RootSets;
+use crate::roots::{RootName, RootSets};
 
 /// What a store's bytes are used for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -181,9 +181,26 @@ impl BlobStore {
         self.shared.layout.dir()
     }
 
-    /// The most that blobs may use, in bytes.
-    pub fn max_bytes(&self) -> u64 {
-        self.shared.ledger().max_bytes()
+    /// How much disk blobs may take.
+    pub fn budget(&self) -> DiskBudget {
+        self.shared.ledger().budget()
+    }
+
+    /// The most that blobs can ever use, in bytes: by the budget, and on an empty disk of this size.
+    ///
+    /// # Errors
+    /// When the disk can't be asked for its size.
+    pub fn limit_bytes(&self) -> Result<u64, StoreError> {
+        let DiskBudget { max_bytes, min_free_bytes } = self.budget();
+        let capacity_bytes = self.shared.layout.capacity_bytes()?;
+        Ok(max_bytes.min(capacity_bytes.saturating_sub(min_free_bytes)))
+    }
+
+    /// What the blobs take that stay under `root`, in bytes. It walks them.
+    pub fn bytes_under(&self, root: &RootName) -> u64 {
+        let named = self.shared.roots.get(root);
+        let ledger = self.shared.ledger();
+        named.into_iter().filter_map(|reference| ledger.size_of(reference)).sum()
     }
 
     /// What the used bytes are used for. It walks all blobs: meant for people.

@@ -109,7 +109,7 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let (pid, purpose) = read_owner(&mut lock);
+                let Owner { pid, purpose } = Owner::read(&lock).unwrap_or_default();
                 return Err(DataDirError::InUse { path: path.to_owned(), pid, purpose });
             }
             Err(TryLockError::Error(error)) => return Err(io_error("lock", &lock_path)(error)),
@@ -215,7 +215,7 @@ fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
     let lock = path.join("lock");
     match lock.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => match File::open(&lock) {
-            Ok(lock) if !is_lock(&lock) => foreign("lock"),
+            Ok(lock) if Owner::read(&lock).is_none() => foreign("lock"),
             // Whoever opens it to write says what is wrong with it.
             _ => Ok(()),
         },
@@ -228,16 +228,27 @@ fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
     }
 }
 
-/// Whether a file holds what a lock does: nothing, or a process id and a purpose, on one line.
-fn is_lock(file: &File) -> bool {
-    let mut bytes = Vec::new();
-    let mut head = file.take(LOCK_SIZE_BYTES_MAX);
-    if head.read_to_end(&mut bytes).is_err() {
-        return false;
+/// Who a lock says that its owner is: nobody, where it is empty.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Owner {
+    pid: Option<u32>,
+    purpose: String,
+}
+
+impl Owner {
+    /// Reads a lock from its beginning; `None` for a file that is none, which holds a process id and a purpose on one line, or
+    /// nothing.
+    fn read(lock: &File) -> Option<Self> {
+        let mut bytes = Vec::new();
+        lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let (pid, purpose) = text.split_once(' ').filter(|_| !text.contains('\n'))?;
+        let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
+        Some(Self { pid: Some(pid.parse().ok()?), purpose })
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let pid = text.split(' ').next().unwrap_or_default();
-    bytes.is_empty() || (text.contains(' ') && pid.parse::<u32>().is_ok() && !text.contains('\n'))
 }
 
 fn log_path(data_dir: &Path) -> PathBuf {
@@ -288,17 +299,6 @@ fn write_owner(lock: &mut File, purpose: &str) -> io::Result<()> {
     write!(lock, "{} {purpose}", std::process::id())
 }
 
-/// The process id and purpose in a lock file, as far as they are there.
-fn read_owner(lock: &mut File) -> (Option<u32>, String) {
-    let mut bytes = Vec::new();
-    // What cannot be read is not known: the caller has an error to report anyway.
-    let _ = lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes);
-    let (pid, purpose) = text.split_once(' ').unwrap_or((&text, ""));
-    let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
-    (pid.parse().ok(), purpose)
-}
-
 /// Creates the directory for its owner alone: the log holds the seeds that mask what guests keep in memory.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -311,28 +311,17 @@ fn create_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// How the names of what is made in a data directory begin, here and by those who own one.
+/// How the names of what is made in a data directory begin besides its [`FOLDERS`], here and by those who own one.
 #[cfg(unix)]
-const MADE_HERE: [&str; 11] = [
-    ".tmp",
-    "blobs",
-    "control",
-    "key",
-    "local",
-    "lock",
-    "log",
-    "node",
-    "scratch",
-    "speed",
-    "starling.db",
-];
+const MADE_HERE: [&str; 9] =
+    [".tmp", "control", "key", "local", "lock", "log", "node", "speed", "starling.db"];
 
 #[cfg(unix)]
 fn holds_nothing_else(path: &Path) -> bool {
     let is_made_here = |entry: io::Result<fs::DirEntry>| {
         let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
-        MADE_HERE.iter().any(|made| name.starts_with(made))
+        MADE_HERE.iter().chain(&FOLDERS).any(|made| name.starts_with(made))
     };
     fs::read_dir(path).is_ok_and(|mut entries| entries.all(is_made_here))
 }
@@ -422,18 +411,17 @@ mod tests {
     fn a_lock_file_with_any_text_names_no_false_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        for (text, pid, purpose) in [
-            (&b""[..], None, ""),
-            (b"12", Some(12), ""),
-            (b"-1 x", None, "x"),
-            (b"12 a\n\x1b[31mb", Some(12), "a[31mb"),
-        ] {
+        let read = |text: &[u8]| {
             fs::write(&path, text).unwrap();
-            let owner = read_owner(&mut File::open(&path).unwrap());
-            assert_eq!(owner, (pid, purpose.to_owned()), "{text:?}");
+            Owner::read(&File::open(&path).unwrap())
+        };
+        let owner = |pid, purpose: &str| Some(Owner { pid, purpose: purpose.to_owned() });
+        assert_eq!(read(b""), owner(None, ""));
+        assert_eq!(read(b"12 "), owner(Some(12), ""));
+        assert_eq!(read(b"12 a\x1b[31mb"), owner(Some(12), "a[31mb"));
+        for text in [&b"12"[..], b"-1 x", b"12 a\nb", &vec![b'7'; 1 << 20]] {
+            assert_eq!(read(text), None, "{text:?}");
         }
-        fs::write(&path, vec![b'7'; 1 << 20]).unwrap();
-        assert_eq!(read_owner(&mut File::open(&path).unwrap()).0, None);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod entry;
 mod error;
+mod key;
 mod reader;
 mod root;
 mod schema;
@@ -20,7 +21,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::Connection;
 use starling_types::JobId;
@@ -28,6 +29,7 @@ use starling_types::JobId;
 pub use self::{
     entry::{BODY_SIZE_BYTES_MAX, Entry, StoredEvent},
     error::LogError,
+    key::JobKey,
     reader::{Ends, LogReader},
     root::Root,
 };
@@ -89,7 +91,7 @@ impl EventLog {
         self.writer.append_blocking(entry)
     }
 
-    /// The blobs that stay under `name`, to be changed where no job's events go with it: an upload's.
+    /// The blobs that stay under `name`, to be changed where no events go with it.
     pub fn root(&self, name: RootName) -> Root<'_> {
         Root::new(self, name)
     }
@@ -105,13 +107,26 @@ impl EventLog {
     }
 
     /// See [`LogReader::ends`].
-    pub fn ends(&self, job: JobId) -> Result<Option<Ends>, LogError> {
-        self.reader.ends(job)
+    pub fn ends(&self, key: &JobKey) -> Result<Option<Ends>, LogError> {
+        self.reader.ends(key)
     }
 
-    /// See [`LogReader::jobs`].
-    pub fn jobs(&self) -> Result<Vec<JobId>, LogError> {
-        self.reader.jobs()
+    /// See [`LogReader::keys`].
+    pub fn keys(&self) -> Result<Vec<JobKey>, LogError> {
+        self.reader.keys()
+    }
+
+    /// The jobs for which blobs stay.
+    pub fn rooted_jobs(&self) -> BTreeSet<JobId> {
+        self.roots.jobs()
+    }
+
+    /// Removes the events under a key. Of a job, its root stays: an [`Entry`] [anew](Entry::anew) takes both. Waits for the disk.
+    ///
+    /// # Errors
+    /// As [`Self::hand_over`].
+    pub fn forget(&self, key: JobKey) -> Result<(), LogError> {
+        self.append_blocking(Entry::forgetting(key)).map(|_| ())
     }
 
     /// See [`LogReader::begun_without`].

@@ -17,7 +17,7 @@ use starling_client::{
     Client, ControlChannel, ControlError, ControlServer, JobError, JobHandle, JobProgress, Service,
     Written,
 };
-use starling_store::DataDirError;
+use starling_store::{DataDirError, JobKey};
 use starling_types::JobId;
 use tokio::sync::{mpsc, watch};
 use tokio_util::{
@@ -52,7 +52,7 @@ pub enum Request {
     /// Carry out an order, write the receipt to this path, and say how far it is.
     Run { order: Order, receipt: PathBuf, run: RunArgs },
     /// Give a job up.
-    Cancel { job: JobId },
+    Cancel { job: JobKey },
     /// Say which jobs run, and how far each is.
     Running,
 }
@@ -323,7 +323,7 @@ async fn ask_running(dir: &Path) -> Result<Running, ControlError> {
 ///
 /// # Errors
 /// When it can't.
-pub async fn cancel(mut channel: ControlChannel, job: JobId) -> Result<Option<u64>, Exit> {
+pub async fn cancel(mut channel: ControlChannel, job: JobKey) -> Result<Option<u64>, Exit> {
     channel.send(&Request::Cancel { job }).await?;
     match channel.recv().await? {
         Some(Reply::Cancelled { freed_bytes }) => Ok(Some(freed_bytes)),

@@ -1,7 +1,7 @@
 //! What to do about an error, in the words of this command line. Libraries say what is wrong, with values; how anything is
 //! typed here, they do not know.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, fmt::Display, sync::Arc};
 
 use starling_client::{JobError, StateError};
 use starling_store::{DataDirError, LogError, NoSpace, StoreError};
@@ -38,8 +38,20 @@ pub fn text_of(error: &JobError) -> String {
     }
 }
 
+/// What is lost with a part of a job's log, and what to do.
+pub fn for_damaged(job: impl Display) -> String {
+    format!(
+        "what it has proved can't be told any more: put a backup of the log in its place, or begin it anew with the same \
+         `starling prove` and --fresh; `starling job show {job}` says what is known, `starling job cancel {job}` frees what it \
+         holds"
+    )
+}
+
 /// What to do about the error of a job.
 fn of_job(error: &JobError) -> Option<String> {
+    if let Some(job) = error.damaged_job() {
+        return Some(for_damaged(job));
+    }
     let hint = match error {
         JobError::DataDir(error) => of_dir(error)?,
         JobError::Log(error) => of_log(error)?,
@@ -52,6 +64,9 @@ fn of_job(error: &JobError) -> Option<String> {
         JobError::NoCapacity { .. } => {
             "start nodes that can (`starling node`, --local) and go on with the same command, or start over with a smaller \
              --segment-po2"
+        }
+        JobError::NoRoom { .. } => {
+            "go on with the same command and a larger --disk-budget, in a data directory on a larger disk if that is what is full"
         }
         JobError::OutOfTime { job, .. } => {
             return Some(format!(
@@ -162,6 +177,16 @@ mod tests {
         let text = Exit::from(JobError::Interrupted { job: JOB }).text();
         assert!(text.starts_with("stopped; "), "{text}");
         assert!(text.ends_with(&format!("`starling job resume {JOB}`")), "{text}");
+    }
+
+    #[test]
+    fn of_a_job_whose_log_is_damaged_one_is_told_what_is_lost_and_what_to_do() {
+        let gap = StateError::Incomplete { job: JOB, event_count: 5, missing_count: 2 };
+        let text = text_of(&gap.into());
+        for word in ["of its 5 events 2 are missing", "what it has proved", "--fresh"] {
+            assert!(text.contains(word), "no {word:?} in: {text}");
+        }
+        assert!(text.contains(&format!("`starling job cancel {JOB}`")), "{text}");
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl<S: System> Runner<'_, S> {
             Action::Void { node } => self.peers.void(node),
             Action::Check { node, epoch, task, blob, expected } => {
                 let source = self.peers.source(node);
-                let check = self.checker.check::<S>(node, source, task, blob, expected);
+                let job = self.core.state().id();
+                let check = self.checker.check::<S>(job, node, source, task, blob, expected);
                 self.beside(async move {
                     Beside::Event(Event::Checked { epoch, verdict: check.await })
                 });

@@ -13,7 +13,7 @@ use rand_chacha::{
 };
 use starling_job::{
     Action, Config, ConnectionId, End, Event, Fault, GroupId, JobCore, JobEvent, JobState, Note,
-    RecordId, Script, SourceRun, Verdict, Word,
+    RecordId, Script, Shortage, SourceRun, Verdict, Word,
 };
 use starling_sched::{Lease, RevokeReason, TaskFailure};
 use starling_types::{
@@ -78,6 +78,17 @@ pub struct Room {
     pub source: usize,
     /// When results do.
     pub results: usize,
+    /// Whether what is in the way is the job's own.
+    pub is_own: bool,
+}
+
+impl Room {
+    /// A disk that is never full.
+    pub const ALL: Self = Self { source: usize::MAX, results: usize::MAX, is_own: false };
+
+    fn shortage(self, reason: &str) -> Shortage {
+        Shortage { reason: reason.into(), is_own: self.is_own }
+    }
 }
 
 type Unwritten<S> =
@@ -223,7 +234,7 @@ impl<S: Fake> World<S> {
             stories: vec![0],
             event_count: 0,
             log_is: Log { delay_ms_max: 0, fails_at: None },
-            room: Room { source: usize::MAX, results: usize::MAX },
+            room: Room::ALL,
             disk_max: 0,
             unwritten: BTreeMap::new(),
             written: BTreeSet::new(),
@@ -320,6 +331,11 @@ impl<S: Fake> World<S> {
         self.peers[&node(name)].connection
     }
 
+    /// Whether no node works on anything.
+    pub fn nodes_are_idle(&self) -> bool {
+        self.peers.values().all(|peer| peer.leases.is_empty())
+    }
+
     pub fn accepted_count(&self) -> usize {
         self.core.state().accepted.len()
     }
@@ -345,7 +361,8 @@ impl<S: Fake> World<S> {
                     Verdict::Accepted(blob) | Verdict::Provisional(blob)
                         if !self.store(blob, self.room.results) =>
                     {
-                        Verdict::LacksRoom { reason: "the disk is full of results".into() }
+                        let shortage = self.room.shortage("the disk is full of results");
+                        Verdict::LacksRoom { shortage }
                     }
                     verdict => verdict,
                 };
@@ -413,8 +430,8 @@ impl<S: Fake> World<S> {
         let Some((piece, blob)) = self.script.told(story, number) else { return };
         if run.0 == self.source_runs {
             if !self.store(blob, self.room.source) {
-                let reason = "the disk is full of segments".into();
-                self.tell(Event::SourceLacksRoom { run, reason });
+                let shortage = self.room.shortage("the disk is full of segments");
+                self.tell(Event::SourceLacksRoom { run, shortage });
                 return self.push(250, Pending::PutOut(run, number));
             }
             self.tell(Event::Emitted { run, piece, pins: vec![blob] });

@@ -13,6 +13,10 @@ use tempfile::TempDir;
 /// Every command here ends within seconds; one that does not hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The user and the group that own nothing.
+#[cfg(unix)]
+const NOBODY: u32 = 65_534;
+
 /// How often a file or a process is looked at.
 const POLL_PERIOD: Duration = Duration::from_millis(20);
 
@@ -57,7 +61,11 @@ impl Home {
 
     /// The command, ready to run, whatever the environment of the test.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_starling"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_starling")), args)
+    }
+
+    fn command_of(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .current_dir(self.dir.path())
@@ -66,6 +74,38 @@ impl Home {
             .env_remove("NO_COLOR")
             .stdin(Stdio::null());
         command
+    }
+
+    /// Runs a command to its end that may read the data directory and write nothing there.
+    #[cfg(unix)]
+    pub fn run_read_only(&self, args: &[&str]) -> Ran {
+        use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+        let set_mode = |path: &Path, mode: u32| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let set_modes = |of_dirs, of_files| {
+            set_mode(&self.data_dir(), 0o755);
+            for entry in fs::read_dir(self.data_dir()).unwrap() {
+                let path = entry.unwrap().path();
+                set_mode(&path, if path.is_dir() { of_dirs } else { of_files });
+            }
+            set_mode(&self.data_dir(), of_dirs);
+        };
+        set_mode(self.path(), 0o755);
+        set_modes(0o555, 0o444);
+        let mut command = self.command(args);
+        if rustix::process::geteuid().is_root() {
+            // To root nothing is denied, and nobody may reach no program of root's.
+            let program = self.path().join("starling");
+            if !program.exists() {
+                fs::copy(env!("CARGO_BIN_EXE_starling"), &program).unwrap();
+            }
+            command = self.command_of(&program, args);
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let ran = self.start_command(command).wait();
+        set_modes(0o755, 0o600);
+        ran
     }
 
     pub fn start(&self, args: &[&str]) -> Process {
