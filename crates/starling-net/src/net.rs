@@ -29,7 +29,7 @@ use crate::{
     jobs::{JobAcceptor, JobContext},
     limits::{
         BLOB_STREAM_COUNT_MAX, CONNECT_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FLUSH_TIMEOUT,
-        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT,
+        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT, RTT_ASSUMED,
     },
     pool::{ConnectError, dial},
     serve::BlobServer,
@@ -297,5 +297,6 @@ fn transport_config() -> QuicTransportConfig {
     QuicTransportConfig::builder()
         .max_idle_timeout(Some(VarInt::from_u32(idle_ms).into()))
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
+        .initial_rtt(RTT_ASSUMED)
         .build()
 }

@@ -1,8 +1,10 @@
 //! Listening, addresses, tickets, closing.
 
+use std::time::{Duration, Instant};
+
 use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Ticket};
 
-use crate::{Peer, bind_again, job_connection, loopback, soon};
+use crate::{HANGS_AFTER, Peer, bind_again, job_connection, loopback, soon};
 
 #[tokio::test]
 async fn a_port_in_use_is_named_in_the_error() {
@@ -98,4 +100,20 @@ async fn closing_ends_what_waits_and_frees_the_port() {
     assert_eq!(soon(at_node.recv()).await, Ok(None));
     drop((client, at_client));
     bind_again(1, port, &node.blobs).await;
+}
+
+#[tokio::test]
+async fn who_leaves_does_not_wait_long_for_a_peer_that_was_dialled_and_never_answers() {
+    let (me, dead) = (Peer::new(1).await, Peer::new(2).await);
+    // Somebody has the port and says nothing, as behind a firewall.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = PeerAddr { direct: vec![silent.local_addr().unwrap()], ..dead.addr() };
+    let _ads = me.net.ads(&[addr]).await.unwrap();
+    let mut bytes = [0; 2048];
+    silent.set_read_timeout(Some(HANGS_AFTER)).unwrap();
+    let dialled = tokio::task::spawn_blocking(move || silent.recv(&mut bytes).map(|_| silent));
+    let _silent = soon(dialled).await.unwrap().unwrap();
+    let left = Instant::now();
+    me.net.close().await;
+    assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
 }
