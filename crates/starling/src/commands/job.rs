@@ -11,6 +11,7 @@ use starling_types::{JobId, ReceiptKind};
 
 use crate::{
     args::{Common, JobArg, JobCommand},
+    bounds::Bounds,
     commands::prove,
     control::{self, Opened},
     exit::{CommandResult, Exit},
@@ -83,9 +84,10 @@ async fn list(common: &Common, dir: &Path) -> CommandResult {
 
 async fn cancel(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
     let id = find(dir, job)?;
-    let ask = async |channel| control::cancel(channel, id).await;
+    let ask = async |owner| control::cancel(owner, id).await;
     // Freeing space must work when the budget is used up.
-    let freed = match control::open_or_ask(dir, "starling job cancel", u64::MAX, ask).await? {
+    let (purpose, bounds) = ("starling job cancel", Bounds::none());
+    let freed = match control::open_or_ask(dir, purpose, u64::MAX, &bounds, ask).await? {
         Opened::Ours(client) => client.cancel(id)?,
         Opened::Theirs(freed) => freed,
     };

@@ -10,3 +10,4 @@ mod harness;
 mod jobs;
 mod nodes;
 mod output;
+mod owner;
