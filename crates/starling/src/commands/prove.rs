@@ -115,7 +115,8 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
     let bounds = Bounds::new(signals::stop_token("the job"), timeout);
     let prepared = prepare(&bounds, order.clone()).await?;
     check_kept(&receipt, &order.files())?;
-    let network = network_options(args, kind, po2, &receipt)?;
+    check_kind(&bounds, kind).await?;
+    let network = network_options(args, po2, &receipt)?;
     let dir = files::data_dir(common)?;
     let receipt = std::path::absolute(&receipt).unwrap_or(receipt);
     let input = tokio::sync::OnceCell::new();
@@ -269,23 +270,21 @@ pub fn warn_of_small_segments(po2: Po2) {
     }
 }
 
-/// Refuses now what could not be delivered after hours of proving.
-fn check_kind(kind: ReceiptKind) -> CommandResult {
-    if kind == ReceiptKind::Groth16 {
-        groth16::check_support()?;
+/// Refuses now what could not be delivered after hours of proving. It asks a daemon, which may hang.
+async fn check_kind(bounds: &Bounds, kind: ReceiptKind) -> CommandResult {
+    if kind != ReceiptKind::Groth16 {
+        return Ok(());
     }
-    Ok(())
+    let checked = bounds.within_blocking(groth16::check_support).await;
+    Ok(checked.map_err(|cut| cut.exit(NOT_BEGUN))?.context("a look at Docker")??)
 }
 
-/// Where the nodes come from for a job that asks for `kind` and cuts at `po2`, if it cuts at all; refuses what can't come to
-/// an end.
+/// Where the nodes come from for a job that cuts at `po2`, if it cuts at all; refuses what can't come to an end.
 fn network_options(
     network: &ClientNetworkArgs,
-    kind: ReceiptKind,
     po2: Option<Po2>,
     receipt: &Path,
 ) -> Result<NetworkOptions, Exit> {
-    check_kind(kind)?;
     check_writable(receipt)?;
     check_network(network)?;
     let reachable = !network.join.is_empty() || network.listen || network.endpoint.bind.is_some();
