@@ -90,7 +90,7 @@ pub enum JobError {
         reason: String,
     },
     /// The time for the job is over.
-    #[error("the job is not done after {} s", limit.as_secs())]
+    #[error("the job is not done after {:.0} s", limit.as_secs_f64())]
     OutOfTime {
         /// The time it had.
         limit: Duration,
@@ -128,6 +128,14 @@ pub enum JobError {
     /// A blob that the job's log names is not in the store any more.
     #[error("{what} of job {job} is missing or damaged in the store")]
     BlobMissing {
+        /// What it is.
+        what: String,
+        /// The job.
+        job: JobId,
+    },
+    /// Something that the job was asked with is not in the store any more: whoever asked has it.
+    #[error("{what}, which job {job} was asked with, is missing or damaged in the store")]
+    AskedMissing {
         /// What it is.
         what: String,
         /// The job.
@@ -177,6 +185,7 @@ impl Trouble for JobError {
                 | Self::Unresolved { .. }
                 | Self::HostGone { .. }
                 | Self::BlobMissing { .. }
+                | Self::AskedMissing { .. }
                 | Self::Receipt(
                     ReceiptError::Assemble { .. }
                         | ReceiptError::Invalid { .. }

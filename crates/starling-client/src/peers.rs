@@ -84,6 +84,11 @@ impl Peers {
         }
     }
 
+    /// Whether nodes work for other jobs of this client.
+    pub(crate) fn serve_others(&self) -> bool {
+        self.seat.as_ref().is_some_and(|(seat, _)| seat.others_are_served())
+    }
+
     /// Takes a node in, in the place of an older connection of it.
     pub(crate) fn insert(&mut self, joined: Joined) {
         let Joined { node, connection, link, handle, addr, .. } = joined;

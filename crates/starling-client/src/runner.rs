@@ -114,7 +114,7 @@ impl<'a, S: System> Runner<'a, S> {
         self.tell(Event::Begin);
         loop {
             if let Some(end) = self.end.take() {
-                return match error_of(end, self.core.state().id()) {
+                return match error_of(end, self.core.state()) {
                     Some(error) => Err(error),
                     None => self.done.take().ok_or_else(|| JobError::Died {
                         what: "the delivery of a job",
@@ -145,7 +145,7 @@ impl<'a, S: System> Runner<'a, S> {
                     }),
                 },
                 () = sleep_until(self.started, wakeup) => self.tell(Event::Tick),
-                _ = ticks.tick() => self.show(),
+                _ = ticks.tick() => self.tick(),
             }
         }
     }

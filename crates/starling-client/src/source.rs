@@ -59,7 +59,7 @@ pub(crate) fn execute(
     run: &GuestRun,
     guest_output: Box<dyn Write + Send>,
 ) -> Result<ExecutionThread, JobError> {
-    let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: job.id };
+    let missing = |what: &str| JobError::AskedMissing { what: what.into(), job: job.id };
     let guest = blobs.get(run.guest.reference, run.guest.size_bytes)?;
     let guest = guest.ok_or_else(|| missing("the guest"))?;
     let input = blobs.open_blob(run.input.reference)?;
@@ -86,7 +86,7 @@ fn take_apart(
     receipt: BlobRef,
 ) -> Result<ExecutionThread, JobError> {
     let file = blobs.open_blob(receipt.reference)?;
-    let file = file.ok_or_else(|| JobError::BlobMissing {
+    let file = file.ok_or_else(|| JobError::AskedMissing {
         what: "the receipt to compress".into(),
         job: job.id,
     })?;

@@ -11,7 +11,7 @@ use starling_client::{
     JobError, NetworkOptions, Patience, RunOptions,
     shell::{Client, JobHandle, Outcome, Service},
 };
-use starling_fake::{Expected, Merges, MergesEvent, Request, Running, node, raw};
+use starling_fake::{Claimant, Expected, Merges, MergesEvent, Request, Running, node, raw};
 use starling_job::JobEvent;
 use tempfile::TempDir;
 
@@ -198,4 +198,28 @@ async fn a_service_ends_though_a_delivery_goes_on() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let (stopped, _) = end_of(&run).await;
     assert!(matches!(&*stopped.unwrap_err(), JobError::Interrupted { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_connected_and_never_asks_for_work_does_not_keep_a_job_waiting() {
+    const NODE_WAIT: Duration = Duration::from_secs(6);
+    let dir = TempDir::new().unwrap();
+    let client = Client::open(&dir.path().join("client"), "a test", 1 << 30).unwrap();
+    let service = Service::<Merges>::start(client, NetworkOptions::default()).await.unwrap();
+    let _silent = Claimant::start_silent(9, &service.ticket().0).await.unwrap();
+    let client = service.client().clone();
+    let create = move || Merges::create_slow(&client, REQUEST, Duration::ZERO).unwrap();
+    let job = tokio::task::spawn_blocking(create).await.unwrap();
+    let patience = Patience { node_wait: NODE_WAIT, timeout: None };
+    let run = service.submit(job, RunOptions { patience, ..RunOptions::default() });
+    let mut progress = run.progress();
+    let told = progress.wait_for(|now| now.waiting.is_some() && now.nodes == 1);
+    let told = tokio::time::timeout(HANGS_AFTER, told).await.expect("hangs").unwrap().clone();
+    assert_eq!(told.waiting.unwrap(), "one node is connected, and does not ask for work");
+    let (ended, took) = end_of(&run).await;
+    let error = ended.unwrap_err();
+    let JobError::NoCapacity { waited, reason } = &*error else { panic!("{error}") };
+    assert!(*waited >= NODE_WAIT && took < NODE_WAIT + ENDS_WITHIN, "{waited:?}, {took:?}");
+    assert_eq!(reason, "one node is connected, and does not ask for work");
+    service.close().await;
 }

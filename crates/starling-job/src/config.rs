@@ -15,7 +15,7 @@ pub(crate) const SOURCE_RUNS_MAX: u32 = 4;
 pub struct Config {
     /// The scheduler's limits.
     pub scheduler: starling_sched::Config,
-    /// How long there may be no node that can take a ready task.
+    /// How long there may be no node that could take a ready task, and how long none that does anything while there is work.
     pub node_wait: Millis,
     /// How long this run of the job may take.
     pub timeout: Option<Millis>,

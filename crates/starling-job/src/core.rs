@@ -69,6 +69,8 @@ pub struct JobCore<S: Script> {
     pub(crate) groups: Groups,
     /// Since when a ready task has been waiting for a node, and why.
     pub(crate) waiting: Option<(Millis, WaitReason)>,
+    /// When a node was last known to work for another job of the same client.
+    others_served_at: Option<Millis>,
     /// How much the log keeps that is done with.
     pub(crate) kept: Kept,
     /// What waits for room on the disk.
@@ -108,6 +110,7 @@ impl<S: Script> JobCore<S> {
             held: Vec::new(),
             groups: Groups::default(),
             waiting: None,
+            others_served_at: None,
             kept: Kept::default(),
             room: Room::default(),
             proved: None,
@@ -137,7 +140,7 @@ impl<S: Script> JobCore<S> {
         if matches!(self.phase, Phase::Ending(_) | Phase::Over) {
             return None;
         }
-        let patience = self.waiting.as_ref().map(|(since, _)| *since + self.config.node_wait);
+        let patience = self.waits_since().map(|since| since + self.config.node_wait);
         let scheduled = self.scheduler.next_wakeup().filter(|_| self.is_working());
         let retry = self.room.next_wakeup().filter(|_| self.is_working());
         let wakeups = [patience, self.config.timeout, scheduled, retry].into_iter().flatten();
@@ -193,6 +196,7 @@ impl<S: Script> JobCore<S> {
                 self.node_connected(node, connection, capability);
             }
             Event::NodeSaid { node, connection, word } => self.node_said(node, connection, word),
+            Event::OthersServed => self.others_served_at = Some(self.now),
             Event::LeaseReturned { node, epoch } => {
                 self.schedule(starling_sched::Event::LeaseReturned { node, epoch });
             }
@@ -241,12 +245,35 @@ impl<S: Script> JobCore<S> {
         {
             self.end(End::OutOfTime { limit });
         }
-        if let Some((since, reason)) = &self.waiting
-            && *since + self.config.node_wait <= self.now
+        let is_over = |since: Millis| since + self.config.node_wait <= self.now;
+        if self.waits_since().is_some_and(is_over)
+            && let Some((waited, reason)) = self.waits(self.now)
         {
-            let (waited, reason) = (self.now.since(*since), reason.clone());
             self.end(End::NoCapacity { waited, reason });
         }
+    }
+
+    /// How long the job has been waiting for nodes at `now`, as its patience counts it, and for what: for one that could take a task which
+    /// no connected node can take, or for any that does something. While there is nothing to be proved yet, since its own source
+    /// is still at work, it waits for nobody. It may walk the nodes.
+    pub fn waits(&self, now: Millis) -> Option<(Millis, WaitReason)> {
+        let since = self.waits_since()?;
+        let reason = match &self.waiting {
+            Some((_, reason)) => reason.clone(),
+            None => self.scheduler.idle_reason(),
+        };
+        Some((now.max(self.now).since(since), reason))
+    }
+
+    fn waits_since(&self) -> Option<Millis> {
+        if !self.is_working() {
+            return None;
+        }
+        let unable = self.waiting.as_ref().map(|(since, _)| *since);
+        // Nodes that work for other jobs of this client come to this one in its turn.
+        let served_at = self.others_served_at.unwrap_or_default();
+        let idle = self.scheduler.idle_since().map(|since| since.max(served_at));
+        [unable, idle].into_iter().flatten().min()
     }
 
     /// Tells the scheduler, and does what it asks for. It is told nothing while no work is given out.

@@ -85,6 +85,8 @@ pub enum Event<S: Script> {
         /// What.
         word: Word,
     },
+    /// Nodes work for other jobs of the same client, and come to this one in its turn: that is no waiting for nodes.
+    OthersServed,
     /// The answer to [`Action::Grant`] where the node has other work meanwhile: the lease was not sent.
     LeaseReturned {
         /// The node.
@@ -392,9 +394,9 @@ pub enum End<S: Script> {
         /// What differed.
         reason: String,
     },
-    /// Nobody takes the work.
+    /// Nobody does the work.
     NoCapacity {
-        /// How long nothing could be given out.
+        /// For how long.
         waited: Millis,
         /// What is missing.
         reason: WaitReason,

@@ -29,7 +29,7 @@ use crate::{
     jobs::{JobAcceptor, JobContext},
     limits::{
         BLOB_STREAM_COUNT_MAX, CONNECT_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FLUSH_TIMEOUT,
-        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT,
+        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT, RTT_ASSUMED,
         UNACKNOWLEDGED_BYTES_MAX, UNI_STREAM_COUNT_MAX, UNREAD_BYTES_MAX,
     },
     pool::{ConnectError, dial},
@@ -304,6 +304,7 @@ fn transport_config() -> QuicTransportConfig {
         .send_window(UNACKNOWLEDGED_BYTES_MAX)
         // Nothing here is sent as a datagram.
         .datagram_receive_buffer_size(None)
+        .initial_rtt(RTT_ASSUMED)
         .build()
 }
 

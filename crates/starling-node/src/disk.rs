@@ -6,21 +6,34 @@
 //! not found here a moment before it goes: whoever fetches waits for [`Disk::settled`] first.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use starling_blobs::Blobs;
-use starling_files::{Existing, Readers, write_whole};
+use starling_files::{Existing, Readers, open_regular, write_whole};
 use starling_types::Reference;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::kept::Kept;
 
-/// A small file of an earlier run, if it is there and can be read. Blocks.
+/// The most of a small file that is read: more than any that is written here has.
+const SMALL_FILE_SIZE_BYTES_MAX: u64 = 1 << 20;
+
+/// A small file of an earlier run, if it is there and can be read; why not, is told. Blocks, but waits for nobody.
 pub(crate) fn read(path: &Path) -> Option<String> {
-    std::fs::read_to_string(path).ok()
+    let read = open_regular(path)
+        .and_then(|file| std::io::read_to_string(file.take(SMALL_FILE_SIZE_BYTES_MAX)));
+    match read {
+        Ok(text) => Some(text),
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                tracing::warn!(path = %path.display(), %error, "a file can't be read, and is made anew");
+            }
+            None
+        }
+    }
 }
 
 /// The thread. It ends when the last clone is dropped.
@@ -174,6 +187,19 @@ mod tests {
         assert_ne!(inode(), before);
         assert_eq!(std::io::read_to_string(open).unwrap(), "lift 1 2");
         assert_eq!(read(&speed).as_deref(), Some("lift 3 4"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_pipe_in_the_place_of_a_small_file_is_not_waited_for_and_a_file_takes_its_place() {
+        let Bench { disk, dir, .. } = bench(1000);
+        let speed = dir.path().join("speed");
+        let made = std::process::Command::new("mkfifo").arg(&speed).status().unwrap();
+        assert!(made.success());
+        assert_eq!(read(&speed), None);
+        disk.write(speed.clone(), "lift 1 2".into());
+        disk.settled().await;
+        assert_eq!(read(&speed).as_deref(), Some("lift 1 2"));
     }
 
     #[tokio::test]

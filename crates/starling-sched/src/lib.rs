@@ -18,6 +18,7 @@
 //!   node says so without end. A node of which no result can be had gets nothing at all, longer each time.
 //! - A node has at most so many leases and results that are not judged yet: one for each slot while it has proved nothing,
 //!   a few after. What it asks for beyond that it gets when a verdict comes; leaving and coming back changes nothing.
+//! - That a node is connected is no work: since when there is work that nobody does is told from what nodes say of their leases.
 //! - What a node says of its progress is shown to people and decides nothing.
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.
@@ -65,6 +66,7 @@ mod eta;
 mod event;
 mod holders;
 mod holding;
+mod idle;
 mod lease;
 mod node;
 mod nodes;

@@ -14,7 +14,7 @@ use starling_types::{BlobRef, Epoch, Incarnation, Millis, NodeId, Reference, Tas
 
 use crate::{
     Action, Config, Event, IgnoreReason, RevokeReason, Status, WaitReason, class::Demands,
-    holders::Holders, lease::Leases, nodes::Nodes, recent::Recent,
+    holders::Holders, idle::Idle, lease::Leases, nodes::Nodes, recent::Recent,
 };
 
 /// Tasks of which it is remembered who declined or failed them last: each is soon done by somebody else, so that these are more
@@ -56,6 +56,8 @@ pub struct Scheduler<P: Plan> {
     /// Who declined or failed a task last: others get it first.
     pub(crate) shunned: Recent<Task, NodeId>,
     pub(crate) waiting: Option<WaitReason>,
+    /// Since when nobody does anything of what there is to do.
+    pub(crate) idle: Option<Idle>,
     /// Whether nothing is granted for the time being.
     pub(crate) grants_held: bool,
     rng: ChaCha8Rng,
@@ -83,6 +85,7 @@ impl<P: Plan> Scheduler<P> {
             faults: BTreeMap::new(),
             shunned: Recent::new(SHUNNED_MAX),
             waiting: None,
+            idle: None,
             grants_held: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Millis(0),
@@ -105,6 +108,7 @@ impl<P: Plan> Scheduler<P> {
         self.pass_time();
         self.finish_if_proved();
         self.place();
+        self.note_idleness();
         std::mem::take(&mut self.actions)
     }
 

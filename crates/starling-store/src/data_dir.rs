@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use starling_files::{Existing, Readers, write_whole};
+use starling_files::{Existing, Readers, open_regular, write_whole};
 use thiserror::Error;
 
 use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError};
@@ -183,7 +183,7 @@ impl DataDir {
         generate: impl FnOnce() -> [u8; KEY_SIZE_BYTES],
     ) -> Result<[u8; KEY_SIZE_BYTES], DataDirError> {
         let path = self.path.join("key");
-        match File::open(&path) {
+        match open_regular(&path) {
             Ok(file) => read_key(file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = generate();
@@ -444,6 +444,18 @@ mod tests {
             let mode = fs::metadata(dir.path().join("key")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_the_key_is_refused_and_nobody_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "").unwrap();
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("key")).status();
+        assert!(made.unwrap().success());
+        let error = data.load_or_create_key(|| [7; 32]).unwrap_err().to_string();
+        assert!(error.starts_with("cannot open the key file"), "{error}");
+        assert!(error.ends_with("it is no regular file"), "{error}");
     }
 
     #[test]

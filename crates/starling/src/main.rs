@@ -1,11 +1,13 @@
 //! The command line of Starling: parses, prints, exits. What it does is in the crates it calls.
 
 mod args;
+mod bounds;
 mod capacity;
 mod commands;
 mod control;
 mod exit;
 mod files;
+mod handover;
 mod hints;
 mod machine;
 mod order;
@@ -15,7 +17,10 @@ mod signals;
 mod terminal;
 mod yardstick;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use starling_child::Phases;
@@ -34,7 +39,10 @@ const DEFAULT_LOG: &str =
 
 fn main() -> ExitCode {
     terminal::take_panics();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => return show(&shown),
+    };
     let log = tracing_subscriber::fmt::layer()
         .with_writer(progress::Stderr)
         .fmt_fields(terminal::log_fields())
@@ -48,6 +56,19 @@ fn main() -> ExitCode {
     match run(cli, phases) {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => exit.report(),
+    }
+}
+
+/// Shows what the parser has to say: of help and versions, whether it could be shown.
+fn show(shown: &clap::Error) -> ExitCode {
+    let printed = shown.print().and_then(|()| io::stdout().flush());
+    match printed {
+        // A reader that has seen enough is no error.
+        Err(error) if !shown.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            let what = anyhow::Error::from(error).context("can't write to stdout");
+            Exit::from(what).report()
+        }
+        _ => ExitCode::from(u8::try_from(shown.exit_code()).unwrap_or(Code::Usage as u8)),
     }
 }
 

@@ -10,7 +10,9 @@ pub fn stop_token(what: &'static str) -> CancellationToken {
     let stop = token.clone();
     tokio::spawn(async move {
         interrupted().await;
-        terminal::say(&format!("stopping {what}; once more to stop at once"));
+        terminal::say(&format!(
+            "stopping {what}, and taking leave of who is connected, a few seconds at most; once more to stop at once"
+        ));
         stop.cancel();
         interrupted().await;
         std::process::exit(Code::Interrupted as i32);

@@ -42,7 +42,7 @@ impl Asked {
     /// What is missing for the guest to run.
     fn missing(&self) -> Option<String> {
         match execute(&self.blobs, &self.job, &self.run, Box::new(std::io::sink())) {
-            Err(JobError::BlobMissing { what, .. }) => Some(what),
+            Err(JobError::AskedMissing { what, .. }) => Some(what),
             Err(JobError::Guest(_)) => None,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("executed what is no program"),

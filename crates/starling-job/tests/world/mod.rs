@@ -23,6 +23,9 @@ use starling_types::{
 
 pub use scripts::*;
 
+/// How often a node says that it still works.
+const RENEWAL_MS: u64 = 5_000;
+
 /// What a node says that refuses a task.
 pub const REFUSAL: &str = "it makes no sense to me";
 
@@ -33,6 +36,12 @@ pub enum Habit {
     Lying,
     /// Takes a lease and is never heard again.
     Hung,
+    /// Is connected and never asks for work.
+    Silent,
+    /// Asks for work, and takes none that it gets.
+    Declining,
+    /// Works for ten minutes on each task, and says so.
+    Slow,
     /// Goes away in the middle of each task, and comes back over a new connection.
     Leaving,
     /// Fails each task like this.
@@ -57,6 +66,8 @@ enum Pending<S: Fake> {
     Checked(Epoch, Verdict<S>),
     Look(Vec<BlobRef>),
     Done(NodeId, Epoch),
+    Declined(NodeId, Epoch),
+    Renewed(NodeId, Epoch),
     Group(GroupId),
     Leave(NodeId),
     Join(NodeId),
@@ -386,7 +397,20 @@ impl<S: Fake> World<S> {
                     connection,
                     capability: capability(),
                 });
+                if self.peers[&name].habit != Habit::Silent {
+                    self.say(name, Word::WorkRequested);
+                }
+            }
+            Pending::Declined(name, epoch) => {
+                self.say(name, Word::Declined { epoch, busy: false });
                 self.say(name, Word::WorkRequested);
+            }
+            Pending::Renewed(name, epoch) => {
+                let is_held = |world: &Self| world.peers.get(&name)?.leases.get(&epoch).map(|_| ());
+                if is_held(self).is_some() {
+                    self.say(name, Word::Renewed { epoch, done_permille: 0, waits: false });
+                    self.push(RENEWAL_MS, Pending::Renewed(name, epoch));
+                }
             }
             Pending::Leave(name) => {
                 let Some(peer) = self.peers.get_mut(&name) else { return };
@@ -584,7 +608,12 @@ impl<S: Fake> World<S> {
             Habit::Honest | Habit::Lying | Habit::Refusing(_) => {
                 self.push(WORK.0, Pending::Done(name, epoch));
             }
-            Habit::Hung => {}
+            Habit::Hung | Habit::Silent => {}
+            Habit::Declining => self.push(50, Pending::Declined(name, epoch)),
+            Habit::Slow => {
+                self.push(RENEWAL_MS, Pending::Renewed(name, epoch));
+                self.push(600_000, Pending::Done(name, epoch));
+            }
             Habit::Leaving => self.push(WORK.0 / 2, Pending::Leave(name)),
         }
     }

@@ -1,6 +1,6 @@
 //! Listening, addresses, tickets, what strangers may send, closing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iroh::endpoint::Connection;
 use n0_future::time::timeout;
@@ -8,7 +8,9 @@ use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Ticket};
 
 use starling_proto::{BLOB_ALPN, JOB_ALPN};
 
-use crate::{Peer, bind_again, dialable, job_connection, loopback, raw_endpoint, soon};
+use crate::{
+    HANGS_AFTER, Peer, bind_again, dialable, job_connection, loopback, raw_endpoint, soon,
+};
 
 #[tokio::test]
 async fn a_port_in_use_is_named_in_the_error() {
@@ -134,4 +136,20 @@ async fn what_strangers_send_unasked_is_held_up_to_a_bound_and_others_are_served
     }
     let node = Peer::new(2).await;
     let (_at_client, _at_node) = job_connection(&client, &node).await;
+}
+
+#[tokio::test]
+async fn who_leaves_does_not_wait_long_for_a_peer_that_was_dialled_and_never_answers() {
+    let (me, dead) = (Peer::new(1).await, Peer::new(2).await);
+    // Somebody has the port and says nothing, as behind a firewall.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = PeerAddr { direct: vec![silent.local_addr().unwrap()], ..dead.addr() };
+    let _ads = me.net.ads(&[addr]).await.unwrap();
+    let mut bytes = [0; 2048];
+    silent.set_read_timeout(Some(HANGS_AFTER)).unwrap();
+    let dialled = tokio::task::spawn_blocking(move || silent.recv(&mut bytes).map(|_| silent));
+    let _silent = soon(dialled).await.unwrap().unwrap();
+    let left = Instant::now();
+    me.net.close().await;
+    assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
 }

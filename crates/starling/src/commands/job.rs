@@ -13,6 +13,7 @@ use starling_types::ReceiptKind;
 
 use crate::{
     args::{Common, JobArg, JobCommand},
+    bounds::Bounds,
     commands::prove,
     control::{self, Opened},
     exit::{CommandResult, Exit},
@@ -103,9 +104,10 @@ async fn show(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
 
 async fn cancel(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
     let key = find(dir, job)?;
-    let ask = async |channel| control::cancel(channel, key.clone()).await;
+    let ask = async |owner| control::cancel(owner, key.clone()).await;
     // Freeing space must work when the budget is used up.
-    let freed = match control::open_or_ask(dir, "starling job cancel", u64::MAX, ask).await? {
+    let (purpose, bounds) = ("starling job cancel", Bounds::none());
+    let freed = match control::open_or_ask(dir, purpose, u64::MAX, &bounds, ask).await? {
         Opened::Ours(client) => client.cancel(key.clone())?,
         Opened::Theirs(freed) => freed,
     };

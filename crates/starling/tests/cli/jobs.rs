@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::harness::{Home, Process, WAITING, guest, input};
 
 /// Starts a client that waits for nodes, and waits until its guest has run.
-fn executed_client(home: &Home) -> Process {
+pub fn executed_client(home: &Home) -> Process {
     let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
     let mut client =
         home.start(&[&["prove", &guest, "--input", &input, "--json"], &WAITING[..]].concat());
@@ -215,7 +215,7 @@ fn a_job_that_runs_is_listed_and_shown_as_running_and_open_once_its_process_is_g
 }
 
 /// Starts another command in the directory of `executed_client`, which hands its job over; with the job's id.
-fn second_client(home: &Home, links: u32, more: &[&str]) -> (Process, String) {
+pub fn second_client(home: &Home, links: u32, more: &[&str]) -> (Process, String) {
     let (guest, input) = (guest("sha-chain"), home.write("links", &links.to_le_bytes()));
     let prove = ["prove", &guest, "--input", &input];
     let mut client = home.start(&[&prove[..], more, &WAITING].concat());

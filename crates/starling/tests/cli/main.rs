@@ -11,3 +11,4 @@ mod harness;
 mod jobs;
 mod nodes;
 mod output;
+mod owner;

@@ -186,3 +186,22 @@ fn no_color_takes_the_colours_out_of_a_terminal() {
     assert!(coloured(Some("")), "an empty NO_COLOR asks for nothing");
     assert!(!coloured(Some("1")));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error_and_help_that_nobody_reads_is_none() {
+    let home = Home::new();
+    for option in ["--help", "--version"] {
+        let shown = |stdout: Stdio| {
+            home.command(&[option]).stdout(stdout).stderr(Stdio::piped()).output().unwrap()
+        };
+        let full = shown(File::options().write(true).open("/dev/full").unwrap().into());
+        let said = String::from_utf8(full.stderr).unwrap();
+        assert_eq!(full.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("error: can't write to stdout: No space left"), "{said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let unread = shown(writer.into());
+        assert_eq!((unread.status.code(), unread.stderr), (Some(0), vec![]));
+    }
+}
