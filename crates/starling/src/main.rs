@@ -7,6 +7,7 @@ mod control;
 mod exit;
 mod files;
 mod hints;
+mod image_id;
 mod machine;
 mod order;
 mod output;
