@@ -11,6 +11,10 @@ use std::{
 
 use tempfile::NamedTempFile;
 
+mod named;
+
+pub use named::{check_named, write_named};
+
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readers {
@@ -39,10 +43,7 @@ pub fn write_whole(
     existing: Existing,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     // A temporary file is its owner's alone from the start.
     let file = NamedTempFile::new_in(folder)?;
     let mut buffered = BufWriter::new(file.as_file());
@@ -70,6 +71,14 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
     File::open(path)
+}
+
+/// The directory that a path lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes renames in `dir` survive a power cut. Elsewhere than on Unix a directory cannot be synced.

@@ -266,8 +266,8 @@ pub struct NodeArgs {
 pub struct VerifyArgs {
     /// The receipt file.
     pub receipt: PathBuf,
-    /// The image id that the receipt must be of.
-    #[arg(long, value_name = "HEX")]
+    /// The image id that the receipt must be of: in hex, as the eight numbers of `methods.rs`, or the guest's file.
+    #[arg(long, value_name = "ID")]
     pub image_id: String,
 }
 

@@ -9,6 +9,7 @@ mod exit;
 mod files;
 mod handover;
 mod hints;
+mod image_id;
 mod machine;
 mod order;
 mod output;

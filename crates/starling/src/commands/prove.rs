@@ -368,19 +368,8 @@ fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
 
 /// Refuses now a path that could not be written to after hours of proving.
 fn check_writable(path: &Path) -> Result<(), Exit> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if path.is_dir() || !parent.is_dir() {
-        return Err(Exit::usage(anyhow::anyhow!(
-            "the receipt can't be written to {}: {}",
-            path.display(),
-            if path.is_dir() { "it is a directory" } else { "its directory does not exist" }
-        )));
-    }
-    tempfile::tempfile_in(parent)
-        .with_context(|| format!("the receipt can't be written to {}", parent.display()))
+    starling_files::check_named(path)
+        .with_context(|| format!("the receipt can't be written to {}", path.display()))
         .map_err(Exit::usage)?;
     Ok(())
 }
