@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::{Code, Exit};
+use crate::{
+    class::Class,
+    exit::{Code, Exit},
+};
 
 /// The bounds of one command. Clones share them.
 #[derive(Debug, Clone)]
@@ -117,7 +120,8 @@ impl Cut {
                 format!("no node could take the work for {} s: {reason}", waited.as_secs())
             }
         };
-        Exit::message(code, format!("{text}; {fate}"))
+        let exit = Exit::message(code, text).hinted(fate);
+        if matches!(self, Self::OutOfTime { .. }) { exit.classed(Class::OutOfTime) } else { exit }
     }
 }
 

@@ -34,8 +34,7 @@ use crate::{
     args::RunArgs,
     bounds::{Bounds, Cut, NOT_BEGUN},
     exit::{Code, Exit},
-    hints,
-    order::{Order, code_of},
+    order::Order,
     progress,
     terminal::{self, GuestText},
 };
@@ -111,10 +110,7 @@ enum Reply {
         freed_bytes: u64,
     },
     Running(Running),
-    Failed {
-        code: Code,
-        message: String,
-    },
+    Failed(Exit),
     /// The run is over, and not by the doing of who asked: the owner ends, or another command that asked for the job before has
     /// had enough of it. It can be gone on with.
     RunEnds,
@@ -122,7 +118,7 @@ enum Reply {
 
 impl Reply {
     fn failed(error: &JobError) -> Self {
-        Self::Failed { code: code_of(error), message: hints::text_of(error) }
+        Self::Failed(Exit::of_job(error))
     }
 }
 
@@ -195,7 +191,7 @@ async fn answer(mut channel: ControlChannel, service: Arc<Service>, host: Host) 
             }
         }
         Ok(None) => return,
-        Err(error) => Reply::Failed { code: Code::Failed, message: error.to_string() },
+        Err(error) => Reply::Failed(error.into()),
     };
     if !tell(&mut channel, &reply).await {
         tracing::debug!("nobody hears how it ended");
@@ -240,11 +236,10 @@ async fn begin(
     options: RunOptions,
     bounds: &Bounds,
 ) -> Result<Begun, Reply> {
-    let failed = |code, message| Reply::Failed { code, message };
-    let died = |error: tokio::task::JoinError| failed(Code::Failed, error.to_string());
-    let cut = |cut: Cut| failed(Code::Interrupted, cut.exit(NOT_BEGUN).text());
+    let died = |error: tokio::task::JoinError| Reply::Failed(error.into());
+    let cut = |cut: Cut| Reply::Failed(cut.exit(NOT_BEGUN).with_code(Code::Interrupted));
     let prepared = bounds.within_blocking(move || order.prepare()).await.map_err(cut)?;
-    let prepared = prepared.map_err(died)?.map_err(|exit| failed(exit.code, exit.text()))?;
+    let prepared = prepared.map_err(died)?.map_err(Reply::Failed)?;
     let ours = options.progress.subscribe();
     // What it takes in first, and the jobs that make receipts of assumptions succinct, end with the options' own stop.
     let job = prepared.submit(service, options).await.map_err(|error| Reply::failed(&error))?;
@@ -319,13 +314,13 @@ async fn carry_out(
     Some(match written {
         Ok(Ok(delivery)) => Reply::Delivered(delivery),
         Ok(Err(error)) => Reply::failed(&error),
-        Err(error) => Reply::Failed { code: Code::Failed, message: error.to_string() },
+        Err(error) => Reply::Failed(error.into()),
     })
 }
 
 /// The answer to a command that leaves a job which another asked for.
 fn left() -> Reply {
-    Reply::Failed { code: Code::Interrupted, message: format!("left; {GOES_ON}") }
+    Reply::Failed(Exit::message(Code::Interrupted, "left").hinted(GOES_ON))
 }
 
 /// Whether a run ended by the word or the limits of somebody else than who asked: the limits of a command are its own.
@@ -527,9 +522,7 @@ async fn ask_running(dir: &Path) -> Result<Running, Unheard> {
     match owner.answer().await? {
         Some(Reply::Running(running)) => Ok(running),
         // It does not know the question.
-        Some(Reply::Failed { message, .. }) => {
-            Err(ControlError::from(io::Error::other(message)).into())
-        }
+        Some(Reply::Failed(exit)) => Err(ControlError::from(io::Error::other(exit.text())).into()),
         // It ends, and its jobs with it.
         _ => Err(ControlError::Nobody { dir: dir.to_owned() }.into()),
     }
@@ -548,7 +541,7 @@ pub async fn cancel(mut owner: Owner, job: JobKey) -> Result<Option<u64>, Exit> 
     let text = || format!("waiting for {who} to give the job up");
     match telling(Instant::now(), &mut false, text, asked).await {
         Ok(Some(Reply::Cancelled { freed_bytes })) => Ok(Some(freed_bytes)),
-        Ok(Some(Reply::Failed { code, message })) => Err(Exit::message(code, message)),
+        Ok(Some(Reply::Failed(exit))) => Err(exit),
         Ok(_) | Err(Unheard::Error(ControlError::Io(_))) => Ok(None),
         Err(unheard) => Err(unheard.exit()),
     }
@@ -662,7 +655,7 @@ impl Watch {
                     let _ = guest_text.write_all(text.as_bytes());
                 }
                 Ok(Some(Reply::Delivered(delivery))) => return Ok(Some(delivery)),
-                Ok(Some(Reply::Failed { code, message })) => return Err(self.failed(code, message)),
+                Ok(Some(Reply::Failed(exit))) => return Err(self.failed(exit)),
                 Ok(Some(Reply::Cancelled { .. } | Reply::Running(_))) => {}
                 Ok(Some(Reply::RunEnds) | None) | Err(ControlError::Io(_)) => {
                     if let Some(Leaving { cut, .. }) = &self.leaving {
@@ -748,10 +741,14 @@ impl Watch {
     }
 
     /// The end of the command when the run has ended otherwise than with a receipt.
-    fn failed(&self, code: Code, message: String) -> Exit {
-        match &self.leaving {
-            Some(Leaving { cut, .. }) if code == Code::Interrupted => cut.exit(&self.fate()),
-            _ => Exit::message(code, message),
+    fn failed(&self, exit: Exit) -> Exit {
+        let exit = match &self.leaving {
+            Some(Leaving { cut, .. }) if exit.code == Code::Interrupted => cut.exit(&self.fate()),
+            _ => exit,
+        };
+        match self.job {
+            Some(job) => exit.of(job),
+            None => exit,
         }
     }
 }

@@ -12,7 +12,7 @@ use starling_zkvm::{
     receipt::{self, ReceiptError},
 };
 
-use crate::{args::Common, exit::Exit};
+use crate::{args::Common, class::Class, exit::Exit};
 
 /// The largest input that is read.
 pub const INPUT_SIZE_BYTES_MAX: u64 = 1 << 30;
@@ -81,14 +81,16 @@ pub fn is_program(path: &Path, what: &str) -> Result<bool, Exit> {
 pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
     // Nothing is said here of a pipe, which has no size.
     if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
-        return Err(Exit::usage(anyhow!("{} is {else_it_is}: it is empty", path.display())));
+        let text = anyhow!("{} is {else_it_is}: it is empty", path.display());
+        return Err(Exit::usage(text).classed(Class::NotAReceipt));
     }
     receipt::read_receipt(path).map_err(|error| match error {
         ReceiptError::NotReceipt { reason, .. } => Exit::usage(anyhow!(
             "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it holds something else, is cut off, or \
              another release wrote it ({reason})",
             path.display()
-        )),
+        ))
+        .classed(Class::NotAReceipt),
         error => Exit::usage(error),
     })
 }

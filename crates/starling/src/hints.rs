@@ -31,14 +31,6 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<String> {
     of_store.or(of_log).or(of_groth16).map(str::to_owned)
 }
 
-/// What the error of a job is, and what to do about it.
-pub fn text_of(error: &JobError) -> String {
-    match of_job(error) {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    }
-}
-
 /// What is lost with a part of a job's log, and what to do.
 pub fn for_damaged(job: impl Display) -> String {
     format!(
@@ -49,7 +41,7 @@ pub fn for_damaged(job: impl Display) -> String {
 }
 
 /// What to do about the error of a job.
-fn of_job(error: &JobError) -> Option<String> {
+pub fn of_job(error: &JobError) -> Option<String> {
     if let Some(job) = error.damaged_job() {
         return Some(for_damaged(job));
     }
@@ -224,7 +216,7 @@ mod tests {
     #[test]
     fn of_a_job_whose_log_is_damaged_one_is_told_what_is_lost_and_what_to_do() {
         let gap = StateError::Incomplete { job: JOB, event_count: 5, missing_count: 2 };
-        let text = text_of(&gap.into());
+        let text = Exit::from(JobError::from(gap)).text();
         for word in ["of its 5 events 2 are missing", "what it has proved", "--fresh"] {
             assert!(text.contains(word), "no {word:?} in: {text}");
         }

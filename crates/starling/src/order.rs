@@ -200,5 +200,6 @@ pub fn code_of(error: &JobError) -> Code {
 
 /// The end of a command whose job failed.
 pub fn exit(error: Arc<JobError>) -> Exit {
-    Exit { code: code_of(&error), error: error.into() }
+    let code = code_of(&error);
+    Exit::from(error).with_code(code)
 }

@@ -2,7 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit::Code, terminal};
+use crate::{
+    exit::{Code, Exit},
+    terminal,
+};
 
 /// A token that the first Ctrl-C, or a SIGTERM, cancels.
 pub fn stop_token(what: &'static str) -> CancellationToken {
@@ -15,6 +18,7 @@ pub fn stop_token(what: &'static str) -> CancellationToken {
         ));
         stop.cancel();
         interrupted().await;
+        Exit::message(Code::Interrupted, format!("stopped {what} at once")).answer();
         std::process::exit(Code::Interrupted as i32);
     });
     token

@@ -67,7 +67,8 @@ async fn list(common: &Common, dir: &Path) -> CommandResult {
             Ok(job) => object(listed(job, running.get(&job.id))),
             Err(job) => object(of_damaged(job)),
         };
-        return line(Value::Array(jobs.iter().map(object).collect()));
+        let jobs: Vec<Value> = jobs.iter().map(object).collect();
+        return line(json!({ "jobs": jobs }));
     }
     for job in jobs {
         match job {

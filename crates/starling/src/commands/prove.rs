@@ -208,7 +208,7 @@ async fn run_order(
     });
     let job = submitted?.map_err(exit)?;
     let cut = tokio::select! {
-        outcome = job.result() => return outcome.map_err(exit),
+        outcome = job.result() => return outcome.map_err(|error| exit(error).of(job.id())),
         cut = bounds.over() => cut,
     };
     let end = exit(Arc::new(match cut {
@@ -222,7 +222,7 @@ async fn run_order(
     job.stop();
     job.result().await.map_err(|error| match &*error {
         JobError::Interrupted { .. } => end,
-        _ => exit(error.clone()),
+        _ => exit(error.clone()).of(job.id()),
     })
 }
 

@@ -6,6 +6,7 @@ use starling_zkvm::receipt;
 
 use crate::{
     args::{Common, VerifyArgs},
+    class::Class,
     exit::{Code, CommandResult, Exit},
     files, image_id,
     output::{journal, print},
@@ -14,7 +15,8 @@ use crate::{
 pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
     let image_id = image_id::parse(&args.image_id)?;
     if files::is_program(&args.receipt, "receipt")? {
-        return Err(Exit::usage(anyhow!("{} is a program, not a receipt", args.receipt.display())));
+        let text = anyhow!("{} is a program, not a receipt", args.receipt.display());
+        return Err(Exit::usage(text).classed(Class::NotAReceipt));
     }
     let receipt = files::read_receipt(&args.receipt, "no receipt")?;
     if let Err(error) = receipt::verify_receipt(&receipt, image_id) {

@@ -152,10 +152,7 @@ impl Home {
 
     /// The jobs as `job list` has them.
     pub fn listed(&self) -> Vec<Value> {
-        match self.run(&["job", "list", "--json"]).json() {
-            Value::Array(jobs) => jobs,
-            other => panic!("no list: {other}"),
-        }
+        jobs_of(self.run(&["job", "list", "--json"]).json())
     }
 
     /// The jobs as `job show` has them, in the order of the list.
@@ -258,13 +255,26 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// The jobs in what `job list --json` prints.
+pub fn jobs_of(list: Value) -> Vec<Value> {
+    match list {
+        Value::Object(mut list) => match list.remove("jobs") {
+            Some(Value::Array(jobs)) => jobs,
+            other => panic!("no jobs: {other:?}"),
+        },
+        other => panic!("no list: {other}"),
+    }
+}
+
 impl Ran {
     /// Asserts that the command failed as it should: with this exit code, an error that has all of
-    /// `texts`, and nothing on stdout, where only results go.
+    /// `texts`, and nothing on stdout, where only results go, but under `--json` that error.
     #[track_caller]
     pub fn fails(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.status.code(), Some(code), "{self:#?}");
-        assert_eq!(self.stdout, "", "{self:#?}");
+        if !self.stdout.is_empty() {
+            self.failure(code);
+        }
         let (_, error) = self.stderr.rsplit_once("error: ").unwrap_or_else(|| panic!("{self:#?}"));
         for text in texts {
             assert!(error.contains(text), "no {text:?} in: {error}");
@@ -277,6 +287,21 @@ impl Ran {
     pub fn succeeds(&self) -> &Self {
         assert!(self.status.success(), "{self:#?}");
         self
+    }
+
+    /// The error in the one JSON object on stdout of a command that failed under `--json` with this exit code: the same as on
+    /// stderr.
+    #[track_caller]
+    pub fn failure(&self, code: i32) -> Value {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        let mut answer: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one object ({error}): {self:#?}"));
+        let error = answer["error"].take();
+        assert_eq!(error["code"], code, "{self:#?}");
+        let message = error["message"].as_str().unwrap_or_else(|| panic!("{self:#?}"));
+        let first = message.lines().next().unwrap_or_default();
+        assert!(!first.is_empty() && self.stderr.contains(first), "{self:#?}");
+        error
     }
 
     /// The one JSON value on stdout of a command that succeeded.

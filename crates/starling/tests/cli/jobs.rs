@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Home, Process, WAITING, guest, input};
+use crate::harness::{Home, Process, WAITING, guest, input, jobs_of};
 
 /// Starts a client that waits for nodes, and waits until its guest has run.
 pub fn executed_client(home: &Home) -> Process {
@@ -22,7 +22,7 @@ pub fn executed_client(home: &Home) -> Process {
 #[test]
 fn a_data_directory_without_jobs_lists_none_and_stays_untouched() {
     let home = Home::new();
-    assert_eq!(home.run(&["job", "list", "--json"]).succeeds().stdout, "[]\n");
+    assert_eq!(home.run(&["job", "list", "--json"]).succeeds().stdout, "{\"jobs\":[]}\n");
     assert_eq!(home.run(&["job", "list"]).succeeds().stdout, "");
     assert!(!home.data_dir().exists());
 }
@@ -131,7 +131,7 @@ fn jobs_are_looked_at_where_nothing_may_be_written() {
             fs::remove_file(file).unwrap();
         }
     }
-    let list = home.run_read_only(&["job", "list", "--json"]).json();
+    let list = jobs_of(home.run_read_only(&["job", "list", "--json"]).json());
     assert_eq!(list[0]["job"], job.as_str());
     let shown = home.run_read_only(&["job", "show", &job, "--json"]).json();
     assert_eq!((&shown["segments"], &shown["phase"]), (&2.into(), &"open".into()));
