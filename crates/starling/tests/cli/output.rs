@@ -231,7 +231,7 @@ fn every_failure_under_json_is_one_object_with_its_code_and_its_class() {
     ];
     for (args, code, class) in cases {
         // Wherever the flag stands.
-        for args in [[args, &["--json"]].concat(), [&["--json"], args].concat()] {
+        for args in [[args, &["--json"]].concat(), [&["--json"][..], args].concat()] {
             let error = home.run(&args).failure(code);
             assert_eq!(error["class"], class, "{args:?}: {error}");
         }
