@@ -281,7 +281,7 @@ fn symbol_at(user_elf: &[u8], address: u32) -> Option<String> {
     let (symbols, names) = elf.symbol_table().ok()??;
     let has = |symbol: &Symbol| {
         let end = symbol.st_value.saturating_add(symbol.st_size);
-        symbol.st_symtype() == STT_FUNC && (symbol.st_value..end).contains(&address.into())
+        symbol.st_symtype() == STT_FUNC && (symbol.st_value..end).contains(&u64::from(address))
     };
     let symbol = symbols.iter().find(has)?;
     let name = names.get(symbol.st_name as usize).ok()?;
