@@ -5,7 +5,7 @@ mod world;
 
 use starling_job::{Config, ConnectionId, End, Event, Note, Verdict, Word};
 use starling_sched::WaitReason;
-use starling_types::Millis;
+use starling_types::{FailureClass, Millis};
 use world::*;
 
 fn is_proved(world: &World<Segments>, count: u32) -> bool {
@@ -110,6 +110,16 @@ fn nodes_that_only_decline_and_those_that_take_work_and_do_none_are_nobody_to_wa
         assert!((120_000..=120_000 + late_ms).contains(&waited.0), "{habit:?}: {waited}");
         let WaitReason::NobodyWorks { nodes: 2, grants } = reason else { panic!("{reason}") };
         assert!(grants > 0, "{habit:?}");
+    }
+}
+
+#[test]
+fn a_node_that_fails_at_tasks_is_waited_for_and_one_that_is_in_no_state_to_try_is_not() {
+    for (class, is_waited_for) in [(FailureClass::Input, true), (FailureClass::Node, false)] {
+        let mut world = World::new(Segments::new(2)).with(&[Habit::Refusing(class)]);
+        world.begin();
+        world.go_on_until(|world| world.now >= Millis(600_000));
+        assert_eq!(world.end.is_none(), is_waited_for, "{class:?}: {:?}", world.end);
     }
 }
 
