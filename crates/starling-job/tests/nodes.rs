@@ -5,7 +5,7 @@ mod world;
 
 use starling_job::{Config, ConnectionId, End, Event, Note, Verdict, Word};
 use starling_sched::WaitReason;
-use starling_types::Millis;
+use starling_types::{FailureClass, Millis};
 use world::*;
 
 fn is_proved(world: &World<Segments>, count: u32) -> bool {
@@ -114,19 +114,30 @@ fn nodes_that_only_decline_and_those_that_take_work_and_do_none_are_nobody_to_wa
 }
 
 #[test]
+fn a_node_that_fails_at_tasks_is_waited_for_and_one_that_is_in_no_state_to_try_is_not() {
+    for (class, is_waited_for) in [(FailureClass::Input, true), (FailureClass::Node, false)] {
+        let mut world = World::new(Segments::new(2)).with(&[Habit::Refusing(class)]);
+        world.begin();
+        world.go_on_until(|world| world.now >= Millis(600_000));
+        assert_eq!(world.end.is_none(), is_waited_for, "{class:?}: {:?}", world.end);
+    }
+}
+
+#[test]
 fn a_node_that_comes_and_goes_and_does_nothing_is_nobody_to_wait_for() {
     let mut world = World::new(Segments::new(2)).with(&[Habit::Silent]);
     world.begin();
-    for round in 1..100 {
-        world.go_on_until(|world| world.now >= Millis(round * 40_000));
-        if world.end.is_some() {
-            break;
-        }
-        let connection = world.connection(1);
+    world.go_on_until(|world| world.now >= Millis(2_000));
+    for round in 1..=2 {
+        // Nothing else happens meanwhile.
+        world.now = Millis(round * 40_000);
+        let first = world.connection(1).0;
+        let connection = ConnectionId(first + round - 1);
         world.tell(Event::NodeGone { node: node(1), connection });
-        let connection = ConnectionId(connection.0 + 1);
+        let connection = ConnectionId(first + round);
         world.tell(Event::NodeConnected { node: node(1), connection, capability: capability() });
     }
+    world.go_on_until(|_| false);
     assert_eq!(waited(&world).0, Millis(120_000));
 }
 
@@ -142,8 +153,10 @@ fn a_node_that_works_on_one_task_for_long_is_waited_for() {
 fn nodes_that_work_for_other_jobs_of_the_client_are_waited_for_as_long_as_they_do() {
     let mut world = World::new(Segments::new(2)).with(&[Habit::Silent]);
     world.begin();
+    world.go_on_until(|world| world.now >= Millis(2_000));
     for round in 1..=60 {
-        world.go_on_until(|world| world.now >= Millis(round * 10_000));
+        // Nothing else happens meanwhile.
+        world.now = Millis(round * 10_000);
         world.tell(Event::OthersServed);
     }
     assert!(world.end.is_none(), "{:?}", world.end);

@@ -1,7 +1,7 @@
 //! How long there has been work for nodes that nobody does.
 //!
 //! That a node is connected says little: it may never ask for work, decline all that it gets, or be here for other jobs. What
-//! counts is its word that it works on a lease, or a result. A lease that was granted and not heard of yet ends no idleness, and
+//! counts is its word that it works on a lease, a result, or what it found out about the task. A lease that was granted and not heard of yet ends no idleness, and
 //! while it stands nobody is called idle: its node may be about to begin.
 
 use starling_plan::Plan;
@@ -54,6 +54,11 @@ impl<P: Plan> Scheduler<P> {
             }
             known => known,
         };
+    }
+
+    /// A node has shown that it was at work.
+    pub(crate) fn note_work(&mut self) {
+        self.idle = None;
     }
 
     /// A lease was granted.
