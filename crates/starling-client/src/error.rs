@@ -183,6 +183,11 @@ impl Trouble for JobError {
 }
 
 /// The store's error inside an I/O error that came through `std::io`.
+
+    /// A disk that can't read what it has is as one that has lost it.
+    fn is_loss(&self) -> bool {
+        matches!(self, Self::BlobMissing { .. } | Self::Store(StoreError::Io { .. }))
+    }
 pub(crate) fn unwrap_io(error: std::io::Error) -> JobError {
     let (kind, text) = (error.kind(), error.to_string());
     match error.into_inner().map(|inner| inner.downcast::<StoreError>()) {

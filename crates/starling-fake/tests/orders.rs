@@ -199,3 +199,28 @@ async fn a_service_ends_though_a_delivery_goes_on() {
     let (stopped, _) = end_of(&run).await;
     assert!(matches!(&*stopped.unwrap_err(), JobError::Interrupted { .. }));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_before_it_is_put_together_is_made_again_by_the_same_nodes() {
+    let world = World::new().await;
+    // Time enough to do harm to what is read at its end.
+    let run = world.order(Duration::from_secs(2), RunOptions::default()).await;
+    until_delivering(&run).await;
+    let result = |event: &JobEvent<MergesEvent>| match event {
+        JobEvent::ResultAccepted { blob, .. } => Some(blob.reference),
+        _ => None,
+    };
+    let last = log_of(&run).await.iter().rev().find_map(result).unwrap();
+    let name = last.to_string();
+    let path = world.service.data_dir().join("blobs").join(&name[..2]).join(&name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    is_right(&end_of(&run).await.0);
+    let log = log_of(&run).await;
+    assert!(log.contains(&JobEvent::ResultLost { blob: last }), "{log:?}");
+    assert!(!log.iter().any(|event| matches!(event, JobEvent::Failed { .. })));
+    let starts = log.iter().filter(|event| matches!(event, JobEvent::ClientStarted { .. }));
+    assert_eq!(starts.count(), 1, "it was one run");
+    world.service.close().await;
+}

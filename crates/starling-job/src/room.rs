@@ -67,12 +67,16 @@ impl<S: Script> JobCore<S> {
     }
 
     pub(crate) fn result_lacks_room(&mut self, result: Reported, reason: String) {
-        if self.room.results.is_empty() {
-            self.schedule(Scheduled::GrantsHeld { are_held: true });
-        }
         self.room.results.insert(result.epoch, result);
         self.room.retry_at = Some(self.now + RETRY_PERIOD);
+        self.hold_grants();
         self.lack_room(reason);
+    }
+
+    /// Tells the scheduler whether results wait for room.
+    pub(crate) fn hold_grants(&mut self) {
+        let are_held = !self.room.results.is_empty();
+        self.schedule(Scheduled::GrantsHeld { are_held });
     }
 
     /// The result waits no longer, if it did.
@@ -80,9 +84,7 @@ impl<S: Script> JobCore<S> {
         if self.room.results.remove(&epoch).is_none() {
             return;
         }
-        if self.room.results.is_empty() {
-            self.schedule(Scheduled::GrantsHeld { are_held: false });
-        }
+        self.hold_grants();
         self.go_on_if_nothing_waits();
     }
 
