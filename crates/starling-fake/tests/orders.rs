@@ -139,6 +139,23 @@ async fn a_job_that_is_ordered_again_right_after_it_was_stopped_goes_on_where_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_equal_orders_at_the_same_time_one_has_the_run_and_knows_it() {
+    let world = World::new().await;
+    let orders = [RunOptions::default(), RunOptions::default(), RunOptions::default()];
+    let told = orders.clone().map(|options| options.progress);
+    let ordered = orders.map(|options| world.order(Duration::ZERO, options));
+    let [first, second, third] = ordered;
+    let (first, second, third) = tokio::join!(first, second, third);
+    let runs = [first, second, third];
+    let owners = runs.iter().zip(&told).filter(|(run, told)| run.is_told_by(told)).count();
+    assert_eq!(owners, 1);
+    for run in &runs {
+        is_right(&end_of(run).await.0);
+    }
+    world.service.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_ends_with_its_run_and_the_job_goes_on_from_there() {
     let world = World::new().await;
     let first = world.order(DELIVERY, RunOptions::default()).await;

@@ -173,7 +173,7 @@ async fn carry_out(
     let (lines, mut said) = mpsc::channel(LINES_WAITING_MAX);
     let mut options = run.options();
     options.guest_output = starling_client::GuestOutput::to(Lines(lines));
-    let before: Vec<JobId> = service.running().iter().map(JobHandle::id).collect();
+    let asked = options.progress.clone();
     let prepared = match tokio::task::spawn_blocking(move || order.prepare()).await {
         Ok(Ok(prepared)) => prepared,
         Ok(Err(exit)) => {
@@ -187,8 +187,8 @@ async fn carry_out(
         Ok(job) => job,
         Err(error) => return Some(Reply::failed(&error)),
     };
-    // One that somebody else asked for is theirs to stop.
-    let is_ours = !before.contains(&job.id());
+    // One that somebody else asked for is theirs to stop, also where both asked at the same time.
+    let is_ours = job.is_told_by(&asked);
     let (mut progress, mut result) = (job.progress(), std::pin::pin!(job.result()));
     let mut listens = channel.send(&Reply::Started { job: job.id() }).await.is_ok();
     let mut is_stopped = false;
