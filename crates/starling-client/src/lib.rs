@@ -65,7 +65,9 @@ pub use hosted::NetworkProver;
 pub use local::LocalNodes;
 pub use options::{GuestOutput, NetworkOptions, Patience, RunOptions};
 pub use progress::JobProgress;
-pub use request::{Given, GuestRun, HostRun, JobRequest, Subject};
+pub use request::{
+    ARGUMENTS_SIZE_BYTES_MAX, Arguments, ArgumentsIn, Given, GuestRun, HostRun, JobRequest, Subject,
+};
 pub use script::{ZkvmArguments, ZkvmPiece};
 pub use starling_child::SandboxPolicy;
 pub use starling_sched::{Terms, WEIGHT_MAX};
