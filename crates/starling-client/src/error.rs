@@ -97,6 +97,9 @@ pub enum JobError {
         /// The job.
         job: JobId,
     },
+    /// The user stopped it before there was a job.
+    #[error("stopped before there was a job")]
+    NotBegun,
     /// The job was begun by another release.
     #[error("job {job} was begun with {theirs}, this is {ours}: ask for it anew")]
     OtherRelease {
@@ -180,14 +183,14 @@ impl Trouble for JobError {
                 | Self::Plan(_)
         )
     }
-}
-
-/// The store's error inside an I/O error that came through `std::io`.
 
     /// A disk that can't read what it has is as one that has lost it.
     fn is_loss(&self) -> bool {
         matches!(self, Self::BlobMissing { .. } | Self::Store(StoreError::Io { .. }))
     }
+}
+
+/// The store's error inside an I/O error that came through `std::io`.
 pub(crate) fn unwrap_io(error: std::io::Error) -> JobError {
     let (kind, text) = (error.kind(), error.to_string());
     match error.into_inner().map(|inner| inner.downcast::<StoreError>()) {

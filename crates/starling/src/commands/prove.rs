@@ -8,7 +8,8 @@ use std::{
 use anyhow::Context;
 use serde_json::json;
 use starling_client::{
-    Client, GuestOutput, JobState, LocalNodes, NetworkOptions, RunOptions, Service, Written,
+    Client, GuestOutput, JobError, JobState, LocalNodes, NetworkOptions, RunOptions, Service,
+    Written,
 };
 use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
@@ -118,7 +119,7 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
     let ask = async |channel| {
         let mut order = order.clone().absolute();
         if order.reads_stdin() {
-            let file = input.get_or_try_init(async || spooled_stdin()).await?;
+            let file = input.get_or_try_init(async || spooled_stdin(&stop).await).await?;
             order = order.with_input(file.path());
         }
         let request = Request::Run { order, receipt: receipt.clone(), run: args.run.clone() };
@@ -200,12 +201,27 @@ async fn wait_for_others(service: &Service, result: &CommandResult, stop: &Cance
 }
 
 /// What stdin holds, in a file that another process can read.
-fn spooled_stdin() -> Result<tempfile::NamedTempFile, Exit> {
-    let mut file = tempfile::NamedTempFile::new().context("can't keep the input in a file")?;
-    let mut input = files::guest_input(Some(Path::new("-")), &[])?;
-    std::io::copy(&mut input, &mut file).context("can't keep the input in a file")?;
+///
+/// # Errors
+/// When `stop` comes first: whoever writes to it may take long, and nobody waits for that then.
+async fn spooled_stdin(stop: &CancellationToken) -> Result<tempfile::NamedTempFile, Exit> {
+    // It goes with this, whoever still writes to it.
+    let file = tempfile::NamedTempFile::new().context(NOT_KEPT)?;
+    let mut spool = file.reopen().context(NOT_KEPT)?;
+    let read = move || -> CommandResult {
+        let mut input = files::guest_input(Some(Path::new("-")), &[])?;
+        std::io::copy(&mut input, &mut spool).context(NOT_KEPT)?;
+        Ok(())
+    };
+    tokio::select! {
+        read = tokio::task::spawn_blocking(read) => read.context(NOT_KEPT)??,
+        () = stop.cancelled() => return Err(exit(JobError::NotBegun.into())),
+    }
     Ok(file)
 }
+
+/// What is said when [`spooled_stdin`] fails.
+const NOT_KEPT: &str = "can't keep the input in a file";
 
 /// The executor keeps 25,000 cycles of each segment in reserve, from po2 15 up: of 32,768, that leaves little.
 pub fn warn_of_small_segments(po2: Po2) {
