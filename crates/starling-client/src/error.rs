@@ -103,6 +103,9 @@ pub enum JobError {
         /// The job.
         job: JobId,
     },
+    /// The user stopped it before there was a job.
+    #[error("stopped before there was a job")]
+    NotBegun,
     /// The job was begun by another release.
     #[error("job {job} was begun with {theirs}, this is {ours}: ask for it anew")]
     OtherRelease {
@@ -194,6 +197,11 @@ impl Trouble for JobError {
                 | Self::Diverged { .. }
                 | Self::Plan(_)
         )
+    }
+
+    /// A disk that can't read what it has is as one that has lost it.
+    fn is_loss(&self) -> bool {
+        matches!(self, Self::BlobMissing { .. } | Self::Store(StoreError::Io { .. }))
     }
 }
 

@@ -18,7 +18,8 @@
 //! The zkVM's:
 //! - `zkvm.rs`, its side of the seam; `event.rs`, what is logged; `state.rs`, what that adds up to; `script.rs`, the plan
 //!   that follows; `source.rs` and `execution.rs`, the guest on its thread; `deliver.rs`, the receipt;
-//! - `compress.rs`, composite receipts made succinct; `hosted.rs`, [`NetworkProver`] for host programs.
+//! - `compress.rs`, composite receipts made succinct; `hosted.rs`, [`NetworkProver`] for host programs, and `hooks.rs`, what
+//!   calls theirs.
 //!
 //! It refuses to believe anything that a peer says, and to do anything that its log does not show.
 
@@ -32,6 +33,7 @@ mod deliver;
 mod error;
 mod event;
 mod execution;
+mod hooks;
 mod hosted;
 mod journal;
 mod judge;
@@ -67,7 +69,9 @@ pub use hosted::NetworkProver;
 pub use local::LocalNodes;
 pub use options::{GuestOutput, NetworkOptions, Patience, RunOptions};
 pub use progress::JobProgress;
-pub use request::{Given, GuestRun, HostRun, JobRequest, Subject};
+pub use request::{
+    ARGUMENTS_SIZE_BYTES_MAX, Arguments, ArgumentsIn, Given, GuestRun, HostRun, JobRequest, Subject,
+};
 pub use script::{ZkvmArguments, ZkvmPiece};
 pub use starling_child::SandboxPolicy;
 pub use starling_sched::{Terms, WEIGHT_MAX};

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ use starling_zkvm::Backend;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::JobError;
+use crate::{JobError, run::blocking};
 
 /// How often in a row a local node that dies young is started again.
 const RESTARTS_MAX: u32 = 5;
@@ -111,13 +112,13 @@ async fn supervise(
     stop: &CancellationToken,
 ) -> Result<(), JobError> {
     let failed = |source| JobError::LocalNode { program: nodes.program.clone(), source };
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    // The log tells of this run of the job, restarts of the node included.
-    File::create(log_path(dir)).map_err(failed)?;
+    let home = dir.to_owned();
+    let log = blocking("the folder of a local node", move || new_log(&home)).await?;
+    let log = log.map_err(failed)?;
     let mut deaths = 0;
     while deaths <= RESTARTS_MAX {
         let started = Instant::now();
-        let mut child = start(nodes, ticket, dir).map_err(failed)?;
+        let mut child = start(nodes, ticket, dir, &log).map_err(failed)?;
         // Held here, since waiting for a child closes the stdin that it still owns.
         let stdin = child.stdin.take();
         tokio::select! {
@@ -143,8 +144,15 @@ async fn supervise(
     Ok(())
 }
 
-fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Child> {
-    let log = File::options().create(true).append(true).open(log_path(dir))?;
+/// Makes the folder of a node and begins its log anew: it tells of this run of the job, restarts of the node included. Blocks.
+fn new_log(dir: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(dir)?;
+    let path = dir.join("log");
+    File::create(&path)?;
+    File::options().append(true).open(path)
+}
+
+fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path, log: &File) -> io::Result<Child> {
     let mut command = Command::new(&nodes.program);
     command
         .arg("node")
@@ -160,7 +168,7 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
     if nodes.loopback {
         command.arg("--loopback");
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log.try_clone()?).kill_on_drop(true);
     // Ctrl-C in a terminal goes to the whole foreground group: the client alone decides what it means.
     #[cfg(unix)]
     command.process_group(0);
@@ -170,10 +178,6 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
 /// Where a node has its state.
 fn dir_of(data_dir: &Path, index: u32) -> PathBuf {
     data_dir.join("local").join(index.to_string())
-}
-
-fn log_path(dir: &Path) -> PathBuf {
-    dir.join("log")
 }
 
 #[cfg(test)]

@@ -45,6 +45,12 @@ pub(crate) fn say<S: System>(note: Note) {
         Note::Judged { task, faults } => {
             tracing::warn!(task = %named(task), ?faults, "looked again at a task that nodes refuse");
         }
+        Note::NotDelivered { reason } => {
+            tracing::warn!(
+                reason,
+                "what was proved can't be put together; what is gone of it is made again"
+            );
+        }
         Note::Disbelieved { task, node_count, message } => {
             tracing::warn!(task = %named(task), node_count, message, "nodes say that a task can't be done, though nothing is wrong with its inputs; they get it no more, and it goes to others");
         }

@@ -1,6 +1,6 @@
 //! One job from its log to what it delivers: what comes before and after the event loop, which is the [`Runner`]'s.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use rand::RngExt as _;
 use starling_job::{Config, JobCore, JobEvent, JobState};
@@ -97,13 +97,18 @@ impl<S: System> Job<S> {
             core = replayed => core??,
             () = stop.cancelled() => return Err(JobError::Interrupted { job }),
         };
-        let seat = pool.open(job, system.clone(), options.weight, options.deadline);
+        let (began, weight, deadline) = (Instant::now(), options.weight, options.deadline);
+        let (pool, board, named) = (pool.clone(), board.clone(), system.clone());
+        let seats = Box::new(move || {
+            let left = deadline.map(|within| within.saturating_sub(began.elapsed()));
+            (pool.open(job, named.clone(), weight, left), board.post(job, advert.clone()))
+        });
         let parts = Parts {
             checker: checker.clone(),
             blobs: client.blobs.clone(),
             log: client.log.clone(),
             begin,
-            peers: Peers::new(job, system).seated(seat, board.post(job, advert)),
+            peers: Peers::new(job, system).seated(seats),
             watchers: &options.progress,
         };
         let mut runner = Runner::new(core, parts);
@@ -118,7 +123,9 @@ impl<S: System> Job<S> {
         let read = apart("what a job delivered", move || {
             let delivered = S::delivered(&state, &blobs);
             // What it was asked with was stored once more to find the job.
-            blobs.collect()?;
+            if let Err(error) = blobs.collect() {
+                tracing::warn!(%error, "what a job that was done before was asked with stays");
+            }
             delivered
         });
         tokio::select! {

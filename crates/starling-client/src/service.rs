@@ -247,7 +247,7 @@ impl<S: System> Shared<S> {
             let span = tracing::info_span!("job", id = %format_args!("{id:#}"));
             let (shared_by, theirs) = (shared.clone(), ours.clone());
             let run = async move {
-                shared_by.wait_for(id, before).await?;
+                shared_by.wait_for(&theirs, before).await?;
                 shared_by.run(theirs, options, begin).await
             };
             let outcome = tokio::spawn(run.instrument(span)).await.unwrap_or_else(|error| {
@@ -262,14 +262,20 @@ impl<S: System> Shared<S> {
     }
 
     /// Waits until nobody has the job's log any more: neither the run before, which was told to end, nor who makes the job.
-    async fn wait_for(&self, id: JobId, before: Option<JobHandle<S>>) -> Result<(), JobError> {
+    async fn wait_for(
+        &self,
+        handle: &JobHandle<S>,
+        before: Option<JobHandle<S>>,
+    ) -> Result<(), JobError> {
+        let job = handle.id;
         if let Some(before) = before {
             let ended = tokio::time::timeout(END_TIMEOUT, before.result()).await;
-            ended.map_err(|_| JobError::Running { job: id })?.ok();
+            ended.map_err(|_| JobError::Running { job })?.ok();
         }
-        let runs = self.client.runs.clone();
-        let settled = blocking("the log of a job", move || runs.settle(id)).await?;
-        settled.map_err(|_| JobError::Running { job: id })
+        // The one before may have waited in vain, for one that still has it.
+        let (runs, handle) = (self.client.runs.clone(), handle.clone());
+        let taken = move || runs.take_log(&handle, END_TIMEOUT);
+        blocking("the log of a job", taken).await?.map_err(|_| JobError::Running { job })
     }
 
     async fn run(
@@ -312,6 +318,23 @@ impl<S: System> Shared<S> {
     }
 }
 
+#[cfg(test)]
+impl<S: System> JobHandle<S> {
+    /// A run that does nothing.
+    pub(crate) fn of_nothing(id: JobId, log: Arc<EventLog>) -> Self {
+        let (progress, outcome) =
+            (watch::channel(JobProgress::default()).1, watch::channel(None).1);
+        Self {
+            id,
+            progress,
+            outcome,
+            stop: CancellationToken::new(),
+            giving_up: Arc::default(),
+            log,
+        }
+    }
+}
+
 impl<S: System> JobHandle<S> {
     /// The job.
     pub fn id(&self) -> JobId {
@@ -321,6 +344,11 @@ impl<S: System> JobHandle<S> {
     /// How far it is.
     pub fn progress(&self) -> watch::Receiver<JobProgress> {
         self.progress.clone()
+    }
+
+    /// Whether this run was asked for with options that have this `progress`; not so where the job ran already.
+    pub fn is_told_by(&self, progress: &watch::Sender<JobProgress>) -> bool {
+        progress.subscribe().same_channel(&self.progress)
     }
 
     /// What the job's log says after its event numbered `after_seq`, with the events' numbers: all of it after 0.

@@ -8,7 +8,7 @@ use starling_types::{BlobRef, JobSeed, ReceiptKind, Reference};
 use starling_zkvm::{ExecuteOptions, Execution, ExitCode, Guest, PovwJob, receipt::read_receipt};
 
 use crate::{
-    ExecutionSummary, GuestRun, JobError, Subject, ZkvmPiece, ZkvmScript,
+    Arguments, ArgumentsIn, ExecutionSummary, GuestRun, JobError, Subject, ZkvmPiece, ZkvmScript,
     execution::{Ended, ExecutionThread},
     options::GuestOutput,
     room::JobRoom,
@@ -64,11 +64,19 @@ pub(crate) fn execute(
     let guest = guest.ok_or_else(|| missing("the guest"))?;
     let input = blobs.open_blob(run.input.reference)?;
     let input = input.ok_or_else(|| missing("the input"))?;
+    let Arguments { args, env } = match &run.arguments {
+        ArgumentsIn::Log(arguments) => arguments.clone(),
+        ArgumentsIn::Blob(blob) => {
+            let bytes = blobs.get(blob.reference, blob.size_bytes)?;
+            let arguments = bytes.and_then(|bytes| Arguments::decode(&bytes));
+            arguments.ok_or_else(|| missing("what the guest is told"))?
+        }
+    };
     let guest = Guest::parse(guest)?;
     let options = ExecuteOptions {
         input: Box::new(BufReader::new(input)),
-        args: run.args.clone(),
-        env: run.env.clone(),
+        args,
+        env,
         assumptions: run.assumptions.iter().map(|given| given.id).collect(),
         segment_po2: run.segment_po2,
         keccak_po2: run.keccak_po2.get(),

@@ -11,7 +11,9 @@ use starling_zkvm::{AssumptionId, Expected, SegmentClaim, Work};
 use thiserror::Error;
 
 use self::derived::Derived;
-use crate::{AssumedFrom, ExecutionSummary, JobEvent, JobRequest, ZkvmEvent, system::System};
+use crate::{
+    AssumedFrom, ExecutionSummary, JobEvent, JobRequest, Subject, ZkvmEvent, system::System,
+};
 
 /// A job as its log tells it.
 pub type JobState = starling_job::JobState<ZkvmScript>;
@@ -209,6 +211,10 @@ impl ZkvmScript {
     fn follow_own(&mut self, event: &ZkvmEvent) -> Result<(), String> {
         match event {
             ZkvmEvent::Created { .. } => return Err("the job is created twice".into()),
+            ZkvmEvent::Given { receipts } => match &mut self.request.source {
+                Subject::Guest(run) => run.assumptions.extend(receipts),
+                _ => return Err("nothing is given to what is no guest's run".into()),
+            },
             ZkvmEvent::SegmentStored { index, po2, blob, claim, work } => {
                 if *index as usize != self.segments.len() {
                     return Err(format!("segment {index} follows {}", self.segments.len()));

@@ -10,7 +10,8 @@ use starling_sched::{Scheduler, Status, WaitReason};
 use starling_types::{BlobRef, Epoch, Incarnation, Millis, NodeId, Reference, Task};
 
 use crate::{
-    Action, Config, End, Event, JobEvent, JobState, Note, Script, Verdict,
+    Action, Config, End, Event, JobEvent, JobState, Note, Script, Trouble as _, Verdict,
+    config::DELIVERIES_MAX,
     groups::Groups,
     kept::Kept,
     nodes::Connected,
@@ -77,6 +78,8 @@ pub struct JobCore<S: Script> {
     pub(crate) room: Room,
     /// What is to be delivered, once nothing is lost any more and all is in the log.
     pub(crate) proved: Option<OutcomeOf<S>>,
+    /// How often it was to be put together.
+    deliveries: u32,
     actions: Vec<Action<S>>,
 }
 
@@ -114,6 +117,7 @@ impl<S: Script> JobCore<S> {
             kept: Kept::default(),
             room: Room::default(),
             proved: None,
+            deliveries: 0,
             actions: notes.collect(),
         })
     }
@@ -282,6 +286,10 @@ impl<S: Script> JobCore<S> {
             for action in self.scheduler.handle(self.now, event) {
                 self.act_for_scheduler(action);
             }
+            // What was to be delivered may have been taken back.
+            if !self.scheduler.is_over() {
+                self.proved = None;
+            }
         }
     }
 
@@ -354,14 +362,17 @@ impl<S: Script> JobCore<S> {
         }
     }
 
-    /// What is delivered beside the results may be lost and on its way, and nothing is put together that is not in the log.
+    /// What is delivered beside the results may be lost and on its way, and nothing is put together that is not in the log, or
+    /// is being looked at.
     fn deliver_if_proved(&mut self) {
         if self.is_working()
             && self.lost.is_empty()
+            && self.looking.is_empty()
             && self.records.count() == 0
             && let Some(outcome) = self.proved.take()
         {
             self.stop_source();
+            self.deliveries += 1;
             self.phase = Phase::Delivering(outcome.clone());
             self.act(Action::Deliver { outcome });
         }
@@ -374,10 +385,21 @@ impl<S: Script> JobCore<S> {
         self.record(vec![JobEvent::Own(done)], pins, Then::End);
     }
 
+    /// What is lost is made again, and put together then. What it was made of may be gone as well: all is looked at.
     fn not_delivered(&mut self, error: S::Error) {
-        if matches!(self.phase, Phase::Delivering(_)) {
-            self.end(End::Broken(error));
+        let Phase::Delivering(outcome) = &self.phase else { return };
+        if !error.is_loss() || self.deliveries >= DELIVERIES_MAX {
+            return self.end(End::Broken(error));
         }
+        self.proved = Some(outcome.clone());
+        self.say(Note::NotDelivered { reason: error.to_string() });
+        self.phase = Phase::Working;
+        self.act(Action::CallNodes);
+        self.part_with_nodes();
+        // What checks found meanwhile, nobody was told.
+        self.groups.clear();
+        self.hold_grants();
+        self.look(self.live_blobs());
     }
 
     /// What was to be in the log is not. Of a job that is done nobody may hear then; why another has failed is known.

@@ -358,13 +358,16 @@ pub enum Action<S: Script> {
     },
     /// Stop the source. What it still puts out does not count.
     StopSource,
-    /// All is proved: put together what is delivered. The answer is [`Event::Delivered`] or [`Event::NotDelivered`].
+    /// All is proved: let the nodes go, and put together what is delivered. The answer is [`Event::Delivered`] or
+    /// [`Event::NotDelivered`].
     Deliver {
         /// What it is made of.
         outcome: OutcomeOf<S>,
     },
     /// Put nothing together, should it still go on.
     StopDelivery,
+    /// There is work for nodes again, which were let go by [`Action::Deliver`].
+    CallNodes,
     /// For the log that people read.
     Say(Note),
     /// The job is over, and nothing of it is on its way to the log. Nothing follows.
@@ -543,6 +546,11 @@ pub enum Note {
         task: Task,
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
+    },
+    /// What was proved could not be put together, since something of it is gone: it is looked for, and made again.
+    NotDelivered {
+        /// What is gone.
+        reason: String,
     },
     /// Nodes say that a task cannot be done, and nothing is wrong with its inputs: it goes to others. Said once of each task.
     Disbelieved {

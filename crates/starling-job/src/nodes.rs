@@ -92,6 +92,13 @@ impl<S: Script> JobCore<S> {
         self.act(Action::Grant { node, lease, arguments });
     }
 
+    /// Forgets all nodes: they were let go. Those that come back are introduced anew.
+    pub(crate) fn part_with_nodes(&mut self) {
+        for node in std::mem::take(&mut self.nodes).into_keys() {
+            self.schedule(Scheduled::NodeLeft { node });
+        }
+    }
+
     /// Tells a scheduler that knows nobody of all nodes and of what they wait for.
     pub(crate) fn introduce_nodes(&mut self) {
         let known = self.nodes.iter();

@@ -88,13 +88,17 @@ impl<S: Script> JobCore<S> {
     }
 
     pub(crate) fn result_lacks_room(&mut self, result: Reported, shortage: Shortage) {
-        if self.room.results.is_empty() {
-            self.schedule(Scheduled::GrantsHeld { are_held: true });
-        }
         let Shortage { reason, is_own } = shortage;
         self.room.results.insert(result.epoch, (result, is_own));
         self.room.retry_at = Some(self.now + RETRY_PERIOD);
+        self.hold_grants();
         self.lack_room(reason);
+    }
+
+    /// Tells the scheduler whether results wait for room.
+    pub(crate) fn hold_grants(&mut self) {
+        let are_held = !self.room.results.is_empty();
+        self.schedule(Scheduled::GrantsHeld { are_held });
     }
 
     /// The result waits no longer, if it did.
@@ -102,9 +106,7 @@ impl<S: Script> JobCore<S> {
         if self.room.results.remove(&epoch).is_none() {
             return;
         }
-        if self.room.results.is_empty() {
-            self.schedule(Scheduled::GrantsHeld { are_held: false });
-        }
+        self.hold_grants();
         self.go_on_if_nothing_waits();
     }
 

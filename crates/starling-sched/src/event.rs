@@ -400,7 +400,7 @@ pub enum IgnoreReason {
         /// Its task.
         task: Task,
     },
-    /// The job is proved or failed.
+    /// The job has failed.
     #[error("the job is over")]
     JobOver,
 }

@@ -141,24 +141,24 @@ impl BlobStore {
     /// It may run beside anything else that this process does with the store and its roots.
     ///
     /// # Errors
-    /// When a file cannot be removed; others may be gone by then.
+    /// When a file cannot be removed: the first of such errors. All others are gone by then, and that one is tried again the
+    /// next time.
     pub fn collect(&self) -> Result<u64, StoreError> {
         let Shared { collecting, pins, roots, .. } = &*self.shared;
         let _turn = collecting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut let_go = pins.take_let_go();
         let_go.append(&mut roots.take_let_go());
-        let mut freed_bytes = 0;
-        while let Some(reference) = let_go.pop_first() {
+        let (mut freed_bytes, mut failed) = (0, None);
+        for reference in let_go {
             match self.shared.remove_garbage(reference) {
                 Ok(size_bytes) => freed_bytes += size_bytes,
                 Err(error) => {
-                    let_go.insert(reference);
-                    pins.note_let_go(let_go);
-                    return Err(error);
+                    pins.note_let_go([reference]);
+                    failed.get_or_insert(error);
                 }
             }
         }
-        Ok(freed_bytes)
+        failed.map_or(Ok(freed_bytes), Err)
     }
 
     /// Why a blob of `size_bytes` would not fit now, with `spare_bytes` left for others; `None` when it would. Nothing is

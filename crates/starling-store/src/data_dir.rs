@@ -15,6 +15,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use starling_files::{Existing, Readers, open_regular, write_whole};
@@ -35,8 +36,12 @@ const FOLDERS: [&str; 2] = ["scratch", "blobs"];
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    lock: File,
+    lock: Arc<Lock>,
 }
+
+/// The lock of a directory: held as well by the thread that writes its log, so that nobody else opens it before all is written.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
 
 /// A data directory that cannot be used.
 #[derive(Debug, Error)]
@@ -92,7 +97,8 @@ fn owner(pid: Option<u32>, purpose: &str) -> String {
 }
 
 impl DataDir {
-    /// Opens the directory at `path`, creating it if need be, and owns it until dropped.
+    /// Opens the directory at `path`, creating it if need be, and owns it until dropped, and until what was handed to its log is
+    /// written.
     ///
     /// `purpose` tells a second opener, in a few words on one line, what this process is doing.
     ///
@@ -116,7 +122,7 @@ impl DataDir {
         }
         // Who owns it is a courtesy: a disk too full to say so is no reason to stop here.
         let _ = write_owner(&mut lock, purpose);
-        Ok(Self { path: path.to_owned(), lock })
+        Ok(Self { path: path.to_owned(), lock: Arc::new(Lock(lock)) })
     }
 
     /// The event log of the directory at `path`, to read while another process may own it; `None` when
@@ -155,7 +161,7 @@ impl DataDir {
     /// # Errors
     /// As [`EventLog::open`].
     pub fn log(&self) -> Result<EventLog, LogError> {
-        EventLog::open(&log_path(&self.path))
+        EventLog::open_locked(&log_path(&self.path), Some(self.lock.clone()))
     }
 
     /// An empty folder for files on their way: what lay in it is of a process that was killed. Make it once.
@@ -199,10 +205,10 @@ impl DataDir {
     }
 }
 
-impl Drop for DataDir {
+impl Drop for Lock {
     fn drop(&mut self) {
         // So that nobody is told of an owner that has left.
-        let _ = self.lock.set_len(0);
+        let _ = self.0.set_len(0);
     }
 }
 
@@ -267,7 +273,7 @@ fn read_key(file: File, path: &Path) -> Result<[u8; KEY_SIZE_BYTES], DataDirErro
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             let path = path.display();
-            tracing::warn!(%path, mode = %format!("{mode:o}"), "others can read the secret key: chmod 600 it");
+            tracing::warn!(%path, mode = %format!("{mode:o}"), "others can read the secret key: it should be its owner's alone");
         }
     }
     let mut bytes = Vec::with_capacity(KEY_SIZE_BYTES + 1);
@@ -342,7 +348,7 @@ fn keep_others_out(path: &Path) {
     if closed {
         tracing::warn!(path = %shown, %mode, "others could read the data directory: its mode is 700 now");
     } else {
-        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: chmod 700 it, or use another");
+        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: it is not this program's alone, and left as it is");
     }
 }
 

@@ -34,10 +34,13 @@ pub use self::{
     root::Root,
 };
 use self::{error::SqliteContext, writer::Writer};
-use crate::roots::{RootName, RootSets};
+use crate::{
+    data_dir::Lock,
+    roots::{RootName, RootSets},
+};
 
-/// The event log of the process that owns the data directory. When it is dropped, what was handed to it is written
-/// first.
+/// The event log of the process that owns the data directory. When it is dropped, what was handed to it is written before
+/// anybody else can have the directory. Whoever drops it waits for that, but for the threads of an async runtime.
 #[derive(Debug)]
 pub struct EventLog {
     reader: LogReader,
@@ -52,17 +55,26 @@ impl EventLog {
     /// [`LogError::OtherSchema`] when another version of Starling has written it, [`LogError::Ruined`] when what is there is no
     /// log: it is left as it is.
     pub fn open(path: &Path) -> Result<Self, LogError> {
+        Self::open_locked(path, None)
+    }
+
+    /// As [`Self::open`], of a directory whose lock is held until all is written.
+    pub(crate) fn open_locked(path: &Path, lock: Option<Arc<Lock>>) -> Result<Self, LogError> {
         if !schema::exists(path)? {
             schema::create(path)?;
         }
-        Self::over(Connection::open(path).context("open", path)?, path)
+        Self::over(Connection::open(path).context("open", path)?, path, lock)
     }
 
-    fn over(connection: Connection, path: &Path) -> Result<Self, LogError> {
+    fn over(
+        connection: Connection,
+        path: &Path,
+        lock: Option<Arc<Lock>>,
+    ) -> Result<Self, LogError> {
         schema::prepare(&connection, path)?;
         let roots = Arc::new(schema::roots(&connection, path)?);
         let reader = LogReader::open_prepared(path)?;
-        let writer = Writer::start(connection, path, roots.clone())?;
+        let writer = Writer::start(connection, path, roots.clone(), lock)?;
         Ok(Self { reader, writer, roots })
     }
 
@@ -89,6 +101,11 @@ impl EventLog {
     /// As [`Self::hand_over`].
     pub fn append_blocking(&self, entry: Entry) -> Result<u64, LogError> {
         self.writer.append_blocking(entry)
+    }
+
+    /// Waits until all that was handed over before is in the log, or has failed: then reading misses nothing of it. Blocks.
+    pub fn settle(&self) {
+        self.writer.settle();
     }
 
     /// The blobs that stay under `name`, to be changed where no events go with it.

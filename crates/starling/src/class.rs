@@ -100,7 +100,7 @@ impl Class {
             JobError::NoCapacity { .. } => Self::NoCapacity,
             JobError::NoRoom { .. } => Self::NoSpace,
             JobError::OutOfTime { .. } => Self::OutOfTime,
-            JobError::Interrupted { .. } => Self::Interrupted,
+            JobError::Interrupted { .. } | JobError::NotBegun => Self::Interrupted,
             JobError::Running { .. } => Self::Running,
             JobError::Cancelled { .. } => Self::Cancelled,
             JobError::BlobMissing { .. } | JobError::AskedMissing { .. } => Self::Lost,

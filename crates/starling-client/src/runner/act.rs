@@ -108,6 +108,11 @@ impl<S: System> Runner<'_, S> {
             Action::StopSource => self.source.stop(),
             Action::Deliver { outcome } => self.deliver(outcome),
             Action::StopDelivery => self.delivery = None,
+            Action::CallNodes => {
+                self.delivery = None;
+                self.peers.call();
+                self.watchers.send_modify(|now| now.delivering = false);
+            }
             Action::Say(note) => {
                 self.meter.count(&note);
                 notes::say::<S>(note);

@@ -144,7 +144,7 @@ impl Segments {
     ) -> Result<JobId, JobError> {
         let id = request.job_id(if diverges { "segments that diverge" } else { "segments" });
         let created = SegmentsEvent::Created { request, diverges };
-        client.create_as(id, false, || Ok((created, Vec::new())))
+        client.create_as(id, false, || Ok((vec![created], Vec::new())))
     }
 
     fn new(id: JobId, request: Request, diverges: bool) -> Self {

@@ -69,6 +69,8 @@ enum Pending<S: Fake> {
     Declined(NodeId, Epoch),
     Renewed(NodeId, Epoch),
     Group(GroupId),
+    /// What was proved is put together.
+    PutTogether,
     Leave(NodeId),
     Join(NodeId),
 }
@@ -347,6 +349,11 @@ impl<S: Fake> World<S> {
         self.peers.values().all(|peer| peer.leases.is_empty())
     }
 
+    /// Whether the log has such an event to write.
+    pub fn is_on_its_way(&self, is_such: impl Fn(&JobEvent<S::Event>) -> bool) -> bool {
+        self.unwritten.values().any(|(events, ..)| events.iter().any(&is_such))
+    }
+
     pub fn accepted_count(&self) -> usize {
         self.core.state().accepted.len()
     }
@@ -420,6 +427,13 @@ impl<S: Fake> World<S> {
                 self.push(3_000, Pending::Join(name));
             }
             Pending::Done(name, epoch) => self.finish(name, epoch),
+            Pending::PutTogether => {
+                let live = self.core.live_blobs();
+                self.tell(match live.iter().all(|blob| self.disk.contains(&blob.reference)) {
+                    true => Event::Delivered { done: S::done(), pins: Vec::new() },
+                    false => Event::NotDelivered { error: Trouble(LOST) },
+                });
+            }
             Pending::Group(id) => {
                 if self.group.as_ref().is_some_and(|(group, _)| *group == id) {
                     self.judge_group();
@@ -583,14 +597,28 @@ impl<S: Fake> World<S> {
                 assert!(self.unwritten.is_empty(), "what is put together is in the log");
                 self.deliveries += 1;
                 self.is_delivering = true;
+                self.let_nodes_go();
                 if let Some(delay_ms) = self.delivery_ms {
-                    let event = Event::Delivered { done: S::done(), pins: Vec::new() };
-                    self.push(delay_ms, Pending::Event(event));
+                    self.push(delay_ms, Pending::PutTogether);
+                }
+            }
+            Action::CallNodes => {
+                self.is_delivering = false;
+                for name in self.peers.keys().copied().collect::<Vec<_>>() {
+                    self.push(1, Pending::Join(name));
                 }
             }
             Action::StopDelivery => self.is_delivering = false,
             Action::Say(note) => self.notes.push(note),
             Action::End(end) => self.end = Some(end),
+        }
+    }
+
+    /// They stay, and say nothing more to this job: what they say came over connections that it has no more.
+    fn let_nodes_go(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.leases.clear();
+            peer.connection = ConnectionId(0);
         }
     }
 

@@ -35,7 +35,7 @@ fn on_full_disk(page_count: i64) -> (TempDir, PathBuf, EventLog) {
     schema::create(&path).unwrap();
     let connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "max_page_count", page_count).unwrap();
-    let log = EventLog::over(connection, &path).unwrap();
+    let log = EventLog::over(connection, &path, None).unwrap();
     (dir, path, log)
 }
 
@@ -507,4 +507,41 @@ fn threads_that_append_to_one_job_leave_no_gaps() {
         }
     });
     assert_eq!(seqs(&log.read(JOB).unwrap()), (1..=80).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_was_handed_over_is_written_before_the_log_is_settled() {
+    const COUNT: u64 = 5_000;
+    let (_dir, _path, log) = open();
+    for number in 0..COUNT {
+        drop(log.hand_over(entry(JOB, "ticked", &number)));
+    }
+    log.settle();
+    assert_eq!(log.read(JOB).unwrap().len() as u64, COUNT);
+}
+
+/// A disk that makes the log wait, at the end of a service.
+#[test]
+fn a_log_that_a_task_drops_is_written_by_itself_before_others_can_have_its_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = crate::DataDir::open(dir.path(), "first").unwrap();
+    let log = data.log().unwrap();
+    tick(&log, JOB, &0);
+    let mut other = Connection::open(dir.path().join("starling.db")).unwrap();
+    let holds_it_up = schema::begin(&mut other).unwrap();
+    drop(log.hand_over(entry(JOB, "ticked", &1)));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // Would it wait here, the directory were free after it.
+    runtime.block_on(async move { drop((log, data)) });
+    let taken = || crate::DataDir::open(dir.path(), "next");
+    assert!(matches!(taken(), Err(crate::DataDirError::InUse { .. })));
+    drop(holds_it_up);
+    let next = loop {
+        match taken() {
+            Ok(next) => break next,
+            Err(crate::DataDirError::InUse { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(seqs(&next.log().unwrap().read(JOB).unwrap()), [1, 2]);
 }

@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
+    path::Path,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -186,6 +188,35 @@ fn ctrl_c_stops_the_job_cleanly_and_says_how_to_resume_it() {
         assert_eq!(listed[field], jobs[0][field], "{field}");
     }
     assert_eq!((&listed["nodes"], &listed["error"]), (&Value::Null, &Value::Null));
+}
+
+/// A client whose input is a pipe that says nothing.
+fn reading_client(home: &Home, temp: &Path) -> Process {
+    let guest = guest("sha-chain");
+    let mut command = home.command(&[&["prove", &guest, "--input", "-"], &WAITING[..]].concat());
+    command.stdin(Stdio::piped()).env("TMPDIR", temp);
+    home.start_command(command)
+}
+
+#[test]
+fn ctrl_c_ends_a_command_that_waits_for_its_input() {
+    let home = Home::new();
+    let temp = tempfile::tempdir().unwrap();
+    let mut client = reading_client(&home, temp.path());
+    client.wait_for("this client's ticket: ");
+    client.signal("INT");
+    client.wait().fails(130, &["stopped before there was a job"]);
+    // The same where the input goes to another process, by a file.
+    let mut owner = executed_client(&home);
+    let client = reading_client(&home, temp.path());
+    let hangs_at = Instant::now() + Duration::from_secs(60);
+    while fs::read_dir(temp.path()).unwrap().next().is_none() {
+        assert!(Instant::now() < hangs_at, "it never reads");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    client.signal("INT");
+    client.wait().fails(130, &["stopped before there was a job"]);
+    assert!(owner.is_running() && home.jobs().len() == 1);
 }
 
 #[test]
