@@ -137,7 +137,7 @@ mod tests {
         let id = request.job_id();
         client.create_as(id, fresh, || {
             let (image_id, seed) = (ImageId([1; 32]), JobSeed([2; 32]));
-            Ok((ZkvmEvent::Created { request, image_id, seed }, vec![guest]))
+            Ok((vec![ZkvmEvent::Created { request, image_id, seed }], vec![guest]))
         })
     }
 
