@@ -119,6 +119,8 @@ pub enum Event<S: Script> {
         task: Task,
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
+        /// Whether all of them could be read: what could not be now says nothing of whoever refuses the task.
+        is_whole: bool,
     },
     /// The answer to [`Action::CheckGroup`].
     GroupChecked {
@@ -511,6 +513,17 @@ pub enum Note {
         /// The blob.
         blob: Reference,
     },
+    /// A node gave a lease up that it has.
+    Failed {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// Its task.
+        task: Task,
+        /// What went wrong, in the node's words.
+        failure: TaskFailure,
+    },
     /// A blob that was gone is there again.
     Found {
         /// The blob.
@@ -522,6 +535,8 @@ pub enum Note {
         task: Task,
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
+        /// Whether all of them could be read.
+        is_whole: bool,
     },
     /// Nodes say that a task cannot be done, and nothing is wrong with its inputs: it goes to others. Said once of each task.
     Disbelieved {

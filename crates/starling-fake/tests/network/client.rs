@@ -11,7 +11,7 @@ use starling_fake::{Expected, SYSTEMS, Sum};
 use starling_net::{ClientSession, Net, PeerAddr, SessionHandle, SessionSender, Source};
 use starling_plan::{MergesPlan, Plan};
 use starling_proto::{ClientMessage, GoodbyeReason, Grant, Input, LeaseId, NodeMessage, Welcome};
-use starling_sched::{Action, Config, Event, Scheduler, TaskFailure};
+use starling_sched::{Action, Config, Event, Judgement, Scheduler, TaskFailure};
 use starling_store::{BlobStore, DiskBudget, Pin};
 use starling_types::{
     BlobRef, Capability, ClientRun, Epoch, Incarnation, JobId, Millis, NodeId, Reference, Task,
@@ -364,7 +364,8 @@ where
             |input: &&BlobRef| self.blobs.pin(input.reference).ok().flatten().is_none();
         let damaged: Vec<BlobRef> = inputs.iter().filter(is_damaged).copied().collect();
         if damaged.is_empty() {
-            return self.tell(Event::Judged { task, is_sound: true }).await;
+            let judgement = Judgement::Sound;
+            return self.tell(Event::Judged { task, judgement }).await;
         }
         for BlobRef { reference: blob, .. } in damaged {
             self.seen.damaged.push(blob);
