@@ -50,9 +50,15 @@ pub enum ProveFailure {
         stderr_tail: String,
     },
     /// The child took too long and was killed.
-    #[error("the prover was stopped after {} s: the task's deadline has passed", after.as_secs())]
+    #[error("the prover was stopped: the task had all of its {} s", after.as_secs())]
     Deadline {
         /// The time it was given.
+        after: Duration,
+    },
+    /// The child had not got on for too long and was killed.
+    #[error("the prover was stopped: it had not got on for {} s", after.as_secs())]
+    StoodStill {
+        /// How long it may stand still.
         after: Duration,
     },
     /// The child looked at the task and declined.

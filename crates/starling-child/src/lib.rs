@@ -38,10 +38,10 @@ pub use course::{Course, Phase, Proof, phase};
 pub use failure::ProveFailure;
 pub use host::{ServeError, serve};
 pub use phases::Phases;
-pub use process::{ProverConfig, ProverProcess};
+pub use process::{ProverConfig, ProverProcess, TimeLimits};
 pub use protocol::{
-    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, InputFile, PhaseTime, RESULT_BYTES_MAX, Role, StepTime,
-    TaskWork, WorkReport,
+    ARGUMENTS_BYTES_MAX, InputFile, PhaseTime, RESULT_BYTES_MAX, StepTime, TaskWork, WorkReport,
 };
 pub use prover::{Blob, BlobError, Input, Proved, Prover, Refusal, Setup, Work};
 pub use sandbox::{ParseSandboxPolicyError, Sandbox, SandboxError, SandboxPolicy};
+pub use starling_types::Role;

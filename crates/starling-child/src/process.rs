@@ -12,18 +12,19 @@ use std::{
     time::Duration,
 };
 
-use starling_types::{FailureClass, MemoryBytes, SystemName};
+use starling_types::{FailureClass, INPUT_COUNT_MAX, MemoryBytes, SystemName};
 use tokio::{
     fs::File,
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
+    sync::Notify,
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
-    ARGUMENTS_BYTES_MAX, INPUT_COUNT_MAX, ProveFailure, RESULT_BYTES_MAX, Sandbox, SandboxPolicy,
-    TaskWork, WorkReport,
+    ARGUMENTS_BYTES_MAX, ProveFailure, RESULT_BYTES_MAX, Sandbox, SandboxPolicy, TaskWork,
+    WorkReport,
     killed::{Groups, Killer, LOOK_PERIOD, Watch},
     lack::lack_in,
     protocol::{Answer, Configure, LINE_BYTES_MAX, Ready, Request},
@@ -90,6 +91,22 @@ impl ProverConfig {
     }
 }
 
+/// How long a task may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// How long it may stand still, from its beginning or from the last that it told of itself.
+    pub standstill: Duration,
+    /// How long it may take in all: a prover that creeps tells of itself a thousand times.
+    pub total: Duration,
+}
+
+impl TimeLimits {
+    /// Of a task that may take so long, whatever it tells of itself.
+    pub fn total(total: Duration) -> Self {
+        Self { standstill: total, total }
+    }
+}
+
 /// A prover child, started when the first task comes.
 #[derive(Debug)]
 pub struct ProverProcess {
@@ -117,18 +134,18 @@ impl ProverProcess {
         work: &TaskWork,
         deadline: Duration,
     ) -> Result<WorkReport, ProveFailure> {
-        self.run_watched(work, deadline, |_| {}).await
+        self.run_watched(work, TimeLimits::total(deadline), |_| {}).await
     }
 
-    /// [`Self::run`], with `progress` told how far the task is, in thousandths, a few times a second at most.
+    /// [`Self::run`] within `limits`, with `progress` told how far the task is, in thousandths, a few times a second at most.
     ///
     /// # Errors
     /// Those of [`Self::run`].
     pub async fn run_watched(
         &mut self,
         work: &TaskWork,
-        deadline: Duration,
-        progress: impl FnMut(u32) + Send,
+        limits: TimeLimits,
+        mut progress: impl FnMut(u32) + Send,
     ) -> Result<WorkReport, ProveFailure> {
         check_bounds(work)?;
         let mut inputs = Inputs::open(work).await?;
@@ -137,6 +154,11 @@ impl ProverProcess {
         self.next_id += 1;
         let request = Request::new(self.next_id, work, &inputs.sizes());
         let sandbox = &mut self.sandbox;
+        let got_on = Notify::new();
+        let progress = |done_permille| {
+            got_on.notify_one();
+            progress(done_permille);
+        };
         let attempt = async {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
@@ -153,9 +175,7 @@ impl ProverProcess {
                 Err(Broken::Child) => Err(running.obituary(work.memory_limit).await),
             }
         };
-        let (running, (answer, result)) = timeout(deadline, attempt)
-            .await
-            .unwrap_or(Err(ProveFailure::Deadline { after: deadline }))?;
+        let (running, (answer, result)) = within(limits, &got_on, attempt).await?;
         if self.config.keep_warm {
             self.idle = Some(running);
         }
@@ -182,6 +202,28 @@ impl ProverProcess {
     /// Kills the child, if one is idle, and gives its memory back.
     pub fn stop(&mut self) {
         self.idle = None;
+    }
+}
+
+/// What `attempt` comes to, unless it stands still or takes too long: `got_on` is notified of each step.
+async fn within<T>(
+    limits: TimeLimits,
+    got_on: &Notify,
+    attempt: impl Future<Output = Result<T, ProveFailure>>,
+) -> Result<T, ProveFailure> {
+    let TimeLimits { standstill, total } = limits;
+    let begun = Instant::now();
+    let mut attempt = std::pin::pin!(attempt);
+    let mut still = std::pin::pin!(sleep_until(begun + standstill));
+    let mut end = std::pin::pin!(sleep_until(begun + total));
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut attempt => return ended,
+            () = &mut end => return Err(ProveFailure::Deadline { after: total }),
+            () = got_on.notified() => still.as_mut().reset(Instant::now() + standstill),
+            () = &mut still => return Err(ProveFailure::StoodStill { after: standstill }),
+        }
     }
 }
 

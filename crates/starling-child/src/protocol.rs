@@ -14,12 +14,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use starling_types::{FailureClass, MemoryBytes, Profile, SystemName, Task};
+use starling_types::{FailureClass, MemoryBytes, Profile, Role, SystemName, Task};
 
 use crate::{Sandbox, SandboxPolicy};
-
-/// The most inputs of a task: a wide merge has as many.
-pub const INPUT_COUNT_MAX: usize = 32;
 
 /// The most bytes of a task's arguments: they are words about a task, never its data, which are blobs.
 pub const ARGUMENTS_BYTES_MAX: usize = 1 << 10;
@@ -56,16 +53,6 @@ pub(crate) struct Ready {
     pub(crate) sandbox: Sandbox,
 }
 
-/// What a blob is to its task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// What the task is about.
-    Input,
-    /// What follows from the results before it.
-    Challenge,
-}
-
 /// A blob in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
@@ -98,7 +85,8 @@ pub struct TaskWork {
     pub task: Task,
     /// What else the system says of the task: at most [`ARGUMENTS_BYTES_MAX`] bytes.
     pub arguments: Vec<u8>,
-    /// The blobs that the task is about, in the system's order: at most [`INPUT_COUNT_MAX`].
+    /// The blobs that the task is about, in the system's order: at most
+    /// [`INPUT_COUNT_MAX`](starling_types::INPUT_COUNT_MAX).
     pub inputs: Vec<InputFile>,
     /// Where the result goes. It appears whole or not at all.
     pub output: PathBuf,
@@ -251,7 +239,7 @@ pub(crate) fn read_blob(from: &mut impl Read, size_bytes: u64) -> io::Result<Vec
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use starling_types::{IndexRange, KindCode};
+    use starling_types::{INPUT_COUNT_MAX, IndexRange, KindCode};
 
     use super::*;
 

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use starling_types::{FailureClass, MemoryBytes, Profile, SystemName, Task};
+use starling_types::{FailureClass, MemoryBytes, Profile, Role, SystemName, Task};
 use thiserror::Error;
 
-use crate::{Phases, Role, StepTime};
+use crate::{Phases, StepTime};
 
 /// The prover of one system. It is given everything: it opens no file, starts no process, and knows no peer.
 pub trait Prover: Sized {

@@ -33,7 +33,7 @@ pub use risc0_zkvm::{
     Unknown, WorkClaim,
 };
 pub use system::{ENCODINGS, zkvm};
-pub use task::{ArgumentsError, TaskArguments, size_of};
+pub use task::{ArgumentsError, TaskArguments, name_of, size_of};
 pub use verify::{Expected, Refusal, RefusalReason, verify_task};
 
 /// The receipt of some of a job's segments, with its work counted.

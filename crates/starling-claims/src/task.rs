@@ -75,6 +75,11 @@ pub fn size_of(task: Task, arguments: &[u8]) -> Option<Option<Po2>> {
     })
 }
 
+/// What people call a task of the zkVM; any other by its numbers.
+pub fn name_of(task: Task) -> String {
+    TaskId::try_from(task).map_or_else(|task| task.to_string(), |task| task.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -14,28 +14,42 @@ use crate::{
     system::{GroupResult, System},
 };
 
-/// What is wrong with the inputs of a task: all are read whole and hashed, and judged where they are results.
-pub(crate) fn faults<S: System>(
-    blobs: &BlobStore,
-    inputs: Vec<JudgedInput<S::Expected>>,
-) -> Vec<Fault> {
-    let patience = DiskPatience::new();
-    inputs.into_iter().filter_map(|input| fault_of::<S>(blobs, &patience, input)).collect()
+/// What was found of the inputs of a task.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InputsJudged {
+    /// What is wrong with them.
+    pub(crate) faults: Vec<Fault>,
+    /// Whether all could be read.
+    pub(crate) is_whole: bool,
 }
 
-fn fault_of<S: System>(
+/// What is wrong with the inputs of a task: all are read whole and hashed, and judged where they are results.
+pub(crate) fn inputs<S: System>(
     blobs: &BlobStore,
-    patience: &DiskPatience,
-    input: JudgedInput<S::Expected>,
-) -> Option<Fault> {
-    let JudgedInput { blob, made } = input;
-    let bytes = match read::<S>(blobs, patience, blob) {
-        Readable::Bytes(bytes) => bytes,
-        Readable::Later => return None,
-        Readable::Lost => return Some(Fault::Lost(blob.reference)),
-    };
-    let (task, expected) = made?;
-    S::check(task, &bytes, &expected).is_err().then_some(Fault::False(task))
+    inputs: Vec<JudgedInput<S::Expected>>,
+) -> InputsJudged {
+    let patience = DiskPatience::new();
+    judged::<S>(inputs, |blob| read::<S>(blobs, &patience, blob))
+}
+
+fn judged<S: System>(
+    inputs: Vec<JudgedInput<S::Expected>>,
+    read: impl Fn(BlobRef) -> Readable,
+) -> InputsJudged {
+    let mut judged = InputsJudged { faults: Vec::new(), is_whole: true };
+    for JudgedInput { blob, made } in inputs {
+        match (read(blob), made) {
+            (Readable::Lost, _) => judged.faults.push(Fault::Lost(blob.reference)),
+            (Readable::Later, _) => judged.is_whole = false,
+            (Readable::Bytes(_), None) => {}
+            (Readable::Bytes(bytes), Some((task, expected))) => {
+                if S::check(task, &bytes, &expected).is_err() {
+                    judged.faults.push(Fault::False(task));
+                }
+            }
+        }
+    }
+    judged
 }
 
 /// What a check of results as a group found.
@@ -85,5 +99,34 @@ fn read<S: System>(blobs: &BlobStore, patience: &DiskPatience, blob: BlobRef) ->
         Ok(Some(bytes)) => Readable::Bytes(bytes),
         Err(error) if is_passing(&error) => Readable::Later,
         Ok(None) | Err(_) => Readable::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ZkvmScript;
+
+    fn input(name: u8) -> JudgedInput<<ZkvmScript as starling_job::Script>::Expected> {
+        let blob = BlobRef { reference: Reference([name; 32]), size_bytes: 1 };
+        JudgedInput { blob, made: None }
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_read_now_is_neither_wrong_nor_right() {
+        let read = |blob: BlobRef| match blob.reference.0[0] {
+            1 => Readable::Bytes(vec![1]),
+            2 => Readable::Later,
+            _ => Readable::Lost,
+        };
+        let judged = |names: &[u8]| {
+            let inputs = names.iter().map(|name| input(*name)).collect();
+            let InputsJudged { faults, is_whole } = super::judged::<ZkvmScript>(inputs, read);
+            (faults, is_whole)
+        };
+        let lost = Fault::Lost(Reference([3; 32]));
+        assert_eq!(judged(&[1, 1]), (vec![], true));
+        assert_eq!(judged(&[1, 2]), (vec![], false));
+        assert_eq!(judged(&[2, 3, 1]), (vec![lost], false));
     }
 }

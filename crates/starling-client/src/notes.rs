@@ -39,11 +39,14 @@ pub(crate) fn say<S: System>(note: Note) {
         Note::Lost { blob } => {
             tracing::warn!(blob = %format_args!("{blob:#}"), "a blob is missing or damaged here, and is made again");
         }
+        Note::Failed { node, epoch, task, failure } => {
+            tracing::warn!(node = %format_args!("{node:#}"), %epoch, task = %named(task), class = ?failure.class, message = failure.message, "a node failed at a task");
+        }
         Note::Found { blob } => {
             tracing::info!(blob = %format_args!("{blob:#}"), "a blob that was lost is here again");
         }
-        Note::Judged { task, faults } => {
-            tracing::warn!(task = %named(task), ?faults, "looked again at a task that nodes refuse");
+        Note::Judged { task, faults, is_whole } => {
+            tracing::warn!(task = %named(task), ?faults, is_whole, "looked again at a task that nodes refuse");
         }
         Note::NotDelivered { reason } => {
             tracing::warn!(

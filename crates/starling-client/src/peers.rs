@@ -8,7 +8,7 @@ use starling_proto::{
     ClientMessage, GoodbyeReason, Grant, Hello, Input, LeaseId, NodeMessage, Offer, PeerAddr,
 };
 use starling_sched::{Lease, RevokeReason};
-use starling_types::{Capability, Epoch, JobId, NodeId, SystemName};
+use starling_types::{Capability, Epoch, JobId, NodeId, Role, SystemName};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -137,6 +137,8 @@ impl Peers {
             .iter()
             .map(|input| Input {
                 blob: input.blob,
+                // No system here has challenges that are blobs.
+                role: Role::Input,
                 holders: input
                     .holders
                     .iter()

@@ -22,7 +22,6 @@ pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
             Word::Done { epoch: done.lease.epoch, blob: done.result }
         }
         NodeMessage::Failed(failure) => {
-            tracing::warn!(node = %format_args!("{node:#}"), epoch = %failure.lease.epoch, message = failure.message, "a node failed at a task");
             let starling_proto::Failure { lease, class, message } = failure;
             Word::Failed { epoch: lease.epoch, failure: TaskFailure { class, message } }
         }

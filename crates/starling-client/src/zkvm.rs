@@ -8,7 +8,7 @@ use starling_plan::{Certainty, Outcome};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
 use starling_types::{JobId, ReceiptKind, SystemName, Task, TaskId, TaskKind};
-use starling_zkvm::{ExecuteError, Expected, TaskArguments, verify_task, zkvm};
+use starling_zkvm::{ExecuteError, Expected, TaskArguments, name_of, verify_task, zkvm};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -102,7 +102,7 @@ impl System for ZkvmScript {
     }
 
     fn name_of(task: Task) -> String {
-        TaskId::try_from(task).map_or_else(|task| task.to_string(), |task| task.to_string())
+        name_of(task)
     }
 
     fn begin(options: &RunOptions) -> JobSource {

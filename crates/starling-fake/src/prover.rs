@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use starling_child::{
-    Course, Input, Phases, Proof, Proved, Prover, Refusal, Setup, StepTime, Work,
+    Course, Input, Phases, Proof, Proved, Prover, Refusal, Role, Setup, StepTime, Work,
 };
 use starling_types::SystemName;
 
@@ -74,12 +74,16 @@ fn sum_of(work: &Work<'_>) -> Result<Sum, Refusal> {
         let bytes = input.blob.read(INPUT_BYTES_MAX);
         bytes.map_err(|error| Refusal::input(error.to_string()))
     };
-    let inputs = work.inputs.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let (challenges, inputs): (Vec<_>, Vec<_>) =
+        work.inputs.iter().partition(|input| input.role == Role::Challenge);
+    let inputs = inputs.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let challenges = challenges.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
     if let [raw] = &inputs[..]
         && !Sum::is_one(raw)
     {
         // What else a task is told is a challenge, and part of what it is about.
-        return Ok(Sum::of_challenged(work.task.range.start(), raw, work.arguments));
+        let challenge = [work.arguments, &challenges.concat()].concat();
+        return Ok(Sum::of_challenged(work.task.range.start(), raw, &challenge));
     }
     let sum =
         |bytes: &Vec<u8>| Sum::decode(bytes).map_err(|error| Refusal::input(error.to_string()));
@@ -98,7 +102,6 @@ fn sum_of(work: &Work<'_>) -> Result<Sum, Refusal> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use starling_child::Role;
     use starling_types::{FailureClass, IndexRange, KindCode, Profile, Task};
 
     use super::*;

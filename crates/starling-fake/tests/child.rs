@@ -11,7 +11,7 @@ use std::{
 
 use starling_child::{
     InputFile, ProveFailure, ProverConfig, ProverProcess, Sandbox, SandboxPolicy, TaskWork,
-    WorkReport,
+    TimeLimits, WorkReport,
 };
 use starling_fake::{SYSTEMS, Sum};
 use starling_types::{FailureClass, IndexRange, KindCode, MemoryBytes, Profile, Task};
@@ -71,8 +71,9 @@ async fn a_task_is_bytes_in_and_bytes_out_and_tells_how_far_it_is() {
     let mut bench = Bench::new("pace=1200");
     let work = bench.work(7);
     let mut told = Vec::new();
+    let limits = TimeLimits::total(PATIENCE);
     let report =
-        bench.prover.run_watched(&work, PATIENCE, |permille| told.push(permille)).await.unwrap();
+        bench.prover.run_watched(&work, limits, |permille| told.push(permille)).await.unwrap();
     let result = std::fs::read(&work.output).unwrap();
     let expected = Sum::of_challenged(7, b"raw", &work.arguments);
     assert_eq!(expected.compare(&result), Ok(()));
@@ -97,12 +98,13 @@ async fn a_child_that_dies_costs_its_task_and_the_next_gets_another() {
 }
 
 #[tokio::test]
-async fn a_child_that_hangs_is_stopped_at_the_deadline() {
+async fn a_child_that_hangs_is_stopped_when_it_has_stood_still_for_too_long() {
     let mut bench = Bench::new("hangs");
     let started = Instant::now();
     let work = bench.work(0);
-    let failure = bench.prover.run(&work, Duration::from_secs(1)).await.unwrap_err();
-    assert!(matches!(failure, ProveFailure::Deadline { .. }), "{failure}");
+    let limits = TimeLimits { standstill: Duration::from_secs(1), total: 2 * PATIENCE };
+    let failure = bench.prover.run_watched(&work, limits, |_| {}).await.unwrap_err();
+    assert!(matches!(failure, ProveFailure::StoodStill { .. }), "{failure}");
     assert!(started.elapsed() < PATIENCE);
 }
 

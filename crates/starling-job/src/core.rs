@@ -207,7 +207,7 @@ impl<S: Script> JobCore<S> {
             Event::NodeGone { node, connection } => self.node_gone(node, connection),
             Event::Checked { epoch, verdict } => self.checked(epoch, verdict),
             Event::Looked { blobs, gone, pins } => self.looked(&blobs, gone, pins),
-            Event::Judged { task, faults } => self.judged(task, faults),
+            Event::Judged { task, faults, is_whole } => self.judged(task, faults, is_whole),
             Event::GroupChecked { group, judged, false_ones, lost } => {
                 self.group_checked(group, judged, &false_ones, lost);
             }

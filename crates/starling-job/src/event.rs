@@ -123,6 +123,8 @@ pub enum Event<S: Script> {
         task: Task,
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
+        /// Whether all of them could be read: what could not be now says nothing of whoever refuses the task.
+        is_whole: bool,
     },
     /// The answer to [`Action::CheckGroup`].
     GroupChecked {
@@ -535,6 +537,17 @@ pub enum Note {
         /// The blob.
         blob: Reference,
     },
+    /// A node gave a lease up that it has.
+    Failed {
+        /// The node.
+        node: NodeId,
+        /// The lease.
+        epoch: Epoch,
+        /// Its task.
+        task: Task,
+        /// What went wrong, in the node's words.
+        failure: TaskFailure,
+    },
     /// A blob that was gone is there again.
     Found {
         /// The blob.
@@ -546,6 +559,8 @@ pub enum Note {
         task: Task,
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
+        /// Whether all of them could be read.
+        is_whole: bool,
     },
     /// What was proved could not be put together, since something of it is gone: it is looked for, and made again.
     NotDelivered {

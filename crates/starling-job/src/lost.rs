@@ -1,7 +1,7 @@
 //! What is gone from the store, or false though it was accepted: found, withheld, made again.
 
 use starling_plan::Plan as _;
-use starling_sched::Event as Scheduled;
+use starling_sched::{Event as Scheduled, Judgement};
 use starling_types::{BlobRef, Reference, Task};
 
 use crate::{
@@ -87,12 +87,16 @@ impl<S: Script> JobCore<S> {
         self.act(Action::Judge { task, inputs });
     }
 
-    pub(crate) fn judged(&mut self, task: Task, faults: Vec<Fault>) {
+    pub(crate) fn judged(&mut self, task: Task, faults: Vec<Fault>, is_whole: bool) {
         if !self.judging.remove(&task) || !self.is_working() {
             return;
         }
-        self.say(Note::Judged { task, faults: faults.clone() });
-        let is_sound = faults.is_empty();
+        self.say(Note::Judged { task, faults: faults.clone(), is_whole });
+        let judgement = match (faults.is_empty(), is_whole) {
+            (false, _) => Judgement::Faulty,
+            (true, true) => Judgement::Sound,
+            (true, false) => Judgement::Unknown,
+        };
         for fault in faults {
             match fault {
                 Fault::Lost(blob) => self.lose(blob),
@@ -102,7 +106,7 @@ impl<S: Script> JobCore<S> {
                 }
             }
         }
-        self.schedule(Scheduled::Judged { task, is_sound });
+        self.schedule(Scheduled::Judged { task, judgement });
     }
 
     /// That the result is false is in the log. Nobody is blamed for it: it passed the check when it was accepted, and that says the

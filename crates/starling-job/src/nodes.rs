@@ -67,6 +67,11 @@ impl<S: Script> JobCore<S> {
                 self.schedule(Scheduled::ResultReported { node, epoch, blob });
             }
             Word::Failed { epoch, failure } => {
+                // Of what it does not have it can say anything, as often as it likes.
+                if let Some(task) = self.scheduler.task_of_lease(node, epoch) {
+                    let failure = failure.clone();
+                    self.say(Note::Failed { node, epoch, task, failure });
+                }
                 // It may be right: a look costs little, and other nodes would fail in the same way.
                 let blamed: Vec<BlobRef> = match failure.class {
                     FailureClass::Input => self.scheduler.inputs_of_lease(node, epoch),
@@ -83,7 +88,10 @@ impl<S: Script> JobCore<S> {
     }
 
     pub(crate) fn grant(&mut self, node: NodeId, lease: Lease) {
-        if let Some(connected) = self.nodes.get_mut(&node) {
+        // One that is granted ahead answers no request.
+        if !lease.ahead
+            && let Some(connected) = self.nodes.get_mut(&node)
+        {
             connected.asked = connected.asked.saturating_sub(1);
         }
         let Lease { epoch, task, po2, memory, .. } = lease;

@@ -3,7 +3,7 @@
 
 mod world;
 
-use starling_job::{End, Event, JobEvent, Note};
+use starling_job::{ConnectionId, End, Event, JobEvent, Note, Word};
 use starling_types::{BlobRef, FailureClass, Incarnation, Reference, Task, TaskId, TaskKind};
 use world::*;
 
@@ -80,6 +80,8 @@ fn a_blame_for_a_sound_input_costs_a_look_and_nothing_else() {
         world.tell(Event::NodeSaid { node: node(1), connection, word });
     }
     assert_eq!(world.looks, looks + 1, "of a lease that it does not have nothing is looked at");
+    let is_told = |note: &&Note| matches!(note, Note::Failed { .. });
+    assert_eq!(world.notes.iter().filter(is_told).count(), 1, "nor is anybody told");
     world.add(2, Habit::Honest);
     world.go_on_until(|_| false);
     assert!(is_proved(&world, 1) && lost(&world).is_empty() && world.source_runs == 1);
@@ -140,16 +142,49 @@ fn a_job_that_is_alone_with_nodes_that_call_a_task_impossible_ends_by_patience_a
     }
 }
 
-/// Nothing is said of the task by those who can't have its inputs: they are asked again for as long as the job may take.
+/// Nothing is said of the task by those who can't have its inputs: they are asked again for as long as there is another.
 #[test]
-fn what_nodes_cannot_fetch_ends_no_job() {
+fn what_nodes_cannot_fetch_ends_no_job_while_another_does_it() {
     let mut world = turned(3, FailureClass::Input);
-    let later = world.now + starling_types::Millis(1_800_000);
-    world.go_on_until(|world| world.now >= later);
-    assert!(world.judged > 1 && world.end.is_none(), "{:?}", world.end);
+    world.go_on_until(|world| world.judged > 1);
     world.add(4, Habit::Honest);
     world.go_on_until(|_| false);
-    assert!(is_proved(&world, 40) && disbelieved(&world).is_empty(), "{:?}", world.end);
+    assert!(disbelieved(&world).is_empty());
+    assert!(is_proved(&world, 40), "{:?}", world.end);
+}
+
+#[test]
+fn a_job_whose_only_nodes_fail_at_all_that_they_get_ends_by_patience_and_says_what_they_said() {
+    for class in [FailureClass::Node, FailureClass::Input, FailureClass::Task] {
+        for nodes in 1..=3 {
+            let mut world = turned(nodes, class);
+            world.go_on_until(|_| false);
+            let Some(End::NoCapacity { waited, reason }) = &world.end else {
+                panic!("{nodes}, {class:?}: {:?}", world.end)
+            };
+            assert!(reason.to_string().ends_with(REFUSAL), "{reason}");
+            assert!(*waited >= config().node_wait);
+            // The next run of it asks them anew.
+            let disk = world.disk.clone();
+            let mut world = World::resumed(Segments::new(40), config(), &world.log, disk);
+            world.add(1, Habit::Honest);
+            world.run();
+            assert!(is_proved(&world, 40), "{nodes}, {class:?}: {:?}", world.end);
+        }
+    }
+}
+
+#[test]
+fn nodes_that_refuse_inputs_which_cannot_be_read_now_are_not_disbelieved() {
+    let mut world = turned(3, FailureClass::Task);
+    world.is_readable = false;
+    world.go_on_until(|world| world.judged > 3);
+    assert!(disbelieved(&world).is_empty());
+    assert!(world.notes.iter().all(|note| !matches!(note, Note::Judged { is_whole: true, .. })));
+    world.is_readable = true;
+    (1..=3).for_each(|name| world.turn(name, Habit::Honest));
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world, 40), "they are asked as before: {:?}", world.end);
 }
 
 #[test]
@@ -265,6 +300,35 @@ fn a_source_that_diverges_starts_the_job_over_once_and_keeps_its_nodes() {
     assert_eq!(world.core.status().node_count, 2);
     assert_eq!(world.core.state().incarnation, Incarnation(3));
     assert_eq!(world.accepted_count(), 39, "what was accepted before does not count");
+}
+
+#[test]
+fn a_request_that_stands_when_a_job_starts_over_stands_after_it_though_a_lease_was_granted_ahead() {
+    let first = killed_in_mid_execution();
+    let mut ahead = config();
+    ahead.scheduler.leases_ahead = true;
+    let mut world = World::resumed(Segments::new(20), ahead, &first.log, first.disk);
+    world.stories = vec![1];
+    world.begin();
+    let said = |word| Event::NodeSaid { node: node(9), connection: ConnectionId(99), word };
+    // Two slots, and memory for one task.
+    let memory = starling_types::MemoryBytes::from_mib(150);
+    let capability = starling_types::Capability { slots: 2, memory, ..capability() };
+    let connection = ConnectionId(99);
+    world.tell(Event::NodeConnected { node: node(9), connection, capability });
+    world.go_on_until(|world| !world.core.is_looking_back());
+    world.tell(said(Word::WorkRequested));
+    let (epoch, (_, task)) = (world.last_epoch, world.granted[0]);
+    world.tell(said(Word::Done { epoch, blob: result_of(task, 0, 0) }));
+    let before = world.accepted_count();
+    world.go_on_until(|world| world.accepted_count() > before);
+    for _ in 0..2 {
+        world.tell(said(Word::WorkRequested));
+    }
+    assert_eq!(world.granted.len(), 3, "one more for its memory, and one ahead");
+    world.go_on_until(|world| !world.voided.is_empty());
+    world.go_on_until(|world| world.granted.len() > 3);
+    assert_eq!(world.granted[3].0, node(9), "it is still there, and has asked");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct Figures {
     /// Reads a task and its arguments: the po2 that its needs depend on, `None` within where they depend on none; `None`
     /// without for what is no task of the system.
     pub size_of: fn(Task, &[u8]) -> Option<Option<Po2>>,
+    /// What people call a task of the system.
+    pub name_of: fn(Task) -> String,
     /// Which version of the system's figures for work these are: speeds that were measured by others can't be compared.
     pub revision: u32,
     /// The speed that is claimed until one is measured, in thousandths of the reference core's.
@@ -66,6 +68,14 @@ impl Config {
     /// What is proved of this system, if anything is.
     pub(crate) fn system(&self, name: &SystemName) -> Option<&System> {
         self.systems.iter().find(|ours| ours.name == *name)
+    }
+
+    /// What people call the task of a grant.
+    pub(crate) fn name_of(&self, grant: &Grant) -> String {
+        match self.system(&grant.system) {
+            Some(system) => (system.figures.name_of)(grant.task),
+            None => grant.task.to_string(),
+        }
     }
 
     /// What the task of a grant needs here; `None` for one that is not taken.

@@ -159,7 +159,7 @@ impl Core {
             let is_told = self.clients.get(&work.client).is_some_and(|c| c.serving().is_some());
             let renewal = is_told.then(|| work.renewals.due_at(work.done_permille));
             let inputs = work.awaits_inputs().then_some(work.inputs_by);
-            [work.slot.map(|_| work.deadline_at), inputs, renewal]
+            [work.due_at(), inputs, renewal]
         });
         let clients = self.clients.values().flat_map(|client| {
             let link = match client.link {

@@ -2,7 +2,7 @@
 
 use starling_proto::{ClientMessage, JobAd, LeaseId, NodeMessage, PeerAddr};
 use starling_types::{
-    BlobRef, FailureClass, MemoryBytes, Millis, NodeId, Profile, Reference, SystemName, Task,
+    BlobRef, FailureClass, MemoryBytes, Millis, NodeId, Profile, Reference, Role, SystemName, Task,
 };
 
 /// One connection to a client, or one attempt at it: counted in this process.
@@ -251,13 +251,15 @@ pub struct Order {
     pub task: Task,
     /// What else the system's prover wants to know.
     pub arguments: Vec<u8>,
-    /// The inputs, all in the store.
-    pub inputs: Vec<BlobRef>,
+    /// The inputs, all in the store, and what each is to the task.
+    pub inputs: Vec<(Role, BlobRef)>,
     /// How memory is traded for time.
     pub profile: Profile,
     /// What the prover's process may allocate for it.
     pub memory_limit: MemoryBytes,
-    /// What is left of the task's time.
+    /// How long it may stand still: it begins anew with each [`Event::GotOn`].
+    pub standstill_max: Millis,
+    /// What is left of its time in the slot.
     pub time_left: Millis,
 }
 
@@ -319,8 +321,8 @@ pub enum Note {
     Proving {
         /// The lease.
         lease: LeaseId,
-        /// The task.
-        task: Task,
+        /// The task, as its system calls it.
+        task: String,
         /// How memory is traded for time.
         profile: Profile,
     },
@@ -328,8 +330,8 @@ pub enum Note {
     Proved {
         /// The lease.
         lease: LeaseId,
-        /// The task.
-        task: Task,
+        /// The task, as its system calls it.
+        task: String,
         /// How long the proof took.
         elapsed: Millis,
     },
@@ -337,8 +339,8 @@ pub enum Note {
     Failed {
         /// The lease.
         lease: LeaseId,
-        /// The task.
-        task: Task,
+        /// The task, as its system calls it.
+        task: String,
         /// Where the fault lies.
         class: FailureClass,
         /// What happened.
@@ -360,15 +362,15 @@ pub enum Note {
     },
     /// Proofs did not verify and were made once more.
     Reproved {
-        /// The task.
-        task: Task,
+        /// The task, as its system calls it.
+        task: String,
         /// How many.
         count: u32,
     },
     /// The prover was killed from outside, and the proof is begun again.
     Killed {
-        /// The task.
-        task: Task,
+        /// The task, as its system calls it.
+        task: String,
         /// How it shows.
         detail: String,
     },

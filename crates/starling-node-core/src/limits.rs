@@ -67,8 +67,10 @@ pub const STALL_PAUSE_MIN: Millis = Millis(1_000);
 /// The longest such pause.
 pub const STALL_PAUSE_MAX: Millis = Millis(3_600_000);
 
-/// A slot is given to one lease for no longer than this, whatever the client says.
-pub const DEADLINE_MAX: Millis = Millis(24 * 3_600_000);
+/// A slot is given to one lease for no longer than this, whatever the client says and however well its proof gets on: one
+/// that creeps from one thousandth to the next would otherwise have it for a thousand deadlines. A day: no task that takes a
+/// machine longer is worth giving to it.
+pub const SLOT_TIME_MAX: Millis = Millis(24 * 3_600_000);
 
 /// A lease is renewed this many times within the time that it must be renewed in, so that a lost or late
 /// renewal or two cost nothing.

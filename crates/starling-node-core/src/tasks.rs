@@ -11,8 +11,7 @@ use crate::{
     core::Core,
     event::{Action, InputFailure, Note, Order, ProofFailure, ProofReport, StoreFailure, WorkId},
     limits::{
-        DEADLINE_MAX, DECLINE_PAUSE, INPUT_BYTES_PER_SECOND_MIN, INPUT_TIME_MAX, INPUT_TIME_MIN,
-        KILLS_FORGIVEN,
+        DECLINE_PAUSE, INPUT_BYTES_PER_SECOND_MIN, INPUT_TIME_MAX, INPUT_TIME_MIN, KILLS_FORGIVEN,
     },
     renewals::Renewals,
     work::{Ending, Phase, Work},
@@ -42,7 +41,6 @@ impl Core {
             self.blobs.hold(input.blob.reference);
         }
         let accepted_at = self.now;
-        let deadline_at = accepted_at + grant.deadline.min(DEADLINE_MAX);
         let inputs_by = accepted_at + input_time_max(&grant);
         let renewals = Renewals::new(grant.renew_within, self.now);
         let phase = Phase::Waiting { index: 0 };
@@ -53,7 +51,8 @@ impl Core {
             grant,
             need,
             slot,
-            deadline_at,
+            begun_at: accepted_at,
+            got_on_at: accepted_at,
             accepted_at,
             inputs_by,
             renewals,
@@ -128,11 +127,21 @@ impl Core {
         work.phase = Phase::Proving;
         let Need { limit: memory_limit, profile, .. } = work.need;
         let Grant { lease, task, .. } = work.grant;
-        let inputs: Vec<BlobRef> = work.grant.inputs.iter().map(|input| input.blob).collect();
+        let name = self.config.name_of(&work.grant);
+        let inputs = work.grant.inputs.iter().map(|input| (input.role, input.blob)).collect();
         let (system, arguments) = (work.grant.system.clone(), work.grant.arguments.clone());
-        let time_left = work.deadline_at.since(now);
-        let order = Order { system, task, arguments, inputs, profile, memory_limit, time_left };
-        self.say(Note::Proving { lease, task, profile });
+        let (standstill_max, time_left) = (work.standstill_max(), work.slot_ends_at().since(now));
+        let order = Order {
+            system,
+            task,
+            arguments,
+            inputs,
+            profile,
+            memory_limit,
+            standstill_max,
+            time_left,
+        };
+        self.say(Note::Proving { lease, task: name, profile });
         self.act(Action::Prove { work: id, slot, order });
     }
 
@@ -156,8 +165,7 @@ impl Core {
             };
             let now = self.now;
             let Some(work) = self.works.get_mut(id) else { continue };
-            work.slot = Some(slot);
-            work.deadline_at = now + work.grant.deadline.min(DEADLINE_MAX);
+            work.begin(slot, now);
             self.renew_now(id);
             if !awaits_inputs {
                 self.prove(id);
@@ -221,8 +229,9 @@ impl Core {
     }
 
     pub(crate) fn got_on(&mut self, id: WorkId, done_permille: u32) {
+        let now = self.now;
         if let Some(work) = self.works.get_mut(id) {
-            work.done_permille = done_permille.min(1000);
+            work.get_on(done_permille.min(1000), now);
         }
     }
 
@@ -240,7 +249,8 @@ impl Core {
         self.measured(&grant, report.elapsed);
         if report.reproved > 0 {
             self.counts.reproved += u64::from(report.reproved);
-            self.say(Note::Reproved { task: grant.task, count: report.reproved });
+            let task = self.config.name_of(&grant);
+            self.say(Note::Reproved { task, count: report.reproved });
         }
     }
 
@@ -265,7 +275,7 @@ impl Core {
                 work.kills += 1;
                 if work.kills <= KILLS_FORGIVEN {
                     work.done_permille = 0;
-                    let task = work.grant.task;
+                    let task = self.config.name_of(&work.grant);
                     self.say(Note::Killed { task, detail });
                     return self.prove(id);
                 }
@@ -282,8 +292,7 @@ impl Core {
     pub(crate) fn published(&mut self, id: WorkId, result: BlobRef) {
         self.blobs.hold(result.reference);
         let publishing = self.works.get(id).map(|work| {
-            let Grant { lease, task, .. } = work.grant;
-            (work.phase, work.client, lease, task)
+            (work.phase, work.client, work.grant.lease, self.config.name_of(&work.grant))
         });
         let Some((Phase::Publishing(report), client, lease, task)) = publishing else {
             self.release(result.reference);
@@ -351,7 +360,8 @@ impl Core {
         }
     }
 
-    /// Ends the leases whose time is over, whatever they are at.
+    /// Ends the leases that have stood still for too long, or have had their slots for too long, whatever they are at. How long
+    /// a proof that gets on may take is otherwise for its client to say.
     pub(crate) fn end_overdue(&mut self) {
         let overdue: Vec<_> = self
             .works
@@ -367,7 +377,11 @@ impl Core {
                 // The proof is good, and there is nowhere to put it.
                 Phase::Unpublished(_) => self.end(id, Ending::Declined),
                 _ => {
-                    let message = "the task's deadline has passed, and it was not proved".into();
+                    let message = match self.works.get(id).map(Work::slot_ends_at) {
+                        Some(at) if at <= self.now => "it has had its slot for too long",
+                        _ => "it has stood still for as long as its deadline allows",
+                    };
+                    let message = message.into();
                     self.end(id, Ending::Failed(Self::OURS, message));
                 }
             }
@@ -404,7 +418,7 @@ impl Core {
     pub(crate) fn end(&mut self, id: WorkId, ending: Ending) {
         let Some(work) = self.works.get(id).filter(|work| !work.is_over()) else { return };
         let (client, grant, phase) = (work.client, work.grant.clone(), work.phase);
-        let Grant { lease, task, .. } = grant;
+        let lease = grant.lease;
         match ending {
             Ending::Done => self.counts.done += 1,
             Ending::Dropped => self.counts.dropped += 1,
@@ -414,6 +428,7 @@ impl Core {
             }
             Ending::Failed(class, message) => {
                 self.counts.failed += 1;
+                let task = self.config.name_of(&grant);
                 self.say(Note::Failed { lease, task, class, message: message.clone() });
                 self.tell(client, NodeMessage::Failed(Failure { lease, class, message }));
             }

@@ -7,6 +7,7 @@ use starling_types::{FailureClass, Millis, Need, NodeId};
 
 use crate::{
     event::{ProofReport, SessionId, WorkId},
+    limits::SLOT_TIME_MAX,
     renewals::Renewals,
 };
 
@@ -19,8 +20,10 @@ pub(crate) struct Work {
     pub(crate) need: Need,
     /// Its slot. One that was taken ahead has none yet.
     pub(crate) slot: Option<usize>,
-    /// Counts once it has a slot.
-    pub(crate) deadline_at: Millis,
+    /// When its slot was taken; of one that has none, when it was accepted.
+    pub(crate) begun_at: Millis,
+    /// When it got on last, or else got its slot.
+    pub(crate) got_on_at: Millis,
     pub(crate) accepted_at: Millis,
     /// When its inputs have to be here, slot or not.
     pub(crate) inputs_by: Millis,
@@ -70,10 +73,40 @@ impl Work {
         matches!(self.phase, Phase::Fetching { .. } | Phase::Waiting { .. })
     }
 
+    /// It has a slot from now on, and its time begins.
+    pub(crate) fn begin(&mut self, slot: usize, now: Millis) {
+        self.slot = Some(slot);
+        (self.begun_at, self.got_on_at) = (now, now);
+    }
+
+    /// It is so far: where that is farther than before, its time begins anew.
+    pub(crate) fn get_on(&mut self, done_permille: u32, now: Millis) {
+        if done_permille > self.done_permille {
+            self.got_on_at = now;
+        }
+        self.done_permille = done_permille;
+    }
+
+    /// How long it may stand still.
+    pub(crate) fn standstill_max(&self) -> Millis {
+        self.grant.deadline.min(SLOT_TIME_MAX)
+    }
+
+    /// When its slot is for others, however well it gets on.
+    pub(crate) fn slot_ends_at(&self) -> Millis {
+        self.begun_at + SLOT_TIME_MAX
+    }
+
+    /// When it is overdue unless it gets on before; never without a slot. A machine that is slower than it was when its
+    /// deadline was set would otherwise begin the same proof again and again: whether anybody else should rather do it is its
+    /// client's to say, which takes the lease back then.
+    pub(crate) fn due_at(&self) -> Option<Millis> {
+        self.slot.map(|_| (self.got_on_at + self.standstill_max()).min(self.slot_ends_at()))
+    }
+
     /// Whether its time is over, or that of its inputs.
     pub(crate) fn is_overdue(&self, now: Millis) -> bool {
-        self.slot.is_some() && self.deadline_at <= now
-            || self.awaits_inputs() && self.inputs_by <= now
+        self.due_at().is_some_and(|at| at <= now) || self.awaits_inputs() && self.inputs_by <= now
     }
 }
 

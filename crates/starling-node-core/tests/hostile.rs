@@ -151,7 +151,7 @@ impl World {
                 self.begin(work, Doing::Proving { memory: need });
                 let before = self.slots.insert(slot, work);
                 assert!(before.is_none_or(|before| before == work), "two proofs in one slot");
-                for input in order.inputs {
+                for (_, input) in order.inputs {
                     assert!(self.stored.contains_key(&input.reference), "an input is missing");
                 }
             }

@@ -8,7 +8,7 @@ use starling_node_core::{
     Action, Event, InputFailure, Note, ProofFailure, ProofReport, SessionId, StoreFailure, System,
 };
 use starling_proto::{ClientMessage, Grant, Hello, Input, NodeMessage};
-use starling_types::{FailureClass, KindCode, MemoryTable, Millis, Need, Profile, Task};
+use starling_types::{FailureClass, KindCode, MemoryTable, Millis, Need, Profile, Role, Task};
 
 #[test]
 fn a_node_asks_once_for_each_free_slot() {
@@ -54,9 +54,10 @@ fn requests_go_round_among_clients() {
 }
 
 #[test]
-fn inputs_are_fetched_one_at_a_time_and_the_proof_gets_what_is_left_of_the_time() {
+fn inputs_are_fetched_one_at_a_time_and_the_proof_may_stand_still_for_the_deadline() {
     let (mut node, session) = Node::serving(1, 1000);
-    let inputs = [11, 12].map(|number| Input { blob: blob(number), holders: vec![client(9)] });
+    let input = |number, role| Input { blob: blob(number), role, holders: vec![client(9)] };
+    let inputs = [input(11, Role::Input), input(12, Role::Challenge)];
     let task = join();
     let join = Grant { task, arguments: vec![], inputs: inputs.to_vec(), ..grant(1) };
     let fetch = |actions: &[Action], number: u64| {
@@ -77,8 +78,13 @@ fn inputs_are_fetched_one_at_a_time_and_the_proof_gets_what_is_left_of_the_time(
     assert_eq!(fetch(&node.tell(Event::Fetched { work }), 12), work);
     node.wait(2_000);
     let (_, order) = proving(&node.tell(Event::Fetched { work })).unwrap();
-    assert_eq!(order.time_left, Millis(297_000));
-    assert_eq!((order.task, order.inputs), (task, vec![blob(11), blob(12)]));
+    assert_eq!(order.standstill_max, Millis(300_000));
+    assert_eq!(order.time_left, Millis(24 * 3_600_000 - 3_000));
+    let inputs = vec![(Role::Input, blob(11)), (Role::Challenge, blob(12))];
+    assert_eq!((order.task, order.inputs), (task, inputs));
+    // One that never gets on has what fetching left of it.
+    assert_eq!(failed(&node.wait(297_000 - 1)), None);
+    assert_eq!(failed(&node.wait(1)), Some(FailureClass::Node));
 }
 
 #[test]
@@ -96,7 +102,7 @@ fn the_deadline_covers_fetching() {
 }
 
 #[test]
-fn a_proof_that_overstays_fails_on_this_node_once() {
+fn a_proof_that_stands_still_fails_on_this_node_once() {
     let (mut node, session) = Node::serving(1, 1000);
     let work = node.begin(session, grant(1));
     let actions = node.wait(300_000);
@@ -107,6 +113,40 @@ fn a_proof_that_overstays_fails_on_this_node_once() {
         actions.contains(&Action::Over { work }) && !actions.contains(&Action::Publish { work })
     );
     assert_eq!((node.core.counts().failed, node.core.counts().done), (1, 0));
+}
+
+#[test]
+fn a_proof_that_gets_on_is_not_ended_at_its_deadline_and_one_that_stops_is() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    for done_permille in 1..=9 {
+        assert_eq!(failed(&node.wait(299_999)), None);
+        node.tell(Event::GotOn { work, done_permille });
+    }
+    // To say the same again is to stand still.
+    node.wait(299_999);
+    let actions = node.tell(Event::GotOn { work, done_permille: 9 });
+    assert_eq!(failed(&actions), None);
+    let actions = node.wait(1);
+    assert_eq!(failed(&actions), Some(FailureClass::Node));
+    assert!(actions.contains(&Action::Cancel { work }));
+}
+
+#[test]
+fn a_proof_that_creeps_has_its_slot_for_a_day_and_no_longer() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = node.begin(session, grant(1));
+    let mut actions = Vec::new();
+    for done_permille in 1..=1000 {
+        node.tell(Event::GotOn { work, done_permille });
+        actions = node.wait(200_000);
+        if failed(&actions).is_some() {
+            break;
+        }
+    }
+    assert_eq!(failed(&actions), Some(FailureClass::Node));
+    let day = Millis(24 * 3_600_000);
+    assert!((day.0..day.0 + 200_000).contains(&node.now.0), "{}", node.now);
 }
 
 #[test]
@@ -291,7 +331,8 @@ fn a_proof_whose_prover_was_killed_is_begun_again_once() {
     let killed = || Event::NotProved { work, cause: ProofFailure::Killed("signal 9".into()) };
     let actions = node.tell(killed());
     let (_, order) = proving(&actions).expect("begun again");
-    assert_eq!((order.time_left, failed(&actions)), (Millis(290_000), None));
+    let day = 24 * 3_600_000;
+    assert_eq!((order.time_left, failed(&actions)), (Millis(day - 10_000), None));
     assert_eq!(failed(&node.tell(killed())), Some(FailureClass::Memory), "twice is no accident");
     assert_eq!(node.core.counts().killed, 2);
 }
@@ -385,12 +426,12 @@ fn a_lease_ahead_is_fetched_for_while_another_is_proved_and_begins_when_the_slot
     let actions = node.wait(5_000);
     assert!(is_said(&actions, true) && !is_said(&actions, false), "it is held, and waits");
     let actions = node.wait(600_000);
-    assert_eq!(failed(&actions), Some(FailureClass::Node), "the first is overdue");
+    assert_eq!(failed(&actions), Some(FailureClass::Node), "the first stood still");
     assert!(is_said(&actions, true), "the time of the other has not begun");
     let actions = node.tell(Event::Stopped { work: first });
     assert!(is_said(&actions, false), "its client is told that it begins");
     let (begun, order) = proving(&actions).expect("begun");
-    assert_eq!((begun, order.time_left), (second, Millis(300_000)));
+    assert_eq!((begun, order.time_left), (second, Millis(24 * 3_600_000)));
     assert_eq!(asked(&actions), 0, "the slot is taken");
     assert_eq!(node.core.held().slots, 1);
 }
@@ -588,8 +629,27 @@ fn what_a_proof_took_becomes_the_speed_and_proofs_made_again_are_counted() {
     // 40 s of the reference core's time in 20 s.
     let kept = Action::KeepSpeed { speed: "3 2 18 40000 20000 fake/1\n".into() };
     assert!(actions.contains(&kept), "{actions:?}");
-    assert!(actions.contains(&Action::Say(Note::Reproved { task: lift(1), count: 2 })));
+    assert!(actions.contains(&Action::Say(Note::Reproved { task: name_of(lift(1)), count: 2 })));
     assert_eq!(node.core.counts().reproved, 2);
+}
+
+#[test]
+fn people_read_tasks_as_their_own_system_calls_them() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let names = |actions: &[Action]| {
+        let names = actions.iter().filter_map(|action| match action {
+            Action::Say(Note::Proving { task, .. } | Note::Failed { task, .. }) => {
+                Some(task.clone())
+            }
+            _ => None,
+        });
+        names.collect::<Vec<_>>()
+    };
+    let work = fetching(&node.grant(session, grant(1))).unwrap();
+    let name = name_of(lift(1));
+    assert_eq!(names(&node.tell(Event::Fetched { work })), [name.clone()]);
+    let cause = ProofFailure::Task("no".into());
+    assert_eq!(names(&node.tell(Event::NotProved { work, cause })), [name]);
 }
 
 #[test]

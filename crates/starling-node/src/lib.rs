@@ -16,6 +16,7 @@ mod log;
 pub mod meter;
 mod node;
 mod provers;
+mod quota;
 mod scratch;
 mod sessions;
 mod work;

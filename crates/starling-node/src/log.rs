@@ -1,10 +1,29 @@
-//! What people read of a node: the core's notes as lines of the log.
+//! What people read of a node: the core's notes as lines of the log. Clients cause most of them, so that they have a
+//! [`Quota`].
 
 use starling_node_core::Note;
-use starling_types::{Task, TaskId};
+use starling_types::Millis;
 
-/// Writes a note to the log.
-pub(crate) fn write(note: &Note) {
+use crate::quota::Quota;
+
+/// Writes notes to the log.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    quota: Quota,
+}
+
+impl Log {
+    /// Writes a note, unless there were too many lately.
+    pub(crate) fn write(&mut self, note: &Note, now: Millis) {
+        let Some(omitted) = self.quota.take(now) else { return };
+        if omitted > 0 {
+            tracing::warn!(omitted, "lines were left out: clients caused too many");
+        }
+        write(note);
+    }
+}
+
+fn write(note: &Note) {
     match note {
         Note::Serving { client } => {
             tracing::info!(client = %format_args!("{client:#}"), "serving a client");
@@ -19,13 +38,13 @@ pub(crate) fn write(note: &Note) {
             tracing::info!(client = %format_args!("{client:#}"), reason, "it is over with a client");
         }
         Note::Proving { lease, task, profile } => {
-            tracing::info!(job = %format_args!("{:#}", lease.job), task = %named(task), epoch = %lease.epoch, %profile, "proving");
+            tracing::info!(job = %format_args!("{:#}", lease.job), task, epoch = %lease.epoch, %profile, "proving");
         }
         Note::Proved { lease, task, elapsed } => {
-            tracing::info!(job = %format_args!("{:#}", lease.job), task = %named(task), epoch = %lease.epoch, elapsed_ms = elapsed.0, "proved");
+            tracing::info!(job = %format_args!("{:#}", lease.job), task, epoch = %lease.epoch, elapsed_ms = elapsed.0, "proved");
         }
         Note::Failed { lease, task, class, message } => {
-            tracing::warn!(job = %format_args!("{:#}", lease.job), task = %named(task), epoch = %lease.epoch, ?class, message, "task failed");
+            tracing::warn!(job = %format_args!("{:#}", lease.job), task, epoch = %lease.epoch, ?class, message, "task failed");
         }
         Note::Revoked { lease, reason } => {
             tracing::info!(job = %format_args!("{:#}", lease.job), epoch = %lease.epoch, reason, "lease revoked");
@@ -34,19 +53,14 @@ pub(crate) fn write(note: &Note) {
             tracing::warn!(job = %format_args!("{:#}", lease.job), epoch = %lease.epoch, reason, "result refused");
         }
         Note::Reproved { task, count } => {
-            tracing::warn!(task = %named(task), times = count, "a proof did not verify and was made once more");
+            tracing::warn!(task, times = count, "a proof did not verify and was made once more");
         }
         Note::Killed { task, detail } => {
-            tracing::warn!(task = %named(task), detail, "the prover was killed and the proof is begun again");
+            tracing::warn!(task, detail, "the prover was killed and the proof is begun again");
         }
         Note::DiskFull => {
             tracing::warn!("there is no room for blobs: no work is asked for until there is");
         }
         Note::DiskRoom => tracing::info!("there is room for blobs again"),
     }
-}
-
-/// What people call a task.
-fn named(task: &Task) -> String {
-    TaskId::try_from(*task).map_or_else(|task| task.to_string(), |task| task.to_string())
 }

@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     disk::{self, Disk},
     kept::Kept,
-    log,
+    log::Log,
     meter::Meter,
     provers::{SharedProvers, SlotProvers},
     scratch::Scratch,
@@ -105,6 +105,7 @@ pub struct Node {
     kept: Kept,
     speed_path: PathBuf,
     meter: Meter,
+    log: Log,
     /// How it ended with the client that the user named.
     end: Option<ClientEnd>,
 }
@@ -155,6 +156,7 @@ impl Node {
             kept: Kept::default(),
             speed_path,
             meter: Meter::default(),
+            log: Log::default(),
             end: None,
         })
     }
@@ -222,8 +224,7 @@ impl Node {
         let mut lost = Vec::new();
         let mut events = vec![event];
         while let Some(event) = events.pop() {
-            let now = Millis(self.started.elapsed().as_millis() as u64);
-            for action in self.core.handle(now, event) {
+            for action in self.core.handle(self.now(), event) {
                 self.act(action, &mut lost);
             }
             let reason = "it does not read what it is sent";
@@ -232,6 +233,10 @@ impl Node {
             );
         }
         self.meter.tell(self.core.counts(), self.core.held());
+    }
+
+    fn now(&self) -> Millis {
+        Millis(self.started.elapsed().as_millis() as u64)
     }
 
     /// Does what the core decided; notes in `lost` which connections are of no more use.
@@ -282,7 +287,7 @@ impl Node {
                 }));
             }
             Action::KeepSpeed { speed } => bench.disk.write(self.speed_path.clone(), speed),
-            Action::Say(note) => log::write(&note),
+            Action::Say(note) => self.log.write(&note, self.now()),
             Action::ClientOver { end, .. } => self.end = Some(end),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use n0_future::time::Instant;
 use starling_blobs::{Pin, StoreError};
-use starling_child::{InputFile, ProveFailure, TaskWork};
+use starling_child::{InputFile, ProveFailure, TaskWork, TimeLimits};
 use starling_net::{FetchError, Net, Source};
 use starling_node_core::{Event, InputFailure, Order, ProofFailure, ProofReport, WorkId};
 use starling_types::{BlobRef, FailureClass, Millis};
@@ -38,8 +38,10 @@ impl Bench {
         self.disk.settled().await;
         let cause = match self.net.fetch(blob, &sources).await {
             Ok(report) => {
-                for liar in report.liars {
-                    tracing::warn!(peer = %format_args!("{liar:#}"), "a holder sent wrong bytes");
+                // One line, however many: who they are is the client's word.
+                if let Some(first) = report.liars.first() {
+                    let count = report.liars.len();
+                    tracing::warn!(first = %format_args!("{first:#}"), count, "holders of an input sent wrong bytes");
                 }
                 return Ended { event: Event::Fetched { work }, pin: Some(report.pin) };
             }
@@ -69,7 +71,8 @@ impl Bench {
         events: mpsc::Sender<Event>,
     ) -> Event {
         // Kept until the proof is made.
-        let files = match self.scratch.open(order.inputs).await {
+        let (roles, blobs): (Vec<_>, Vec<_>) = order.inputs.into_iter().unzip();
+        let files = match self.scratch.open(blobs).await {
             Ok(files) => files,
             Err(message) => {
                 return Event::NotProved { work, cause: ProofFailure::Node(message) };
@@ -78,7 +81,11 @@ impl Bench {
         let task = TaskWork {
             task: order.task,
             arguments: order.arguments,
-            inputs: files.iter().map(|file| InputFile::input(file.path())).collect(),
+            inputs: roles
+                .into_iter()
+                .zip(&files)
+                .map(|(role, file)| InputFile { role, path: file.path().into() })
+                .collect(),
             output: self.scratch.output(work),
             profile: order.profile,
             memory_limit: Some(order.memory_limit),
@@ -88,13 +95,16 @@ impl Bench {
             let _ = events.try_send(Event::GotOn { work, done_permille });
         };
         let started = Instant::now();
-        let time_left = Duration::from_millis(order.time_left.0);
+        let limits = TimeLimits {
+            standstill: Duration::from_millis(order.standstill_max.0),
+            total: Duration::from_millis(order.time_left.0),
+        };
         let mut provers = provers.lock().await;
         let Some(prover) = provers.of(&order.system) else {
             let message = format!("this node has no prover for {}", order.system);
             return Event::NotProved { work, cause: ProofFailure::Node(message) };
         };
-        let proved = prover.run_watched(&task, time_left, tell).await;
+        let proved = prover.run_watched(&task, limits, tell).await;
         match proved {
             Ok(report) => {
                 let report = ProofReport {

@@ -85,8 +85,8 @@ pub enum PlanError {
         /// The task as named.
         task: Task,
     },
-    /// A round was named before the last was complete, or none is left to be named.
-    #[error("round {round} was named too early or too late: {detail}")]
+    /// A round was named before the last was complete, or none is left to be named, or nobody could prove it.
+    #[error("round {round} can't be planned: {detail}")]
     RoundOutOfTurn {
         /// The round's number, from 0.
         round: u32,

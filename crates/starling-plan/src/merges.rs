@@ -1,7 +1,9 @@
 //! A plan of wide merges: leaves that are known at once, late-bound merges of up to so many neighbours, and one task at the
 //! end. Results may be provisional.
 
-use starling_types::{BlobRef, IndexRange, KindCode, Progress, Reference, Stage, Task};
+use starling_types::{
+    BlobRef, INPUT_COUNT_MAX, IndexRange, KindCode, Progress, Reference, Stage, Task,
+};
 
 use crate::{
     Accepted, Certainty, Class, Demand, Order, Plan, PlanError, Revoked, TaskCost, TaskSpec,
@@ -11,7 +13,7 @@ use crate::{
 /// What a plan of wide merges is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergesShape {
-    /// The most neighbours that are merged at once, at least two.
+    /// The most neighbours that are merged at once: at least two, at most [`INPUT_COUNT_MAX`].
     pub width: u32,
     /// What each leaf needs.
     pub leaf: TaskCost,
@@ -56,7 +58,12 @@ impl MergesPlan {
     pub const FINISH: KindCode = KindCode(3);
 
     /// The plan of these leaves. One at least, else nothing is ever done.
+    ///
+    /// # Panics
+    /// When merges are wider than any node takes: a plan's shape is code of ours.
     pub fn new(shape: &MergesShape, inputs: &[BlobRef]) -> Self {
+        let width = shape.width;
+        assert!(width as usize <= INPUT_COUNT_MAX, "a merge of {width} has too many inputs");
         let demand = |kind, name, cost, reads_results, order| Demand {
             kind,
             name,

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use starling_types::{BlobRef, IndexRange, KindCode, Progress, Reference, Stage, Task};
+use starling_types::{
+    BlobRef, INPUT_COUNT_MAX, IndexRange, KindCode, Progress, Reference, Stage, Task,
+};
 
 use crate::{Accepted, Certainty, Class, Demand, Plan, PlanError, Revoked, TaskSpec};
 
@@ -134,6 +136,9 @@ impl RoundsPlan {
         if tasks.is_empty() || tasks.iter().any(|task| task.class.0 as usize >= self.demands.len())
         {
             return wrong("it has no task, or one of an unknown class");
+        }
+        if tasks.iter().any(|task| task.inputs.len() > INPUT_COUNT_MAX) {
+            return wrong("one of its tasks has more inputs than a node takes");
         }
         if u32::try_from(tasks.len()).ok().and_then(|count| self.next.checked_add(count)).is_none()
         {

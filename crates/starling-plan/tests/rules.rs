@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use starling_plan::{
-    Accepted, Counts, Outcome, PlanError, PlanShape, TaskClass, TaskCost, ZkvmPlan,
+    Accepted, Class, Counts, Demand, MergesPlan, MergesShape, Order, Outcome, Plan as _, PlanError,
+    PlanShape, RoundTask, RoundsInput, RoundsPlan, TaskClass, TaskCost, ZkvmPlan,
 };
-use starling_types::{BlobRef, IndexRange, Po2, Reference, TaskId, TaskKind};
+use starling_types::{
+    BlobRef, INPUT_COUNT_MAX, IndexRange, KindCode, Po2, Reference, TaskId, TaskKind,
+};
 
 /// Costs that these tests do not look at.
 fn free(_kind: TaskKind, _po2: Option<Po2>) -> TaskCost {
@@ -322,4 +325,33 @@ fn progress_counts_what_is_known_running_and_accepted() {
     assert_eq!(plan.counts(), expected);
     plan.accept(join(0, 2), blob(12)).unwrap();
     assert_eq!(plan.counts().joins_left(), 1);
+}
+
+#[test]
+fn no_task_of_a_round_has_more_inputs_than_a_node_takes() {
+    let demand = Demand {
+        kind: KindCode(1),
+        name: "column",
+        cost: TaskCost::default(),
+        po2: None,
+        reads_results: false,
+        order: Order::Chain,
+    };
+    let mut plan = RoundsPlan::new(vec![demand]);
+    let round = |count| {
+        let inputs = vec![blob(1); count];
+        RoundsInput::Round(vec![RoundTask { class: Class(0), inputs }])
+    };
+    let too_many = plan.input(round(INPUT_COUNT_MAX + 1));
+    assert!(matches!(too_many, Err(PlanError::RoundOutOfTurn { .. })), "{too_many:?}");
+    assert_eq!(plan.input(round(INPUT_COUNT_MAX)), Ok(()));
+}
+
+#[test]
+#[should_panic(expected = "a merge of 33 has too many inputs")]
+fn no_merge_is_planned_that_is_wider_than_a_node_takes() {
+    let cost = TaskCost::default();
+    let shape =
+        MergesShape { width: INPUT_COUNT_MAX as u32 + 1, leaf: cost, merge: cost, finish: cost };
+    MergesPlan::new(&shape, &[blob(1)]);
 }

@@ -1,7 +1,7 @@
 //! What a client says to a node.
 
 use prost::Message as _;
-use starling_types::{BlobRef, ClientRun, Millis, SystemName, Task};
+use starling_types::{BlobRef, ClientRun, Millis, Role, SystemName, Task};
 
 use crate::{
     GoodbyeReason, LeaseId, PeerAddr,
@@ -64,11 +64,11 @@ pub struct Grant {
     pub task: Task,
     /// Whatever else the system's prover wants to know, as the system encodes it: at most [`ARGUMENTS_SIZE_BYTES_MAX`].
     pub arguments: Vec<u8>,
-    /// What to do it with, in the order that the system gives.
+    /// What to do it with, in the order that the system gives: at most [`INPUT_COUNT_MAX`].
     pub inputs: Vec<Input>,
     /// The lease ends when the node says nothing about it for so long.
     pub renew_within: Millis,
-    /// The lease ends after so long, renewed or not.
+    /// How long the task may stand still in its slot: the node ends it then, and the client sooner or later.
     pub deadline: Millis,
     /// Whether the node may fetch the inputs while its slots are busy, and begin when one is free.
     pub ahead: bool,
@@ -79,7 +79,9 @@ pub struct Grant {
 pub struct Input {
     /// The input.
     pub blob: BlobRef,
-    /// Who has it besides the client. Of more than [`HOLDER_COUNT_MAX`] the rest is not sent.
+    /// What it is to the task.
+    pub role: Role,
+    /// Who has it besides the client. Of more than [`HOLDER_COUNT_MAX`], or than fit into a message, the rest is not sent.
     pub holders: Vec<PeerAddr>,
 }
 
@@ -151,14 +153,30 @@ impl Welcome {
     }
 }
 
+/// What the message around a grant takes: two tags with lengths.
+const ENVELOPE_SIZE_BYTES_MAX: usize = 16;
+
 impl Grant {
+    /// With as many holders as fit: they are hints.
     fn to_wire(&self) -> wire::Grant {
+        let mut holder_count = HOLDER_COUNT_MAX;
+        loop {
+            let grant = self.with_holders(holder_count);
+            let size_bytes = grant.encoded_len() + ENVELOPE_SIZE_BYTES_MAX;
+            if holder_count == 0 || size_bytes <= CONTROL_MESSAGE_SIZE_BYTES_MAX {
+                return grant;
+            }
+            holder_count -= 1;
+        }
+    }
+
+    fn with_holders(&self, holder_count: usize) -> wire::Grant {
         wire::Grant {
             lease: Some(self.lease.to_wire()),
             system: field::outgoing_text(self.system.as_str()),
             task: Some(field::task_to_wire(self.task)),
             arguments: self.arguments.clone(),
-            inputs: self.inputs.iter().map(Input::to_wire).collect(),
+            inputs: self.inputs.iter().map(|input| input.to_wire(holder_count)).collect(),
             renew_within_ms: self.renew_within.0,
             deadline_ms: self.deadline.0,
             ahead: self.ahead,
@@ -186,18 +204,32 @@ impl Grant {
 }
 
 impl Input {
-    fn to_wire(&self) -> wire::Input {
-        let holders = self.holders.iter().take(HOLDER_COUNT_MAX);
+    fn to_wire(&self, holder_count: usize) -> wire::Input {
+        let holders = self.holders.iter().take(holder_count);
+        let role = match self.role {
+            Role::Input => wire::InputRole::Input,
+            Role::Challenge => wire::InputRole::Challenge,
+        };
         wire::Input {
             blob: Some(field::blob_to_wire(self.blob)),
+            role: role.into(),
             holders: holders.map(PeerAddr::to_wire).collect(),
         }
     }
 
     fn from_wire(input: &wire::Input) -> Result<Self, FieldError> {
         let holders = field::at_most("holders", &input.holders, HOLDER_COUNT_MAX)?;
+        let role = match wire::InputRole::try_from(input.role) {
+            Ok(wire::InputRole::Input) => Role::Input,
+            Ok(wire::InputRole::Challenge) => Role::Challenge,
+            Ok(wire::InputRole::Unspecified) | Err(_) => {
+                let problem = FieldProblem::Unknown { value: input.role };
+                return Err(FieldError::new("role", problem));
+            }
+        };
         Ok(Self {
             blob: field::blob("blob", input.blob.as_ref())?,
+            role,
             holders: field::each("holders", holders, PeerAddr::from_wire)?,
         })
     }

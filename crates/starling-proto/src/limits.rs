@@ -1,11 +1,13 @@
 //! How large anything from a peer may be, and why. Sizes are checked before bytes are decoded, counts
 //! and lengths right after.
 
+pub use starling_types::INPUT_COUNT_MAX;
 use starling_types::Po2;
 
 /// A control message of a job connection, decoded or not.
 ///
-/// A grant has at most a few KiB, a hello of all systems at their largest some 30. A message of 64 KiB decodes to a few MiB at the very worst
+/// A grant of a task with two inputs has a KiB at most, one of a wide merge some 20, a hello of all systems at their largest some 30.
+/// A message of 64 KiB decodes to a few MiB at the very worst
 /// (an empty repeated message takes two bytes on the wire and some hundred in memory).
 pub const CONTROL_MESSAGE_SIZE_BYTES_MAX: usize = 64 * 1024;
 
@@ -28,10 +30,9 @@ pub const DIRECT_ADDR_COUNT_MAX: usize = 16;
 /// An address in text: the longest IPv6 address with a scope (58 bytes) and a port.
 pub const DIRECT_ADDR_SIZE_BYTES_MAX: usize = 64;
 
-/// Inputs of one task: joins, unions and resolves take two; room for task kinds that combine more.
-pub const INPUT_COUNT_MAX: usize = 8;
-
-/// Holders named for one input: more would hardly help a node that failed to reach these.
+/// Holders named for one input: more would hardly help a node that failed to reach these. A grant of [`INPUT_COUNT_MAX`] inputs whose
+/// holders have a few addresses each takes a third of a control message; where addresses are so many or so long that they do not
+/// fit, fewer holders of each input are named, since the client has it as well.
 pub const HOLDER_COUNT_MAX: usize = 4;
 
 /// Task kinds of one system that a message lists: the zkVM has eight.

@@ -8,7 +8,7 @@ mod round_trip;
 
 use starling_types::{
     BlobRef, ClientRun, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable,
-    Millis, NodeId, Po2, Reference, Task,
+    Millis, NodeId, Po2, Reference, Role, Task,
 };
 
 use crate::{
@@ -67,8 +67,8 @@ fn grant() -> Grant {
         task: Task { kind: KindCode(3), range: IndexRange::new(12, 14).unwrap() },
         arguments: vec![18, 0],
         inputs: vec![
-            Input { blob: blob(), holders: vec![addr()] },
-            Input { blob: blob(), holders: vec![] },
+            Input { blob: blob(), role: Role::Input, holders: vec![addr()] },
+            Input { blob: blob(), role: Role::Challenge, holders: vec![] },
         ],
         renew_within: Millis(10_000),
         deadline: Millis(600_000),

@@ -1,12 +1,15 @@
 //! What becomes of results, and of failures.
 
-use starling_plan::{Accepted, Certainty, Plan};
+use std::collections::BTreeSet;
+
+use starling_plan::{Accepted, Certainty, Class, Plan};
 use starling_types::{BlobRef, Epoch, FailureClass, Millis, NodeId, Task};
 
 use crate::{
-    Action, IgnoreReason, RevokeReason, Scheduler, TaskFailure,
+    Action, IgnoreReason, Judgement, RevokeReason, Scheduler, TaskFailure,
     lease::{LeaseRecord, LeaseState},
     node::Node,
+    scheduler::Faults,
 };
 
 /// How many nodes are remembered for having said that a task cannot be done: as many as a client has connections. More than
@@ -82,7 +85,8 @@ impl<P: Plan> Scheduler<P> {
             self.holders.forget(input.reference);
         }
         self.holders.add(blob.reference, record.node);
-        self.faults.remove(&record.task);
+        self.faults.remove(record.task);
+        self.failures.remove(&record.class);
         self.shunned.remove(record.task);
         self.end_copies(record.task, epoch);
     }
@@ -122,9 +126,10 @@ impl<P: Plan> Scheduler<P> {
     /// A result that cannot be had counts for nothing: it says nothing of its task, which others get first, and the node
     /// waits. One of which nothing can be had gets no work at all for a while: it would hold each task for as long as a proof
     /// takes.
-    pub(crate) fn result_unfetchable(&mut self, epoch: Epoch) {
+    pub(crate) fn result_unfetchable(&mut self, epoch: Epoch, reason: String) {
         let Some((record, _)) = self.checked_lease(epoch) else { return };
         let node = record.node;
+        self.note_failure(&record, reason);
         self.shun(record.task, node);
         self.close_lease(epoch);
         self.pause_node(node, record.class);
@@ -152,17 +157,16 @@ impl<P: Plan> Scheduler<P> {
             // Perhaps one of the holders serves no good bytes. The client does.
             FailureClass::Input => {
                 self.forget_holders(record.task);
-                self.refuse(record.task, node);
+                self.refuse(record.task, record.class, node, None);
             }
             FailureClass::Task => {
-                let faults = self.faults.entry(record.task).or_default();
-                if faults.unprovable_by.len() < UNPROVABLE_NODES_MAX {
-                    faults.unprovable_by.insert(node);
-                }
-                faults.message.clone_from(&failure.message);
-                self.refuse(record.task, node);
+                self.refuse(record.task, record.class, node, Some(&failure.message));
             }
             FailureClass::Node | FailureClass::Disk => {}
+        }
+        // A full disk is a state of the node, and says nothing of the class.
+        if failure.class != FailureClass::Disk {
+            self.note_failure(&record, failure.message);
         }
         self.shun(record.task, node);
         self.close_lease(epoch);
@@ -183,30 +187,63 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// A node will not have a task, or what it reads. Once several do, the shell is asked; nobody is believed.
-    fn refuse(&mut self, task: Task, node: NodeId) {
-        let inputs = self.inputs_of(task);
-        let faults = self.faults.entry(task).or_default();
-        faults.refused_by.insert(node);
-        // What a node has proved is its weight: one that has proved something counts as two that have not.
-        let shown = |id: &NodeId| self.nodes.get(*id).is_some_and(|state| state.has_proved());
-        let weight: u32 = faults.refused_by.iter().map(|id| 1 + u32::from(shown(id))).sum();
-        if weight < self.config.task_refusals_max || faults.is_judged {
-            return;
+    /// Notes what became of a try at a task.
+    fn note_failure(&mut self, record: &LeaseRecord, message: String) {
+        let lasted = self.now().since(record.terms.granted_at);
+        self.nodes.failed(record.node, record.class, lasted);
+        self.failures.insert(record.class, message);
+    }
+
+    /// A node will not have a task, since it can't be done, by these words of it, or for what it reads. Once several do, or all
+    /// that could do it, the shell is asked; nobody is believed.
+    fn refuse(&mut self, task: Task, class: Class, node: NodeId, unprovable: Option<&str>) {
+        let mut faults = self.faults.remove(task).unwrap_or_default();
+        if let Some(message) = unprovable {
+            if faults.unprovable_by.len() < UNPROVABLE_NODES_MAX {
+                faults.unprovable_by.insert(node);
+            }
+            message.clone_into(&mut faults.message);
         }
-        faults.is_judged = true;
-        faults.refused_by.clear();
-        self.act(Action::Judge { task, inputs });
+        faults.refused_by.insert(node);
+        let asks = !faults.is_judged && self.is_refused(&faults, class);
+        faults.is_judged |= asks;
+        self.faults.insert(task, faults);
+        if asks {
+            let inputs = self.inputs_of(task);
+            self.act(Action::Judge { task, inputs });
+        }
+    }
+
+    /// Whether enough nodes refuse a task for a look at it, or nobody else is left.
+    fn is_refused(&self, faults: &Faults, class: Class) -> bool {
+        // What a node has proved is its weight: one that has proved something counts as two that have not.
+        let shown = |id: &NodeId| self.nodes.get(*id).is_some_and(Node::has_proved);
+        let weight: u32 = faults.refused_by.iter().map(|id| 1 + u32::from(shown(id))).sum();
+        if weight >= self.config.task_refusals_max {
+            return true;
+        }
+        let barred = faults.unprovable_by.iter().filter(|_| faults.is_sound);
+        let turned: BTreeSet<&NodeId> = faults.refused_by.iter().chain(barred).collect();
+        let is_capable = |id: &&&NodeId| {
+            self.nodes.get(***id).is_some_and(|state| state.standing.capable.contains(class))
+        };
+        turned.iter().filter(is_capable).count() as u64
+            >= u64::from(self.nodes.capable_count(class))
     }
 
     /// Where nothing is wrong with what a task reads, those who call it impossible get it no more, and whoever else comes
     /// does: what nodes say never ends a job. Where something is, they may have been right.
-    pub(crate) fn judged(&mut self, task: Task, is_sound: bool) {
-        let Some(faults) = self.faults.get_mut(&task) else { return };
+    pub(crate) fn judged(&mut self, task: Task, judgement: Judgement) {
+        let Some(faults) = self.faults.get_mut(task) else { return };
         faults.is_judged = false;
-        if !is_sound {
-            faults.is_sound = false;
-            return faults.unprovable_by.clear();
+        match judgement {
+            Judgement::Unknown => return,
+            Judgement::Faulty => {
+                faults.is_sound = false;
+                faults.refused_by.clear();
+                return faults.unprovable_by.clear();
+            }
+            Judgement::Sound => faults.refused_by.clear(),
         }
         let is_new = !std::mem::replace(&mut faults.is_sound, true);
         if is_new && !faults.unprovable_by.is_empty() {
@@ -239,5 +276,61 @@ impl<P: Plan> Scheduler<P> {
         };
         self.ignore(reason);
         None
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use starling_plan::{MergesPlan, MergesShape, TaskCost};
+    use starling_types::{Incarnation, IndexRange, MemoryBytes, Reference};
+
+    use super::*;
+    use crate::{Config, scheduler::FAULTS_MAX};
+
+    fn scheduler(leaf_count: u8) -> Scheduler<MergesPlan> {
+        let cost = TaskCost { memory: MemoryBytes(1), work: Millis(1) };
+        let shape = MergesShape { width: 2, leaf: cost, merge: cost, finish: cost };
+        let blob = |name| BlobRef { reference: Reference([name; 32]), size_bytes: 1 };
+        let inputs: Vec<_> = (0..leaf_count).map(blob).collect();
+        let plan = MergesPlan::new(&shape, &inputs);
+        Scheduler::new(Config::default(), plan, Incarnation(1), 0)
+    }
+
+    fn merge(start: u32) -> Task {
+        let range = IndexRange::new(start, start + 2).unwrap();
+        Task { kind: MergesPlan::MERGE, range }
+    }
+
+    fn refuse(scheduler: &mut Scheduler<MergesPlan>, task: Task) {
+        scheduler.refuse(task, Class(1), NodeId([1; 32]), Some("no"));
+    }
+
+    #[test]
+    fn the_failures_of_so_many_tasks_are_remembered_and_no_more() {
+        let mut scheduler = scheduler(2);
+        let count = 2 * FAULTS_MAX as u32;
+        for start in 0..count {
+            refuse(&mut scheduler, merge(start));
+        }
+        let known = (0..count).filter(|start| scheduler.faults.get(merge(*start)).is_some());
+        assert_eq!(known.count(), FAULTS_MAX);
+        assert!(scheduler.faults.get(merge(count - 1)).is_some(), "the last ones");
+    }
+
+    #[test]
+    fn what_was_said_of_a_merge_goes_when_it_dissolves() {
+        let mut scheduler = scheduler(2);
+        for index in 0..2 {
+            let task = Task { kind: MergesPlan::LEAF, range: IndexRange::single(index) };
+            let name = 100 + index as u8;
+            let blob = BlobRef { reference: Reference([name; 32]), size_bytes: 1 };
+            scheduler.plan.accept(task, blob, Certainty::Final).unwrap();
+        }
+        scheduler.plan.start(merge(0)).unwrap();
+        refuse(&mut scheduler, merge(0));
+        assert!(!scheduler.faults.is_empty());
+        scheduler.result_revoked(Task { kind: MergesPlan::LEAF, range: IndexRange::single(0) });
+        assert!(scheduler.faults.is_empty());
     }
 }

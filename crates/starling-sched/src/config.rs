@@ -31,7 +31,8 @@ pub struct Config {
     /// early enough to save something where the holder is slow, late enough that most tasks end unaided.
     pub backup_after_permille: u32,
     /// The shell is asked to look at a task itself when nodes of this weight refuse it: one for each, two for one that has
-    /// proved something in this job. Three: one node may lie and one may have faulty memory.
+    /// proved something in this job. Three: one node may lie and one may have faulty memory. Where nobody else is left to do
+    /// the task, it is asked whatever their weight.
     pub task_refusals_max: u32,
     /// How long a node gets no task like the one it failed, the first time; each further time in a row
     /// doubles it. A second is enough for a connection to come back.

@@ -128,9 +128,8 @@ pub enum Event<I> {
     Judged {
         /// The task.
         task: Task,
-        /// Whether the inputs are what they must be: those who say that the task cannot be done are not believed then, and
-        /// get it no more.
-        is_sound: bool,
+        /// What it found of the task's inputs.
+        judgement: Judgement,
     },
     /// A blob is missing or damaged here. A result is taken back and made again; what reads an input waits until
     /// [`Self::BlobFound`].
@@ -156,6 +155,18 @@ pub enum Event<I> {
     },
     /// Time passed. Due no later than [`Scheduler::next_wakeup`](crate::Scheduler::next_wakeup).
     Tick,
+}
+
+/// What a look at the inputs of a task found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// They are what they must be: those who say that the task cannot be done are not believed, and get it no more.
+    Sound,
+    /// They are not, or are gone: those who refused the task may have been right.
+    Faulty,
+    /// They could not be looked at, for a reason that passes. That says nothing of anybody; the next node that refuses the task
+    /// has them looked at again.
+    Unknown,
 }
 
 /// Why a node gave a lease up.
@@ -189,7 +200,8 @@ pub struct Lease {
     pub inputs: Vec<LeaseInput>,
     /// The lease expires when it is not renewed for this long.
     pub renew_within: Millis,
-    /// The lease ends after this long, renewed or not.
+    /// After this long the lease ends here, renewed or not, where another node could begin with the task; the node ends it when
+    /// the task stands still for this long.
     pub deadline: Millis,
     /// The memory that the task takes, by the node's own word.
     pub memory: MemoryBytes,
@@ -265,7 +277,7 @@ pub enum Action<O> {
         /// The result's blob.
         blob: BlobRef,
     },
-    /// Several nodes refuse a task. Look at its inputs again, say what is wrong with them with [`Event::BlobLost`] or
+    /// Several nodes refuse a task, or all that could take it. Look at its inputs again, say what is wrong with them with [`Event::BlobLost`] or
     /// [`Event::ResultRevoked`], and answer with [`Event::Judged`]. The task goes on meanwhile.
     Judge {
         /// The task.
@@ -447,7 +459,16 @@ pub enum WaitReason {
         /// How many leases were granted meanwhile that came to nothing.
         grants: u32,
     },
-    /// All connected nodes that could take the task say that it cannot be done.
+    /// All connected nodes that could take this kind of task have only failed at it lately, and nobody is at anything else, or at
+    /// a try that lasts longer than those.
+    #[error("all connected nodes that could take {kind} tasks fail at them: {message}")]
+    Failing {
+        /// The kind's name.
+        kind: &'static str,
+        /// The words of the last of them.
+        message: String,
+    },
+    /// All connected nodes that could take the task say that it cannot be done, or fail at whatever is like it.
     #[error(
         "all connected nodes that could take {name} say that it cannot be done, though nothing is wrong with its inputs: {message}"
     )]

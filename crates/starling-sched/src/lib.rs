@@ -9,7 +9,8 @@
 //! - Nodes pull. A lease fits its node: slots, kinds, sizes, and the memory that its own prover needs.
 //! - Leaves go before what is made of them, the largest to the fastest node that waits; a join, a union, a
 //!   resolve or an unwrap goes to a node that holds an input if one waits.
-//! - A lease expires when its node is silent, and ends at a deadline set by the node's own speed.
+//! - A lease expires when its node is silent, and ends at a deadline set by the node's own speed, where another could begin with
+//!   its task.
 //!   Its task is then ready again, once, unless another node still works on it.
 //! - The first valid result wins. A late one, of a lease that expired, is as good; what comes after the
 //!   first is not looked at.
@@ -19,6 +20,8 @@
 //! - A node has at most so many leases and results that are not judged yet: one for each slot while it has proved nothing,
 //!   a few after. What it asks for beyond that it gets when a verdict comes; leaving and coming back changes nothing.
 //! - That a node is connected is no work: since when there is work that nobody does is told from what nodes say of their leases.
+//! - Where all who could do a task refuse it, fail at its kind again and again, or are not believed, it waits, and what they said is
+//!   told.
 //! - What a node says of its progress is shown to people and decides nothing.
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.
@@ -78,8 +81,8 @@ mod status;
 pub use config::{Believed, Config};
 pub use dispatch::{DispatchAction, Dispatcher, Taken, Terms, WEIGHT_MAX};
 pub use event::{
-    Action, Event, ExpiryReason, IgnoreReason, Lease, LeaseInput, RevokeReason, TaskFailure,
-    WaitReason,
+    Action, Event, ExpiryReason, IgnoreReason, Judgement, Lease, LeaseInput, RevokeReason,
+    TaskFailure, WaitReason,
 };
 pub use scheduler::Scheduler;
 pub use status::Status;

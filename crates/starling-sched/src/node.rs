@@ -37,6 +37,10 @@ const UNJUDGED_PER_SLOT_MAX: u64 = 4;
 /// lets it have as many again.
 const UNPROVED_MAX: u64 = 4;
 
+/// From so many failures of a class in a row on, nothing is expected of a node's next try until that has lasted longer than all of
+/// them. Three: one may be a prover that somebody killed, two one machine's bad moment.
+const FAILURES_MAX: u32 = 3;
+
 /// In how long a time.
 const EXCUSES_PERIOD: Millis = Millis(60_000);
 
@@ -46,6 +50,14 @@ struct Pause {
     strikes: u32,
     /// `None` once the pause is over; the strikes still count for the next.
     until: Option<Millis>,
+}
+
+/// A node failed at tasks of a class, and at nothing else of it since.
+#[derive(Debug, Clone, Copy, Default)]
+struct Failures {
+    count: u32,
+    /// How long the longest try took.
+    longest: Millis,
 }
 
 /// What a node has shown, as opposed to said. It outlasts its connection.
@@ -60,6 +72,7 @@ pub(crate) struct Shown {
     /// The speed of its slots by its own results.
     speed_permille: Option<u32>,
     pauses: BTreeMap<Class, Pause>,
+    failures: BTreeMap<Class, Failures>,
     /// How often it declined work for having other work, since when.
     excuses: (u32, Millis),
     /// Its results that could not be had, since one was accepted.
@@ -105,6 +118,8 @@ pub(crate) struct Standing {
     pub(crate) waiting: ClassSet,
     /// The classes of which it could take a task if it were idle.
     pub(crate) capable: ClassSet,
+    /// Those of them at which it has only failed lately.
+    pub(crate) failing: ClassSet,
     pub(crate) speed_permille: u32,
     pub(crate) slots: u32,
     pub(crate) memory: MemoryBytes,
@@ -125,6 +140,7 @@ impl Shown {
             && self.accepted_count == 0
             && self.speed_permille.is_none()
             && self.pauses.is_empty()
+            && self.failures.is_empty()
             && self.excuses.0 == 0
             && self.unfetchable_count == 0
     }
@@ -133,6 +149,13 @@ impl Shown {
     pub(crate) fn unfetchable(&mut self) -> u32 {
         self.unfetchable_count = self.unfetchable_count.saturating_add(1);
         self.unfetchable_count
+    }
+
+    /// A try at a task of this class has failed, after so long.
+    pub(crate) fn failed(&mut self, class: Class, lasted: Millis) {
+        let failures = self.failures.entry(class).or_default();
+        failures.count = failures.count.saturating_add(1);
+        failures.longest = failures.longest.max(lasted);
     }
 
     /// Counts a failure of this class and pauses it until the time that `until` makes of the strikes, or for longer where it
@@ -290,9 +313,20 @@ impl Node {
         self.shown.accepted_count > 0
     }
 
+    /// Whether it has only failed at tasks of this class lately, more often than bad luck explains.
+    pub(crate) fn fails_at(&self, class: Class) -> bool {
+        self.shown.failures.get(&class).is_some_and(|failures| failures.count >= FAILURES_MAX)
+    }
+
+    /// Whether a try at a task of this class has lasted longer than all that failed: it may come to something.
+    pub(crate) fn outlasts_failures(&self, class: Class, lasted: Millis) -> bool {
+        self.shown.failures.get(&class).is_none_or(|failures| lasted > failures.longest)
+    }
+
     /// It did `work` in `wall` time, and well as far as is known.
     pub(crate) fn succeeded(&mut self, class: Class, work: Millis, wall: Millis) {
         self.shown.pauses.remove(&class);
+        self.shown.failures.remove(&class);
         self.shown.unfetchable_count = 0;
         self.declined_ahead = false;
         let latest = work.0.saturating_mul(1000) / wall.0.max(1);
@@ -348,6 +382,10 @@ impl Node {
             ahead: demands.classes().filter(is_ahead).collect(),
             frees_at: self.leases.values().map(|held| held.expected_at).min().unwrap_or_default(),
             waiting: waiting.collect(),
+            failing: demands
+                .classes()
+                .filter(|class| capable.contains(*class) && self.fails_at(*class))
+                .collect(),
             capable,
             speed_permille: self.speed_permille(),
             slots: self.slots(),

@@ -42,6 +42,8 @@ pub(crate) struct Nodes {
     ahead: Vec<BTreeSet<(Millis, NodeId)>>,
     /// By class, how many nodes could take a task if they were idle.
     capable_count: Vec<u32>,
+    /// By class, how many of these have only failed at its tasks lately.
+    failing_count: Vec<u32>,
     /// By class, how many nodes take its kind, of whatever size.
     kind_count: Vec<u32>,
     /// By class, the nodes that take it if they have the memory, by memory.
@@ -67,6 +69,7 @@ impl Nodes {
             waiting: vec![BTreeSet::new(); count],
             ahead: vec![BTreeSet::new(); count],
             capable_count: vec![0; count],
+            failing_count: vec![0; count],
             kind_count: vec![0; count],
             by_memory: vec![BTreeSet::new(); count],
             pause_ends: BTreeSet::new(),
@@ -188,6 +191,11 @@ impl Nodes {
         }
     }
 
+    /// Notes that a try of a node at a task of this class has failed, after so long.
+    pub(crate) fn failed(&mut self, id: NodeId, class: Class, lasted: Millis) {
+        self.note(id, |shown| shown.failed(class, lasted));
+    }
+
     /// Notes that a result of a node could not be had: how many in a row that makes.
     pub(crate) fn unfetchable(&mut self, id: NodeId) -> u32 {
         self.note(id, Shown::unfetchable).unwrap_or(0)
@@ -253,6 +261,17 @@ impl Nodes {
         })
     }
 
+    /// How many connected nodes could take a task of `class`, now or later.
+    pub(crate) fn capable_count(&self, class: Class) -> u32 {
+        self.capable_count[usize::from(class.0)]
+    }
+
+    /// Whether there are nodes that could take a task of `class`, and all of them have only failed at such lately.
+    pub(crate) fn all_fail_at(&self, class: Class) -> bool {
+        let capable_count = self.capable_count(class);
+        capable_count > 0 && self.failing_count[usize::from(class.0)] == capable_count
+    }
+
     /// How many slots there are, and how much reference-core work they do together in a second of wall
     /// time, in milliseconds.
     pub(crate) fn total_speed(&self) -> (u64, u64) {
@@ -289,6 +308,8 @@ impl Nodes {
             }
             self.capable_count[index] += u32::from(new.capable.contains(class));
             self.capable_count[index] -= u32::from(old.capable.contains(class));
+            self.failing_count[index] += u32::from(new.failing.contains(class));
+            self.failing_count[index] -= u32::from(old.failing.contains(class));
             self.kind_count[index] += u32::from(new.kinds.contains(class));
             self.kind_count[index] -= u32::from(old.kinds.contains(class));
         }

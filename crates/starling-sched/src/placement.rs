@@ -74,7 +74,7 @@ impl<P: Plan> Scheduler<P> {
     fn taker(&self, spec: &TaskSpec, class: Class, but: Option<NodeId>) -> Option<NodeId> {
         let demand = self.demands.of(class);
         let shunned = self.shunned.get(spec.id).copied();
-        let faults = self.faults.get(&spec.id);
+        let faults = self.faults.get(spec.id);
         let may = |id: NodeId| but != Some(id) && !faults.is_some_and(|faults| faults.bars(id));
         let fastest = self.nodes.waiting(class).find(|id| may(*id))?;
         let is_first_choice = |id: &NodeId| shunned != Some(*id) && may(*id);
@@ -206,13 +206,39 @@ impl<P: Plan> Scheduler<P> {
         LeaseInput { blob, holders: holders.filter(is_there).collect() }
     }
 
-    /// Why a ready task waits, if one does.
+    /// Why a ready task waits, if one does, or is tried in vain.
     fn missing(&self) -> Option<WaitReason> {
         let is_ready = |class: &Class| self.plan.is_ready(*class);
-        let ready = self.demands.classes().filter(is_ready);
+        let mut ready = self.demands.classes().filter(is_ready);
         let missing_for =
             |class| self.nodes.missing_for(class).or_else(|| self.disbelieved_for(class));
-        ready.filter_map(missing_for).next()
+        let failing = || self.failures.keys().find_map(|class| self.failing_at(*class));
+        ready.find_map(missing_for).or_else(failing)
+    }
+
+    /// That all who could take the tasks of a class fail at them, while nothing else goes on either. That they try again changes
+    /// nothing, unless a try lasts longer than all that failed, or a result is being checked. It walks the leases, where all fail.
+    fn failing_at(&self, class: Class) -> Option<WaitReason> {
+        let message = self.failures.get(&class)?;
+        if !self.nodes.all_fail_at(class) {
+            return None;
+        }
+        let promises = |record: &LeaseRecord| match record.state {
+            LeaseState::Ahead => false,
+            LeaseState::Running => {
+                let lasted = self.now().since(record.terms.granted_at);
+                let node = self.nodes.get(record.node);
+                node.is_some_and(|node| node.outlasts_failures(record.class, lasted))
+            }
+            LeaseState::Checking { .. } => true,
+        };
+        let is_tried = || self.leases.standing().any(|(_, record)| record.class == class);
+        let is_stuck = (self.plan.is_ready(class) || is_tried())
+            && !self.leases.standing().any(|(_, record)| promises(record));
+        is_stuck.then(|| WaitReason::Failing {
+            kind: self.demands.of(class).name,
+            message: message.clone(),
+        })
     }
 
     /// Says so, when that changes.
@@ -229,20 +255,21 @@ impl<P: Plan> Scheduler<P> {
 
     /// Whether a node gets this task no more, whoever else is there.
     pub(crate) fn is_barred(&self, node: NodeId, task: Task) -> bool {
-        self.faults.get(&task).is_some_and(|faults| faults.bars(node))
+        self.faults.get(task).is_some_and(|faults| faults.bars(node))
     }
 
-    /// That all who could take a ready task of a class are barred from it. It walks the nodes, where one is.
+    /// That all who could take a ready task of a class are barred from it, or fail at whatever is like it. It walks the nodes,
+    /// where one is.
     fn disbelieved_for(&self, class: Class) -> Option<WaitReason> {
         if self.faults.is_empty() {
             return None;
         }
         self.ready(class).find_map(|spec| {
-            let faults = self.faults.get(&spec.id).filter(|faults| faults.is_sound)?;
+            let faults = self.faults.get(spec.id).filter(|faults| faults.is_sound)?;
             let could = |node: &Node| node.standing.capable.contains(class);
             let mut able = self.nodes.iter().filter(|(_, node)| could(node));
-            let is_none_left = able.all(|(id, _)| faults.bars(id));
-            is_none_left.then(|| WaitReason::Disbelieved {
+            let is_none_left = able.all(|(id, node)| faults.bars(id) || node.fails_at(class));
+            (is_none_left && !faults.message.is_empty()).then(|| WaitReason::Disbelieved {
                 name: self.name_of(spec.id),
                 message: faults.message.clone(),
             })

@@ -25,6 +25,14 @@ impl<K: Copy + Ord, T> Recent<K, T> {
         self.by_key.get(&key).map(|(_, what)| what)
     }
 
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
+        self.by_key.get_mut(&key).map(|(_, what)| what)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     pub(crate) fn insert(&mut self, key: K, what: T) {
         self.remove(key);
         self.noted_count += 1;

@@ -9,7 +9,7 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
-use starling_plan::{Certainty, Plan, PlanError, Revoked};
+use starling_plan::{Certainty, Class, Plan, PlanError, Revoked};
 use starling_types::{BlobRef, Epoch, Incarnation, Millis, NodeId, Reference, Task};
 
 use crate::{
@@ -21,10 +21,14 @@ use crate::{
 /// than are troubled at a time.
 const SHUNNED_MAX: usize = 4096;
 
+/// Tasks of which failures are remembered. A job has far fewer that nodes refuse at a time; but of ranges that are merged otherwise
+/// after a failure nothing is ever accepted.
+pub(crate) const FAULTS_MAX: usize = 4096;
+
 /// The failures of one task that is not accepted yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
-    /// The nodes that refused its inputs or say that it cannot be done, since it was last judged.
+    /// The nodes that refused its inputs or say that it cannot be done, since something was last found of its inputs.
     pub(crate) refused_by: BTreeSet<NodeId>,
     /// Those that said that it cannot be done, as far as nothing was found to be wrong with its inputs since.
     pub(crate) unprovable_by: BTreeSet<NodeId>,
@@ -61,7 +65,9 @@ pub struct Scheduler<P: Plan> {
     pub(crate) nodes: Nodes,
     pub(crate) leases: Leases,
     pub(crate) holders: Holders,
-    pub(crate) faults: BTreeMap<Task, Faults>,
+    pub(crate) faults: Recent<Task, Faults>,
+    /// By class, the last words of nodes that failed at its tasks, since a result of it was last accepted.
+    pub(crate) failures: BTreeMap<Class, String>,
     /// Who declined or failed a task last: others get it first.
     pub(crate) shunned: Recent<Task, NodeId>,
     pub(crate) waiting: Option<WaitReason>,
@@ -91,7 +97,8 @@ impl<P: Plan> Scheduler<P> {
                 config.expired_leases_max,
             ),
             holders: Holders::new(config.holders_max),
-            faults: BTreeMap::new(),
+            faults: Recent::new(FAULTS_MAX),
+            failures: BTreeMap::new(),
             shunned: Recent::new(SHUNNED_MAX),
             waiting: None,
             idle: None,
@@ -137,6 +144,11 @@ impl<P: Plan> Scheduler<P> {
     /// Whether the check of this lease's result is awaited. It is not, once what the result was made of is taken back.
     pub fn awaits(&self, epoch: Epoch) -> bool {
         self.leases.get(epoch).is_some_and(|record| !record.is_open())
+    }
+
+    /// The task of this node's lease, if it has such a lease and has reported no result of it.
+    pub fn task_of_lease(&self, node: NodeId, epoch: Epoch) -> Option<Task> {
+        self.open_lease_of(node, epoch).ok().map(|record| record.task)
     }
 
     /// What the task of this node's lease reads; nothing when it has no such lease.
@@ -208,9 +220,9 @@ impl<P: Plan> Scheduler<P> {
             Event::ResultConfirmed { task, node } => self.result_confirmed(task, node),
             Event::ResultProvedFalse { task, node } => self.result_proved_false(task, node),
             Event::ResultRefused { epoch, reason } => self.result_refused(epoch, reason),
-            Event::ResultUnfetchable { epoch, .. } => self.result_unfetchable(epoch),
+            Event::ResultUnfetchable { epoch, reason } => self.result_unfetchable(epoch, reason),
             Event::TaskFailed { node, epoch, failure } => self.task_failed(node, epoch, failure),
-            Event::Judged { task, is_sound } => self.judged(task, is_sound),
+            Event::Judged { task, judgement } => self.judged(task, judgement),
             Event::BlobLost { blob } => self.blob_lost(blob),
             Event::BlobFound { blob } => self.plan.found(blob),
             Event::ResultRevoked { task } => self.result_revoked(task),
@@ -241,6 +253,8 @@ impl<P: Plan> Scheduler<P> {
     /// Ends the leases on what lost an input. What their nodes report of it is not wanted, whatever they say.
     fn dissolve(&mut self, revoked: Revoked) {
         for task in revoked.dissolved {
+            // It comes back with other inputs, if at all.
+            self.faults.remove(task);
             for (epoch, record) in self.leases.close_task(task) {
                 let node = record.node;
                 self.free(epoch, &record);

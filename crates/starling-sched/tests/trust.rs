@@ -4,9 +4,10 @@
 mod common;
 
 use common::{
-    Action, Bench, Event, blob, capability, config, grant_to, granted_tasks, grants, node,
+    Action, Bench, Event, blob, capability, config, grant_to, granted_tasks, grants, lifting_up_to,
+    node,
 };
-use starling_sched::{Believed, Config, Lease, WaitReason};
+use starling_sched::{Believed, Config, Judgement, Lease, WaitReason};
 use starling_types::{Capability, FailureClass, IndexRange, Millis, Task, TaskId};
 
 fn lift() -> Task {
@@ -51,6 +52,8 @@ fn one_key_that_drops_every_task_neither_fails_the_job_nor_has_it_judged() {
 fn a_task_that_several_nodes_refuse_is_judged_here_and_the_job_goes_on() {
     for class in [FailureClass::Task, FailureClass::Input] {
         let mut bench = Bench::new(config(), &[18]);
+        // Somebody else could do it, and does not ask.
+        bench.join(9, capability(600, 1000));
         for name in 1..=3 {
             let lease = bench.enter(name, capability(600, 1000));
             let actions = bench.fail(name, lease.epoch, class);
@@ -62,7 +65,7 @@ fn a_task_that_several_nodes_refuse_is_judged_here_and_the_job_goes_on() {
         assert!(!bench.scheduler.is_over());
         // While it is judged, and after, it is offered as before.
         assert_eq!(bench.enter(4, capability(600, 1000)).task, lift());
-        let actions = bench.tell(Event::Judged { task: lift(), is_sound: true });
+        let actions = bench.tell(Event::Judged { task: lift(), judgement: Judgement::Sound });
         // Who could not have its inputs says nothing of the task.
         let message = match actions.first() {
             Some(Action::Disbelieved { node_count: 3, message, .. }) => Some(message),
@@ -73,6 +76,146 @@ fn a_task_that_several_nodes_refuse_is_judged_here_and_the_job_goes_on() {
     }
 }
 
+#[test]
+fn a_task_that_all_who_could_do_it_refuse_is_judged_however_few_they_are() {
+    for (count, class) in
+        [(1, FailureClass::Task), (2, FailureClass::Task), (2, FailureClass::Input)]
+    {
+        let mut bench = Bench::new(config(), &[18]);
+        // One that lifts smaller segments only is nobody who could.
+        bench.join(9, lifting_up_to(17, capability(600, 1000)));
+        (1..=count).for_each(|name| drop(bench.join(name, capability(600, 1000))));
+        for name in 1..=count {
+            let lease = grant_to(name, &bench.ask(name)).unwrap();
+            let actions = bench.fail(name, lease.epoch, class);
+            assert_eq!(judged(&actions), name == count, "{name} of {count}, {class:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lone_node_whose_prover_refuses_a_sound_task_gets_it_no_more_and_the_job_says_why_it_waits() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    assert!(judged(&bench.fail(1, lease.epoch, FailureClass::Task)));
+    bench.tell(Event::Judged { task: lift(), judgement: Judgement::Sound });
+    bench.ask(1);
+    assert_eq!(grants(&bench.wait(600_000)), []);
+    let waiting = bench.scheduler.status().waiting;
+    assert!(matches!(waiting, Some(WaitReason::Disbelieved { .. })), "{waiting:?}");
+}
+
+#[test]
+fn inputs_that_could_not_be_looked_at_bar_nobody_and_are_looked_at_when_a_node_refuses_them_again()
+{
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    assert!(judged(&bench.fail(1, lease.epoch, FailureClass::Task)));
+    bench.tell(Event::Judged { task: lift(), judgement: Judgement::Unknown });
+    bench.ask(1);
+    let again = grant_to(1, &bench.wait(2000)).expect("nobody knows better");
+    assert!(judged(&bench.fail(1, again.epoch, FailureClass::Task)));
+    // One look at a time.
+    bench.ask(1);
+    let again = grant_to(1, &bench.wait(3000)).unwrap();
+    assert!(!judged(&bench.fail(1, again.epoch, FailureClass::Task)));
+}
+
+/// Each of so many nodes fails whatever it gets like this, for so long at a time at least, until all have done so `times` over.
+/// The leases that stand then are left to the caller.
+fn failing(count: u8, class: FailureClass, lasting_ms: u64, times: usize) -> (Bench, Vec<Action>) {
+    let mut bench = Bench::new(config(), &[18]);
+    (1..=count).for_each(|name| drop(bench.join(name, capability(600, 1000))));
+    let mut failed = vec![0; usize::from(count)];
+    let mut actions: Vec<Action> = (1..=count).flat_map(|name| bench.ask(name)).collect();
+    loop {
+        for (node, lease) in grants(&std::mem::take(&mut actions)) {
+            let name = node.0[0];
+            actions.extend(bench.wait(lasting_ms));
+            actions.extend(bench.fail(name, lease.epoch, class));
+            failed[usize::from(name) - 1] += 1;
+            actions.extend(bench.ask(name));
+        }
+        if failed.iter().all(|failures| *failures >= times) {
+            return (bench, actions);
+        }
+        if grants(&actions).is_empty() {
+            actions.extend(bench.wait(1000));
+        }
+    }
+}
+
+fn waiting(bench: &Bench) -> Option<WaitReason> {
+    bench.scheduler.status().waiting
+}
+
+#[test]
+fn a_job_whose_nodes_all_fail_says_so_with_their_words_and_goes_on_saying_it_while_they_try_again()
+{
+    for count in 1..=3 {
+        for class in [FailureClass::Node, FailureClass::Input] {
+            let (bench, _) = failing(count, class, 100, 2);
+            assert_eq!(waiting(&bench), None, "{count}, {class:?}: bad luck, as yet");
+            let (mut bench, mut actions) = failing(count, class, 100, 3);
+            let reason = waiting(&bench).unwrap();
+            assert!(matches!(reason, WaitReason::Failing { kind: "lift", .. }), "{reason:?}");
+            assert!(reason.to_string().ends_with(&format!("{class:?} trouble")), "{reason}");
+            let until = bench.now + Millis(600_000);
+            while bench.now < until {
+                for (node, lease) in grants(&std::mem::take(&mut actions)) {
+                    actions.extend(bench.fail(node.0[0], lease.epoch, class));
+                    actions.extend(bench.ask(node.0[0]));
+                }
+                actions.extend(bench.wait(50));
+                assert!(waiting(&bench).is_some(), "{count}, {class:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nodes_that_fail_are_waited_for_no_more_once_somebody_else_could_do_the_task_or_a_try_lasts_longer()
+ {
+    let (mut bench, _) = failing(1, FailureClass::Node, 100, 3);
+    let actions = bench.join(2, capability(600, 1000));
+    assert!(actions.contains(&Action::WaitingOver), "{actions:?}");
+
+    // Each of the three lasted for five to six seconds.
+    let (mut bench, _) = failing(1, FailureClass::Node, 5_000, 3);
+    let mut granted = None;
+    while granted.is_none() {
+        granted = grant_to(1, &bench.wait(100));
+    }
+    let epoch = granted.unwrap().epoch;
+    bench.wait(4_000);
+    bench.renew(1, epoch);
+    assert!(waiting(&bench).is_some(), "the others lasted as long");
+    bench.wait(4_000);
+    bench.renew(1, epoch);
+    assert_eq!(waiting(&bench), None);
+    bench.finish(1, epoch);
+    assert!(bench.scheduler.is_over());
+}
+
+#[test]
+fn a_job_is_not_stuck_at_what_fails_as_long_as_its_nodes_are_at_something_else() {
+    let mut bench = Bench::new(config(), &[18, 13]);
+    let mut large = bench.enter(1, Capability { slots: 2, ..capability(1000, 1000) });
+    let small = grant_to(1, &bench.ask(1)).unwrap();
+    for times in 1..=3 {
+        let mut actions = bench.fail(1, large.epoch, FailureClass::Node);
+        actions.extend(bench.ask(1));
+        if times < 3 {
+            actions.extend(bench.wait(3_000));
+            large = grant_to(1, &actions).unwrap();
+        }
+        bench.renew(1, small.epoch);
+        assert_eq!(waiting(&bench), None);
+    }
+    bench.finish(1, small.epoch);
+    assert!(matches!(waiting(&bench), Some(WaitReason::Failing { kind: "lift", .. })));
+}
+
 /// Three nodes call the only task impossible, and its inputs are found to be sound.
 fn disbelieved() -> Bench {
     let mut bench = Bench::new(config(), &[18]);
@@ -80,7 +223,7 @@ fn disbelieved() -> Bench {
         let lease = bench.enter(name, capability(600, 1000));
         bench.fail(name, lease.epoch, FailureClass::Task);
     }
-    bench.tell(Event::Judged { task: lift(), is_sound: true });
+    bench.tell(Event::Judged { task: lift(), judgement: Judgement::Sound });
     bench
 }
 
@@ -121,7 +264,7 @@ fn disbelieved_of_the_first(config: Config) -> Bench {
         assert_eq!(lease.task, lift());
         bench.fail(name, lease.epoch, FailureClass::Task);
     }
-    bench.tell(Event::Judged { task: lift(), is_sound: true });
+    bench.tell(Event::Judged { task: lift(), judgement: Judgement::Sound });
     bench
 }
 
@@ -152,7 +295,7 @@ fn who_is_barred_from_all_tasks_that_are_looked_at_keeps_nobody_else_from_them()
             nodes.push((name, lease.epoch));
             bench.fail(name, lease.epoch, FailureClass::Task);
         }
-        bench.tell(Event::Judged { task: TaskId::Lift(index).into(), is_sound: true });
+        bench.tell(Event::Judged { task: TaskId::Lift(index).into(), judgement: Judgement::Sound });
     }
     (1..=3).for_each(|name| drop(bench.ask(name)));
     assert_eq!(granted_tasks(&bench.wait(600_000)), []);
@@ -177,7 +320,7 @@ fn who_is_barred_from_a_join_gets_another_beside_it() {
         assert_eq!(lease.task, join(0, 2).into());
         bench.fail(name, lease.epoch, FailureClass::Task);
     }
-    bench.tell(Event::Judged { task: join(0, 2).into(), is_sound: true });
+    bench.tell(Event::Judged { task: join(0, 2).into(), judgement: Judgement::Sound });
     bench.ask(5);
     assert_eq!(granted_tasks(&bench.wait(2000)), [(5, join(2, 4))]);
 }
@@ -205,7 +348,7 @@ fn who_was_right_about_inputs_gets_the_task_again_when_they_are_made_again() {
         bench.fail(name, lease.epoch, FailureClass::Task);
     }
     bench.tell(Event::BlobLost { blob: blob(0).reference });
-    bench.tell(Event::Judged { task: lift(), is_sound: false });
+    bench.tell(Event::Judged { task: lift(), judgement: Judgement::Faulty });
     bench.ask(1);
     bench.wait(600_000);
     let actions = bench.tell(Event::BlobFound { blob: blob(0).reference });
@@ -213,8 +356,9 @@ fn who_was_right_about_inputs_gets_the_task_again_when_they_are_made_again() {
 }
 
 #[test]
-fn the_same_node_saying_so_again_is_one_voice() {
+fn the_same_node_saying_so_again_is_one_voice_while_another_could_do_the_task() {
     let mut bench = Bench::new(config(), &[18]);
+    bench.join(2, capability(600, 1000));
     let mut epoch = bench.enter(1, capability(600, 1000)).epoch;
     for _ in 0..20 {
         assert!(!judged(&bench.fail(1, epoch, FailureClass::Task)));
@@ -284,6 +428,35 @@ fn a_lone_node_that_renews_is_not_cut_off_at_its_deadline() {
     }
     assert_eq!(actions, []);
     assert!(matches!(bench.finish(1, lease.epoch).last(), Some(Action::JobProved { .. })));
+}
+
+#[test]
+fn a_lone_node_past_its_deadline_is_let_go_when_another_could_begin_and_not_before() {
+    let mut bench = Bench::new(Config { copies_max: 1, ..config() }, &[18]);
+    let lease = bench.enter(1, capability(600, 1000));
+    let mut actions = Vec::new();
+    while bench.now < Millis(2 * lease.deadline.0) {
+        actions.extend(bench.wait(15_000));
+        actions.extend(bench.renew(1, lease.epoch));
+    }
+    // One that does not take what is so large, and one that does not ask.
+    bench.join(2, lifting_up_to(17, capability(600, 1000)));
+    actions.extend(bench.ask(2));
+    bench.join(3, capability(600, 1000));
+    for _ in 0..10 {
+        actions.extend(bench.wait(15_000));
+        actions.extend(bench.renew(1, lease.epoch));
+    }
+    assert_eq!(actions, []);
+    actions.extend(bench.ask(3));
+    for _ in 0..3 {
+        actions.extend(bench.wait(15_000));
+        bench.renew(1, lease.epoch);
+    }
+    let is_revoked =
+        |action: &Action| matches!(action, Action::Revoke { epoch, .. } if *epoch == lease.epoch);
+    assert!(actions.iter().any(is_revoked), "{actions:?}");
+    assert_eq!(granted_tasks(&actions), [(3, TaskId::Lift(0))]);
 }
 
 #[test]

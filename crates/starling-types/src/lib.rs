@@ -6,6 +6,7 @@
 pub mod as_hex;
 mod code;
 mod id;
+mod input;
 mod needs;
 mod node;
 mod profile;
@@ -18,6 +19,7 @@ pub use code::{KindCode, Task};
 pub use id::{
     ClaimDigest, HostRunId, ImageId, JobId, JobSeed, NodeId, ParseIdError, Reference, WorkLogId,
 };
+pub use input::{INPUT_COUNT_MAX, Role};
 pub use needs::{Need, Needs};
 pub use node::{Capability, FailureClass, MemoryTable};
 pub use profile::Profile;

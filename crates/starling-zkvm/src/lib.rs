@@ -54,7 +54,7 @@ pub use starling_claims::{
     Expected, InnerReceipt, KECCAK_PO2, OutputParts, PovwJob, Receipt, ReceiptClaim, ReceiptError,
     ReceiptInfo, Refusal, RefusalReason, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN, SegmentClaim,
     SegmentReceipt, SuccinctReceipt, TaskArguments, Unknown, Work, WorkClaim, WorkReceipt,
-    ZKVM_VERSION, claim, receipt, size_of, task, verify, verify_task, zkvm,
+    ZKVM_VERSION, claim, name_of, receipt, size_of, task, verify, verify_task, zkvm,
 };
 
 /// The size of keccak proofs where nobody asks for another: the largest that take no more memory than a lift, so that

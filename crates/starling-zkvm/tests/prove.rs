@@ -11,7 +11,7 @@ use std::{
 };
 
 use risc0_zkvm::{Digest, InnerReceipt, MaybePruned, Output, SuccinctReceipt};
-use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork};
+use starling_child::{InputFile, ProveFailure, ProverProcess, TaskWork, TimeLimits};
 use starling_cost::Costs;
 use starling_types::{
     FailureClass, IndexRange, MemoryBytes, Po2, Profile, TaskId, TaskKind, WorkLogId,
@@ -124,8 +124,8 @@ impl Bench {
     async fn prove(&mut self, task: TaskId, inputs: Vec<PathBuf>) -> Result<Vec<u8>, ProveFailure> {
         let work = self.work(task, inputs);
         let mut told = Vec::new();
-        let report =
-            self.prover.run_watched(&work, PATIENCE, |permille| told.push(permille)).await?;
+        let limits = TimeLimits::total(PATIENCE);
+        let report = self.prover.run_watched(&work, limits, |permille| told.push(permille)).await?;
         println!("{task}: {report:?}, on the way {told:?}");
         assert!(told.is_sorted() && told.iter().all(|permille| (1..1000).contains(permille)));
         assert_eq!(told.is_empty(), self.is_quiet && !tells(task), "{task}");

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use starling_types::{IndexRange, KindCode, Profile, Task};
+use starling_types::{INPUT_COUNT_MAX, IndexRange, KindCode, Profile, Task};
 
 use super::*;
 use crate::InputFile;
@@ -53,7 +53,7 @@ async fn a_task_tells_how_far_it_is_before_it_is_done() {
     let on_the_way = [100, 420, 1000].map(|p| format!(r#"echo '{{"id":1,"progress":{p}}}'"#));
     let mut told = Vec::new();
     let report = child(&format!("{}; echo '{DONE}'; read line", on_the_way.join("; ")))
-        .run_watched(&work(), PATIENCE, |permille| told.push(permille))
+        .run_watched(&work(), TimeLimits::total(PATIENCE), |permille| told.push(permille))
         .await
         .unwrap();
     assert_eq!((told, report.step_ms("hash")), (vec![100, 420, 1000], 5));
@@ -247,6 +247,30 @@ async fn a_child_that_overstays_is_killed() {
     let failure = child("exec sleep 60").run(&work(), deadline).await.unwrap_err();
     assert!(matches!(failure, ProveFailure::Deadline { .. }), "{failure}");
     assert!(started.elapsed() < PATIENCE);
+}
+
+/// A child that tells of itself every half second, six times, and is done.
+fn slow() -> ProverProcess {
+    let step = |permille| format!(r#"sleep 0.5; echo '{{"id":1,"progress":{permille}}}'"#);
+    let steps: Vec<_> = (1..=6).map(step).collect();
+    child(&format!("{}; echo '{DONE}'; read line", steps.join("; ")))
+}
+
+#[tokio::test]
+async fn a_child_that_gets_on_may_take_longer_than_it_may_stand_still_but_not_without_end() {
+    let standstill = Duration::from_secs(2);
+    let started = Instant::now();
+    let limits = TimeLimits { standstill, total: PATIENCE };
+    slow().run_watched(&work(), limits, |_| {}).await.unwrap();
+    assert!(started.elapsed() > standstill);
+    let limits = TimeLimits { total: standstill, ..limits };
+    let failure = slow().run_watched(&work(), limits, |_| {}).await.unwrap_err();
+    assert!(matches!(failure, ProveFailure::Deadline { .. }), "{failure}");
+    // One that stops after its first steps.
+    let script = r#"echo '{"id":1,"progress":1}'; exec sleep 60"#;
+    let limits = TimeLimits { standstill: Duration::from_millis(500), total: PATIENCE };
+    let failure = child(script).run_watched(&work(), limits, |_| {}).await.unwrap_err();
+    assert!(matches!(failure, ProveFailure::StoodStill { .. }), "{failure}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::{Beside, Runner};
 use crate::{
     JobError,
     journal::entry_of,
-    judge::{self, GroupVerdict},
+    judge::{self, GroupVerdict, InputsJudged},
     notes,
     run::apart,
     system::System,
@@ -85,8 +85,8 @@ impl<S: System> Runner<'_, S> {
             Action::Judge { task, inputs } => {
                 let blobs = self.blobs.clone();
                 self.beside_blocking(move || {
-                    let faults = judge::faults::<S>(&blobs, inputs);
-                    Beside::Event(Event::Judged { task, faults })
+                    let InputsJudged { faults, is_whole } = judge::inputs::<S>(&blobs, inputs);
+                    Beside::Event(Event::Judged { task, faults, is_whole })
                 });
             }
             Action::CheckGroup { group, results } => {

@@ -11,10 +11,11 @@ use starling_fake::{Expected, SYSTEMS, Sum};
 use starling_net::{ClientSession, Net, PeerAddr, SessionHandle, SessionSender, Source};
 use starling_plan::{MergesPlan, Plan};
 use starling_proto::{ClientMessage, GoodbyeReason, Grant, Input, LeaseId, NodeMessage, Welcome};
-use starling_sched::{Action, Config, Event, Scheduler, TaskFailure};
+use starling_sched::{Action, Config, Event, Judgement, Scheduler, TaskFailure};
 use starling_store::{BlobStore, DiskBudget, Pin};
 use starling_types::{
-    BlobRef, Capability, ClientRun, Epoch, Incarnation, JobId, Millis, NodeId, Reference, Task,
+    BlobRef, Capability, ClientRun, Epoch, Incarnation, JobId, Millis, NodeId, Reference, Role,
+    Task,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -36,7 +37,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    fn new(must_be: impl Fn(Task) -> Option<Sum> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(must_be: impl Fn(Task) -> Option<Sum> + Send + Sync + 'static) -> Self {
         Self { must_be: Arc::new(must_be) }
     }
 
@@ -109,6 +110,8 @@ pub(crate) struct Client<P: Plan> {
     checks: Checks,
     /// What the job is about.
     raw: Vec<Vec<u8>>,
+    /// What each task reads besides, as a challenge.
+    challenge: Option<BlobRef>,
     /// Everything that the client has, so that it stays.
     pins: Vec<Pin>,
     started: Instant,
@@ -119,7 +122,7 @@ pub(crate) struct Client<P: Plan> {
     dir: TempDir,
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     // Machines that build and test at the same time are slow, never minutes.
     Config { deadline_min: Millis(20_000), ..Config::default() }
 }
@@ -137,6 +140,17 @@ where
         checks: Checks,
         plan: impl FnOnce(&[BlobRef]) -> P,
     ) -> Self {
+        Self::with(config(), key, raw, checks, plan).await
+    }
+
+    /// A client of a job over `raw`, with these limits.
+    pub(crate) async fn with(
+        config: Config,
+        key: u8,
+        raw: &[Vec<u8>],
+        checks: Checks,
+        plan: impl FnOnce(&[BlobRef]) -> P,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
         let blobs = BlobStore::open(dir.path(), budget).unwrap();
@@ -147,13 +161,14 @@ where
         let (happenings, happened) = mpsc::channel(1024);
         tokio::spawn(accept(net.clone(), happenings.clone()));
         Self {
-            scheduler: Scheduler::new(config(), plan, Incarnation(1), 7),
+            scheduler: Scheduler::new(config, plan, Incarnation(1), 7),
             net,
             blobs,
             seen: Seen::default(),
             system: SYSTEMS[0],
             checks,
             raw: raw.to_vec(),
+            challenge: None,
             pins,
             started: Instant::now(),
             peers: BTreeMap::new(),
@@ -200,6 +215,13 @@ where
             let goodbye = ClientMessage::Goodbye { reason: GoodbyeReason::ShuttingDown, message };
             let _ = peer.sender.send(&goodbye).await;
         }
+    }
+
+    /// From now on each task reads this as well, as a challenge.
+    pub(crate) fn challenge(&mut self, challenge: &[u8]) {
+        let pin = self.blobs.put(challenge).unwrap();
+        self.challenge = Some(pin.blob());
+        self.pins.push(pin);
     }
 
     /// Closes the connection to a node as if it had broken.
@@ -309,7 +331,9 @@ where
                     inputs: lease
                         .inputs
                         .iter()
-                        .map(|input| Input { blob: input.blob, holders: vec![] })
+                        .map(|input| (Role::Input, input.blob))
+                        .chain(self.challenge.map(|blob| (Role::Challenge, blob)))
+                        .map(|(role, blob)| Input { blob, role, holders: vec![] })
                         .collect(),
                     renew_within: lease.renew_within,
                     deadline: lease.deadline,
@@ -364,7 +388,8 @@ where
             |input: &&BlobRef| self.blobs.pin(input.reference).ok().flatten().is_none();
         let damaged: Vec<BlobRef> = inputs.iter().filter(is_damaged).copied().collect();
         if damaged.is_empty() {
-            return self.tell(Event::Judged { task, is_sound: true }).await;
+            let judgement = Judgement::Sound;
+            return self.tell(Event::Judged { task, judgement }).await;
         }
         for BlobRef { reference: blob, .. } in damaged {
             self.seen.damaged.push(blob);

@@ -1,13 +1,16 @@
 //! Nodes that lie, die, hang or have no room; and one that has no disk.
 
+use std::time::Instant;
+
 use starling_fake::{Claimant, Expected};
 use starling_node::NodeError;
 use starling_plan::MergesPlan;
 use starling_proto::LeaseId;
-use starling_types::{BlobRef, FailureClass, IndexRange, Reference, Task};
+use starling_sched::Config;
+use starling_types::{BlobRef, FailureClass, IndexRange, Millis, Reference, Task};
 
 use crate::{
-    client::{Checks, Client},
+    client::{Checks, Client, config},
     merging,
     node::Setup,
     raw, shape, soon,
@@ -71,6 +74,24 @@ async fn a_prover_that_hangs_does_not_hold_the_job_up() {
     assert!(client.grants_of(stuck) > 1, "somebody else did it");
     // Told that the task is done, it has let go of the prover, and hears the goodbye.
     assert_eq!(soon(hanging.ended()).await, Ok(()));
+}
+
+/// A machine that is much slower than it was when its speed was measured.
+#[tokio::test]
+async fn a_lone_node_that_takes_longer_than_its_deadline_and_gets_on_ends_with_one_grant() {
+    let raw = raw(1, 500);
+    let deadline = Millis(4_000);
+    let limits = Config { deadline_min: deadline, ..config() };
+    let plan = |blobs: &[BlobRef]| MergesPlan::new(&shape(4), blobs);
+    let mut client = Client::with(limits, 65, &raw, Checks::of_merges(&raw), plan).await;
+    // It tells of itself four times in that.
+    let _slow = Setup::new(66, "pace=6000").serve(client.addr()).await;
+    client.run_until(|client| !client.seen.granted.is_empty()).await;
+    let begun = Instant::now();
+    client.run_until(|client| !client.seen.accepted.is_empty()).await;
+    assert!(begun.elapsed().as_millis() > u128::from(deadline.0), "it took longer than that");
+    assert_eq!(client.grants_of(leaf(0)), 1);
+    assert!(client.seen.failures.is_empty(), "{:?}", client.seen.failures);
 }
 
 #[tokio::test]

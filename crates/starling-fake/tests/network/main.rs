@@ -10,6 +10,7 @@ mod links;
 mod node;
 mod room;
 mod slots;
+mod wide;
 
 use std::time::Duration;
 

@@ -142,6 +142,8 @@ pub struct World<S: Fake> {
     /// How long that takes; for ever without it.
     pub delivery_ms: Option<u64>,
     pub looks: usize,
+    /// Whether what is to be judged can be read.
+    pub is_readable: bool,
     pub judged: usize,
     pub source_runs: u32,
     /// Which story each run of the source tells; the last for all others.
@@ -242,6 +244,7 @@ impl<S: Fake> World<S> {
             groups: 0,
             group_ms: Some(1_000),
             looks: 0,
+            is_readable: true,
             judged: 0,
             source_runs: 0,
             stories: vec![0],
@@ -574,7 +577,9 @@ impl<S: Fake> World<S> {
                 let lost =
                     |blob: Reference| (!self.disk.contains(&blob)).then_some(Fault::Lost(blob));
                 let faults = inputs.iter().filter_map(|input| lost(input.blob.reference)).collect();
-                self.push(50, Pending::Event(Event::Judged { task, faults }));
+                let is_whole = self.is_readable;
+                let faults = if is_whole { faults } else { Vec::new() };
+                self.push(50, Pending::Event(Event::Judged { task, faults, is_whole }));
             }
             Action::CheckGroup { group, results } => {
                 assert!(self.group.is_none(), "one group at a time");

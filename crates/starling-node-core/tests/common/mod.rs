@@ -11,7 +11,7 @@ use starling_proto::{
 };
 use starling_types::{
     BlobRef, ClientRun, Epoch, IndexRange, JobId, KindCode, MemoryBytes, Millis, Need, NodeId, Po2,
-    Profile, Reference, Task,
+    Profile, Reference, Role, Task,
 };
 
 pub const SYSTEM: &str = "fake/1";
@@ -32,6 +32,12 @@ fn size_of(task: Task, arguments: &[u8]) -> Option<Option<Po2>> {
         (JOIN, []) => Some(None),
         _ => None,
     }
+}
+
+/// What the made-up system calls its tasks.
+pub fn name_of(task: Task) -> String {
+    let kind = if task.kind == LIFT { "raise" } else { "unite" };
+    format!("{kind} {}", task.range)
 }
 
 pub fn lift(index: u32) -> Task {
@@ -59,7 +65,7 @@ pub fn config(slots: u32, memory_mib: u64) -> Config {
     };
     let lifts = (Po2::MIN..=18).map(|size| ((LIFT, Some(po2(size))), need(LIFT_MIB)));
     let needs = lifts.chain([((JOIN, None), need(LIFT_MIB / 4))]).collect();
-    let figures = Figures { needs, size_of, revision: 3, speed_guess_permille: 500 };
+    let figures = Figures { needs, size_of, name_of, revision: 3, speed_guess_permille: 500 };
     Config {
         systems: vec![System { name: SYSTEM.into(), figures }],
         memory: mib(memory_mib),
@@ -103,7 +109,7 @@ pub fn grant(epoch: u64) -> Grant {
         system: SYSTEM.into(),
         task: lift(epoch as u32),
         arguments: vec![18],
-        inputs: vec![Input { blob: blob(epoch), holders: vec![] }],
+        inputs: vec![Input { blob: blob(epoch), role: Role::Input, holders: vec![] }],
         renew_within: Millis(20_000),
         deadline: Millis(300_000),
         ahead: false,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use proptest::{collection::vec, option, prelude::*};
 use starling_types::{
     BlobRef, ClientRun, Epoch, FailureClass, IndexRange, JobId, KindCode, MemoryBytes, MemoryTable,
-    Millis, NodeId, Po2, Reference, SystemName, Task,
+    Millis, NodeId, Po2, Reference, Role, SystemName, Task,
 };
 
 use crate::{
@@ -142,9 +142,11 @@ fn node_message() -> impl Strategy<Value = NodeMessage> {
 fn client_message() -> impl Strategy<Value = ClientMessage> {
     let welcome =
         any::<u64>().prop_map(|run| ClientMessage::Welcome(Welcome { run: ClientRun(run) }));
-    let input = (blob(), vec(addr(), 0..=HOLDER_COUNT_MAX))
-        .prop_map(|(blob, holders)| Input { blob, holders });
-    let inputs = vec(input, 0..=INPUT_COUNT_MAX);
+    let role = prop::sample::select(vec![Role::Input, Role::Challenge]);
+    let input = (blob(), role, vec(addr(), 0..=HOLDER_COUNT_MAX))
+        .prop_map(|(blob, role, holders)| Input { blob, role, holders });
+    // With the longest addresses of as many holders more would not fit whole.
+    let inputs = vec(input, 0..=INPUT_COUNT_MAX / 4);
     let times = (0..=DURATION_MS_MAX, 0..=DURATION_MS_MAX);
     let name = (lease(), system_name());
     let arguments = vec(any::<u8>(), 0..=ARGUMENTS_SIZE_BYTES_MAX);
@@ -254,12 +256,42 @@ fn the_largest_messages_stay_within_their_limits() {
 
     let input = Input {
         holders: vec![longest_addr(); HOLDER_COUNT_MAX + 3],
+        role: Role::Challenge,
         blob: BlobRef { reference: Reference([1; 32]), size_bytes: BLOB_SIZE_BYTES_MAX },
     };
     let grant = Grant { inputs: vec![input; INPUT_COUNT_MAX], ..super::grant() };
     let bytes = ClientMessage::Grant(grant).encode();
     assert!(bytes.len() <= CONTROL_MESSAGE_SIZE_BYTES_MAX, "{} bytes", bytes.len());
-    assert!(ClientMessage::decode(&bytes).is_ok());
+    // All inputs are there, and holders as far as there is room.
+    let Ok(ClientMessage::Grant(sent)) = ClientMessage::decode(&bytes) else { panic!() };
+    assert_eq!(sent.inputs.len(), INPUT_COUNT_MAX);
+    let holder_count = sent.inputs[0].holders.len();
+    assert!((1..HOLDER_COUNT_MAX).contains(&holder_count), "{holder_count}");
+}
+
+#[test]
+fn a_grant_of_a_wide_merge_names_all_holders_of_all_inputs() {
+    let direct = [
+        "203.0.113.200:54321",
+        "192.168.178.200:54321",
+        "[2001:db8:1234:5678:9abc:def0:1234:5678]:54321",
+        "[fd00:1234:5678:9abc:def0:1234:5678:9abc]:54321",
+    ];
+    let holder = PeerAddr {
+        direct: direct.map(|addr| addr.parse().unwrap()).into(),
+        relay: Some("https://relay.some-company.example.org:8443/".parse().unwrap()),
+        ..super::addr()
+    };
+    let input = Input {
+        holders: vec![holder; HOLDER_COUNT_MAX],
+        role: Role::Input,
+        blob: BlobRef { reference: Reference([1; 32]), size_bytes: BLOB_SIZE_BYTES_MAX },
+    };
+    let arguments = vec![7; ARGUMENTS_SIZE_BYTES_MAX];
+    let grant = Grant { inputs: vec![input; INPUT_COUNT_MAX], arguments, ..super::grant() };
+    let bytes = ClientMessage::Grant(grant.clone()).encode();
+    assert!(bytes.len() <= CONTROL_MESSAGE_SIZE_BYTES_MAX, "{} bytes", bytes.len());
+    assert_eq!(ClientMessage::decode(&bytes), Ok(ClientMessage::Grant(grant)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use starling_plan::{Outcome, ZkvmInput};
-use starling_sched::{Config, Lease, TaskFailure};
+use starling_sched::{Config, Judgement, Lease, TaskFailure};
 use starling_types::{
     Capability, Epoch, FailureClass, Incarnation, MemoryBytes, Millis, NodeId, Task, TaskKind,
 };
@@ -415,9 +415,10 @@ impl World {
                 let delay = 10 + self.dice(500);
                 self.push(delay, Pending::ToScheduler(event));
             }
-            Action::Judge { task, .. } => {
-                self.push(10, Pending::ToScheduler(Event::Judged { task, is_sound: true }))
-            }
+            Action::Judge { task, .. } => self.push(
+                10,
+                Pending::ToScheduler(Event::Judged { task, judgement: Judgement::Sound }),
+            ),
             Action::JobProved { outcome } => self.outcome = Some(outcome),
             Action::JobFailed { error } => panic!("the job failed: {error}"),
             _ => {}

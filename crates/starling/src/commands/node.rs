@@ -15,7 +15,7 @@ use starling_net::{Net, NetConfig};
 use starling_node::{Figures, Node, NodeConfig, NodeFiles, SystemProver};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::{MemoryBytes, TaskKind};
-use starling_zkvm::{Backend, prover, size_of, zkvm};
+use starling_zkvm::{Backend, name_of, prover, size_of, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
@@ -118,6 +118,7 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
         figures: Figures {
             needs: costs.needs(&kinds, args.po2_max, share),
             size_of,
+            name_of,
             revision: Costs::REVISION,
             speed_guess_permille: costs.speed_guess_permille(threads),
         },
