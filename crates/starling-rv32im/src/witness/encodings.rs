@@ -44,7 +44,10 @@ fn run(image: Image) -> anyhow::Result<Segment> {
         Ok(())
     })?;
     assert_eq!(segments.len(), 1);
-    Ok(segments.remove(0))
+    let mut segment = segments.remove(0);
+    // As large as the smallest that is proved.
+    segment.po2 = segment.po2.max(PO2);
+    Ok(segment)
 }
 
 /// A program that begins with this instruction. The kernel ends it at its first call.
