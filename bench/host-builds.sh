@@ -2,8 +2,9 @@
 # A host program in another workspace that proves by `starling_client::NetworkProver` needs none of RISC Zero's kernels:
 # no crate that compiles them is among its dependencies. Nor does a node or its network need a database: blobs are
 # whatever store they are given; nor does either know a proof system, and nothing that is released needs the fake one. And
-# the fast prover knows no system at all: it compiles for a browser, where there is none.
-#   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks the prover for wasm32-unknown-unknown, which
+# the fast prover and all that decides know no system at all: they compile for a browser, where there is none. (So does the
+# network, for which `ring` wants a clang besides: it is not checked here.)
+#   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks these for wasm32-unknown-unknown, which
 #              the toolchain needs then: rustup target add wasm32-unknown-unknown
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -71,5 +72,7 @@ if [[ ${1:-} == --build ]]; then
         echo "$0: this toolchain has no $wasm, for which the prover is to be checked: rustup target add $wasm" >&2
         exit 1
     fi
-    cargo check --release --locked --target "$wasm" --package starling-fastprove
+    cargo check --release --locked --target "$wasm" --package starling-fastprove --package starling-types \
+        --package starling-swarm --package starling-blobs --package starling-proto --package starling-plan \
+        --package starling-sched --package starling-job --package starling-node-core
 fi

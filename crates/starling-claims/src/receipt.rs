@@ -126,6 +126,9 @@ pub struct ReceiptInfo<'r> {
     pub journal: &'r [u8],
     /// The size of the proof.
     pub seal_bytes: usize,
+    /// Of a Groth16 receipt, the proof as RISC Zero's contracts take it: four bytes that select the verifier, the first of the
+    /// digest of its parameters, and the seal.
+    pub onchain_seal: Option<Vec<u8>>,
 }
 
 /// Verifies that `receipt` proves a successful run of the program `image_id`: the stock
@@ -209,6 +212,13 @@ pub fn receipt_info(receipt: &Receipt) -> Result<ReceiptInfo<'_>, ReceiptError> 
         output_digest: value.map(|claim| claim.output.digest::<Sha256>()),
         journal: &receipt.journal.bytes,
         seal_bytes: receipt.seal_size(),
+        onchain_seal: match &receipt.inner {
+            InnerReceipt::Groth16(groth16) => {
+                let selector = &groth16.verifier_parameters.as_bytes()[..4];
+                Some([selector, &groth16.seal].concat())
+            }
+            _ => None,
+        },
     })
 }
 

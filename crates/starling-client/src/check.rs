@@ -5,15 +5,15 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use starling_job::Verdict;
+use starling_job::{Shortage, Verdict};
 use starling_net::{FetchError, FetchReport, Net, Source};
 use starling_plan::Certainty;
-use starling_store::{BlobStore, Pin, StoreError};
-use starling_types::{BlobRef, NodeId, Task};
+use starling_store::{BlobStore, NoSpace, Pin, StoreError};
+use starling_types::{BlobRef, JobId, NodeId, Task};
 use tokio::sync::Semaphore;
 
 use crate::{
-    room::{find_room, in_words},
+    room::{Needed, find_room, shortage},
     run::blocking,
     system::System,
 };
@@ -38,9 +38,10 @@ impl Checker {
         Self { net, blobs, permits: Arc::new(Semaphore::new(VERIFIED_MAX)) }
     }
 
-    /// The check of `blob`, which `node` reports as the result of `task` and which must claim `expected`.
+    /// The check of `blob`, which `node` reports as the result of `task` of `job` and which must claim `expected`.
     pub(crate) fn check<S: System>(
         &self,
+        job: JobId,
         node: NodeId,
         source: Option<Source>,
         task: Task,
@@ -58,18 +59,26 @@ impl Checker {
                 return Verdict::Refused { reason };
             }
             // Asked before anything is sent: a node that waits is not asked for the same bytes again and again.
+            let needed = Needed { size_bytes: blob.size_bytes, spare_bytes: 0 };
             let room = blobs.clone();
-            let look = move || find_room(&room, blob.size_bytes, 0);
+            let look = move || {
+                let lacking = find_room(&room, needed).ok()??;
+                Some(shortage(&room, Some(job), needed, &lacking))
+            };
             let found = blocking("the look for room for a result", look).await;
-            if let Ok(Ok(Some(lacking))) = found {
-                return Verdict::LacksRoom { reason: in_words(&blobs, &lacking) };
+            if let Ok(Some(shortage)) = found {
+                return Verdict::LacksRoom { shortage };
             }
             let sources: Vec<Source> = source.into_iter().collect();
             // The turn is kept until the result is judged: what is fetched and not judged would pile up on the disk.
             let FetchReport { pin, turn: _turn, .. } =
                 match net.fetch_within(blob, &sources, FETCH_TIMEOUT).await {
                     Ok(fetched) => fetched,
-                    Err(error) => return unfetched(error, node, &blobs),
+                    Err(error) => {
+                        return unfetched(error, node, |lacking| {
+                            shortage(&blobs, Some(job), needed, lacking)
+                        });
+                    }
                 };
             let _permit = permits.acquire_owned().await;
             let judged = move || judge::<S>(&blobs, task, pin, &expected);
@@ -80,10 +89,14 @@ impl Checker {
 }
 
 /// What it says of a result that it could not be fetched.
-fn unfetched<S: System>(error: FetchError, node: NodeId, blobs: &BlobStore) -> Verdict<S> {
+fn unfetched<S: System>(
+    error: FetchError,
+    node: NodeId,
+    shortage: impl FnOnce(&NoSpace) -> Shortage,
+) -> Verdict<S> {
     match error {
         FetchError::Store(StoreError::NoSpace(lacking)) => {
-            Verdict::LacksRoom { reason: in_words(blobs, &lacking) }
+            Verdict::LacksRoom { shortage: shortage(&lacking) }
         }
         FetchError::WrongBytes { peer, .. } if peer == node => {
             Verdict::Refused { reason: error.to_string() }
@@ -118,7 +131,7 @@ fn judge<S: System>(blobs: &BlobStore, task: Task, pin: Pin, expected: &S::Expec
 #[allow(clippy::unwrap_used)]
 mod tests {
     use starling_store::{DataDir, DiskBudget, Entry, EventLog};
-    use starling_types::{JobId, TaskId};
+    use starling_types::TaskId;
     use starling_zkvm::{ExitCode, Expected, SegmentClaim};
 
     use super::*;

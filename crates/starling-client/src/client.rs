@@ -8,7 +8,7 @@ use std::{
 };
 
 use starling_job::{JobEvent, JobState};
-use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, LogError, Pin, Usage};
+use starling_store::{BlobStore, DataDir, DiskBudget, Entry, EventLog, JobKey, Pin, Usage};
 use starling_types::{ImageId, JobId, JobSeed, Po2, ReceiptKind, WorkLogId};
 use starling_zkvm::{
     Digest, Guest, KECCAK_PO2_DEFAULT, Receipt,
@@ -17,7 +17,9 @@ use starling_zkvm::{
 };
 
 use crate::{
-    Given, GuestRun, JobError, JobRequest, JobSummary, StateError, Subject, ZkvmEvent, ZkvmScript,
+    ARGUMENTS_SIZE_BYTES_MAX, Arguments, ArgumentsIn, DamagedJob, Given, GuestRun, JobError,
+    JobRequest, JobSummary, Subject, ZkvmEvent, ZkvmScript,
+    damaged::NO_ID,
     journal::{JobJournal, unix_ms},
     runs::{Busy, Runs},
     state,
@@ -118,7 +120,8 @@ impl<S: System> Client<S> {
         self.blobs.usage()
     }
 
-    /// The job `id`: the one that is there, unless it was given up, or the one that `make` begins, in the place of one that was.
+    /// The job `id`: the one that is there, unless it was given up, or the one that begins with the events that `make` makes, in the place
+    /// of one that was.
     /// Of equal orders at once one makes the job, and a run that was told to end is waited for. Blocks.
     ///
     /// # Errors
@@ -127,7 +130,7 @@ impl<S: System> Client<S> {
         &self,
         id: JobId,
         is_fresh: bool,
-        make: impl FnOnce() -> Result<(S::Event, Vec<Pin>), JobError>,
+        make: impl FnOnce() -> Result<(Vec<S::Event>, Vec<Pin>), JobError>,
     ) -> Result<JobId, JobError> {
         let _change = match self.runs.change(id) {
             Ok(change) => change,
@@ -135,16 +138,19 @@ impl<S: System> Client<S> {
             Err(Busy::Runs) if !is_fresh => return Ok(id),
             Err(_) => return Err(JobError::Running { job: id }),
         };
-        let events = self.log.read(id)?;
-        if !events.is_empty() && !is_fresh {
+        // One that is begun anew may have a log that can't be read.
+        let events = if is_fresh { Vec::new() } else { self.log.read(id)? };
+        if !events.is_empty() {
             let known: JobState<S> = state::load(&events, id)?;
             if known.stage() != JobStage::Cancelled {
                 return Ok(id);
             }
         }
-        let (created, pins) = make()?;
-        let kind = S::kind(&created);
-        let entry = Entry::of_job(id, unix_ms()).event(kind, &JobEvent::Own(created))?;
+        let (begin, pins) = make()?;
+        let mut entry = Entry::of_job(id, unix_ms());
+        for event in begin {
+            entry = entry.event(S::kind(&event), &JobEvent::Own(event))?;
+        }
         self.log.append_blocking(entry.anew().holding(pins))?;
         Ok(id)
     }
@@ -157,14 +163,18 @@ impl<S: System> Client<S> {
         Ok(state::load(&self.log.read(id)?, id)?)
     }
 
-    /// Gives a job up that does not run and frees what only it holds; the bytes freed.
+    /// Gives a job up that does not run and frees what only it holds; the bytes freed. What came to harm of a log goes with it.
     ///
     /// # Errors
     /// When there is no such job, or it runs: [`Service::cancel`](crate::Service::cancel) ends it.
-    pub fn cancel(&self, id: JobId) -> Result<u64, JobError> {
-        {
-            let _change = self.runs.change(id).map_err(|_| JobError::Running { job: id })?;
-            self.note_given_up(id)?;
+    pub fn cancel(&self, key: impl Into<JobKey>) -> Result<u64, JobError> {
+        let key = key.into();
+        match key.job() {
+            Some(id) => {
+                let _change = self.runs.change(id).map_err(|_| JobError::Running { job: id })?;
+                self.note_given_up(id)?;
+            }
+            None => self.forget(key)?,
         }
         Ok(self.blobs.collect()?)
     }
@@ -182,7 +192,7 @@ impl<S: System> Client<S> {
             }
             Ok(_) => {}
             // What can't be read can't be resumed either.
-            Err(JobError::State(StateError::Unreadable { .. })) => {
+            Err(error) if error.damaged_job().is_some() => {
                 self.log.append_blocking(Entry::of_job(id, unix_ms()).anew())?;
             }
             Err(error) => return Err(error),
@@ -203,12 +213,17 @@ impl Client<ZkvmScript> {
         options: JobOptions,
     ) -> Result<JobId, JobError> {
         let guest_pin = self.blobs.put(guest.bytes())?;
-        let input_pin = match self.store_input(&mut input) {
-            Ok(pin) => pin,
+        let arguments = Arguments { args: options.args, env: options.env };
+        let stored = self.store_input(&mut input);
+        let stored = stored.and_then(|input| Ok((input, self.store_arguments(arguments)?)));
+        let (input_pin, (arguments, arguments_pin)) = match stored {
+            Ok(stored) => stored,
             Err(error) => {
                 // The guest alone makes no job.
                 drop(guest_pin);
-                self.blobs.collect()?;
+                if let Err(error) = self.blobs.collect() {
+                    tracing::warn!(%error, "the guest of a job that was not made stays");
+                }
                 return Err(error);
             }
         };
@@ -219,8 +234,7 @@ impl Client<ZkvmScript> {
             source: Subject::Guest(GuestRun {
                 guest: guest_pin.blob(),
                 input: input_pin.blob(),
-                args: options.args,
-                env: options.env,
+                arguments,
                 assumptions,
                 segment_po2: options.segment_po2,
                 keccak_po2: options.keccak_po2,
@@ -231,6 +245,7 @@ impl Client<ZkvmScript> {
             receipt_kind: options.receipt_kind,
         };
         pins.extend([guest_pin, input_pin]);
+        pins.extend(arguments_pin);
         self.create_job(request, pins, guest.image_id(), options.fresh)
     }
 
@@ -271,7 +286,7 @@ impl Client<ZkvmScript> {
         let id = request.job_id();
         self.create_as(id, fresh, || {
             let (image_id, seed) = (ImageId(image_id.into()), JobSeed(rand::random()));
-            Ok((ZkvmEvent::Created { request, image_id, seed }, pins))
+            Ok((ZkvmEvent::begin(request, image_id, seed), pins))
         })
     }
 
@@ -291,6 +306,19 @@ impl Client<ZkvmScript> {
         Ok(())
     }
 
+    /// Where the arguments are: what is too long for an event goes into a blob.
+    fn store_arguments(
+        &self,
+        arguments: Arguments,
+    ) -> Result<(ArgumentsIn, Option<Pin>), JobError> {
+        let bytes = arguments.encode();
+        if bytes.len() <= ARGUMENTS_SIZE_BYTES_MAX {
+            return Ok((ArgumentsIn::Log(arguments), None));
+        }
+        let pin = self.blobs.put(&bytes)?;
+        Ok((ArgumentsIn::Blob(pin.blob()), Some(pin)))
+    }
+
     fn store_input(&self, input: &mut impl Read) -> Result<Pin, JobError> {
         let mut writer = self.blobs.writer()?;
         io::copy(input, &mut writer).map_err(crate::error::unwrap_io)?;
@@ -298,38 +326,40 @@ impl Client<ZkvmScript> {
     }
 }
 
-/// The jobs of the data directory at `path`, oldest first, whether or not a process has it open. Of each log the ends are read.
+/// The jobs of the data directory at `path`, oldest first, whether or not a process has it open; of those whose log is damaged
+/// what is left. Of each log the ends are read: an event in between that is there and can't be read shows when the job is looked
+/// at ([`load_job`]).
 ///
 /// # Errors
 /// When the log is there and can't be read.
-pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobSummary, StateError>>, JobError> {
+pub fn list_jobs(path: &Path) -> Result<Vec<Result<JobSummary, DamagedJob>>, JobError> {
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
     let mut jobs = Vec::new();
-    for id in reader.jobs()? {
-        match reader.ends(id) {
-            Ok(Some(ends)) => jobs.push(JobSummary::of(id, &ends)),
-            // It was given up meanwhile.
-            Ok(None) => {}
-            // The others can be read all the same.
-            Err(LogError::Damaged { job, expected_seq: seq, found_seq, .. }) => {
-                let detail = format!("event {found_seq} stands in its place");
-                jobs.push(Err(StateError::Unreadable { job, seq, detail }));
-            }
-            Err(error) => return Err(error.into()),
-        }
+    for key in reader.keys()? {
+        // One that is gone was given up meanwhile.
+        let Some(ends) = reader.ends(&key)? else { continue };
+        let summary = match key.job() {
+            Some(id) => JobSummary::of(id, &ends).map_err(|error| error.to_string()),
+            None => Err(NO_ID.to_owned()),
+        };
+        jobs.push(summary.map_err(|fault| DamagedJob::of(key, &ends, fault)));
     }
     Ok(jobs)
 }
 
-/// The jobs of the data directory at `path` whose ids begin with `digits`, oldest first, whether or not a process has it open.
+/// The jobs of the data directory at `path` whose ids begin with `digits`, oldest first, whether or not a process has it open:
+/// the one alone that has these digits and no more.
 ///
 /// # Errors
 /// When the log is there and can't be read.
-pub fn find_jobs(path: &Path, digits: &str) -> Result<Vec<JobId>, JobError> {
+pub fn find_jobs(path: &Path, digits: &str) -> Result<Vec<JobKey>, JobError> {
     let Some(reader) = DataDir::peek(path)? else { return Ok(Vec::new()) };
-    let mut jobs = reader.jobs()?;
-    jobs.retain(|id| id.to_string().starts_with(digits));
-    Ok(jobs)
+    let mut jobs = reader.keys()?;
+    jobs.retain(|key| key.to_string().starts_with(digits));
+    match jobs.iter().position(|key| key.to_string() == digits) {
+        Some(index) => Ok(vec![jobs.swap_remove(index)]),
+        None => Ok(jobs),
+    }
 }
 
 /// All that is known of a job of the data directory at `path`, whether or not a process has it open.
@@ -345,6 +375,7 @@ pub fn load_job(path: &Path, id: JobId) -> Result<JobState<ZkvmScript>, JobError
 #[allow(clippy::unwrap_used)]
 mod tests {
     use starling_types::HostRunId;
+    use starling_zkvm::AssumptionId;
 
     use super::*;
     use crate::HostRun;
@@ -399,7 +430,7 @@ mod tests {
             let other = client.create_job(hosted(&guest, 4), pins, Digest::ZERO, false)?;
             client.cancel(other)?;
             assert!(client.runs.all().is_empty());
-            Ok((created, vec![guest.clone()]))
+            Ok((vec![created], vec![guest.clone()]))
         });
         assert_eq!(first.unwrap(), request.job_id());
     }
@@ -419,5 +450,69 @@ mod tests {
         });
         assert!(ids.iter().all(|id| *id == ids[0]));
         assert_eq!(client.log.read(ids[0]).unwrap().len(), 1, "it was made once");
+    }
+
+    /// As many as a guest may assume at most.
+    #[test]
+    fn as_many_receipts_as_a_guest_may_assume_are_given_and_kept() {
+        const COUNT: u32 = 16_384;
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(&dir);
+        let [guest, input, receipt] =
+            [&b"a guest"[..], b"an input", b"a receipt"].map(|bytes| client.put(bytes).unwrap());
+        let mut run = crate::request::tests::run();
+        (run.guest, run.input) = (guest.blob(), input.blob());
+        let given = |number| Given {
+            id: AssumptionId {
+                claim: Digest::from([number; 8]),
+                control_root: Digest::from([u32::MAX; 8]),
+            },
+            blob: receipt.blob(),
+        };
+        run.assumptions = (0..COUNT).map(given).collect();
+        let source = Subject::Guest(run.clone());
+        let request = JobRequest { zkvm: zkvm(), source, receipt_kind: ReceiptKind::Succinct };
+        let pins = vec![guest, input, receipt.clone()];
+        let job = client.create_job(request.clone(), pins, Digest::ZERO, false).unwrap();
+        let state = client.job(job).unwrap();
+        assert_eq!(state.request, request);
+        assert_eq!(state.request.job_id(), job);
+        assert_eq!(
+            state.asked().request,
+            request,
+            "the guest is told of all, however often it runs"
+        );
+        assert!(state.request.blobs().contains(&receipt.blob()));
+        drop(receipt);
+        client.blobs.collect().unwrap();
+        assert!(client.blobs.pin(run.assumptions[0].blob.reference).unwrap().is_some());
+    }
+
+    #[test]
+    fn arguments_that_are_too_long_for_the_log_are_kept_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = open(&dir);
+        let of_length = |length| Arguments {
+            args: vec!["x".repeat(length)],
+            env: [("HOME".to_owned(), "/".to_owned())].into(),
+        };
+        let short = of_length(10);
+        let (kept, pin) = client.store_arguments(short.clone()).unwrap();
+        assert_eq!((kept, pin), (ArgumentsIn::Log(short), None));
+        let long = of_length(2 << 20);
+        let (kept, pin) = client.store_arguments(long.clone()).unwrap();
+        let pin = pin.unwrap();
+        assert_eq!(kept, ArgumentsIn::Blob(pin.blob()));
+        let bytes = client.blobs.get(pin.reference, pin.size_bytes).unwrap().unwrap();
+        assert_eq!(Arguments::decode(&bytes), Some(long));
+        let guest = client.put(b"a guest").unwrap();
+        let mut run = crate::request::tests::run();
+        (run.guest, run.input, run.arguments) = (guest.blob(), guest.blob(), kept);
+        let source = Subject::Guest(run);
+        let request = JobRequest { zkvm: zkvm(), source, receipt_kind: ReceiptKind::Succinct };
+        let arguments = pin.reference;
+        client.create_job(request, vec![guest, pin], Digest::ZERO, false).unwrap();
+        client.blobs.collect().unwrap();
+        assert!(client.blobs.pin(arguments).unwrap().is_some());
     }
 }

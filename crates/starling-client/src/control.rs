@@ -9,7 +9,10 @@
 use std::{
     fs::{self, File},
     io,
-    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -53,6 +56,17 @@ pub enum ControlError {
     Nobody {
         /// The data directory.
         dir: PathBuf,
+    },
+    /// The owner is another user's, and answers that one alone.
+    #[error(
+        "the process that has {} is of another user (id {owner}) and answers that one alone",
+        dir.display()
+    )]
+    OtherUser {
+        /// The data directory.
+        dir: PathBuf,
+        /// The id of the owner's user.
+        owner: u32,
     },
     /// The connection failed.
     #[error("can't speak with the owner of the data directory: {0}")]
@@ -140,16 +154,31 @@ impl<S: System> Drop for ControlServer<S> {
 }
 
 impl ControlChannel {
-    /// Connects to the owner of the data directory `dir`.
+    /// Connects to the owner of the data directory `dir`. That the connection stands says nothing of the owner: the system makes
+    /// it, even where the process is stopped.
     ///
     /// # Errors
     /// [`ControlError::Nobody`] when none listens: there is no owner, it is about to end, or it does something short.
+    /// [`ControlError::OtherUser`] when it would turn this one away.
     pub async fn connect(dir: &Path) -> Result<Self, ControlError> {
-        // Not tokio's: the descriptor in the path must be open until the connection stands. A local one stands at once.
-        match with_short_path(dir, |path| std::os::unix::net::UnixStream::connect(path)) {
+        // Not tokio's: the descriptor in the path must be open until the connection stands. Nor on a task: where very many
+        // wait already for an owner that takes none of them, it takes as long.
+        let at = dir.to_owned();
+        let connecting = tokio::task::spawn_blocking(move || {
+            with_short_path(&at, |path| std::os::unix::net::UnixStream::connect(path))
+        });
+        let own = rustix::process::geteuid().as_raw();
+        match connecting.await.map_err(io::Error::other)? {
             Ok(stream) => {
                 stream.set_nonblocking(true)?;
-                Ok(Self::over(UnixStream::from_std(stream)?))
+                let stream = UnixStream::from_std(stream)?;
+                refuse_other(dir, stream.peer_cred()?.uid(), own)?;
+                Ok(Self::over(stream))
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let owner = fs::symlink_metadata(dir.join(NAME)).or_else(|_| fs::metadata(dir));
+                refuse_other(dir, owner.map_or(own, |owner| owner.uid()), own)?;
+                Err(error.into())
             }
             Err(error)
                 if matches!(
@@ -161,6 +190,12 @@ impl ControlChannel {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The process on the other side, where the system tells: of whoever has connected to an owner, the owner's.
+    pub fn pid(&self) -> Option<u32> {
+        let pid = self.lines.get_ref().peer_cred().ok()?.pid()?;
+        u32::try_from(pid).ok()
     }
 
     fn over(stream: UnixStream) -> Self {
@@ -190,6 +225,14 @@ impl ControlChannel {
             None => Ok(None),
         }
     }
+}
+
+/// Says so where the owner of `dir` is not this user's.
+fn refuse_other(dir: &Path, owner: u32, own: u32) -> Result<(), ControlError> {
+    if owner == own {
+        return Ok(());
+    }
+    Err(ControlError::OtherUser { dir: dir.to_owned(), owner })
 }
 
 /// Calls `with` with a path of the socket of `dir` that is short enough for one: of a directory with a long name, where its
@@ -256,6 +299,7 @@ mod tests {
         caller.send(&("hello\nthere", 7)).await.unwrap();
         let heard: (String, u32) = owner.recv().await.unwrap().unwrap();
         assert_eq!(heard, ("hello\nthere".to_owned(), 7));
+        assert_eq!(caller.pid(), Some(std::process::id()));
         drop(owner);
         assert!(caller.recv::<u32>().await.unwrap().is_none());
     }
@@ -272,6 +316,17 @@ mod tests {
         assert!(!socket.exists());
         let gone = ControlChannel::connect(dir.path()).await;
         assert!(matches!(gone, Err(ControlError::Nobody { .. })));
+    }
+
+    #[test]
+    fn an_owner_of_another_user_is_named_before_anything_is_said() {
+        let dir = Path::new("/shared/data");
+        assert!(refuse_other(dir, 1000, 1000).is_ok());
+        // As root too, which the system lets in, and the owner turns away.
+        let error = refuse_other(dir, 1000, 0).unwrap_err();
+        assert!(matches!(error, ControlError::OtherUser { owner: 1000, .. }));
+        let text = "the process that has /shared/data is of another user (id 1000) and answers that one alone";
+        assert_eq!(error.to_string(), text);
     }
 
     #[tokio::test]

@@ -83,8 +83,14 @@ pub enum JobError {
         /// What is missing.
         reason: String,
     },
+    /// The job itself needs more room than there can be.
+    #[error("the job can't go on: {reason}")]
+    NoRoom {
+        /// What is missing.
+        reason: String,
+    },
     /// The time for the job is over.
-    #[error("the job is not done after {} s", limit.as_secs())]
+    #[error("the job is not done after {:.0} s", limit.as_secs_f64())]
     OutOfTime {
         /// The time it had.
         limit: Duration,
@@ -97,6 +103,9 @@ pub enum JobError {
         /// The job.
         job: JobId,
     },
+    /// The user stopped it before there was a job.
+    #[error("stopped before there was a job")]
+    NotBegun,
     /// The job was begun by another release.
     #[error("job {job} was begun with {theirs}, this is {ours}: ask for it anew")]
     OtherRelease {
@@ -122,6 +131,14 @@ pub enum JobError {
     /// A blob that the job's log names is not in the store any more.
     #[error("{what} of job {job} is missing or damaged in the store")]
     BlobMissing {
+        /// What it is.
+        what: String,
+        /// The job.
+        job: JobId,
+    },
+    /// Something that the job was asked with is not in the store any more: whoever asked has it.
+    #[error("{what}, which job {job} was asked with, is missing or damaged in the store")]
+    AskedMissing {
         /// What it is.
         what: String,
         /// The job.
@@ -171,6 +188,7 @@ impl Trouble for JobError {
                 | Self::Unresolved { .. }
                 | Self::HostGone { .. }
                 | Self::BlobMissing { .. }
+                | Self::AskedMissing { .. }
                 | Self::Receipt(
                     ReceiptError::Assemble { .. }
                         | ReceiptError::Invalid { .. }
@@ -179,6 +197,11 @@ impl Trouble for JobError {
                 | Self::Diverged { .. }
                 | Self::Plan(_)
         )
+    }
+
+    /// A disk that can't read what it has is as one that has lost it.
+    fn is_loss(&self) -> bool {
+        matches!(self, Self::BlobMissing { .. } | Self::Store(StoreError::Io { .. }))
     }
 }
 

@@ -5,12 +5,12 @@ use starling_plan::Assumed;
 use starling_types::{BlobRef, ImageId, JobSeed, Po2};
 use starling_zkvm::{AssumptionId, ExitCode, OutputParts, SegmentClaim, Work};
 
-use crate::JobRequest;
+use crate::{Given, JobRequest};
 
 /// One line of a job's log: what every job logs, or the zkVM's own.
 pub type JobEvent = starling_job::JobEvent<ZkvmEvent>;
 
-/// The most assumptions in one event. In JSON one takes some 300 bytes, so that an event stays far below what the log takes;
+/// The most assumptions, or receipts of such, in one event. In JSON one takes some 300 bytes, so that an event stays far below what the log takes;
 /// a guest may assume more.
 pub(crate) const ASSUMPTIONS_PER_EVENT_MAX: usize = 1024;
 
@@ -21,7 +21,7 @@ pub(crate) const ASSUMPTIONS_PER_EVENT_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ZkvmEvent {
-    /// A user asked for the job.
+    /// A user asked for the job. Receipts that were given of what the guest may assume follow at once.
     Created {
         /// What was asked.
         request: JobRequest,
@@ -30,6 +30,11 @@ pub enum ZkvmEvent {
         /// The secret seed of the randomness that the guest is given. With it an
         /// interrupted execution can be done again, segment for segment; without it, never.
         seed: JobSeed,
+    },
+    /// Some of the receipts that were given of what the guest may assume, in their order; they are in the store.
+    Given {
+        /// At most `ASSUMPTIONS_PER_EVENT_MAX`.
+        receipts: Vec<Given>,
     },
     /// The execution emitted a segment, and its blob is in the store.
     SegmentStored {
@@ -127,10 +132,19 @@ impl From<AssumedFrom> for Assumed {
 }
 
 impl ZkvmEvent {
+    /// What a job begins with that is asked for so.
+    pub(crate) fn begin(request: JobRequest, image_id: ImageId, seed: JobSeed) -> Vec<Self> {
+        let given = request.given().chunks(ASSUMPTIONS_PER_EVENT_MAX);
+        let given = given.map(|receipts| Self::Given { receipts: receipts.to_vec() });
+        let given: Vec<Self> = given.collect();
+        [Self::Created { request, image_id, seed }].into_iter().chain(given).collect()
+    }
+
     /// The event's name, which the log keeps beside its body.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Created { .. } => "created",
+            Self::Given { .. } => "given",
             Self::SegmentStored { .. } => "segment_stored",
             Self::KeccakStored { .. } => "keccak_stored",
             Self::Assumed { .. } => "assumed",

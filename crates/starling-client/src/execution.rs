@@ -11,7 +11,8 @@ use std::{
     },
 };
 
-use starling_store::{BlobStore, Pin};
+use starling_job::Shortage;
+use starling_store::Pin;
 use starling_types::Po2;
 use starling_zkvm::{
     AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, SegmentClaim,
@@ -21,7 +22,7 @@ use starling_zkvm::{
 use tokio::sync::mpsc;
 use tracing::Span;
 
-use crate::{Given, JobError, room::put_when_there_is_room};
+use crate::{Given, JobError, room::JobRoom};
 
 /// Pieces that may wait for the event loop. They lie on disk already; this bounds messages only.
 const PIECES_WAITING_MAX: usize = 64;
@@ -36,8 +37,8 @@ pub(crate) enum ExecutionEvent {
     Segment { index: u32, po2: Po2, blob: Pin, claim: SegmentClaim, work: Option<Work> },
     /// A keccak request is in the store.
     Keccak { index: u32, po2: Po2, blob: Pin, assumption: AssumptionId },
-    /// There is no room for what comes next, for this reason.
-    LacksRoom(String),
+    /// There is no room for what comes next.
+    LacksRoom(Shortage),
     /// The execution is over.
     Ended(Result<Ended, JobError>),
 }
@@ -70,7 +71,7 @@ impl ExecutionThread {
         guest: Guest,
         mut options: ExecuteOptions,
         given: Vec<Given>,
-        blobs: BlobStore,
+        room: JobRoom,
     ) -> Self {
         let output = OutputTail::default();
         options.guest_output =
@@ -79,32 +80,32 @@ impl ExecutionThread {
             let mut keccak_count = 0;
             let on_emitted = |emitted: Emitted| {
                 keccak_count += u32::from(matches!(emitted, Emitted::Keccak(_)));
-                stored(emitted, &blobs, |event| pieces.blocking_send(event).is_ok())
+                stored(emitted, &room, |event| pieces.blocking_send(event).is_ok())
             };
             let execution = execute(&guest, options, on_emitted, cancel)?;
             let journal =
-                put(&execution.journal, &blobs, |event| pieces.blocking_send(event).is_ok())?;
+                put(&execution.journal, 0, &room, |event| pieces.blocking_send(event).is_ok())?;
             Ok(Ended { execution, journal, keccak_count, given, pins: Vec::new() })
         })
     }
 
     /// Takes a composite receipt apart, whose assumptions have succinct receipts.
-    pub(crate) fn open(receipt: Receipt, blobs: BlobStore) -> Self {
+    pub(crate) fn open(receipt: Receipt, room: JobRoom) -> Self {
         Self::spawn(OutputTail::default(), move |pieces, _cancel| {
             let parts = open_composite(&receipt)?;
             let execution = execution_of(&parts, receipt.journal.bytes)?;
             let mut send = |event| pieces.blocking_send(event).is_ok();
-            let (given, pins) = stored_given(&parts.assumptions, &blobs, &mut send)?;
+            let (given, pins) = stored_given(&parts.assumptions, &room, &mut send)?;
             for (index, segment) in (0..).zip(parts.segments) {
                 let bytes = codec::encode_segment_receipt(&segment.receipt)
                     .map_err(|error| malformed(&error.to_string()))?;
-                let blob = put(&bytes, &blobs, &mut send)?;
+                let blob = put(&bytes, index, &room, &mut send)?;
                 let (po2, claim, work) = (segment.po2, segment.claim, None);
                 if !send(ExecutionEvent::Segment { index, po2, blob, claim, work }) {
                     return Err(ExecuteError::Cancelled.into());
                 }
             }
-            let journal = put(&execution.journal, &blobs, &mut send)?;
+            let journal = put(&execution.journal, 0, &room, &mut send)?;
             Ok(Ended { execution, journal, keccak_count: 0, given, pins })
         })
     }
@@ -186,49 +187,51 @@ fn malformed(reason: &str) -> JobError {
 /// When nobody does, and when the store fails: the execution ends with that.
 pub(crate) fn stored(
     emitted: Emitted,
-    blobs: &BlobStore,
+    room: &JobRoom,
     mut send: impl FnMut(ExecutionEvent) -> bool,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let event = match emitted {
         Emitted::Segment(segment) => ExecutionEvent::Segment {
             index: segment.index,
             po2: segment.po2,
-            blob: put(&segment.bytes, blobs, &mut send)?,
+            blob: put(&segment.bytes, segment.index, room, &mut send)?,
             claim: segment.claim,
             work: segment.work,
         },
         Emitted::Keccak(keccak) => ExecutionEvent::Keccak {
             index: keccak.index,
             po2: keccak.po2,
-            blob: put(&keccak.bytes, blobs, &mut send)?,
+            blob: put(&keccak.bytes, keccak.index, room, &mut send)?,
             assumption: keccak.assumption,
         },
     };
     if send(event) { Ok(()) } else { Err(ExecuteError::Cancelled.into()) }
 }
 
-/// Puts bytes of an execution into the store, when there is room for them. `send` says whether anybody waits for them.
+/// Puts bytes of an execution into the store that follow `piece_count` pieces, when there is room for them. `send` says whether
+/// anybody waits for them.
 ///
 /// # Errors
 /// When nobody does, and when the store fails.
 pub(crate) fn put(
     bytes: &[u8],
-    blobs: &BlobStore,
+    piece_count: u32,
+    room: &JobRoom,
     mut send: impl FnMut(ExecutionEvent) -> bool,
 ) -> Result<Pin, JobError> {
-    let tell = |reason| send(ExecutionEvent::LacksRoom(reason));
-    Ok(put_when_there_is_room(blobs, bytes, tell)?.ok_or(ExecuteError::Cancelled)?)
+    let tell = |shortage| send(ExecutionEvent::LacksRoom(shortage));
+    Ok(room.put(bytes, piece_count, tell)?.ok_or(ExecuteError::Cancelled)?)
 }
 
 /// Puts the receipts of what may be assumed into the store.
 pub(crate) fn stored_given(
     proved: &[GivenAssumption],
-    blobs: &BlobStore,
+    room: &JobRoom,
     mut send: impl FnMut(ExecutionEvent) -> bool,
 ) -> Result<(Vec<Given>, Vec<Pin>), JobError> {
     let mut stored = (Vec::new(), Vec::new());
     for GivenAssumption { id, bytes } in proved {
-        let pin = put(bytes, blobs, &mut send)?;
+        let pin = put(bytes, 0, room, &mut send)?;
         stored.0.push(Given { id: *id, blob: pin.blob() });
         stored.1.push(pin);
     }

@@ -8,14 +8,14 @@ use std::{
     future::Future,
     sync::{Arc, mpsc as blocking},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use risc0_zkvm::{
     ExecutorEnv, InnerReceipt, ProveInfo, Prover, ProverOpts, Receipt, VerifierContext,
 };
-use starling_types::{HostRunId, JobId, ReceiptKind};
+use starling_types::{HostRunId, JobId, Po2, ReceiptKind};
 use starling_zkvm::{
     Guest,
     execute::hosted::{HostedExecution, execute_hosted, prove_info},
@@ -29,8 +29,11 @@ use crate::{
     Client, Delivered, HostRun, JobError, JobProgress, JobRequest, NetworkOptions, RunOptions,
     Service, Subject,
     execution::{Ended, ExecutionEvent, ExecutionThread, put, stored, stored_given},
+    hooks::Hook,
+    room::JobRoom,
     run::apart,
     source::{Begin, JobSource},
+    zkvm::result_size_bytes,
 };
 
 /// The one hash function that receipts are proved with.
@@ -69,14 +72,12 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct NetworkProver {
     service: Arc<Service>,
     options: RunOptions,
-    on_progress: Option<Arc<ProgressHook>>,
+    on_progress: Option<Arc<Hook>>,
     runtime: Handle,
     ending: CancellationToken,
     /// Has the runtime.
     thread: Option<JoinHandle<()>>,
 }
-
-type ProgressHook = dyn Fn(JobId, &JobProgress) + Send + Sync;
 
 impl NetworkProver {
     /// Proves in the data directory of `client`, with the nodes that `network` names. What earlier host programs left there
@@ -108,13 +109,19 @@ impl NetworkProver {
         self
     }
 
-    /// Calls `hook` twice a second for each proof under way, on a thread of the prover's own.
+    /// Calls `hook` twice a second for each proof under way, on a thread of its own. One that takes longer holds nothing up, and
+    /// hears the latest of each.
     #[must_use]
     pub fn on_progress(
         mut self,
         hook: impl Fn(JobId, &JobProgress) + Send + Sync + 'static,
     ) -> Self {
-        self.on_progress = Some(Arc::new(hook));
+        match Hook::start(Box::new(hook)) {
+            Ok(hook) => self.on_progress = Some(Arc::new(hook)),
+            Err(error) => {
+                tracing::warn!(%error, "nobody is told of the progress: there is no thread to do so");
+            }
+        }
         self
     }
 
@@ -147,7 +154,7 @@ impl NetworkProver {
         self.runtime.spawn(async move {
             while progress.changed().await.is_ok() {
                 let now = progress.borrow_and_update().clone();
-                hook(job, &now);
+                hook.tell(job, now);
             }
         });
     }
@@ -163,17 +170,18 @@ impl NetworkProver {
         let client = self.service.client();
         // Not tokio's channel: this thread may be one of a runtime, on which that refuses to wait.
         let (pieces, events) = blocking::sync_channel(PIECES_WAITING_MAX);
+        let room = JobRoom::of_none_yet(client.blobs.clone(), result_size_bytes(kind_of(opts)?));
         let (executed, proved) = std::thread::scope(|scope| {
-            let job = scope.spawn(|| self.run_job(&guest, opts, events));
+            let job = scope.spawn(|| self.run_job(&guest, opts, &room, events));
             let send = |event| pieces.send(event).is_ok();
-            let on_emitted = |emitted| stored(emitted, &client.blobs, send);
+            let on_emitted = |emitted| stored(emitted, &room, send);
             let executed =
                 execute_hosted(&env, &guest, rand::random(), &client.scratch, on_emitted);
             let (ended, stats) = match executed {
                 Ok(HostedExecution { execution, keccak_count, given, stats }) => {
                     let ended = || {
-                        let (given, pins) = stored_given(&given, &client.blobs, send)?;
-                        let journal = put(&execution.journal, &client.blobs, send)?;
+                        let (given, pins) = stored_given(&given, &room, send)?;
+                        let journal = put(&execution.journal, 0, &room, send)?;
                         Ok(Ended { execution, journal, keccak_count, given, pins })
                     };
                     (ended(), Some(stats))
@@ -195,25 +203,24 @@ impl NetworkProver {
         &self,
         guest: &Guest,
         opts: &ProverOpts,
+        room: &JobRoom,
         events: blocking::Receiver<ExecutionEvent>,
     ) -> anyhow::Result<Arc<Delivered>> {
-        let mut first = VecDeque::new();
-        let (segment_po2, counts_work) = loop {
-            match events.recv().context("the execution died")? {
-                ExecutionEvent::Ended(ended) => {
-                    ended?;
-                    bail!("the execution ended without a segment");
-                }
-                // Nobody could be told that a job waits which there is not yet.
-                ExecutionEvent::LacksRoom(reason) => bail!(reason),
-                piece => first.push_back(piece),
-            }
-            if let Some(ExecutionEvent::Segment { po2, work, .. }) = first.back() {
-                break (*po2, work.is_some());
-            }
+        let mut wait = RoomWait {
+            limit: self.options.patience.timeout,
+            stops: [self.options.stop.clone(), self.ending.clone()],
+            since: None,
         };
+        let First { pieces: first, segment_po2, counts_work } =
+            first_of(&events, |reason| wait.goes_on(reason))?;
         let client = self.service.client();
-        let guest_pin = client.blobs.put(guest.bytes())?;
+        let mut lacks = Ok(());
+        let guest_pin = room.put(guest.bytes(), 0, |shortage| {
+            lacks = wait.goes_on(&shortage.reason);
+            lacks.is_ok()
+        })?;
+        lacks?;
+        let guest_pin = guest_pin.context("nobody waits for room")?;
         let run = HostRun {
             guest: guest_pin.blob(),
             id: HostRunId(rand::random()),
@@ -224,6 +231,7 @@ impl NetworkProver {
         let request =
             JobRequest { zkvm: zkvm(), source: Subject::Host(run), receipt_kind: kind_of(opts)? };
         let job = client.create_job(request, vec![guest_pin], guest.image_id(), false)?;
+        room.is_for(job);
         let (forward, forwarded) = ExecutionThread::channel();
         let thread = ExecutionThread::elsewhere(first, forwarded);
         let options = self.job_options();
@@ -255,6 +263,63 @@ impl Drop for NetworkProver {
             // It panics with the runtime only, which has said so.
             let _ = thread.join();
         }
+    }
+}
+
+/// What an execution begins with, up to its first segment: that tells what job it is.
+struct First {
+    pieces: VecDeque<ExecutionEvent>,
+    segment_po2: Po2,
+    counts_work: bool,
+}
+
+/// Waits for the first segment. Each time that there is no room for what comes before it, `lacks` says whether to go on.
+fn first_of(
+    events: &blocking::Receiver<ExecutionEvent>,
+    mut lacks: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<First> {
+    let mut pieces = VecDeque::new();
+    loop {
+        match events.recv().context("the execution died")? {
+            ExecutionEvent::Ended(ended) => {
+                ended?;
+                bail!("the execution ended without a segment");
+            }
+            ExecutionEvent::LacksRoom(shortage) => lacks(&shortage.reason)?,
+            piece => pieces.push_back(piece),
+        }
+        if let Some(ExecutionEvent::Segment { po2, work, .. }) = pieces.back() {
+            let (segment_po2, counts_work) = (*po2, work.is_some());
+            return Ok(First { pieces, segment_po2, counts_work });
+        }
+    }
+}
+
+/// How a proof of which there is no job yet waits for room: as a job does, until it is told to stop or its time is over.
+struct RoomWait {
+    limit: Option<Duration>,
+    stops: [CancellationToken; 2],
+    since: Option<Instant>,
+}
+
+impl RoomWait {
+    /// # Errors
+    /// When it is to wait no longer.
+    fn goes_on(&mut self, reason: &str) -> anyhow::Result<()> {
+        let since = *self.since.get_or_insert_with(|| {
+            tracing::warn!(
+                reason,
+                "no room on the disk: the proof waits, and begins when there is some"
+            );
+            Instant::now()
+        });
+        ensure!(
+            !self.stops.iter().any(CancellationToken::is_cancelled),
+            "stopped without room: {reason}"
+        );
+        let is_late = self.limit.is_some_and(|limit| limit <= since.elapsed());
+        ensure!(!is_late, "there was no room in time: {reason}");
+        Ok(())
     }
 }
 
@@ -381,6 +446,9 @@ impl Prover for NetworkProver {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use starling_job::Shortage;
+    use starling_zkvm::{Digest, ExitCode, SegmentClaim};
+
     use super::*;
 
     /// What never ends by itself while the test runs.
@@ -403,5 +471,50 @@ mod tests {
             let (stopped, ()) = tokio::join!(waiting, telling);
             assert!(stopped.unwrap_err().to_string().starts_with("work is not made: "));
         }
+    }
+
+    fn wait(limit: Option<Duration>) -> RoomWait {
+        let stops = [CancellationToken::new(), CancellationToken::new()];
+        RoomWait { limit, stops, since: None }
+    }
+
+    #[test]
+    fn a_proof_that_finds_no_room_before_its_first_segment_waits_until_it_is_told_to_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = Client::open(dir.path(), "a test", 1 << 20).unwrap();
+        let lacking =
+            || ExecutionEvent::LacksRoom(Shortage { reason: "it is full".into(), is_own: false });
+        let segment = ExecutionEvent::Segment {
+            index: 0,
+            po2: Po2::SMALLEST,
+            blob: client.put(b"a segment").unwrap(),
+            claim: SegmentClaim {
+                pre: Digest::ZERO,
+                post: Digest::ZERO,
+                exit_code: ExitCode::Halted(0),
+                input: Digest::ZERO,
+                output: Digest::ZERO,
+            },
+            work: None,
+        };
+        let (pieces, events) = blocking::channel();
+        let send = |event| pieces.send(event).unwrap();
+        (0..3).for_each(|_| send(lacking()));
+        send(segment);
+        let mut patient = wait(None);
+        let first = first_of(&events, |reason| patient.goes_on(reason)).unwrap();
+        assert_eq!((first.pieces.len(), first.segment_po2), (1, Po2::SMALLEST));
+        assert!(patient.since.is_some());
+        for told in [0, 1] {
+            let mut stopped = wait(None);
+            stopped.stops[told].cancel();
+            send(lacking());
+            let error = first_of(&events, |reason| stopped.goes_on(reason)).err().unwrap();
+            assert_eq!(error.to_string(), "stopped without room: it is full");
+        }
+        let mut late = wait(Some(Duration::ZERO));
+        send(lacking());
+        let error = first_of(&events, |reason| late.goes_on(reason)).err().unwrap();
+        assert_eq!(error.to_string(), "there was no room in time: it is full");
     }
 }

@@ -17,8 +17,10 @@ pub(crate) struct JobJournal<S: System> {
 }
 
 impl<S: System> JobJournal<S> {
-    /// Opens the log of `job`.
+    /// Opens the log of `job`. What a run that died had handed to the log comes first: else what is recorded here would follow
+    /// from less than stands before it. Blocks.
     pub(crate) fn open(log: Arc<EventLog>, job: JobId) -> Result<Self, JobError> {
+        log.settle();
         let state = state::load(&log.read(job)?, job)?;
         Ok(Self { log, state })
     }
@@ -128,6 +130,27 @@ mod tests {
         let entry = Entry::of_job(job, 0).event(created.kind(), &created).unwrap();
         log.append_blocking(entry.holding([guest, input])).unwrap();
         (JobJournal::open(log.clone(), job).unwrap(), of_request)
+    }
+
+    #[test]
+    fn a_log_is_opened_with_all_that_was_handed_over_before() {
+        const COUNT: u32 = 5_000;
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "a test").unwrap();
+        let log = Arc::new(data.log().unwrap());
+        let budget = DiskBudget { max_bytes: 1 << 30, min_free_bytes: 0 };
+        let blobs = data.blobs_of(&log, budget).unwrap();
+        let (journal, _) = created(&log, &blobs);
+        let job = journal.into_state();
+        let pin = blobs.put(b"a segment").unwrap();
+        for index in 0..COUNT {
+            let events = [JobEvent::Own(segment_stored(index, &pin))];
+            // As in a run that dies: nobody waits for the answer.
+            drop(log.hand_over(entry_of(&*job, &events).unwrap()));
+        }
+        let mut journal = JobJournal::<ZkvmScript>::open(log, job.id).unwrap();
+        assert_eq!(journal.state().segments.len(), COUNT as usize);
+        journal.record(segment_stored(COUNT, &pin), [pin]).unwrap();
     }
 
     #[test]

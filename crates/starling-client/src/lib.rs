@@ -11,14 +11,15 @@
 //! - `service.rs`, what jobs share; `pool.rs`, the connected nodes; `peers.rs`, a job's view of them;
 //! - `run.rs`, a job from its log to what it delivers; `runner.rs`, the pump around its core in the middle;
 //! - `check.rs`, what a result must pass before it counts; `judge.rs`, a second look at results; `look.rs`, what is still here;
-//! - `journal.rs`, the log when no run has it; `meter.rs`, what is counted;
+//! - `journal.rs`, the log when no run has it; `damaged.rs`, one that came to harm; `meter.rs`, what is counted;
 //! - `control.rs`, how other processes speak to the owner of a data directory;
 //! - `local.rs`, nodes on this machine; `advertise.rs`, telling nodes elsewhere.
 //!
 //! The zkVM's:
 //! - `zkvm.rs`, its side of the seam; `event.rs`, what is logged; `state.rs`, what that adds up to; `script.rs`, the plan
 //!   that follows; `source.rs` and `execution.rs`, the guest on its thread; `deliver.rs`, the receipt;
-//! - `compress.rs`, composite receipts made succinct; `hosted.rs`, [`NetworkProver`] for host programs.
+//! - `compress.rs`, composite receipts made succinct; `hosted.rs`, [`NetworkProver`] for host programs, and `hooks.rs`, what
+//!   calls theirs.
 //!
 //! It refuses to believe anything that a peer says, and to do anything that its log does not show.
 
@@ -27,10 +28,12 @@ mod check;
 mod client;
 mod compress;
 mod control;
+mod damaged;
 mod deliver;
 mod error;
 mod event;
 mod execution;
+mod hooks;
 mod hosted;
 mod journal;
 mod judge;
@@ -58,6 +61,7 @@ mod zkvm;
 
 pub use client::{GivenReceipt, JobOptions, find_jobs, list_jobs, load_job};
 pub use control::{ControlChannel, ControlError};
+pub use damaged::{DamagedJob, damaged_job};
 pub use deliver::{Delivered, Facts, JOURNAL_PRINTED_BYTES_MAX, Written};
 pub use error::JobError;
 pub use event::{AssumedFrom, ExecutionSummary, JobEvent, ZkvmEvent};
@@ -65,7 +69,9 @@ pub use hosted::NetworkProver;
 pub use local::LocalNodes;
 pub use options::{GuestOutput, NetworkOptions, Patience, RunOptions};
 pub use progress::JobProgress;
-pub use request::{Given, GuestRun, HostRun, JobRequest, Subject};
+pub use request::{
+    ARGUMENTS_SIZE_BYTES_MAX, Arguments, ArgumentsIn, Given, GuestRun, HostRun, JobRequest, Subject,
+};
 pub use script::{ZkvmArguments, ZkvmPiece};
 pub use starling_child::SandboxPolicy;
 pub use starling_sched::{Terms, WEIGHT_MAX};
@@ -77,7 +83,7 @@ pub mod shell {
     pub use crate::{
         client::Client,
         control::ControlServer,
-        room::put_when_there_is_room,
+        room::JobRoom,
         service::{JobHandle, Outcome, Service},
         system::{
             Advert, Delivery, Finish, GroupResult, JobStage, NoSource, PutOut, Running, Start,

@@ -4,20 +4,25 @@
 //! dies, however it dies, and ends itself.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
+use rand::RngExt as _;
 use starling_child::SandboxPolicy;
+use starling_net::node_id_of;
 use starling_proto::Ticket;
-use starling_types::MemoryBytes;
+use starling_store::DataDir;
+use starling_types::{MemoryBytes, NodeId};
 use starling_zkvm::Backend;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::JobError;
+use crate::{JobError, run::blocking};
 
 /// How often in a row a local node that dies young is started again.
 const RESTARTS_MAX: u32 = 5;
@@ -52,6 +57,23 @@ pub struct LocalNodes {
     pub loopback: bool,
 }
 
+/// The ids that the nodes will have: their keys are made here, where they find them, so that nobody else is taken for one. Of one
+/// whose directory is in use, as by the node of a client that was killed a moment ago, it is not known. Blocks.
+pub(crate) fn ids(nodes: &LocalNodes, data_dir: &Path) -> BTreeSet<NodeId> {
+    let id = |index| {
+        let dir = DataDir::open(&dir_of(data_dir, index), "a client that starts its node")?;
+        dir.load_or_create_key(|| rand::rng().random()).map(|key| node_id_of(&key))
+    };
+    let mut ids = BTreeSet::new();
+    for index in 0..nodes.count {
+        match id(index) {
+            Ok(id) => drop(ids.insert(id)),
+            Err(error) => tracing::debug!(%error, index, "a local node is not known by its key"),
+        }
+    }
+    ids
+}
+
 /// Starts the nodes and keeps them running until `stop`, then waits for their end.
 ///
 /// # Errors
@@ -64,7 +86,7 @@ pub(crate) async fn run(
 ) -> Result<(), JobError> {
     let mut supervisors = tokio::task::JoinSet::new();
     for index in 0..nodes.count {
-        let dir = data_dir.join("local").join(index.to_string());
+        let dir = dir_of(&data_dir, index);
         let (nodes, ticket, stop) = (nodes.clone(), ticket.clone(), stop.clone());
         supervisors.spawn(async move { supervise(&nodes, &ticket, &dir, &stop).await });
     }
@@ -90,13 +112,13 @@ async fn supervise(
     stop: &CancellationToken,
 ) -> Result<(), JobError> {
     let failed = |source| JobError::LocalNode { program: nodes.program.clone(), source };
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    // The log tells of this run of the job, restarts of the node included.
-    File::create(log_path(dir)).map_err(failed)?;
+    let home = dir.to_owned();
+    let log = blocking("the folder of a local node", move || new_log(&home)).await?;
+    let log = log.map_err(failed)?;
     let mut deaths = 0;
     while deaths <= RESTARTS_MAX {
         let started = Instant::now();
-        let mut child = start(nodes, ticket, dir).map_err(failed)?;
+        let mut child = start(nodes, ticket, dir, &log).map_err(failed)?;
         // Held here, since waiting for a child closes the stdin that it still owns.
         let stdin = child.stdin.take();
         tokio::select! {
@@ -122,8 +144,15 @@ async fn supervise(
     Ok(())
 }
 
-fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Child> {
-    let log = File::options().create(true).append(true).open(log_path(dir))?;
+/// Makes the folder of a node and begins its log anew: it tells of this run of the job, restarts of the node included. Blocks.
+fn new_log(dir: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(dir)?;
+    let path = dir.join("log");
+    File::create(&path)?;
+    File::options().append(true).open(path)
+}
+
+fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path, log: &File) -> io::Result<Child> {
     let mut command = Command::new(&nodes.program);
     command
         .arg("node")
@@ -139,13 +168,44 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path) -> std::io::Result<Chi
     if nodes.loopback {
         command.arg("--loopback");
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log.try_clone()?).kill_on_drop(true);
     // Ctrl-C in a terminal goes to the whole foreground group: the client alone decides what it means.
     #[cfg(unix)]
     command.process_group(0);
     command.spawn()
 }
 
-fn log_path(dir: &Path) -> PathBuf {
-    dir.join("log")
+/// Where a node has its state.
+fn dir_of(data_dir: &Path, index: u32) -> PathBuf {
+    data_dir.join("local").join(index.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_node_is_known_by_the_key_that_it_finds() {
+        let dir = tempfile::tempdir().unwrap();
+        let nodes = LocalNodes {
+            count: 3,
+            program: PathBuf::new(),
+            memory_each: MemoryBytes(0),
+            threads_each: 1,
+            backend: Backend::Fast,
+            sandbox: SandboxPolicy::Try,
+            disk_budget_bytes: 0,
+            loopback: true,
+        };
+        // One that still ends is in its directory.
+        let ending = DataDir::open(&dir_of(dir.path(), 1), "starling node").unwrap();
+        let known = ids(&nodes, dir.path());
+        drop(ending);
+        let key_of = |index| {
+            let dir = DataDir::open(&dir_of(dir.path(), index), "starling node").unwrap();
+            dir.load_or_create_key(|| panic!("there is a key already")).unwrap()
+        };
+        assert_eq!(known, [0, 2].map(|index| node_id_of(&key_of(index))).into());
+    }
 }

@@ -113,7 +113,8 @@ impl Found {
 }
 
 fn look_at(blobs: &BlobStore, patience: &DiskPatience, blob: &BlobRef) -> Seen {
-    match patience.read(|| blobs.pin(blob.reference)) {
+    // Whoever asks has a reason: nodes blame it, or something could not be read, or time has passed.
+    match patience.read(|| blobs.recheck(blob.reference)) {
         Ok(Some(pin)) => Seen::Here(pin),
         Err(error) if is_passing(&error) => {
             tracing::warn!(blob = %format_args!("{:#}", blob.reference), %error, "not looked at");

@@ -8,8 +8,8 @@ use crate::system::System;
 pub(crate) fn say<S: System>(note: Note) {
     let named = S::name_of;
     match note {
-        Note::Granted { node, epoch, task, po2 } => {
-            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?po2, "granted");
+        Note::Granted { node, epoch, task, po2, memory } => {
+            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?po2, %memory, "granted");
         }
         Note::Expired { node, epoch, task, reason } => {
             tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "a lease expired; the task goes elsewhere");
@@ -47,6 +47,12 @@ pub(crate) fn say<S: System>(note: Note) {
         }
         Note::Judged { task, faults, is_whole } => {
             tracing::warn!(task = %named(task), ?faults, is_whole, "looked again at a task that nodes refuse");
+        }
+        Note::NotDelivered { reason } => {
+            tracing::warn!(
+                reason,
+                "what was proved can't be put together; what is gone of it is made again"
+            );
         }
         Note::Disbelieved { task, node_count, message } => {
             tracing::warn!(task = %named(task), node_count, message, "nodes say that a task can't be done, though nothing is wrong with its inputs; they get it no more, and it goes to others");

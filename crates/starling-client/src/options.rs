@@ -40,7 +40,8 @@ impl NetworkOptions {
 /// How long a job may wait, and on what.
 #[derive(Debug, Clone)]
 pub struct Patience {
-    /// How long there may be no node that can take a ready task.
+    /// How long there may be no node that could take a ready task, and how long none that does anything for the job while there
+    /// is work: that one is connected does not count. Nodes that work for other jobs of the same service are waited for.
     pub node_wait: Duration,
     /// How long the job may take in this run.
     pub timeout: Option<Duration>,

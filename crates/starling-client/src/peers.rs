@@ -52,11 +52,15 @@ pub(crate) struct Joined {
 pub(crate) struct Peers {
     /// Where the job is told of them, and what tells others of the job: as long as there is work for nodes.
     seat: Option<(Seat, Posted)>,
+    seats: Option<Seats>,
     /// The job that they work for, and the system of all its tasks.
     job: JobId,
     system: SystemName,
     peers: BTreeMap<NodeId, Peer>,
 }
+
+/// Makes a place for the job in the pool and on the board, as often as there is work for nodes anew.
+pub(crate) type Seats = Box<dyn Fn() -> (Seat, Posted) + Send>;
 
 struct Peer {
     connection: ConnectionId,
@@ -68,12 +72,19 @@ struct Peer {
 impl Peers {
     /// Nobody yet.
     pub(crate) fn new(job: JobId, system: SystemName) -> Self {
-        Self { seat: None, job, system, peers: BTreeMap::new() }
+        Self { seat: None, seats: None, job, system, peers: BTreeMap::new() }
     }
 
-    /// From now on the job is told of nodes, and they of it.
-    pub(crate) fn seated(self, seat: Seat, posted: Posted) -> Self {
-        Self { seat: Some((seat, posted)), ..self }
+    /// As it is, of a job that takes its seats from here, the first at once.
+    pub(crate) fn seated(self, seats: Seats) -> Self {
+        Self { seat: Some(seats()), seats: Some(seats), ..self }
+    }
+
+    /// From now on the job is told of nodes again, and they of it.
+    pub(crate) fn call(&mut self) {
+        // One that is there is given up first: the pool knows a job by its name.
+        self.seat = None;
+        self.seat = self.seats.as_ref().map(|seats| seats());
     }
 
     /// What the job is told next. Never anything, when there is no work for nodes; `None` when the pool is gone.
@@ -82,6 +93,11 @@ impl Peers {
             Some((seat, _)) => seat.events.recv().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Whether nodes work for other jobs of this client.
+    pub(crate) fn serve_others(&self) -> bool {
+        self.seat.as_ref().is_some_and(|(seat, _)| seat.others_are_served())
     }
 
     /// Takes a node in, in the place of an older connection of it.

@@ -35,6 +35,9 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// of each node that came and each that was there before, it hears at most once more, that the node left.
 const COMINGS_WAITING_MAX: usize = 2048;
 
+/// A node that showed that it works for a job does so for this long, by what is known: it renews its leases more often.
+const SERVED_FOR: Millis = Millis(20_000);
+
 /// What a node is told that comes then.
 const TURMOIL: &str = "too many nodes come and go";
 
@@ -92,6 +95,8 @@ struct Node {
 struct Job {
     system: SystemName,
     events: mpsc::UnboundedSender<PeerEvent>,
+    /// When a node last showed that it works for it.
+    served_at: Option<Millis>,
 }
 
 /// A job's place in the pool. When it is dropped, the job is told of nothing any more.
@@ -178,7 +183,7 @@ impl Pool {
         let deadline = deadline.map(|within| now + Millis(within.as_millis() as u64));
         self.with(|state| {
             state.dispatcher.open(job, Terms { weight, deadline });
-            state.jobs.insert(job, Job { system, events: sender });
+            state.jobs.insert(job, Job { system, events: sender, served_at: None });
             for node in state.nodes.keys().copied().collect::<Vec<_>>() {
                 self.introduce(state, node, job, None);
             }
@@ -243,8 +248,11 @@ impl Pool {
             if !state.is_current(node, connection) {
                 return;
             }
-            if let Some(node) = state.nodes.get_mut(&node) {
-                node.count(|merit| merit.said(&message));
+            if let Some(node) = state.nodes.get_mut(&node)
+                && node.count(|merit| merit.said(&message)).is_some()
+                && let Some(job) = job_of(&message)
+            {
+                state.note_served(job, self.now());
             }
             let job = match &message {
                 NodeMessage::WorkRequested => {
@@ -358,6 +366,19 @@ impl State {
         self.nodes.get(&node).is_some_and(|node| node.connection == connection)
     }
 
+    /// A node has shown that it works for a job.
+    fn note_served(&mut self, job: JobId, now: Millis) {
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.served_at = Some(now);
+        }
+    }
+
+    /// Whether nodes work for others than `job`.
+    fn others_are_served(&self, job: JobId, now: Millis) -> bool {
+        let others = self.jobs.iter().filter(|(other, _)| **other != job);
+        others.filter_map(|(_, other)| other.served_at).any(|at| now.since(at) < SERVED_FOR)
+    }
+
     fn tell(&mut self, job: JobId, event: PeerEvent) {
         let Some(to) = self.jobs.get(&job) else { return self.undelivered.push(event) };
         if let Err(error) = to.events.send(event) {
@@ -378,22 +399,34 @@ impl State {
 }
 
 impl Node {
-    fn send(&mut self, message: ClientMessage) {
-        self.count(|merit| merit.told(&message));
+    /// Whether what it is told says that it delivered something.
+    fn send(&mut self, message: ClientMessage) -> bool {
+        let has_delivered = self.count(|merit| merit.told(&message)) == Some(Use::Delivered);
         if self.outbox.try_send(message).is_err() {
             // Without its outbox, its session ends and reports that the node left.
             tracing::debug!(peer = ?self.addr.node_id, "a node does not read what it is sent");
             self.outbox = mpsc::channel(1).0;
         }
+        has_delivered
     }
 
     /// Lets it keep its place among the connections for what it does.
-    fn count(&mut self, note: impl FnOnce(&mut Merit) -> Option<Use>) {
-        match note(&mut self.merit) {
+    fn count(&mut self, note: impl FnOnce(&mut Merit) -> Option<Use>) -> Option<Use> {
+        let done = note(&mut self.merit);
+        match done {
             Some(Use::Works) => self.handle.peer_works(),
             Some(Use::Delivered) => self.handle.peer_delivered(),
             None => {}
         }
+        done
+    }
+}
+
+impl Seat {
+    /// Whether nodes work for other jobs of this client.
+    pub(crate) fn others_are_served(&self) -> bool {
+        let Self { pool, job, .. } = self;
+        pool.with(|state| state.others_are_served(*job, pool.now()))
     }
 }
 
@@ -427,8 +460,9 @@ impl Link {
         self.pool.with(|state| {
             if state.is_current(self.node, self.connection)
                 && let Some(node) = state.nodes.get_mut(&self.node)
+                && node.send(message)
             {
-                node.send(message);
+                state.note_served(self.job, self.pool.now());
             }
         });
     }

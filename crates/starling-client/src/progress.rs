@@ -14,8 +14,11 @@ pub struct JobProgress {
     pub nodes_busy: u32,
     /// Time left by the nodes' own speed, where it can be told.
     pub eta: Option<Millis>,
-    /// Why nothing can be handed out, when that is so.
+    /// Why nothing is done for the job by nodes, when that is so.
     pub waiting: Option<String>,
+    /// How long it has been waiting for nodes, as its patience counts it.
+    #[serde(default)]
+    pub waited: Option<Millis>,
     /// What there is no room for on the client's disk, when the job waits for some.
     #[serde(default)]
     pub lacks_room: Option<String>,
@@ -34,6 +37,7 @@ impl From<starling_sched::Status> for JobProgress {
             nodes_busy: status.busy_node_count as u32,
             eta: status.eta_ms,
             waiting: status.waiting.map(|reason| reason.to_string()),
+            waited: None,
             lacks_room: None,
             looking_at: 0,
             delivering: false,

@@ -45,14 +45,10 @@ pub struct GuestRun {
     pub guest: BlobRef,
     /// The bytes of the guest's standard input.
     pub input: BlobRef,
-    /// The guest's arguments.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// The environment variables that the guest may ask for.
-    #[serde(default)]
-    pub env: BTreeMap<String, String>,
-    /// Receipts of what the guest may assume.
-    #[serde(default)]
+    /// The guest's arguments and environment.
+    pub arguments: ArgumentsIn,
+    /// Receipts of what the guest may assume. In the log they stand in events of their own.
+    #[serde(skip)]
     pub assumptions: Vec<Given>,
     /// Segments have at most 2^po2 cycles.
     pub segment_po2: Po2,
@@ -66,6 +62,41 @@ pub struct GuestRun {
     /// The work log that the job's work is counted for.
     #[serde(default)]
     pub work_log: Option<WorkLogId>,
+}
+
+/// What a guest is told beside its input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arguments {
+    /// The guest's arguments.
+    pub args: Vec<String>,
+    /// The environment variables that the guest may ask for.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Where the [`Arguments`] of a guest are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArgumentsIn {
+    /// Here, in the log.
+    Log(Arguments),
+    /// In a blob, as JSON: they have more than [`ARGUMENTS_SIZE_BYTES_MAX`].
+    Blob(BlobRef),
+}
+
+/// The most bytes of arguments and environment, as JSON, that stand in an event of the log. A command line seldom has a
+/// hundredth of it, and an event takes sixteen times as much.
+pub const ARGUMENTS_SIZE_BYTES_MAX: usize = 64 << 10;
+
+impl Arguments {
+    /// As a blob holds them.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("arguments have string keys only")
+    }
+
+    /// What [`Self::encode`] made; `None` of anything else.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
 }
 
 /// A guest that is run elsewhere.
@@ -93,17 +124,27 @@ pub struct Given {
 }
 
 /// Separates job ids from every other hash of the project.
-const JOB_ID_DOMAIN: &str = "starling job v2";
+const JOB_ID_DOMAIN: &str = "starling job v3";
 
 impl JobRequest {
     /// The job's id: the same request has the same id, so asking again finds the job again.
     pub fn job_id(&self) -> JobId {
         // Field order is that of the types, and maps are sorted: the same request is the same text.
         let request = serde_json::to_string(self).expect("a request has string keys only");
-        let Reference(digest) = reference_of(format!("{JOB_ID_DOMAIN}\n{request}").as_bytes());
+        let given = serde_json::to_string(self.given()).expect("a list has no keys");
+        let text = format!("{JOB_ID_DOMAIN}\n{request}\n{given}");
+        let Reference(digest) = reference_of(text.as_bytes());
         let mut id = [0; JobId::SIZE_BYTES];
         id.copy_from_slice(&digest[..JobId::SIZE_BYTES]);
         JobId(id)
+    }
+
+    /// The receipts that were given of what the guest may assume.
+    pub fn given(&self) -> &[Given] {
+        match &self.source {
+            Subject::Guest(run) => &run.assumptions,
+            Subject::Host(_) | Subject::Receipt { .. } => &[],
+        }
     }
 
     /// The size of the segments, where there are some to prove.
@@ -137,10 +178,14 @@ impl JobRequest {
     /// The blobs that the request names.
     pub fn blobs(&self) -> Vec<BlobRef> {
         match &self.source {
-            Subject::Guest(run) => [run.guest, run.input]
-                .into_iter()
-                .chain(run.assumptions.iter().map(|given| given.blob))
-                .collect(),
+            Subject::Guest(run) => {
+                let arguments = match &run.arguments {
+                    ArgumentsIn::Log(_) => None,
+                    ArgumentsIn::Blob(blob) => Some(*blob),
+                };
+                let given = run.assumptions.iter().map(|given| given.blob);
+                [run.guest, run.input].into_iter().chain(arguments).chain(given).collect()
+            }
             Subject::Host(run) => vec![run.guest],
             Subject::Receipt { receipt } => vec![*receipt],
         }
@@ -149,6 +194,8 @@ impl JobRequest {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use starling_zkvm::Digest;
+
     use super::*;
 
     fn blob(byte: u8) -> BlobRef {
@@ -160,8 +207,7 @@ pub(crate) mod tests {
         GuestRun {
             guest: blob(1),
             input: blob(2),
-            args: vec![],
-            env: BTreeMap::new(),
+            arguments: ArgumentsIn::Log(Arguments::default()),
             assumptions: vec![],
             segment_po2: Po2::try_from(18).expect("in range"),
             keccak_po2: Po2::try_from(15).expect("in range"),
@@ -194,8 +240,25 @@ pub(crate) mod tests {
         };
         assert_ne!(id, other(|run| run.guest = blob(9)));
         assert_ne!(id, other(|run| run.input = blob(9)));
-        assert_ne!(id, other(|run| run.args = vec!["--verbose".into()]));
-        assert_ne!(id, other(|run| run.env = [("A".into(), "1".into())].into()));
+        let told = |arguments| ArgumentsIn::Log(arguments);
+        let args = |args| told(Arguments { args, ..Arguments::default() });
+        let env = |env| told(Arguments { env, ..Arguments::default() });
+        let arguments = [
+            args(vec!["--verbose".into()]),
+            env([("A".into(), "1".into())].into()),
+            ArgumentsIn::Blob(blob(8)),
+        ];
+        for arguments in arguments {
+            assert_ne!(id, request(GuestRun { arguments, ..run() }).job_id());
+        }
+        let given = |byte| Given {
+            id: AssumptionId { claim: Digest::from([byte; 8]), control_root: Digest::ZERO },
+            blob: blob(7),
+        };
+        let assuming = |assumptions| request(GuestRun { assumptions, ..run() }).job_id();
+        let [one, other_one, both] =
+            [vec![given(1)], vec![given(2)], vec![given(1), given(2)]].map(assuming);
+        assert!(one != id && one != other_one && one != both);
         assert_ne!(id, other(|run| run.segment_po2 = Po2::try_from(17).expect("in range")));
         assert_ne!(id, other(|run| run.keccak_po2 = Po2::try_from(14).expect("in range")));
         assert_ne!(id, other(|run| run.cycle_limit = Some(5)));

@@ -1,8 +1,11 @@
 //! One job from its log to what it delivers: what comes before and after the event loop, which is the [`Runner`]'s.
 
+use std::{collections::BTreeSet, time::Instant};
+
 use rand::RngExt as _;
 use starling_job::{Config, JobCore, JobEvent, JobState};
-use starling_types::{JobId, SystemName};
+use starling_sched::Believed;
+use starling_types::{JobId, NodeId, SystemName};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -26,6 +29,8 @@ pub(crate) struct Job<S: System> {
     pub(crate) checker: Checker,
     pub(crate) pool: Pool,
     pub(crate) board: Board,
+    /// Whose word on their speed counts.
+    pub(crate) own_nodes: BTreeSet<NodeId>,
     pub(crate) options: RunOptions,
     pub(crate) stop: CancellationToken,
 }
@@ -75,11 +80,14 @@ impl<S: System> Job<S> {
     }
 
     async fn prove(&self, state: JobState<S>, begin: S::Begin) -> Result<Done<S>, JobError> {
-        let Self { client, checker, pool, board, options, stop } = self;
+        let Self { client, checker, pool, board, own_nodes, options, stop } = self;
         let (job, system) = (state.id(), state.system());
         let advert = state.advert();
         let config = Config {
-            scheduler: starling_sched::Config::default(),
+            scheduler: starling_sched::Config {
+                believed: Believed::Only(own_nodes.clone()),
+                ..starling_sched::Config::default()
+            },
             node_wait: millis(options.patience.node_wait),
             timeout: options.patience.timeout.map(millis),
             seed: rand::rng().random(),
@@ -89,13 +97,18 @@ impl<S: System> Job<S> {
             core = replayed => core??,
             () = stop.cancelled() => return Err(JobError::Interrupted { job }),
         };
-        let seat = pool.open(job, system.clone(), options.weight, options.deadline);
+        let (began, weight, deadline) = (Instant::now(), options.weight, options.deadline);
+        let (pool, board, named) = (pool.clone(), board.clone(), system.clone());
+        let seats = Box::new(move || {
+            let left = deadline.map(|within| within.saturating_sub(began.elapsed()));
+            (pool.open(job, named.clone(), weight, left), board.post(job, advert.clone()))
+        });
         let parts = Parts {
             checker: checker.clone(),
             blobs: client.blobs.clone(),
             log: client.log.clone(),
             begin,
-            peers: Peers::new(job, system).seated(seat, board.post(job, advert)),
+            peers: Peers::new(job, system).seated(seats),
             watchers: &options.progress,
         };
         let mut runner = Runner::new(core, parts);
@@ -110,7 +123,9 @@ impl<S: System> Job<S> {
         let read = apart("what a job delivered", move || {
             let delivered = S::delivered(&state, &blobs);
             // What it was asked with was stored once more to find the job.
-            blobs.collect()?;
+            if let Err(error) = blobs.collect() {
+                tracing::warn!(%error, "what a job that was done before was asked with stays");
+            }
             delivered
         });
         tokio::select! {

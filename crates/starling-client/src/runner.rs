@@ -114,9 +114,12 @@ impl<'a, S: System> Runner<'a, S> {
         self.tell(Event::Begin);
         loop {
             if let Some(end) = self.end.take() {
-                return match error_of(end, self.core.state().id()) {
+                return match error_of(end, self.core.state()) {
                     Some(error) => Err(error),
-                    None => Ok(self.done.take().expect("only what was delivered makes a job done")),
+                    None => self.done.take().ok_or_else(|| JobError::Died {
+                        what: "the delivery of a job",
+                        detail: "the job is done, and nothing was delivered".into(),
+                    }),
                 };
             }
             let listens = self.core.record_count() < RECORDS_UNDER_WAY_MAX;
@@ -142,7 +145,7 @@ impl<'a, S: System> Runner<'a, S> {
                     }),
                 },
                 () = sleep_until(self.started, wakeup) => self.tell(Event::Tick),
-                _ = ticks.tick() => self.show(),
+                _ = ticks.tick() => self.tick(),
             }
         }
     }

@@ -32,6 +32,8 @@ struct Shared<S: System> {
 struct Held<S: System> {
     /// The last run of it that was asked for. It may still wait for the one before to end.
     run: Option<JobHandle<S>>,
+    /// The run that has the log, from its beginning to its end, whoever was asked for since and gave up waiting.
+    has_log: Option<JobHandle<S>>,
     /// Whether its log is being changed from outside.
     is_changed: bool,
 }
@@ -73,19 +75,19 @@ impl<S: System> Default for Runs<S> {
 
 impl<S: System> Default for Held<S> {
     fn default() -> Self {
-        Self { run: None, is_changed: false }
+        Self { run: None, has_log: None, is_changed: false }
     }
 }
 
 impl<S: System> Runs<S> {
     /// All runs.
     pub(crate) fn all(&self) -> Vec<JobHandle<S>> {
-        self.jobs().values().filter_map(|held| held.run.clone()).collect()
+        self.jobs().values().filter_map(|held| held.last().cloned()).collect()
     }
 
     /// The run of a job.
     pub(crate) fn of(&self, job: JobId) -> Option<JobHandle<S>> {
-        self.jobs().get(&job)?.run.clone()
+        self.jobs().get(&job)?.last().cloned()
     }
 
     /// Lets a run in, unless there is one that goes on.
@@ -98,24 +100,31 @@ impl<S: System> Runs<S> {
         }
     }
 
-    /// The run has ended.
+    /// The run has ended, or has given up waiting for the one before.
     pub(crate) fn leave(&self, handle: &JobHandle<S>) {
         self.edit(handle.id(), |held| {
-            if held.run.as_ref().is_some_and(|run| run.is_same(handle)) {
-                held.run = None;
+            for run in [&mut held.run, &mut held.has_log] {
+                run.take_if(|run| run.is_same(handle));
             }
         });
     }
 
-    /// Waits until nobody changes the log of a job from outside: then its run has it. Blocks.
-    pub(crate) fn settle(&self, job: JobId) -> Result<(), Busy> {
-        self.wait(job, |held| if held.is_changed { None } else { Some(Ok(())) })
+    /// Waits until nobody has the log of the run's job any more, neither another run nor who changes it from outside, no longer
+    /// than `within`. From then on the run has it until it [leaves](Self::leave). Blocks.
+    pub(crate) fn take_log(&self, handle: &JobHandle<S>, within: Duration) -> Result<(), Busy> {
+        self.wait(handle.id(), within, |held| {
+            if held.is_changed || held.has_log.is_some() {
+                return None;
+            }
+            held.has_log = Some(handle.clone());
+            Some(Ok(()))
+        })
     }
 
     /// The right to change the log of a job, once its run has ended, if that was told to, and others that change it have done.
     /// Blocks.
     pub(crate) fn change(&self, job: JobId) -> Result<Change<S>, Busy> {
-        self.wait(job, |held| match &held.run {
+        self.wait(job, END_TIMEOUT, |held| match held.last() {
             Some(run) if !run.is_ending() => Some(Err(Busy::Runs)),
             None if !held.is_changed => {
                 held.is_changed = true;
@@ -126,13 +135,14 @@ impl<S: System> Runs<S> {
         Ok(Change { runs: self.clone(), job })
     }
 
-    /// Asks `answer` until it has one.
+    /// Asks `answer` until it has one, no longer than `within`.
     fn wait(
         &self,
         job: JobId,
+        within: Duration,
         answer: impl Fn(&mut Held<S>) -> Option<Result<(), Busy>>,
     ) -> Result<(), Busy> {
-        let until = Instant::now() + END_TIMEOUT;
+        let until = Instant::now() + within;
         let mut jobs = self.jobs();
         loop {
             let held = jobs.entry(job).or_default();
@@ -172,12 +182,50 @@ impl<S: System> Runs<S> {
 
 impl<S: System> Held<S> {
     fn is_had(&self) -> bool {
-        self.run.is_some() || self.is_changed
+        self.last().is_some() || self.is_changed
+    }
+
+    /// The last run that is not over: the last that was asked for or, where that has given up, the one that it waited for.
+    fn last(&self) -> Option<&JobHandle<S>> {
+        self.run.as_ref().or(self.has_log.as_ref())
     }
 }
 
 impl<S: System> Drop for Change<S> {
     fn drop(&mut self) {
         self.runs.edit(self.job, |held| held.is_changed = false);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{ZkvmScript, client::Client};
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_run_that_gives_up_waiting_leaves_the_log_to_the_one_that_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = Client::<ZkvmScript>::open(dir.path(), "a test", 1 << 20).unwrap();
+        let job = JobId([7; JobId::SIZE_BYTES]);
+        let run = || JobHandle::of_nothing(job, client.log.clone());
+        let (runs, [first, second, third]) = (&client.runs, [run(), run(), run()]);
+        assert!(matches!(runs.enter(&first), Entered::After(None)));
+        runs.take_log(&first, SOON).unwrap();
+        first.stop();
+        let Entered::After(Some(before)) = runs.enter(&second) else { panic!() };
+        assert!(before.is_same(&first));
+        assert_eq!(runs.take_log(&second, SOON), Err(Busy::Ends));
+        runs.leave(&second);
+        assert!(runs.of(job).unwrap().is_same(&first), "it is still there");
+        assert!(matches!(runs.enter(&third), Entered::After(_)));
+        assert_eq!(runs.take_log(&third, SOON), Err(Busy::Ends), "its records are on their way");
+        runs.leave(&first);
+        runs.take_log(&third, SOON).unwrap();
+        runs.leave(&third);
+        assert!(runs.all().is_empty() && runs.jobs().is_empty());
+        drop(runs.change(job).unwrap());
     }
 }

@@ -8,6 +8,7 @@
 //! It needs a tokio runtime to live on, and blocks none of its threads.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc,
@@ -19,8 +20,8 @@ use rand::RngExt as _;
 use starling_job::JobEvent;
 use starling_net::{Net, NetConfig};
 use starling_proto::Ticket;
-use starling_store::{EventLog, StoredEvent};
-use starling_types::JobId;
+use starling_store::{EventLog, JobKey, StoredEvent};
+use starling_types::{JobId, NodeId};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -57,6 +58,8 @@ struct Shared<S: System> {
     checker: Checker,
     pool: Pool,
     board: Board,
+    /// The nodes that this client has started.
+    own_nodes: BTreeSet<NodeId>,
     stop: CancellationToken,
     tasks: TaskTracker,
     /// Jobs may be submitted from any thread.
@@ -99,6 +102,13 @@ impl<S: System> Service<S> {
         let accepting = tokio::spawn(pool.clone().accept(net.clone()));
         let advertising =
             (!join.is_empty()).then(|| tokio::spawn(advertise(net.clone(), board.clone(), join)));
+        let own_nodes = match local.clone() {
+            Some(nodes) => {
+                let dir = client.dir.path().to_owned();
+                blocking("the keys of local nodes", move || local::ids(&nodes, &dir)).await?
+            }
+            None => BTreeSet::new(),
+        };
         let local = local.map(|nodes| {
             let dir = client.dir.path().to_owned();
             tokio::spawn(local::run(nodes, net.ticket(), dir, stop.clone()))
@@ -109,6 +119,7 @@ impl<S: System> Service<S> {
             net: net.clone(),
             pool: pool.clone(),
             board,
+            own_nodes,
             stop: stop.clone(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
@@ -170,12 +181,14 @@ impl<S: System> Service<S> {
         self.shared.client.runs.all()
     }
 
-    /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed.
+    /// Gives a job up, whether it runs or not, and frees what only it holds; the bytes freed. What came to harm of a log goes with
+    /// it.
     ///
     /// # Errors
     /// When there is no such job.
-    pub async fn cancel(&self, job: JobId) -> Result<u64, JobError> {
-        let running = self.shared.client.runs.of(job);
+    pub async fn cancel(&self, key: impl Into<JobKey>) -> Result<u64, JobError> {
+        let key = key.into();
+        let running = key.job().and_then(|job| self.shared.client.runs.of(job));
         if let Some(running) = running {
             running.cancel();
             return match running.result().await {
@@ -183,15 +196,15 @@ impl<S: System> Service<S> {
                     Ok(running.giving_up.freed_bytes.load(Ordering::Relaxed))
                 }
                 // It ended at the same time, one way or the other.
-                _ => self.cancel_idle(job).await,
+                _ => self.cancel_idle(key).await,
             };
         }
-        self.cancel_idle(job).await
+        self.cancel_idle(key).await
     }
 
-    async fn cancel_idle(&self, job: JobId) -> Result<u64, JobError> {
+    async fn cancel_idle(&self, key: JobKey) -> Result<u64, JobError> {
         let client = self.shared.client.clone();
-        blocking("the end of a job", move || client.cancel(job)).await?
+        blocking("the end of a job", move || client.cancel(key)).await?
     }
 
     /// Stops all jobs, takes leave of the nodes and waits until everything has ended. Dropping the service does the
@@ -234,7 +247,7 @@ impl<S: System> Shared<S> {
             let span = tracing::info_span!("job", id = %format_args!("{id:#}"));
             let (shared_by, theirs) = (shared.clone(), ours.clone());
             let run = async move {
-                shared_by.wait_for(id, before).await?;
+                shared_by.wait_for(&theirs, before).await?;
                 shared_by.run(theirs, options, begin).await
             };
             let outcome = tokio::spawn(run.instrument(span)).await.unwrap_or_else(|error| {
@@ -249,14 +262,20 @@ impl<S: System> Shared<S> {
     }
 
     /// Waits until nobody has the job's log any more: neither the run before, which was told to end, nor who makes the job.
-    async fn wait_for(&self, id: JobId, before: Option<JobHandle<S>>) -> Result<(), JobError> {
+    async fn wait_for(
+        &self,
+        handle: &JobHandle<S>,
+        before: Option<JobHandle<S>>,
+    ) -> Result<(), JobError> {
+        let job = handle.id;
         if let Some(before) = before {
             let ended = tokio::time::timeout(END_TIMEOUT, before.result()).await;
-            ended.map_err(|_| JobError::Running { job: id })?.ok();
+            ended.map_err(|_| JobError::Running { job })?.ok();
         }
-        let runs = self.client.runs.clone();
-        let settled = blocking("the log of a job", move || runs.settle(id)).await?;
-        settled.map_err(|_| JobError::Running { job: id })
+        // The one before may have waited in vain, for one that still has it.
+        let (runs, handle) = (self.client.runs.clone(), handle.clone());
+        let taken = move || runs.take_log(&handle, END_TIMEOUT);
+        blocking("the log of a job", taken).await?.map_err(|_| JobError::Running { job })
     }
 
     async fn run(
@@ -276,6 +295,7 @@ impl<S: System> Shared<S> {
             checker: checker.clone(),
             pool: pool.clone(),
             board: board.clone(),
+            own_nodes: self.own_nodes.clone(),
             options,
             stop: stop.clone(),
         };
@@ -298,6 +318,23 @@ impl<S: System> Shared<S> {
     }
 }
 
+#[cfg(test)]
+impl<S: System> JobHandle<S> {
+    /// A run that does nothing.
+    pub(crate) fn of_nothing(id: JobId, log: Arc<EventLog>) -> Self {
+        let (progress, outcome) =
+            (watch::channel(JobProgress::default()).1, watch::channel(None).1);
+        Self {
+            id,
+            progress,
+            outcome,
+            stop: CancellationToken::new(),
+            giving_up: Arc::default(),
+            log,
+        }
+    }
+}
+
 impl<S: System> JobHandle<S> {
     /// The job.
     pub fn id(&self) -> JobId {
@@ -307,6 +344,11 @@ impl<S: System> JobHandle<S> {
     /// How far it is.
     pub fn progress(&self) -> watch::Receiver<JobProgress> {
         self.progress.clone()
+    }
+
+    /// Whether this run was asked for with options that have this `progress`; not so where the job ran already.
+    pub fn is_told_by(&self, progress: &watch::Sender<JobProgress>) -> bool {
+        progress.subscribe().same_channel(&self.progress)
     }
 
     /// What the job's log says after its event numbered `after_seq`, with the events' numbers: all of it after 0.

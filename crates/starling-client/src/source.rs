@@ -8,10 +8,12 @@ use starling_types::{BlobRef, JobSeed, ReceiptKind, Reference};
 use starling_zkvm::{ExecuteOptions, Execution, ExitCode, Guest, PovwJob, receipt::read_receipt};
 
 use crate::{
-    ExecutionSummary, GuestRun, JobError, Subject, ZkvmPiece, ZkvmScript,
+    Arguments, ArgumentsIn, ExecutionSummary, GuestRun, JobError, Subject, ZkvmPiece, ZkvmScript,
     execution::{Ended, ExecutionThread},
     options::GuestOutput,
+    room::JobRoom,
     system::Start,
+    zkvm::result_size_bytes,
 };
 
 /// What starts a job's source, as often as it is needed.
@@ -57,16 +59,24 @@ pub(crate) fn execute(
     run: &GuestRun,
     guest_output: Box<dyn Write + Send>,
 ) -> Result<ExecutionThread, JobError> {
-    let missing = |what: &str| JobError::BlobMissing { what: what.into(), job: job.id };
+    let missing = |what: &str| JobError::AskedMissing { what: what.into(), job: job.id };
     let guest = blobs.get(run.guest.reference, run.guest.size_bytes)?;
     let guest = guest.ok_or_else(|| missing("the guest"))?;
     let input = blobs.open_blob(run.input.reference)?;
     let input = input.ok_or_else(|| missing("the input"))?;
+    let Arguments { args, env } = match &run.arguments {
+        ArgumentsIn::Log(arguments) => arguments.clone(),
+        ArgumentsIn::Blob(blob) => {
+            let bytes = blobs.get(blob.reference, blob.size_bytes)?;
+            let arguments = bytes.and_then(|bytes| Arguments::decode(&bytes));
+            arguments.ok_or_else(|| missing("what the guest is told"))?
+        }
+    };
     let guest = Guest::parse(guest)?;
     let options = ExecuteOptions {
         input: Box::new(BufReader::new(input)),
-        args: run.args.clone(),
-        env: run.env.clone(),
+        args,
+        env,
         assumptions: run.assumptions.iter().map(|given| given.id).collect(),
         segment_po2: run.segment_po2,
         keccak_po2: run.keccak_po2.get(),
@@ -75,7 +85,7 @@ pub(crate) fn execute(
         povw: run.work_log.map(|log_id| PovwJob { log_id, job: povw_job_number(job.seed) }),
         guest_output,
     };
-    Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), blobs.clone()))
+    Ok(ExecutionThread::start(guest, options, run.assumptions.clone(), room_of(job, blobs)))
 }
 
 fn take_apart(
@@ -84,11 +94,16 @@ fn take_apart(
     receipt: BlobRef,
 ) -> Result<ExecutionThread, JobError> {
     let file = blobs.open_blob(receipt.reference)?;
-    let file = file.ok_or_else(|| JobError::BlobMissing {
+    let file = file.ok_or_else(|| JobError::AskedMissing {
         what: "the receipt to compress".into(),
         job: job.id,
     })?;
-    Ok(ExecutionThread::open(read_receipt(file.path())?, blobs.clone()))
+    Ok(ExecutionThread::open(read_receipt(file.path())?, room_of(job, blobs)))
+}
+
+/// Where a job puts what its source puts out.
+fn room_of(job: &ZkvmScript, blobs: &BlobStore) -> JobRoom {
+    JobRoom::new(blobs.clone(), job.id, result_size_bytes(job.request.receipt_kind))
 }
 
 /// The number of a job within its work log. It follows from the job's secret, which is drawn once for a job,

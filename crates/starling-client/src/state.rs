@@ -11,7 +11,9 @@ use starling_zkvm::{AssumptionId, Expected, SegmentClaim, Work};
 use thiserror::Error;
 
 use self::derived::Derived;
-use crate::{AssumedFrom, ExecutionSummary, JobEvent, JobRequest, ZkvmEvent, system::System};
+use crate::{
+    AssumedFrom, ExecutionSummary, JobEvent, JobRequest, Subject, ZkvmEvent, system::System,
+};
 
 /// A job as its log tells it.
 pub type JobState = starling_job::JobState<ZkvmScript>;
@@ -96,6 +98,16 @@ pub enum StateError {
         /// The job asked for.
         job: JobId,
     },
+    /// Events are missing.
+    #[error("the log of job {job} is damaged: of its {event_count} events {missing_count} {} missing", are(*missing_count))]
+    Incomplete {
+        /// The job.
+        job: JobId,
+        /// How many there should be.
+        event_count: u64,
+        /// How many are not there.
+        missing_count: u64,
+    },
     /// An event is not what this version writes.
     #[error(
         "event {seq} of job {job} can't be read: {detail}; was it written by a newer starling?"
@@ -108,6 +120,10 @@ pub enum StateError {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 /// Replays `events`, the whole log of `job`, of whatever system.
@@ -195,6 +211,10 @@ impl ZkvmScript {
     fn follow_own(&mut self, event: &ZkvmEvent) -> Result<(), String> {
         match event {
             ZkvmEvent::Created { .. } => return Err("the job is created twice".into()),
+            ZkvmEvent::Given { receipts } => match &mut self.request.source {
+                Subject::Guest(run) => run.assumptions.extend(receipts),
+                _ => return Err("nothing is given to what is no guest's run".into()),
+            },
             ZkvmEvent::SegmentStored { index, po2, blob, claim, work } => {
                 if *index as usize != self.segments.len() {
                     return Err(format!("segment {index} follows {}", self.segments.len()));

@@ -28,7 +28,12 @@ impl JobSummary {
     ///
     /// # Errors
     /// When they are not what this release writes.
-    pub(crate) fn of(job: JobId, Ends { first, last }: &Ends) -> Result<Self, StateError> {
+    pub(crate) fn of(job: JobId, ends: &Ends) -> Result<Self, StateError> {
+        let Ends { first, last, event_count } = ends;
+        let missing_count = last.seq.saturating_sub(*event_count);
+        if missing_count > 0 {
+            return Err(StateError::Incomplete { job, event_count: last.seq, missing_count });
+        }
         let JobEvent::Own(ZkvmEvent::Created { request, image_id, .. }) = read(job, first)? else {
             let detail = "it does not begin the job".into();
             return Err(StateError::Unreadable { job, seq: first.seq, detail });
@@ -45,7 +50,7 @@ impl JobSummary {
 }
 
 /// Where a job stands whose log ends with `last`. Whatever else is logged takes the job up, or is of a job that goes on.
-fn phase_after(last: JobEvent) -> JobPhase {
+pub(crate) fn phase_after(last: JobEvent) -> JobPhase {
     match last {
         JobEvent::Failed { message } => JobPhase::Failed { message },
         JobEvent::Cancelled => JobPhase::Cancelled,

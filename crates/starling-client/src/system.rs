@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fmt, future::Future};
 
 use serde::{Serialize, de::DeserializeOwned};
-use starling_job::{JobState, OutcomeOf, Script};
+use starling_job::{JobState, OutcomeOf, Script, Shortage};
 use starling_plan::{Certainty, Plan};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
@@ -181,8 +181,8 @@ pub type Finish<S> = Box<dyn FnOnce() -> Result<(<S as Script>::Piece, Vec<Pin>)
 pub enum PutOut<S: System> {
     /// A piece, and what keeps its blobs.
     Piece(S::Piece, Vec<Pin>),
-    /// There is no room for the next piece, for this reason: it comes when there is.
-    LacksRoom(String),
+    /// There is no room for the next piece: it comes when there is.
+    LacksRoom(Shortage),
     /// The end, well or not.
     Last(Finish<S>),
 }

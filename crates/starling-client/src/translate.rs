@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use starling_job::{End, Word};
+use starling_job::{End, JobState, Word};
 use starling_proto::NodeMessage;
 use starling_sched::TaskFailure;
-use starling_types::{JobId, Millis, NodeId};
+use starling_types::{Millis, NodeId};
 
 use crate::{JobError, system::System};
 
@@ -31,7 +31,8 @@ pub(crate) fn word_of(node: NodeId, message: NodeMessage) -> Option<Word> {
 }
 
 /// What the end of a run is to its user; `None` when the job is done.
-pub(crate) fn error_of<S: System>(end: End<S>, job: JobId) -> Option<JobError> {
+pub(crate) fn error_of<S: System>(end: End<S>, state: &JobState<S>) -> Option<JobError> {
+    let job = state.id();
     Some(match end {
         End::Proved(_) => return None,
         End::Failed(reason) => reason.into(),
@@ -44,7 +45,14 @@ pub(crate) fn error_of<S: System>(end: End<S>, job: JobId) -> Option<JobError> {
         End::OutOfTime { limit } => {
             JobError::OutOfTime { limit: Duration::from_millis(limit.0), job }
         }
-        End::BlobMissing { blob } => JobError::BlobMissing { what: format!("blob {blob:#}"), job },
+        End::NoRoom { reason } => JobError::NoRoom { reason },
+        End::BlobMissing { blob } => {
+            let what = format!("blob {blob:#}");
+            match state.asked_blobs().iter().any(|asked| asked.reference == blob) {
+                true => JobError::AskedMissing { what, job },
+                false => JobError::BlobMissing { what, job },
+            }
+        }
         End::Contradiction { detail } => JobError::Died { what: "the job's state", detail },
         End::Stopped => JobError::Interrupted { job },
     })

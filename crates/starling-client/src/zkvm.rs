@@ -7,7 +7,7 @@ use starling_job::JobState;
 use starling_plan::{Certainty, Outcome};
 use starling_proto::Wanted;
 use starling_store::{BlobStore, Pin};
-use starling_types::{JobId, SystemName, Task, TaskId, TaskKind};
+use starling_types::{JobId, ReceiptKind, SystemName, Task, TaskId, TaskKind};
 use starling_zkvm::{ExecuteError, Expected, TaskArguments, name_of, verify_task, zkvm};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,15 @@ use crate::{
 /// The largest receipt blob that is fetched. A succinct receipt has about 225 KB; a segment receipt of
 /// po2 24, the largest, stays under 1 MB.
 pub(crate) const RESULT_SIZE_BYTES_MAX: u64 = 8 << 20;
+
+/// About how large the results of a job are that ends in a receipt of this kind: those of its segments stay as they are in a
+/// composite one, and are lifted else.
+pub(crate) fn result_size_bytes(kind: ReceiptKind) -> u64 {
+    match kind {
+        ReceiptKind::Composite => 1 << 20,
+        ReceiptKind::Succinct | ReceiptKind::Groth16 => 256 << 10,
+    }
+}
 
 impl System for ZkvmScript {
     type Delivered = Delivered;
@@ -163,7 +172,7 @@ impl Running<ZkvmScript> for ZkvmSource {
                 let blob = pin.blob();
                 (ZkvmPiece::Keccak { index, po2, blob, assumption }, pin)
             }
-            ExecutionEvent::LacksRoom(reason) => return Some(PutOut::LacksRoom(reason)),
+            ExecutionEvent::LacksRoom(shortage) => return Some(PutOut::LacksRoom(shortage)),
             ExecutionEvent::Ended(ended) => {
                 let printed = self.thread.output.text();
                 let job = self.job.clone();

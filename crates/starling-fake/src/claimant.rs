@@ -1,9 +1,9 @@
-//! A node that proves nothing, and says of every lease at once that it has a result.
+//! A node that proves nothing: it says of every lease at once that it has a result, or is there and never asks for one.
 
 use std::{collections::BTreeMap, error::Error};
 
 use starling_blobs::MemoryBlobs;
-use starling_net::{Net, NetConfig};
+use starling_net::{Net, NetConfig, NodeSession};
 use starling_proto::{
     ClientMessage, Done, GoodbyeReason, Hello, LeaseId, NodeMessage, Offer, PeerAddr,
 };
@@ -33,12 +33,8 @@ impl Claimant {
         client: &PeerAddr,
         mut claim: impl FnMut(LeaseId) -> BlobRef + Send + 'static,
     ) -> Result<Self, Box<dyn Error>> {
-        let config =
-            NetConfig { secret_key: [key; 32], bind: None, loopback_only: true, relay: None };
-        let net = Net::bind(config, MemoryBlobs::new(MEMORY_BYTES)).await?;
-        let mut session = net.connect_job(client).await?;
+        let (net, mut session) = come(key, client).await?;
         let id = net.id();
-        session.send(&NodeMessage::Hello(hello())).await?;
         let serving = async move {
             let mut goodbye = None;
             while let Ok(Some(message)) = session.recv().await {
@@ -68,10 +64,39 @@ impl Claimant {
         Ok(Self { id, session: tokio::spawn(serving) })
     }
 
+    /// Comes to a client, and asks for nothing.
+    ///
+    /// # Errors
+    /// When the client can't be reached.
+    pub async fn start_silent(key: u8, client: &PeerAddr) -> Result<Self, Box<dyn Error>> {
+        let (net, mut session) = come(key, client).await?;
+        let id = net.id();
+        let listening = async move {
+            let mut goodbye = None;
+            while let Ok(Some(message)) = session.recv().await {
+                if let ClientMessage::Goodbye { reason, .. } = message {
+                    goodbye = Some(reason);
+                }
+            }
+            net.close().await;
+            goodbye
+        };
+        Ok(Self { id, session: tokio::spawn(listening) })
+    }
+
     /// The last goodbye that the client said, once the session has ended.
     pub async fn ended(self) -> Option<GoodbyeReason> {
         self.session.await.ok()?
     }
+}
+
+/// Dials the client and introduces itself.
+async fn come(key: u8, client: &PeerAddr) -> Result<(Net, NodeSession), Box<dyn Error>> {
+    let config = NetConfig { secret_key: [key; 32], bind: None, loopback_only: true, relay: None };
+    let net = Net::bind(config, MemoryBlobs::new(MEMORY_BYTES)).await?;
+    let session = net.connect_job(client).await?;
+    session.send(&NodeMessage::Hello(hello())).await?;
+    Ok((net, session))
 }
 
 fn hello() -> Hello {

@@ -18,8 +18,8 @@ pub struct Manners {
     pub hoards: MemoryBytes,
     /// Whether results are false.
     pub lies: bool,
-    /// Whether tasks never end.
-    pub hangs: bool,
+    /// From which task of a process on they never end. 0: all of them end.
+    pub hangs_at: u32,
     /// Which task of a process is its last: it dies of it. 0: none.
     pub dies_of: u32,
     /// Whether it tries what a prover has no business with, and tells in its results what it was allowed.
@@ -29,7 +29,7 @@ pub struct Manners {
 /// A text that describes no manners.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "{word:?} is none of pace=MS, size=BYTES, salt=N, hoards=BYTES, lies, hangs, dies-of=N, trespasses"
+    "{word:?} is none of pace=MS, size=BYTES, salt=N, hoards=BYTES, lies, hangs, hangs-at=N, dies-of=N, trespasses"
 )]
 pub struct ParseMannersError {
     /// What is not understood.
@@ -52,7 +52,8 @@ impl FromStr for Manners {
                 "hoards" => manners.hoards = MemoryBytes(number()?),
                 "dies-of" => manners.dies_of = number()? as u32,
                 "lies" if value.is_empty() => manners.lies = true,
-                "hangs" if value.is_empty() => manners.hangs = true,
+                "hangs" if value.is_empty() => manners.hangs_at = 1,
+                "hangs-at" => manners.hangs_at = number()? as u32,
                 "trespasses" if value.is_empty() => manners.trespasses = true,
                 _ => return Err(wrong()),
             }
@@ -63,11 +64,11 @@ impl FromStr for Manners {
 
 impl fmt::Display for Manners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pace, result_bytes, salt, hoards, lies, hangs, dies_of, trespasses } = self;
+        let Self { pace, result_bytes, salt, hoards, lies, hangs_at, dies_of, trespasses } = self;
         write!(f, "pace={},size={result_bytes},salt={salt}", pace.as_millis())?;
         write!(f, ",hoards={}", hoards.0)?;
-        write!(f, ",dies-of={dies_of}")?;
-        let faults = [(*lies, ",lies"), (*hangs, ",hangs"), (*trespasses, ",trespasses")];
+        write!(f, ",dies-of={dies_of},hangs-at={hangs_at}")?;
+        let faults = [(*lies, ",lies"), (*trespasses, ",trespasses")];
         faults.iter().filter(|(has, _)| *has).try_for_each(|(_, word)| f.write_str(word))
     }
 }
@@ -84,7 +85,7 @@ mod tests {
             salt: 7,
             hoards: MemoryBytes(1 << 20),
             lies: true,
-            hangs: true,
+            hangs_at: 2,
             dies_of: 3,
             trespasses: true,
         };

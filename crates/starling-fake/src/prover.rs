@@ -33,7 +33,7 @@ impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
     }
 
     fn prove(&mut self, work: &Work<'_>, phases: &Phases) -> Result<Proved, Refusal> {
-        let Manners { pace, result_bytes, salt, hoards, lies, hangs, dies_of, trespasses } =
+        let Manners { pace, result_bytes, salt, hoards, lies, hangs_at, dies_of, trespasses } =
             self.manners;
         self.task_count += 1;
         phases.expect(Course::new(vec![Proof { phases: &[], weight: 1_000 }; PARTS as usize]));
@@ -43,7 +43,7 @@ impl<const SYSTEM: usize> Prover for Hashing<SYSTEM> {
             phases.proof_ended();
         }
         std::hint::black_box(&hoard);
-        if hangs {
+        if hangs_at > 0 && hangs_at <= self.task_count {
             loop {
                 std::thread::sleep(Duration::from_secs(1));
             }

@@ -11,7 +11,7 @@ use starling_client::{
     JobError, NetworkOptions, Patience, RunOptions,
     shell::{Client, JobHandle, Outcome, Service},
 };
-use starling_fake::{Expected, Merges, MergesEvent, Request, Running, node, raw};
+use starling_fake::{Claimant, Expected, Merges, MergesEvent, Request, Running, node, raw};
 use starling_job::JobEvent;
 use tempfile::TempDir;
 
@@ -139,6 +139,23 @@ async fn a_job_that_is_ordered_again_right_after_it_was_stopped_goes_on_where_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_equal_orders_at_the_same_time_one_has_the_run_and_knows_it() {
+    let world = World::new().await;
+    let orders = [RunOptions::default(), RunOptions::default(), RunOptions::default()];
+    let told = orders.clone().map(|options| options.progress);
+    let ordered = orders.map(|options| world.order(Duration::ZERO, options));
+    let [first, second, third] = ordered;
+    let (first, second, third) = tokio::join!(first, second, third);
+    let runs = [first, second, third];
+    let owners = runs.iter().zip(&told).filter(|(run, told)| run.is_told_by(told)).count();
+    assert_eq!(owners, 1);
+    for run in &runs {
+        is_right(&end_of(run).await.0);
+    }
+    world.service.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_ends_with_its_run_and_the_job_goes_on_from_there() {
     let world = World::new().await;
     let first = world.order(DELIVERY, RunOptions::default()).await;
@@ -198,4 +215,53 @@ async fn a_service_ends_though_a_delivery_goes_on() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let (stopped, _) = end_of(&run).await;
     assert!(matches!(&*stopped.unwrap_err(), JobError::Interrupted { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_connected_and_never_asks_for_work_does_not_keep_a_job_waiting() {
+    const NODE_WAIT: Duration = Duration::from_secs(6);
+    let dir = TempDir::new().unwrap();
+    let client = Client::open(&dir.path().join("client"), "a test", 1 << 30).unwrap();
+    let service = Service::<Merges>::start(client, NetworkOptions::default()).await.unwrap();
+    let _silent = Claimant::start_silent(9, &service.ticket().0).await.unwrap();
+    let client = service.client().clone();
+    let create = move || Merges::create_slow(&client, REQUEST, Duration::ZERO).unwrap();
+    let job = tokio::task::spawn_blocking(create).await.unwrap();
+    let patience = Patience { node_wait: NODE_WAIT, timeout: None };
+    let run = service.submit(job, RunOptions { patience, ..RunOptions::default() });
+    let mut progress = run.progress();
+    let told = progress.wait_for(|now| now.waiting.is_some() && now.nodes == 1);
+    let told = tokio::time::timeout(HANGS_AFTER, told).await.expect("hangs").unwrap().clone();
+    assert_eq!(told.waiting.unwrap(), "one node is connected, and does not ask for work");
+    let (ended, took) = end_of(&run).await;
+    let error = ended.unwrap_err();
+    let JobError::NoCapacity { waited, reason } = &*error else { panic!("{error}") };
+    assert!(*waited >= NODE_WAIT && took < NODE_WAIT + ENDS_WITHIN, "{waited:?}, {took:?}");
+    assert_eq!(reason, "one node is connected, and does not ask for work");
+    service.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_before_it_is_put_together_is_made_again_by_the_same_nodes() {
+    let world = World::new().await;
+    // Time enough to do harm to what is read at its end.
+    let run = world.order(Duration::from_secs(2), RunOptions::default()).await;
+    until_delivering(&run).await;
+    let result = |event: &JobEvent<MergesEvent>| match event {
+        JobEvent::ResultAccepted { blob, .. } => Some(blob.reference),
+        _ => None,
+    };
+    let last = log_of(&run).await.iter().rev().find_map(result).unwrap();
+    let name = last.to_string();
+    let path = world.service.data_dir().join("blobs").join(&name[..2]).join(&name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    is_right(&end_of(&run).await.0);
+    let log = log_of(&run).await;
+    assert!(log.contains(&JobEvent::ResultLost { blob: last }), "{log:?}");
+    assert!(!log.iter().any(|event| matches!(event, JobEvent::Failed { .. })));
+    let starts = log.iter().filter(|event| matches!(event, JobEvent::ClientStarted { .. }));
+    assert_eq!(starts.count(), 1, "it was one run");
+    world.service.close().await;
 }

@@ -1,4 +1,4 @@
-//! Files written whole or not at all, and there after a power cut.
+//! Files written whole or not at all, and there after a power cut; and read without waiting for anybody.
 //!
 //! A file is filled beside its place, synced, and renamed to it; then the directory is synced. This crate owns that
 //! order and nothing else: what a file means, and what is to be done when the disk is full, is its caller's.
@@ -10,6 +10,10 @@ use std::{
 };
 
 use tempfile::NamedTempFile;
+
+mod named;
+
+pub use named::{check_named, write_named};
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +43,7 @@ pub fn write_whole(
     existing: Existing,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     // A temporary file is its owner's alone from the start.
     let file = NamedTempFile::new_in(folder)?;
     let mut buffered = BufWriter::new(file.as_file());
@@ -58,6 +59,26 @@ pub fn write_whole(
         Existing::Keep => file.persist_noclobber(path)?,
     };
     sync_dir(folder)
+}
+
+/// Opens a file to be read that was written here. Anything else than a regular file is refused before it is opened: a pipe in its
+/// place would be waited for, until somebody writes to it.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] when it is no regular file; what the operating system says.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    File::open(path)
+}
+
+/// The directory that a path lies in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes renames in `dir` survive a power cut. Elsewhere than on Unix a directory cannot be synced.
@@ -115,6 +136,22 @@ mod tests {
         assert_eq!(failed.unwrap_err().to_string(), "no more");
         assert_eq!(fs::read(&path).unwrap(), b"before");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_or_a_folder_in_the_place_of_a_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, file) = (dir.path().join("pipe"), dir.path().join("file"));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        for path in [&pipe, dir.path()] {
+            let error = open_regular(path).unwrap_err();
+            assert_eq!(error.to_string(), "it is no regular file");
+        }
+        assert_eq!(open_regular(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
+        write(&file, Existing::Keep, b"bytes").unwrap();
+        assert_eq!(io::read_to_string(open_regular(&file).unwrap()).unwrap(), "bytes");
     }
 
     #[cfg(unix)]

@@ -10,12 +10,16 @@ pub(crate) const DIVERGENCES_MAX: u32 = 1;
 /// client execute for ever; four bad moments of a disk in one job are one disk too many.
 pub(crate) const SOURCE_RUNS_MAX: u32 = 4;
 
+/// How many times in one run what was proved is put together, when something of it turns out to be lost. What is lost is made again;
+/// a disk that loses something each time is no disk to go on with.
+pub(crate) const DELIVERIES_MAX: u32 = 4;
+
 /// What a job may be told to do otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The scheduler's limits.
     pub scheduler: starling_sched::Config,
-    /// How long there may be no node that can take a ready task.
+    /// How long there may be no node that could take a ready task, and how long none that does anything while there is work.
     pub node_wait: Millis,
     /// How long this run of the job may take.
     pub timeout: Option<Millis>,

@@ -10,7 +10,8 @@ use starling_sched::{Scheduler, Status, WaitReason};
 use starling_types::{BlobRef, Epoch, Incarnation, Millis, NodeId, Reference, Task};
 
 use crate::{
-    Action, Config, End, Event, JobEvent, JobState, Note, Script, Verdict,
+    Action, Config, End, Event, JobEvent, JobState, Note, Script, Trouble as _, Verdict,
+    config::DELIVERIES_MAX,
     groups::Groups,
     kept::Kept,
     nodes::Connected,
@@ -69,12 +70,16 @@ pub struct JobCore<S: Script> {
     pub(crate) groups: Groups,
     /// Since when a ready task has been waiting for a node, and why.
     pub(crate) waiting: Option<(Millis, WaitReason)>,
+    /// When a node was last known to work for another job of the same client.
+    others_served_at: Option<Millis>,
     /// How much the log keeps that is done with.
     pub(crate) kept: Kept,
     /// What waits for room on the disk.
     pub(crate) room: Room,
     /// What is to be delivered, once nothing is lost any more and all is in the log.
     pub(crate) proved: Option<OutcomeOf<S>>,
+    /// How often it was to be put together.
+    deliveries: u32,
     actions: Vec<Action<S>>,
 }
 
@@ -108,9 +113,11 @@ impl<S: Script> JobCore<S> {
             held: Vec::new(),
             groups: Groups::default(),
             waiting: None,
+            others_served_at: None,
             kept: Kept::default(),
             room: Room::default(),
             proved: None,
+            deliveries: 0,
             actions: notes.collect(),
         })
     }
@@ -125,6 +132,7 @@ impl<S: Script> JobCore<S> {
             self.run_source();
             self.check_group();
             self.trim();
+            self.end_if_room_never_comes();
             self.deliver_if_proved();
             self.end_if_written();
         }
@@ -136,7 +144,7 @@ impl<S: Script> JobCore<S> {
         if matches!(self.phase, Phase::Ending(_) | Phase::Over) {
             return None;
         }
-        let patience = self.waiting.as_ref().map(|(since, _)| *since + self.config.node_wait);
+        let patience = self.waits_since().map(|since| since + self.config.node_wait);
         let scheduled = self.scheduler.next_wakeup().filter(|_| self.is_working());
         let retry = self.room.next_wakeup().filter(|_| self.is_working());
         let wakeups = [patience, self.config.timeout, scheduled, retry].into_iter().flatten();
@@ -186,12 +194,13 @@ impl<S: Script> JobCore<S> {
             Event::Recorded { id } => self.recorded(id),
             Event::NotRecorded { id, error } => self.not_recorded(id, error),
             Event::Emitted { run, piece, pins } => self.emitted(run, piece, pins),
-            Event::SourceLacksRoom { run, reason } => self.source_lacks_room(run, reason),
+            Event::SourceLacksRoom { run, shortage } => self.source_lacks_room(run, shortage),
             Event::SourceFailed { run, error } => self.source_failed(run, error),
             Event::NodeConnected { node, connection, capability } => {
                 self.node_connected(node, connection, capability);
             }
             Event::NodeSaid { node, connection, word } => self.node_said(node, connection, word),
+            Event::OthersServed => self.others_served_at = Some(self.now),
             Event::LeaseReturned { node, epoch } => {
                 self.schedule(starling_sched::Event::LeaseReturned { node, epoch });
             }
@@ -240,12 +249,35 @@ impl<S: Script> JobCore<S> {
         {
             self.end(End::OutOfTime { limit });
         }
-        if let Some((since, reason)) = &self.waiting
-            && *since + self.config.node_wait <= self.now
+        let is_over = |since: Millis| since + self.config.node_wait <= self.now;
+        if self.waits_since().is_some_and(is_over)
+            && let Some((waited, reason)) = self.waits(self.now)
         {
-            let (waited, reason) = (self.now.since(*since), reason.clone());
             self.end(End::NoCapacity { waited, reason });
         }
+    }
+
+    /// How long the job has been waiting for nodes at `now`, as its patience counts it, and for what: for one that could take a task which
+    /// no connected node can take, or for any that does something. While there is nothing to be proved yet, since its own source
+    /// is still at work, it waits for nobody. It may walk the nodes.
+    pub fn waits(&self, now: Millis) -> Option<(Millis, WaitReason)> {
+        let since = self.waits_since()?;
+        let reason = match &self.waiting {
+            Some((_, reason)) => reason.clone(),
+            None => self.scheduler.idle_reason(),
+        };
+        Some((now.max(self.now).since(since), reason))
+    }
+
+    fn waits_since(&self) -> Option<Millis> {
+        if !self.is_working() {
+            return None;
+        }
+        let unable = self.waiting.as_ref().map(|(since, _)| *since);
+        // Nodes that work for other jobs of this client come to this one in its turn.
+        let served_at = self.others_served_at.unwrap_or_default();
+        let idle = self.scheduler.idle_since().map(|since| since.max(served_at));
+        [unable, idle].into_iter().flatten().min()
     }
 
     /// Tells the scheduler, and does what it asks for. It is told nothing while no work is given out.
@@ -253,6 +285,10 @@ impl<S: Script> JobCore<S> {
         if self.is_working() {
             for action in self.scheduler.handle(self.now, event) {
                 self.act_for_scheduler(action);
+            }
+            // What was to be delivered may have been taken back.
+            if !self.scheduler.is_over() {
+                self.proved = None;
             }
         }
     }
@@ -326,14 +362,17 @@ impl<S: Script> JobCore<S> {
         }
     }
 
-    /// What is delivered beside the results may be lost and on its way, and nothing is put together that is not in the log.
+    /// What is delivered beside the results may be lost and on its way, and nothing is put together that is not in the log, or
+    /// is being looked at.
     fn deliver_if_proved(&mut self) {
         if self.is_working()
             && self.lost.is_empty()
+            && self.looking.is_empty()
             && self.records.count() == 0
             && let Some(outcome) = self.proved.take()
         {
             self.stop_source();
+            self.deliveries += 1;
             self.phase = Phase::Delivering(outcome.clone());
             self.act(Action::Deliver { outcome });
         }
@@ -346,10 +385,21 @@ impl<S: Script> JobCore<S> {
         self.record(vec![JobEvent::Own(done)], pins, Then::End);
     }
 
+    /// What is lost is made again, and put together then. What it was made of may be gone as well: all is looked at.
     fn not_delivered(&mut self, error: S::Error) {
-        if matches!(self.phase, Phase::Delivering(_)) {
-            self.end(End::Broken(error));
+        let Phase::Delivering(outcome) = &self.phase else { return };
+        if !error.is_loss() || self.deliveries >= DELIVERIES_MAX {
+            return self.end(End::Broken(error));
         }
+        self.proved = Some(outcome.clone());
+        self.say(Note::NotDelivered { reason: error.to_string() });
+        self.phase = Phase::Working;
+        self.act(Action::CallNodes);
+        self.part_with_nodes();
+        // What checks found meanwhile, nobody was told.
+        self.groups.clear();
+        self.hold_grants();
+        self.look(self.live_blobs());
     }
 
     /// What was to be in the log is not. Of a job that is done nobody may hear then; why another has failed is known.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use starling_plan::PlanError;
 use starling_sched::{ExpiryReason, IgnoreReason, Lease, RevokeReason, TaskFailure, WaitReason};
-use starling_types::{BlobRef, Capability, Epoch, Millis, NodeId, Po2, Reference, Task};
+use starling_types::{
+    BlobRef, Capability, Epoch, MemoryBytes, Millis, NodeId, Po2, Reference, Task,
+};
 
 use crate::{JobEvent, Script, Trouble as _, script::OutcomeOf};
 
@@ -55,8 +57,8 @@ pub enum Event<S: Script> {
     SourceLacksRoom {
         /// Which run of it.
         run: SourceRun,
-        /// What is full, in words.
-        reason: String,
+        /// What is missing.
+        shortage: Shortage,
     },
     /// The source came to no good end, or can't be run.
     SourceFailed {
@@ -83,6 +85,8 @@ pub enum Event<S: Script> {
         /// What.
         word: Word,
     },
+    /// Nodes work for other jobs of the same client, and come to this one in its turn: that is no waiting for nodes.
+    OthersServed,
     /// The answer to [`Action::Grant`] where the node has other work meanwhile: the lease was not sent.
     LeaseReturned {
         /// The node.
@@ -210,8 +214,8 @@ pub enum Verdict<S: Script> {
     },
     /// There is no room for it here. It is asked for again.
     LacksRoom {
-        /// What is full, in words.
-        reason: String,
+        /// What is missing.
+        shortage: Shortage,
     },
     /// It was fetched, and came to harm here: this disk lost it, or the check itself broke. That says nothing of its maker, and
     /// it is fetched and checked again.
@@ -356,17 +360,29 @@ pub enum Action<S: Script> {
     },
     /// Stop the source. What it still puts out does not count.
     StopSource,
-    /// All is proved: put together what is delivered. The answer is [`Event::Delivered`] or [`Event::NotDelivered`].
+    /// All is proved: let the nodes go, and put together what is delivered. The answer is [`Event::Delivered`] or
+    /// [`Event::NotDelivered`].
     Deliver {
         /// What it is made of.
         outcome: OutcomeOf<S>,
     },
     /// Put nothing together, should it still go on.
     StopDelivery,
+    /// There is work for nodes again, which were let go by [`Action::Deliver`].
+    CallNodes,
     /// For the log that people read.
     Say(Note),
     /// The job is over, and nothing of it is on its way to the log. Nothing follows.
     End(End<S>),
+}
+
+/// What there is no room for on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// What is full, in words.
+    pub reason: String,
+    /// Whether there would be none either if nobody but the job itself held anything: then only the job can make some.
+    pub is_own: bool,
 }
 
 /// How a run of a job ended.
@@ -383,9 +399,9 @@ pub enum End<S: Script> {
         /// What differed.
         reason: String,
     },
-    /// Nobody takes the work.
+    /// Nobody does the work.
     NoCapacity {
-        /// How long nothing could be given out.
+        /// For how long.
         waited: Millis,
         /// What is missing.
         reason: WaitReason,
@@ -394,6 +410,11 @@ pub enum End<S: Script> {
     OutOfTime {
         /// The time it had.
         limit: Millis,
+    },
+    /// What the job needs next finds no room beside what it holds itself, and nothing of it is under way that would make any.
+    NoRoom {
+        /// What is missing, in words.
+        reason: String,
     },
     /// A blob is gone that nobody can make again.
     BlobMissing {
@@ -424,6 +445,7 @@ impl<S: Script> End<S> {
             Self::Proved(_)
             | Self::NoCapacity { .. }
             | Self::OutOfTime { .. }
+            | Self::NoRoom { .. }
             | Self::Contradiction { .. }
             | Self::Stopped => None,
         }
@@ -443,6 +465,8 @@ pub enum Note {
         task: Task,
         /// The task's size.
         po2: Option<Po2>,
+        /// What the task is counted for in the node's memory.
+        memory: MemoryBytes,
     },
     /// A lease ended without a result.
     Expired {
@@ -537,6 +561,11 @@ pub enum Note {
         faults: Vec<Fault>,
         /// Whether all of them could be read.
         is_whole: bool,
+    },
+    /// What was proved could not be put together, since something of it is gone: it is looked for, and made again.
+    NotDelivered {
+        /// What is gone.
+        reason: String,
     },
     /// Nodes say that a task cannot be done, and nothing is wrong with its inputs: it goes to others. Said once of each task.
     Disbelieved {

@@ -42,6 +42,11 @@ pub(crate) struct GroupVerdict {
 }
 
 impl Groups {
+    /// Whether none is checked.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way.is_none()
+    }
+
     /// Forgets the group: another job begins.
     pub(crate) fn clear(&mut self) {
         self.under_way = None;
@@ -64,13 +69,11 @@ impl<S: Script> JobCore<S> {
         if members.is_empty() {
             return;
         }
-        let results = members.iter().map(|member| {
-            let Provisional { task, blob, .. } = *member;
-            let expected = self.state.expected(task);
-            let expected = expected.expect("what a result must be is known when it is accepted");
-            GroupMember { task, blob, expected }
-        });
-        let results = results.collect();
+        let mut results = Vec::with_capacity(members.len());
+        for Provisional { task, blob, .. } in members.iter().copied() {
+            let Some(expected) = self.state.expected(task) else { return self.contradict(task) };
+            results.push(GroupMember { task, blob, expected });
+        }
         self.groups.last += 1;
         let id = GroupId(self.groups.last);
         self.groups.under_way = Some(Group { id, members, is_judged: false });

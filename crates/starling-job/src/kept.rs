@@ -49,7 +49,8 @@ impl<S: Script> JobCore<S> {
         }
     }
 
-    fn let_go(&mut self) {
+    /// Lets go of all that is done with.
+    pub(crate) fn let_go(&mut self) {
         let mut needed: BTreeSet<BlobRef> = self.live_blobs().into_iter().collect();
         needed.extend(self.state.asked_blobs());
         // What is on its way to the log comes to it before this does, and would be let go with the rest.

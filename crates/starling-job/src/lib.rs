@@ -23,7 +23,8 @@
 //! - What is done with goes: the log keeps what the plan still reads, and little more.
 //! - **What counts for now may prove false.** A result that its check could not judge alone is used, and judged with others
 //!   later; what proves false falls, with all that was made of it, and its maker is dismissed.
-//! - A full disk is waited for: it fails no job, blames no node and loses nothing.
+//! - A full disk is waited for: it fails no job, blames no node and loses nothing. What the job itself leaves no room for, with
+//!   nothing under way that would make some, ends the run.
 //! - Nobody is believed: a blamed input is looked at here at once, and a refused task when several refuse it.
 //!
 //! An event costs O(log n) in nodes, tasks and results; what is rare (a loss, a start, a snapshot for people) may walk all.
@@ -49,7 +50,7 @@ pub use self::core::JobCore;
 pub use config::Config;
 pub use event::{
     Action, ConnectionId, End, Event, Fault, GroupId, GroupMember, JudgedInput, Note, RecordId,
-    SourceRun, Verdict, Word,
+    Shortage, SourceRun, Verdict, Word,
 };
 pub use log::JobEvent;
 pub use script::{InputOf, OutcomeOf, Script, Taken, Trouble};

@@ -109,7 +109,10 @@ impl<S: Script> JobCore<S> {
         self.schedule(Scheduled::Judged { task, judgement });
     }
 
-    /// That the result is false is in the log.
+    /// That the result is false is in the log. Nobody is blamed for it: it passed the check when it was accepted, and that says the
+    /// same of the same bytes each time, so that it is of an earlier run whose check took more. Who made it made it in good
+    /// faith, or cannot be told from who did; and should they make the same again, this run's check refuses it, and dismisses
+    /// them for that. Of what counts for now only, the check of its group says who is to blame (`groups.rs`).
     pub(crate) fn revoke(&mut self, task: Task) {
         // Two looks may have found the same.
         if self.scheduler.plan().is_accepted(task) {

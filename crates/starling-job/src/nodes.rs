@@ -94,10 +94,17 @@ impl<S: Script> JobCore<S> {
         {
             connected.asked = connected.asked.saturating_sub(1);
         }
-        let (epoch, task, po2) = (lease.epoch, lease.task, lease.po2);
-        self.say(Note::Granted { node, epoch, task, po2 });
+        let Lease { epoch, task, po2, memory, .. } = lease;
+        self.say(Note::Granted { node, epoch, task, po2, memory });
         let arguments = self.state.arguments(task, po2);
         self.act(Action::Grant { node, lease, arguments });
+    }
+
+    /// Forgets all nodes: they were let go. Those that come back are introduced anew.
+    pub(crate) fn part_with_nodes(&mut self) {
+        for node in std::mem::take(&mut self.nodes).into_keys() {
+            self.schedule(Scheduled::NodeLeft { node });
+        }
     }
 
     /// Tells a scheduler that knows nobody of all nodes and of what they wait for.

@@ -6,7 +6,7 @@ use starling_plan::Certainty;
 use starling_sched::Event as Scheduled;
 use starling_types::{BlobRef, Epoch, NodeId, Task};
 
-use crate::{Action, JobCore, JobEvent, Note, Script, Verdict, records::Then};
+use crate::{Action, End, JobCore, JobEvent, Note, Script, Verdict, records::Then};
 
 /// How often one result may come to harm here. A check that breaks again and again may break by what is in the result: it counts
 /// as one that cannot be had then.
@@ -26,8 +26,7 @@ pub(crate) struct Reported {
 impl<S: Script> JobCore<S> {
     pub(crate) fn check(&mut self, reported: Reported) {
         let Reported { node, epoch, task, blob, .. } = reported;
-        let expected = self.state.expected(task);
-        let expected = expected.expect("the plan makes tasks of what is in the log only");
+        let Some(expected) = self.state.expected(task) else { return self.contradict(task) };
         self.checking.insert(epoch, reported);
         self.act(Action::Check { node, epoch, task, blob, expected });
     }
@@ -63,9 +62,7 @@ impl<S: Script> JobCore<S> {
                 self.tell(reported, Err(reason.clone()));
                 self.schedule(Scheduled::ResultUnfetchable { epoch, reason });
             }
-            Verdict::LacksRoom { reason } => {
-                self.result_lacks_room(reported, reason);
-            }
+            Verdict::LacksRoom { shortage } => self.result_lacks_room(reported, shortage),
         }
     }
 
@@ -111,6 +108,13 @@ impl<S: Script> JobCore<S> {
                 self.checked(epoch, verdict);
             }
         }
+    }
+
+    /// A result counts, or would, of which nothing in the log says what it must be. The plan makes tasks of what is in the log only;
+    /// but the log is a file, and others may have changed it.
+    pub(crate) fn contradict(&mut self, task: Task) {
+        let detail = format!("nothing in the log says what the result of {task} must be");
+        self.end(End::Contradiction { detail });
     }
 
     fn tell(&mut self, reported: Reported, verdict: Result<(), String>) {

@@ -17,6 +17,9 @@ pub type OutcomeOf<S> = <<S as Script>::Plan as Plan>::Outcome;
 pub trait Trouble: fmt::Debug + fmt::Display {
     /// Whether the job itself has failed, so that its log says so, where otherwise only this run of it is over.
     fn is_final(&self) -> bool;
+
+    /// Whether something of the job is missing from the store or damaged there, so that it may be made again.
+    fn is_loss(&self) -> bool;
 }
 
 /// What a client knows of a job of one proof system: a fold over the log, and what follows from it. It is as pure as the

@@ -4,7 +4,7 @@
 mod world;
 
 use starling_job::{End, Event, JobEvent};
-use starling_types::Millis;
+use starling_types::{IndexRange, Millis, TaskId, TaskKind};
 use world::*;
 
 const HONEST: [Habit; 2] = [Habit::Honest; 2];
@@ -109,4 +109,79 @@ fn a_failure_that_could_not_be_logged_is_told_all_the_same() {
     world.go_on_until(|_| false);
     assert!(matches!(&world.end, Some(End::Broken(Trouble(FAILED)))), "{:?}", world.end);
     assert_eq!(failures(&world), [""; 0]);
+}
+
+/// What the jobs here deliver.
+fn receipt() -> starling_types::BlobRef {
+    result_of(TaskId::Join(IndexRange::new(0, 2).unwrap()).into(), 0, 0)
+}
+
+fn losses(world: &World<Segments>) -> usize {
+    world.log.iter().filter(|event| matches!(event, JobEvent::ResultLost { .. })).count()
+}
+
+fn is_proved(world: &World<Segments>) -> bool {
+    matches!(&world.end, Some(End::Proved(outcome)) if *outcome == proved(2))
+}
+
+#[test]
+fn what_is_gone_when_it_is_put_together_is_made_again_in_the_same_run() {
+    for gone in [receipt(), made_here(0, u32::MAX)] {
+        let mut world = delivering(None);
+        let granted = world.granted.len();
+        world.lose(gone);
+        world.delivery_ms = Some(0);
+        world.tell(Event::NotDelivered { error: Trouble(LOST) });
+        assert!(!world.is_delivering && world.end.is_none(), "{:?}", world.end);
+        world.go_on_until(|_| false);
+        assert!(is_proved(&world), "{:?}", world.end);
+        assert_eq!((world.deliveries, failures(&world)), (2, vec![]));
+        let is_result = gone == receipt();
+        assert_eq!(losses(&world) > 0, is_result);
+        assert_eq!(world.granted.len() > granted, is_result, "what is not lost is not made again");
+        assert_eq!(world.core.status().node_count, 2, "the nodes have come back");
+    }
+}
+
+/// As if what is read were damaged, and what is looked at never.
+#[test]
+fn what_can_never_be_put_together_ends_the_job_after_a_few_tries() {
+    let mut world = delivering(None);
+    for tries in 1.. {
+        assert_eq!((world.deliveries, world.end.is_none()), (tries, true));
+        world.tell(Event::NotDelivered { error: Trouble(LOST) });
+        world.go_on_until(|world| world.is_delivering);
+        if world.end.is_some() {
+            break;
+        }
+    }
+    assert!(matches!(&world.end, Some(End::Broken(Trouble(LOST)))), "{:?}", world.end);
+    assert_eq!((world.deliveries, losses(&world)), (4, 0));
+    assert_eq!(failures(&world), [LOST]);
+}
+
+#[test]
+fn what_is_lost_after_all_is_proved_is_made_again_before_it_is_put_together() {
+    let mut world = World::new(Segments::new(2)).with(&HONEST);
+    world.log_is.delay_ms_max = 5_000;
+    world.begin();
+    let is_last = |event: &JobEvent<Piece>| match event {
+        JobEvent::ResultAccepted { task, .. } => task.kind == TaskKind::Join.code(),
+        _ => false,
+    };
+    world.go_on_until(|world| world.is_on_its_way(is_last));
+    // Until all of this is in the log, nothing is put together.
+    for _ in 0..20 {
+        let (blobs, pins) = (vec![made_here(0, 0)], vec![made_here(0, 0)]);
+        world.tell(Event::Looked { blobs, gone: vec![], pins });
+    }
+    world.go_on_until(|world| world.accepted_count() == 3);
+    assert!(world.core.record_count() > 0 && !world.is_delivering, "all is proved, and waits");
+    world.lose(receipt());
+    let gone = vec![receipt().reference];
+    world.tell(Event::Looked { blobs: vec![receipt()], gone, pins: vec![] });
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world), "{:?}", world.end);
+    assert!(losses(&world) > 0);
+    assert_eq!(world.deliveries, 1, "what is gone was never to be put together");
 }

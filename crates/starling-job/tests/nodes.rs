@@ -5,7 +5,7 @@ mod world;
 
 use starling_job::{Config, ConnectionId, End, Event, Note, Verdict, Word};
 use starling_sched::WaitReason;
-use starling_types::Millis;
+use starling_types::{FailureClass, Millis};
 use world::*;
 
 fn is_proved(world: &World<Segments>, count: u32) -> bool {
@@ -83,6 +83,95 @@ fn a_job_that_nobody_takes_ends_when_its_patience_does_and_not_before() {
     world.add_later(1, Habit::Honest, 100_000);
     world.run();
     assert!(is_proved(&world, 2), "{:?}", world.end);
+}
+
+/// How long it waited, and for what, when it ended for want of nodes.
+fn waited(world: &World<Segments>) -> (Millis, WaitReason) {
+    match &world.end {
+        Some(End::NoCapacity { waited, reason }) => (*waited, reason.clone()),
+        end => panic!("{end:?}"),
+    }
+}
+
+#[test]
+fn a_connected_node_that_never_asks_for_work_is_nobody_to_wait_for() {
+    let mut world = World::new(Segments::new(2)).with(&[Habit::Silent]);
+    world.run();
+    let reason = WaitReason::NobodyWorks { nodes: 1, grants: 0 };
+    assert_eq!(waited(&world), (Millis(120_000), reason));
+}
+
+#[test]
+fn nodes_that_only_decline_and_those_that_take_work_and_do_none_are_nobody_to_wait_for() {
+    for (habit, late_ms) in [(Habit::Declining, 60_000), (Habit::Hung, 20_000)] {
+        let mut world = World::new(Segments::new(2)).with(&[habit, Habit::Silent]);
+        world.run();
+        let (waited, reason) = waited(&world);
+        assert!((120_000..=120_000 + late_ms).contains(&waited.0), "{habit:?}: {waited}");
+        let WaitReason::NobodyWorks { nodes: 2, grants } = reason else { panic!("{reason}") };
+        assert!(grants > 0, "{habit:?}");
+    }
+}
+
+#[test]
+fn a_node_that_only_fails_at_tasks_is_nobody_to_wait_for_whatever_it_says() {
+    for class in [FailureClass::Input, FailureClass::Node] {
+        let mut world = World::new(Segments::new(2)).with(&[Habit::Refusing(class)]);
+        world.begin();
+        world.go_on_until(|world| world.now >= Millis(600_000));
+        assert!(matches!(world.end, Some(End::NoCapacity { .. })), "{class:?}: {:?}", world.end);
+    }
+}
+
+#[test]
+fn a_node_that_comes_and_goes_and_does_nothing_is_nobody_to_wait_for() {
+    let mut world = World::new(Segments::new(2)).with(&[Habit::Silent]);
+    world.begin();
+    world.go_on_until(|world| world.now >= Millis(2_000));
+    for round in 1..=2 {
+        // Nothing else happens meanwhile.
+        world.now = Millis(round * 40_000);
+        let first = world.connection(1).0;
+        let connection = ConnectionId(first + round - 1);
+        world.tell(Event::NodeGone { node: node(1), connection });
+        let connection = ConnectionId(first + round);
+        world.tell(Event::NodeConnected { node: node(1), connection, capability: capability() });
+    }
+    world.go_on_until(|_| false);
+    assert_eq!(waited(&world).0, Millis(120_000));
+}
+
+#[test]
+fn a_node_that_works_on_one_task_for_long_is_waited_for() {
+    let mut world = World::new(Segments::new(2)).with(&[Habit::Slow, Habit::Silent]);
+    world.run();
+    assert!(is_proved(&world, 2), "{:?}", world.end);
+    assert!(world.now > Millis(5 * 120_000), "it took long: {}", world.now);
+}
+
+#[test]
+fn nodes_that_work_for_other_jobs_of_the_client_are_waited_for_as_long_as_they_do() {
+    let mut world = World::new(Segments::new(2)).with(&[Habit::Silent]);
+    world.begin();
+    world.go_on_until(|world| world.now >= Millis(2_000));
+    for round in 1..=60 {
+        // Nothing else happens meanwhile.
+        world.now = Millis(round * 10_000);
+        world.tell(Event::OthersServed);
+    }
+    assert!(world.end.is_none(), "{:?}", world.end);
+    world.go_on_until(|_| false);
+    assert_eq!((waited(&world).0, world.now), (Millis(120_000), Millis(720_000)));
+}
+
+#[test]
+fn a_job_whose_own_source_takes_long_waits_for_nobody() {
+    let mut world = World::new(Segments::new(2)).with(&[Habit::Silent]);
+    world.room.source = 0;
+    world.begin();
+    world.go_on_until(|world| world.now >= Millis(1_000_000));
+    assert!(world.end.is_none(), "there is nothing to be proved yet: {:?}", world.end);
+    assert_eq!(world.core.waits(world.now), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod world;
 
 use starling_job::{Config, End, Event, JobEvent, Note};
-use starling_types::Millis;
+use starling_types::{Millis, Reference};
 use world::*;
 
 const COUNT: u32 = 60;
@@ -39,7 +39,8 @@ fn full_of_results(config: Config) -> World<Segments> {
 
 #[test]
 fn a_source_that_finds_no_room_waits_until_results_have_made_some_and_the_job_needs_no_more() {
-    const ROOM: Room = Room { source: 12, results: 18 };
+    // That it is its own does not matter as long as it goes on.
+    const ROOM: Room = Room { source: 12, results: 18, is_own: true };
     let mut world = World::new(Segments::new(COUNT)).with(&[Habit::Honest; 2]);
     world.log_is.delay_ms_max = 20;
     world.room = ROOM;
@@ -68,7 +69,7 @@ fn results_that_find_no_room_wait_without_blame_and_nobody_is_given_what_would_f
     assert_eq!((world.granted.len(), world.accepted_count()), (granted, accepted));
     assert!(world.checks > checks, "they are asked for again");
     assert_eq!(count(&world, lacks), 1, "it is said once");
-    world.room = Room { source: usize::MAX, results: usize::MAX };
+    world.room = Room::ALL;
     world.go_on_until(|_| false);
     assert!(is_proved(&world), "{:?}", world.end);
     assert_eq!(count(&world, |note| *note == Note::RoomAgain), 1);
@@ -120,4 +121,68 @@ fn a_job_that_waits_for_room_and_starts_over_forgets_what_had_waited() {
     world.go_on_until(|_| false);
     assert!(is_proved(&world), "{:?}", world.end);
     assert_eq!((count(&world, is_blame), world.core.lacks_room()), (1, None), "one was lost above");
+}
+
+/// The time at which the run ended for want of room, and what was missing.
+fn ends_in_vain(world: &mut World<Segments>) -> (Millis, String) {
+    world.go_on_until(|_| false);
+    match &world.end {
+        Some(End::NoRoom { reason }) => (world.now, reason.clone()),
+        end => panic!("{end:?}"),
+    }
+}
+
+#[test]
+fn a_source_that_the_job_itself_leaves_no_room_ends_its_run_within_seconds() {
+    let mut world = World::new(Segments::new(COUNT)).with(&[Habit::Honest; 2]);
+    world.room = Room { source: 0, results: 0, is_own: true };
+    world.begin();
+    let (ended_at, reason) = ends_in_vain(&mut world);
+    assert_eq!(reason, "the disk is full of segments");
+    assert!(ended_at < Millis(10_000), "{ended_at:?}");
+    assert_eq!(count(&world, is_blame), 0);
+}
+
+#[test]
+fn results_that_the_job_itself_leaves_no_room_end_its_run_once_nothing_else_is_under_way() {
+    let mut world = full_of_results(config());
+    let seconds = Millis(10_000);
+    world.room.is_own = true;
+    // What the nodes have begun could still make room, and each comes to its end.
+    world.go_on_until(|world| world.nodes_are_idle());
+    let quiet_at = world.now;
+    let (ended_at, reason) = ends_in_vain(&mut world);
+    assert_eq!(reason, "the disk is full of results");
+    assert!(ended_at < quiet_at + seconds, "{ended_at:?} after {quiet_at:?}");
+    let accepted = world.accepted_count();
+    // With more room it goes on from there.
+    let mut resumed = World::resumed(Segments::new(COUNT), config(), &world.log, world.disk);
+    resumed = resumed.with(&[Habit::Honest; 4]);
+    resumed.run();
+    assert!(is_proved(&resumed), "{:?}", resumed.end);
+    assert_eq!(resumed.granted.len(), 2 * COUNT as usize - 1 - accepted);
+}
+
+#[test]
+fn a_job_that_is_in_its_own_way_and_is_given_room_in_time_goes_on() {
+    let mut world = full_of_results(config());
+    world.room.is_own = true;
+    world.go_on_until(|world| world.nodes_are_idle());
+    let soon = world.now + Millis(1_500);
+    world.go_on_until(|world| world.now >= soon);
+    world.room = Room::ALL;
+    world.go_on_until(|_| false);
+    assert!(is_proved(&world), "{:?}", world.end);
+}
+
+#[test]
+fn what_an_earlier_run_was_done_with_goes_before_a_job_is_said_to_be_in_its_own_way() {
+    const KEPT: u8 = 50;
+    let kept = (100..100 + KEPT).map(|byte| Reference([byte; 32])).collect();
+    let mut world = World::resumed(Segments::new(COUNT), config(), &[], kept);
+    world = world.with(&[Habit::Honest; 2]);
+    let count = usize::from(KEPT);
+    world.room = Room { source: count, results: count + 10, is_own: true };
+    world.run();
+    assert!(is_proved(&world), "{:?}", world.end);
 }

@@ -1,6 +1,6 @@
 //! Between Starling's addresses and iroh's.
 
-use iroh::{EndpointAddr, PublicKey, TransportAddr, endpoint::Connection};
+use iroh::{EndpointAddr, PublicKey, SecretKey, TransportAddr, endpoint::Connection};
 use starling_proto::PeerAddr;
 use starling_types::NodeId;
 
@@ -26,6 +26,11 @@ pub(crate) fn remote_addr(connection: &Connection) -> PeerAddr {
     let paths = connection.paths();
     let addrs = paths.iter().map(|path| path.remote_addr().clone());
     from_endpoint_addr(&EndpointAddr::from_parts(connection.remote_id(), addrs))
+}
+
+/// Under which id those who hold this secret key are known.
+pub fn node_id_of(secret_key: &[u8; 32]) -> NodeId {
+    to_node_id(SecretKey::from_bytes(secret_key).public())
 }
 
 pub(crate) fn to_node_id(id: PublicKey) -> NodeId {

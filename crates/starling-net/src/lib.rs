@@ -64,6 +64,7 @@ mod serve;
 mod session;
 mod turns;
 
+pub use addr::node_id_of;
 pub use ads::{Ads, NetClosed};
 pub use fetch::{FetchError, FetchReport, Source, SourceError, SourceFailure};
 pub use frame::ProtocolError;

@@ -41,6 +41,19 @@ pub const GOSSIP_CONNECTION_COUNT_MAX: usize = 64;
 /// Blobs that one connection fetches at once. A node has a few slots, each with at most two inputs.
 pub const BLOB_STREAM_COUNT_MAX: usize = 16;
 
+/// Streams in one direction that a peer may open: gossip has one for each topic, and nothing else here has any.
+pub const UNI_STREAM_COUNT_MAX: u32 = 4;
+
+/// What a peer that has dialed may send before it is read, over all streams of its connection: a message of each stream, and
+/// enough for 2.5 MB/s over a tenth of a second. All places together hold a third of a gigabyte.
+pub const UNREAD_BYTES_MAX: u32 = 256 << 10;
+
+/// And a peer that this process has dialed, of which there are few: inputs come over these connections.
+pub const UNREAD_BYTES_DIALED_MAX: u32 = 4 << 20;
+
+/// What is sent on a connection before the peer says that it has come. [`SERVE_COUNT_MAX`] bounds how many are sent to.
+pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 1 << 20;
+
 /// Blobs that are served at once in all: each holds a file and a buffer.
 pub const SERVE_COUNT_MAX: usize = 256;
 
@@ -67,6 +80,11 @@ pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long last words may take to arrive before the connection is closed over them.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a packet and its answer are taken to need before one was measured. A third of what QUIC recommends: who leaves waits nine
+/// times as long for a peer that was dialled and never answered, which should be a second, not three; and over a bad link the
+/// first packet is sent again sooner. Where the way is longer, a packet or two are sent in vain.
+pub const RTT_ASSUMED: Duration = Duration::from_millis(100);
 
 /// How long dialing a client may take: some tries over a bad link, and through a relay.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);

@@ -10,8 +10,8 @@ use std::{
 use iroh::{
     Endpoint, RelayMode, SecretKey,
     address_lookup::memory::MemoryLookup,
-    endpoint::{BindError as IrohBindError, QuicTransportConfig, VarInt, presets},
-    protocol::Router,
+    endpoint::{BindError as IrohBindError, Incoming, QuicTransportConfig, VarInt, presets},
+    protocol::{IncomingFilterOutcome, Router},
 };
 use iroh_gossip::net::Gossip;
 use n0_future::time::timeout;
@@ -29,7 +29,8 @@ use crate::{
     jobs::{JobAcceptor, JobContext},
     limits::{
         BLOB_STREAM_COUNT_MAX, CONNECT_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FLUSH_TIMEOUT,
-        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT,
+        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT, RTT_ASSUMED,
+        UNACKNOWLEDGED_BYTES_MAX, UNI_STREAM_COUNT_MAX, UNREAD_BYTES_MAX,
     },
     pool::{ConnectError, dial},
     serve::BlobServer,
@@ -130,6 +131,7 @@ impl Net {
             .spawn(endpoint.clone());
         let (accepting, accepted) = mpsc::channel(JOB_BACKLOG_COUNT_MAX);
         let router = Router::builder(endpoint.clone())
+            .incoming_filter(Arc::new(only_from_where_it_says))
             .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting))
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))
@@ -297,5 +299,21 @@ fn transport_config() -> QuicTransportConfig {
     QuicTransportConfig::builder()
         .max_idle_timeout(Some(VarInt::from_u32(idle_ms).into()))
         .max_concurrent_bidi_streams(VarInt::from_u32(streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAM_COUNT_MAX))
+        .receive_window(VarInt::from_u32(UNREAD_BYTES_MAX))
+        .send_window(UNACKNOWLEDGED_BYTES_MAX)
+        // Nothing here is sent as a datagram.
+        .datagram_receive_buffer_size(None)
+        .initial_rtt(RTT_ASSUMED)
         .build()
+}
+
+/// Takes nothing from an address before it has answered: who lies about its own gets no handshake, and nobody else gets one in
+/// its place.
+fn only_from_where_it_says(incoming: &Incoming) -> IncomingFilterOutcome {
+    if incoming.remote_addr_validated() {
+        IncomingFilterOutcome::Accept
+    } else {
+        IncomingFilterOutcome::Retry
+    }
 }

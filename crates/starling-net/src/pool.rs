@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use iroh::{Endpoint, endpoint::Connection};
+use iroh::{
+    Endpoint,
+    endpoint::{Connection, VarInt},
+};
 use n0_future::time::timeout;
 use starling_proto::{BLOB_ALPN, PeerAddr};
 use starling_types::NodeId;
@@ -13,7 +16,7 @@ use thiserror::Error;
 
 use crate::{
     addr,
-    limits::{HOLDER_CONNECT_TIMEOUT, POOL_CONNECTION_COUNT_MAX},
+    limits::{HOLDER_CONNECT_TIMEOUT, POOL_CONNECTION_COUNT_MAX, UNREAD_BYTES_DIALED_MAX},
 };
 
 /// Why a peer could not be reached.
@@ -63,7 +66,11 @@ pub(crate) async fn dial(
     let addr = addr::to_endpoint_addr(peer)
         .ok_or_else(|| failed("its id is no ed25519 public key".to_owned()))?;
     match timeout(patience, endpoint.connect(addr, alpn)).await {
-        Ok(connected) => connected.map_err(|error| failed(format!("{error:#}"))),
+        Ok(Ok(connection)) => {
+            connection.set_receive_window(VarInt::from_u32(UNREAD_BYTES_DIALED_MAX));
+            Ok(connection)
+        }
+        Ok(Err(error)) => Err(failed(format!("{error:#}"))),
         Err(_) => {
             let (peer, tried) = (peer.node_id, places(peer));
             Err(ConnectError::Timeout { peer, waited: patience, tried })

@@ -13,7 +13,7 @@ use n0_future::time::{Instant, timeout};
 use starling_proto::{ClientMessage, DecodeError, Message, NodeMessage, PeerAddr};
 use starling_types::NodeId;
 use thiserror::Error;
-use tokio::sync::mpsc::{self, error::SendTimeoutError};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -92,7 +92,8 @@ impl<Out: Message, In: Message> Session<Out, In> {
         closing: CancellationToken,
     ) -> Self {
         let (queue, queued) = mpsc::channel(SEND_QUEUE_COUNT_MAX);
-        writers.spawn(write_frames(handle.connection.clone(), send, queued, closing));
+        let writing = write_frames(handle.connection.clone(), send, queued, closing);
+        n0_future::task::spawn(writers.track_future(writing));
         Self {
             sender: SessionSender { handle: handle.clone(), queue, messages: PhantomData },
             receiver: SessionReceiver {
@@ -164,13 +165,13 @@ impl<Out: Message> SessionSender<Out> {
     /// When the session is over, or the peer reads nothing for [`SEND_TIMEOUT`].
     pub async fn send(&self, message: &Out) -> Result<(), SessionError> {
         let frame = frame::encode(message).map_err(SessionError::Unsendable)?;
-        match self.queue.send_timeout(frame, SEND_TIMEOUT).await {
-            Ok(()) => Ok(()),
-            Err(SendTimeoutError::Timeout(_)) => {
+        match timeout(SEND_TIMEOUT, self.queue.send(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.handle.end_error()),
+            Err(_) => {
                 close::close(&self.handle.connection, close::STALLED, "you have stopped reading");
                 Err(SessionError::Stalled { peer: self.handle.peer() })
             }
-            Err(SendTimeoutError::Closed(_)) => Err(self.handle.end_error()),
         }
     }
 

@@ -174,11 +174,11 @@ mod tests {
         for _ in 0..FETCH_COUNT_PER_PEER_MAX {
             held.push(turns.take(peer(1)).await);
         }
-        let given_up = tokio::spawn({
+        let given_up = n0_future::task::spawn({
             let turns = turns.clone();
             async move { turns.take(peer(1)).await }
         });
-        let next = tokio::spawn({
+        let next = n0_future::task::spawn({
             let turns = turns.clone();
             async move { turns.take(peer(1)).await }
         });

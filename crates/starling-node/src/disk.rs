@@ -2,40 +2,68 @@
 //!
 //! This is for machines with threads and files. A browser would do the same at once, and remember its speed elsewhere.
 //!
-//! What is asked for is done in that order. So a blob that is forgotten and at once needed again is fetched anew, and
-//! not found here a moment before it goes: whoever fetches waits for [`Disk::settled`] first.
+//! What is asked for is done in that order, and garbage goes before what is asked for after it. So a blob that is forgotten and at
+//! once needed again is fetched anew, and not found here a moment before it goes: whoever fetches waits for [`Disk::settled`]
+//! first.
+//!
+//! A disk may hang, and clients go on to grant and to revoke meanwhile: no more waits for it than [`CHORES_MAX`].
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use starling_blobs::Blobs;
-use starling_files::{Existing, Readers, write_whole};
-use starling_types::Reference;
+use starling_files::{Existing, Readers, open_regular, write_whole};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::kept::Kept;
+/// Chores that wait for the disk at most: many times what the leases of a large node need at a time.
+const CHORES_MAX: usize = 1024;
 
-/// A small file of an earlier run, if it is there and can be read. Blocks.
+/// The most of a small file that is read: more than any that is written here has.
+const SMALL_FILE_SIZE_BYTES_MAX: u64 = 1 << 20;
+
+/// A small file of an earlier run, if it is there and can be read; why not, is told. Blocks, but waits for nobody.
 pub(crate) fn read(path: &Path) -> Option<String> {
-    std::fs::read_to_string(path).ok()
+    let read = open_regular(path)
+        .and_then(|file| std::io::read_to_string(file.take(SMALL_FILE_SIZE_BYTES_MAX)));
+    match read {
+        Ok(text) => Some(text),
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                tracing::warn!(path = %path.display(), %error, "a file can't be read, and is made anew");
+            }
+            None
+        }
+    }
 }
 
 /// The thread. It ends when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Disk {
-    /// Unbounded, since each entry stands for a lease or a blob that the core held, and those are bounded.
-    chores: mpsc::UnboundedSender<Chore>,
+    chores: mpsc::Sender<Chore>,
+    standing: Arc<Mutex<Standing>>,
+}
+
+/// What is done before the next chore, and once however often it is asked for.
+#[derive(Default)]
+struct Standing {
+    /// Whether there is garbage.
+    collect: bool,
+    /// What is to be written, and where: the last counts.
+    write: Option<(PathBuf, String)>,
 }
 
 enum Chore {
-    Forget(Reference),
     RemoveFile(PathBuf),
-    Write { path: PathBuf, text: String },
-    Look { room_bytes: u64, seen: oneshot::Sender<bool> },
+    Look {
+        room_bytes: u64,
+        seen: oneshot::Sender<bool>,
+    },
     Settle(oneshot::Sender<()>),
+    /// What stands to be done.
+    Standing,
 }
 
 impl Disk {
@@ -43,32 +71,39 @@ impl Disk {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(blobs: Arc<dyn Blobs>, kept: Kept) -> std::io::Result<Self> {
-        let (chores, mut asked) = mpsc::unbounded_channel::<Chore>();
+    pub(crate) fn start(blobs: Arc<dyn Blobs>) -> std::io::Result<Self> {
+        let (chores, mut asked) = mpsc::channel::<Chore>(CHORES_MAX);
+        let disk = Self { chores, standing: Arc::default() };
+        let standing = disk.standing.clone();
         std::thread::Builder::new().name("disk".into()).spawn(move || {
             while let Some(chore) = asked.blocking_recv() {
-                chore.run(&*blobs, &kept);
+                let now = std::mem::take(&mut *lock(&standing));
+                now.run(&*blobs);
+                chore.run(&*blobs);
             }
         })?;
-        Ok(Self { chores })
+        Ok(disk)
     }
 
-    /// Lets a blob go that is kept.
-    pub(crate) fn forget(&self, blob: Reference) {
-        self.ask(Chore::Forget(blob));
+    /// Has the blobs removed that nobody holds any more.
+    pub(crate) fn collect(&self) {
+        lock(&self.standing).collect = true;
+        self.ask(Chore::Standing);
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it is there. Of one that a disk which hangs has no ears for, the folder is rid when the node starts
+    /// anew.
     pub(crate) fn remove_file(&self, path: PathBuf) {
         self.ask(Chore::RemoveFile(path));
     }
 
-    /// Writes a small file, whole or not at all.
+    /// Writes the one small file of a node, whole or not at all.
     pub(crate) fn write(&self, path: PathBuf, text: String) {
-        self.ask(Chore::Write { path, text });
+        lock(&self.standing).write = Some((path, text));
+        self.ask(Chore::Standing);
     }
 
-    /// Whether there is so much room for blobs.
+    /// Whether there is so much room for blobs. A disk that hangs has none.
     pub(crate) async fn has_room(&self, room_bytes: u64) -> bool {
         let (seen, answer) = oneshot::channel();
         self.ask(Chore::Look { room_bytes, seen });
@@ -78,31 +113,49 @@ impl Disk {
     /// Waits until everything that was asked for before is done.
     pub(crate) async fn settled(&self) {
         let (done, answer) = oneshot::channel();
-        self.ask(Chore::Settle(done));
+        // The thread ends after the last sender alone, unless it panicked: then the disk is left as it is.
+        let _ = self.chores.send(Chore::Settle(done)).await;
         let _ = answer.await;
     }
 
+    /// What finds no place is left undone, but for what stands to be done: that is done before any of those that wait.
     fn ask(&self, chore: Chore) {
-        // The thread ends after the last sender alone, unless it panicked: then the disk is left as it is.
-        let _ = self.chores.send(chore);
+        if self.chores.try_send(chore).is_err() {
+            tracing::debug!("the disk is far behind");
+        }
+    }
+}
+
+fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
+    // Each change is a single step.
+    standing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Standing {
+    fn run(self, blobs: &dyn Blobs) {
+        // What can't be removed now goes with the next, or when the node starts anew.
+        if self.collect
+            && let Err(error) = blobs.collect()
+        {
+            tracing::debug!(%error, "blobs stay");
+        }
+        if let Some((path, text)) = self.write {
+            let (readers, existing) = (Readers::Anyone, Existing::Replace);
+            let written =
+                write_whole(&path, readers, existing, |file| file.write_all(text.as_bytes()));
+            if let Err(error) = written {
+                tracing::debug!(path = %path.display(), %error, "a file was not written");
+            }
+        }
     }
 }
 
 impl Chore {
-    fn run(self, blobs: &dyn Blobs, kept: &Kept) {
+    fn run(self, blobs: &dyn Blobs) {
         match self {
-            Self::Forget(blob) => kept.forget(blob, blobs),
             Self::RemoveFile(path) => {
                 // Nothing is there when the prover failed before it wrote.
                 let _ = std::fs::remove_file(path);
-            }
-            Self::Write { path, text } => {
-                let (readers, existing) = (Readers::Anyone, Existing::Replace);
-                let written =
-                    write_whole(&path, readers, existing, |file| file.write_all(text.as_bytes()));
-                if let Err(error) = written {
-                    tracing::debug!(path = %path.display(), %error, "a file was not written");
-                }
             }
             Self::Look { room_bytes, seen } => {
                 // What is reserved is given back with the writer.
@@ -112,6 +165,7 @@ impl Chore {
             Self::Settle(done) => {
                 let _ = done.send(());
             }
+            Self::Standing => {}
         }
     }
 }
@@ -119,41 +173,91 @@ impl Chore {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use starling_blobs::MemoryBlobs;
+    use std::sync::mpsc as blocking;
+
+    use starling_blobs::{MemoryBlobs, Pin, ReadBlob, Sink, StoreError};
+    use starling_types::Reference;
 
     use super::*;
 
     struct Bench {
         disk: Disk,
         blobs: MemoryBlobs,
-        kept: Kept,
         dir: tempfile::TempDir,
     }
 
     fn bench(max_bytes: u64) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let (blobs, kept) = (MemoryBlobs::new(max_bytes), Kept::default());
-        let disk = Disk::start(Arc::new(blobs.clone()), kept.clone()).unwrap();
-        Bench { disk, blobs, kept, dir }
+        let blobs = MemoryBlobs::new(max_bytes);
+        let disk = Disk::start(Arc::new(blobs.clone())).unwrap();
+        Bench { disk, blobs, dir }
+    }
+
+    /// Blobs on a disk that hangs, whenever garbage is to go, until it is told to go on.
+    #[derive(Debug)]
+    struct Hung {
+        blobs: MemoryBlobs,
+        hangs: blocking::SyncSender<()>,
+        goes_on: Mutex<blocking::Receiver<()>>,
+    }
+
+    impl Blobs for Hung {
+        fn sink(&self) -> Result<Box<dyn Sink>, StoreError> {
+            self.blobs.sink()
+        }
+
+        fn open(&self, reference: Reference) -> Result<Option<Box<dyn ReadBlob>>, StoreError> {
+            self.blobs.open(reference)
+        }
+
+        fn collect(&self) -> Result<u64, StoreError> {
+            let _ = self.hangs.try_send(());
+            // Once nobody holds it up any more, it goes on for good.
+            let _ = self.goes_on.lock().unwrap().recv();
+            self.blobs.collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_has_a_bounded_number_of_chores_and_what_stands_is_done_when_it_goes_on()
+     {
+        let (dir, blobs) = (tempfile::tempdir().unwrap(), MemoryBlobs::new(1 << 20));
+        let ((hangs, hung), (go_on, goes_on)) =
+            (blocking::sync_channel(1), blocking::channel::<()>());
+        let goes_on = Mutex::new(goes_on);
+        let disk = Disk::start(Arc::new(Hung { blobs: blobs.clone(), hangs, goes_on })).unwrap();
+        disk.collect();
+        hung.recv().unwrap();
+        let result = blobs.put(b"a result").unwrap().reference;
+        let speed = dir.path().join("speed");
+        for lease in 0..10 * CHORES_MAX {
+            disk.remove_file(dir.path().join(lease.to_string()));
+            disk.collect();
+            disk.write(speed.clone(), lease.to_string());
+        }
+        assert_eq!((disk.chores.capacity(), disk.chores.max_capacity()), (0, CHORES_MAX));
+        assert!(!disk.has_room(1).await, "nobody waits for it");
+        drop(go_on);
+        disk.settled().await;
+        assert!(blobs.pin(result).unwrap().is_none());
+        assert_eq!(read(&speed), Some((10 * CHORES_MAX - 1).to_string()));
     }
 
     #[tokio::test]
     async fn what_was_forgotten_is_gone_once_the_disk_has_settled() {
-        let Bench { disk, blobs, kept, dir } = bench(1 << 20);
-        let (gone, stays) = (blobs.put(b"a segment").unwrap(), blobs.put(b"another").unwrap());
-        let [gone, stays] = [gone, stays].map(|pin| {
-            let reference = pin.reference;
-            kept.keep(pin);
-            reference
-        });
+        let Bench { disk, blobs, dir } = bench(1 << 20);
+        let gone: Pin = blobs.put(b"a segment").unwrap();
+        let (gone, stays) = (gone.reference, blobs.put(b"another").unwrap());
         let (file, speed) = (dir.path().join("scratch"), dir.path().join("speed"));
         std::fs::write(&file, b"a receipt").unwrap();
-        disk.forget(gone);
+        disk.collect();
         disk.remove_file(file.clone());
         disk.remove_file(file.clone());
         disk.write(speed.clone(), "lift 1 2".into());
         disk.settled().await;
-        assert!(blobs.pin(gone).unwrap().is_none() && blobs.pin(stays).unwrap().is_some());
+        assert!(
+            blobs.pin(gone).unwrap().is_none() && blobs.pin(stays.reference).unwrap().is_some()
+        );
         assert!(!file.exists());
         assert_eq!(read(&speed).as_deref(), Some("lift 1 2"));
     }
@@ -174,6 +278,19 @@ mod tests {
         assert_ne!(inode(), before);
         assert_eq!(std::io::read_to_string(open).unwrap(), "lift 1 2");
         assert_eq!(read(&speed).as_deref(), Some("lift 3 4"));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_pipe_in_the_place_of_a_small_file_is_not_waited_for_and_a_file_takes_its_place() {
+        let Bench { disk, dir, .. } = bench(1000);
+        let speed = dir.path().join("speed");
+        let made = std::process::Command::new("mkfifo").arg(&speed).status().unwrap();
+        assert!(made.success());
+        assert_eq!(read(&speed), None);
+        disk.write(speed.clone(), "lift 1 2".into());
+        disk.settled().await;
+        assert_eq!(read(&speed).as_deref(), Some("lift 1 2"));
     }
 
     #[tokio::test]

@@ -1,34 +1,51 @@
 //! The blobs that a node keeps, each by its pin: what it fetched for a lease, and what it made. The core says when one goes.
+//!
+//! It changes where the core is told and asked, and nowhere else: what the core counts as held is kept, whatever is still on its
+//! way to be told of it. So two works may make the same blob, and one lets it go while the other has just made it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
-use starling_blobs::{Blobs, Pin};
+use starling_blobs::Pin;
 use starling_types::Reference;
 
-/// The pins. Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Kept(Arc<Mutex<BTreeMap<Reference, Pin>>>);
+/// The pins.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(BTreeMap<Reference, Pin>);
 
 impl Kept {
-    /// Keeps a blob.
-    pub(crate) fn keep(&self, pin: Pin) {
-        self.pins().insert(pin.reference, pin);
+    /// Keeps a blob of which the core is told now.
+    pub(crate) fn keep(&mut self, pin: Pin) {
+        self.0.insert(pin.reference, pin);
     }
 
-    /// Lets a blob go, and with it whatever else nobody holds. Blocks.
-    pub(crate) fn forget(&self, blob: Reference, blobs: &dyn Blobs) {
-        self.pins().remove(&blob);
-        // What can't be removed now goes with the next, or when the node starts anew.
-        if let Err(error) = blobs.collect() {
-            tracing::debug!(%error, "blobs stay");
-        }
+    /// Lets a blob go. It is garbage then, unless somebody else holds it.
+    pub(crate) fn forget(&mut self, blob: Reference) {
+        self.0.remove(&blob);
     }
+}
 
-    fn pins(&self) -> MutexGuard<'_, BTreeMap<Reference, Pin>> {
-        // The map stays right when a thread panics: each change is a single step.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use starling_blobs::{Blobs as _, MemoryBlobs};
+
+    use super::*;
+
+    #[test]
+    fn a_blob_that_is_made_again_while_it_is_let_go_stays() {
+        let (blobs, mut kept) = (MemoryBlobs::new(1 << 20), Kept::default());
+        let made = || blobs.put(b"a result").unwrap();
+        kept.keep(made());
+        // Made again: of this one the core has not heard when it lets go of the first.
+        let again = made();
+        let result = again.reference;
+        kept.forget(result);
+        blobs.collect().unwrap();
+        kept.keep(again);
+        blobs.collect().unwrap();
+        assert!(blobs.pin(result).unwrap().is_some());
+        kept.forget(result);
+        blobs.collect().unwrap();
+        assert!(blobs.pin(result).unwrap().is_none());
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     provers::{SharedProvers, SlotProvers},
     scratch::Scratch,
     sessions::Sessions,
-    work::Bench,
+    work::{Bench, Ended},
 };
 
 /// Events that may wait for the loop; whoever would exceed it waits in turn.
@@ -100,6 +100,9 @@ pub struct Node {
     tasks: TaskTracker,
     events: mpsc::Sender<Event>,
     happened: mpsc::Receiver<Event>,
+    ends: mpsc::Sender<Ended>,
+    ended: mpsc::Receiver<Ended>,
+    kept: Kept,
     speed_path: PathBuf,
     meter: Meter,
     log: Log,
@@ -117,8 +120,7 @@ impl Node {
         let slots = slots.max(1);
         let provers: Vec<_> = systems.iter().map(|system| system.prover.clone()).collect();
         let system = |SystemProver { prover, figures }| System { name: prover.system, figures };
-        let kept = Kept::default();
-        let disk = Disk::start(net.blobs().clone(), kept.clone())?;
+        let disk = Disk::start(net.blobs().clone())?;
         let scratch = Scratch::new(net.blobs().clone(), files.scratch);
         let speed_path = files.home.join(SPEED_FILE);
         let speed: Speed =
@@ -136,18 +138,22 @@ impl Node {
             speed,
         );
         let new_provers = |_| Arc::new(Mutex::new(SlotProvers::new(&provers)));
-        let (events, happened) = mpsc::channel(EVENTS_MAX);
+        let ((events, happened), (ends, ended)) =
+            (mpsc::channel(EVENTS_MAX), mpsc::channel(EVENTS_MAX));
         let tasks = TaskTracker::new();
         Ok(Self {
             core,
             started: Instant::now(),
             sessions: Sessions::new(net.clone(), events.clone(), tasks.clone()),
-            bench: Bench { net, disk, kept, scratch },
+            bench: Bench { net, disk, scratch },
             provers: (0..slots).map(new_provers).collect(),
             running: BTreeMap::new(),
             tasks,
             events,
             happened,
+            ends,
+            ended,
+            kept: Kept::default(),
             speed_path,
             meter: Meter::default(),
             log: Log::default(),
@@ -188,6 +194,11 @@ impl Node {
             let event = tokio::select! {
                 () = stop.cancelled() => break,
                 Some(event) = self.happened.recv() => event,
+                Some(Ended { event, pin }) = self.ended.recv() => {
+                    // Before the core hears of it, which may let go of it at once.
+                    pin.into_iter().for_each(|pin| self.kept.keep(pin));
+                    event
+                }
                 ad = next_ad(&mut ads) => match ad {
                     Some(ad) => Event::AdHeard { ad },
                     None => break,
@@ -202,8 +213,8 @@ impl Node {
         let end = self.end.take();
         self.handle(Event::Stop);
         // What runs ends by itself once nobody listens to it.
-        let Self { tasks, happened, sessions, .. } = self;
-        drop((happened, sessions));
+        let Self { tasks, happened, ended, sessions, .. } = self;
+        drop((happened, ended, sessions));
         tasks.close();
         let _ = n0_future::time::timeout(END_TIMEOUT, tasks.wait()).await;
         end
@@ -264,7 +275,10 @@ impl Node {
                 self.running.remove(&work);
                 bench.disk.remove_file(bench.scratch.output(work));
             }
-            Action::Forget { blob } => bench.disk.forget(blob),
+            Action::Forget { blob } => {
+                self.kept.forget(blob);
+                bench.disk.collect();
+            }
             Action::LookAtDisk { room_bytes } => {
                 let events = self.events.clone();
                 n0_future::task::spawn(self.tasks.track_future(async move {
@@ -279,10 +293,10 @@ impl Node {
     }
 
     /// Does something for a lease, until it is done or cancelled, and says which once nothing of it runs any more.
-    fn spawn(&mut self, work: WorkId, doing: impl Future<Output = Event> + Send + 'static) {
+    fn spawn(&mut self, work: WorkId, doing: impl Future<Output = Ended> + Send + 'static) {
         let cancel = CancellationToken::new();
         self.running.insert(work, cancel.clone());
-        let events = self.events.clone();
+        let ends = self.ends.clone();
         n0_future::task::spawn(self.tasks.track_future(async move {
             // In a task of its own, so that a panic costs this lease alone.
             let mut doing = n0_future::task::spawn(doing);
@@ -294,7 +308,7 @@ impl Node {
                     doing.await.ok()
                 }
             };
-            let _ = events.send(ended.unwrap_or(Event::Stopped { work })).await;
+            let _ = ends.send(ended.unwrap_or_else(|| Event::Stopped { work }.into())).await;
         }));
     }
 }

@@ -3,27 +3,38 @@
 use std::time::Duration;
 
 use n0_future::time::Instant;
-use starling_blobs::StoreError;
+use starling_blobs::{Pin, StoreError};
 use starling_child::{InputFile, ProveFailure, TaskWork, TimeLimits};
 use starling_net::{FetchError, Net, Source};
 use starling_node_core::{Event, InputFailure, Order, ProofFailure, ProofReport, WorkId};
 use starling_types::{BlobRef, FailureClass, Millis};
 use tokio::sync::mpsc;
 
-use crate::{disk::Disk, kept::Kept, provers::SharedProvers, scratch::Scratch};
+use crate::{disk::Disk, provers::SharedProvers, scratch::Scratch};
 
 /// What all work needs.
 #[derive(Clone)]
 pub(crate) struct Bench {
     pub(crate) net: Net,
     pub(crate) disk: Disk,
-    pub(crate) kept: Kept,
     pub(crate) scratch: Scratch,
+}
+
+/// How something that was done for a lease ended, and what keeps the blob that it brought, to be kept when the core is told.
+pub(crate) struct Ended {
+    pub(crate) event: Event,
+    pub(crate) pin: Option<Pin>,
+}
+
+impl From<Event> for Ended {
+    fn from(event: Event) -> Self {
+        Self { event, pin: None }
+    }
 }
 
 impl Bench {
     /// Brings a blob into the store.
-    pub(crate) async fn fetch(self, work: WorkId, blob: BlobRef, sources: Vec<Source>) -> Event {
+    pub(crate) async fn fetch(self, work: WorkId, blob: BlobRef, sources: Vec<Source>) -> Ended {
         self.disk.settled().await;
         let cause = match self.net.fetch(blob, &sources).await {
             Ok(report) => {
@@ -32,18 +43,27 @@ impl Bench {
                     let count = report.liars.len();
                     tracing::warn!(first = %format_args!("{first:#}"), count, "holders of an input sent wrong bytes");
                 }
-                self.kept.keep(report.pin);
-                return Event::Fetched { work };
+                return Ended { event: Event::Fetched { work }, pin: Some(report.pin) };
             }
             Err(FetchError::Store(StoreError::NoSpace(_))) => InputFailure::NoRoom,
             Err(FetchError::Store(error)) => InputFailure::Storage(error.to_string()),
             Err(error) => InputFailure::Unavailable(error.to_string()),
         };
-        Event::NotFetched { work, cause }
+        Event::NotFetched { work, cause }.into()
     }
 
     /// Proves. Dropping the future ends the prover.
     pub(crate) async fn prove(
+        self,
+        work: WorkId,
+        provers: SharedProvers,
+        order: Order,
+        events: mpsc::Sender<Event>,
+    ) -> Ended {
+        self.prove_at(work, provers, order, events).await.into()
+    }
+
+    async fn prove_at(
         self,
         work: WorkId,
         provers: SharedProvers,
@@ -99,14 +119,13 @@ impl Bench {
     }
 
     /// Stores a proof. Not to be cancelled: the name of what is stored must be known.
-    pub(crate) async fn publish(self, work: WorkId) -> Event {
+    pub(crate) async fn publish(self, work: WorkId) -> Ended {
         match self.scratch.store(work).await {
             Ok(pin) => {
-                let result = pin.blob();
-                self.kept.keep(pin);
-                Event::Published { work, result }
+                let event = Event::Published { work, result: pin.blob() };
+                Ended { event, pin: Some(pin) }
             }
-            Err(cause) => Event::NotPublished { work, cause },
+            Err(cause) => Event::NotPublished { work, cause }.into(),
         }
     }
 }

@@ -88,11 +88,11 @@ impl Frontier {
     }
 
     fn pairs_of<'a>(&'a self, runs: &'a Runs) -> impl Iterator<Item = IndexRange> + 'a {
-        let mut taken = BTreeSet::new();
+        let mut left = runs.without();
         std::iter::from_fn(move || {
-            let pair = runs.best_pair_without(&taken)?;
+            let pair = left.best_pair()?;
             let range = IndexRange::new(pair.start, pair.start + pair.segment_count)?;
-            taken.extend(self.starts_in(range).map(|start| start as usize));
+            self.starts_in(range).for_each(|start| left.take(start));
             Some(range)
         })
     }

@@ -15,7 +15,7 @@
 //! run's own summary keeps its best pair for either parity of offset, so that two stretches combine in
 //! O(1) whatever came before them.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::collections::BTreeMap;
 
 /// Two neighbouring pieces; ordered by how good it is to join them, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,28 +171,9 @@ impl Runs {
         }
     }
 
-    /// The pair to join next, if the pieces that start at `taken` were not there. O(log n) for each of them.
-    pub(crate) fn best_pair_without(&self, taken: &BTreeSet<usize>) -> Option<Pair> {
-        let all = 0..self.leaf_count();
-        (!all.is_empty()).then(|| self.stretch_without(1, all, taken).best_pair())?
-    }
-
-    /// What `node` would be, which stands above these leaves.
-    fn stretch_without(
-        &self,
-        node: usize,
-        leaves: Range<usize>,
-        taken: &BTreeSet<usize>,
-    ) -> Stretch {
-        if taken.range(leaves.clone()).next().is_none() {
-            return self.nodes[node];
-        }
-        if leaves.len() == 1 {
-            return Stretch::Empty;
-        }
-        let middle = leaves.start.midpoint(leaves.end);
-        let left = self.stretch_without(2 * node, leaves.start..middle, taken);
-        left.then(self.stretch_without(2 * node + 1, middle..leaves.end, taken))
+    /// The runs as they would be if some pieces were not there: none yet.
+    pub(crate) fn without(&self) -> Without<'_> {
+        Without { runs: self, changed: BTreeMap::new() }
     }
 
     fn leaf_count(&self) -> usize {
@@ -222,10 +203,36 @@ impl Runs {
     }
 }
 
+/// Runs of which some pieces are taken, beside those as they are: only what stands above these is copied.
+#[derive(Debug)]
+pub(crate) struct Without<'a> {
+    runs: &'a Runs,
+    changed: BTreeMap<usize, Stretch>,
+}
+
+impl Without<'_> {
+    /// The pair to join next.
+    pub(crate) fn best_pair(&self) -> Option<Pair> {
+        (self.runs.leaf_count() > 0).then(|| self.stretch(1).best_pair())?
+    }
+
+    /// Takes the piece that starts at `start`. O(log n), whatever was taken before.
+    pub(crate) fn take(&mut self, start: u32) {
+        let mut node = self.runs.leaf_count() + start as usize;
+        self.changed.insert(node, Stretch::Empty);
+        while node > 1 {
+            node /= 2;
+            self.changed.insert(node, self.stretch(2 * node).then(self.stretch(2 * node + 1)));
+        }
+    }
+
+    fn stretch(&self, node: usize) -> Stretch {
+        self.changed.get(&node).copied().unwrap_or_else(|| self.runs.nodes[node])
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -270,7 +277,7 @@ mod tests {
                     pieces.insert(start, end);
                     runs.insert(start, end);
                 }
-                prop_assert_eq!(runs.best_pair_without(&BTreeSet::new()), best_pair_by_scan(&pieces));
+                prop_assert_eq!(runs.without().best_pair(), best_pair_by_scan(&pieces));
             }
         }
     }

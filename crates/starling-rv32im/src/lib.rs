@@ -10,6 +10,7 @@
 #[cfg(test)]
 #[path = "../build/edits/mod.rs"]
 mod edits;
+mod fault;
 #[cfg(test)]
 #[path = "../build/functions.rs"]
 mod functions;
@@ -22,6 +23,7 @@ mod segment;
 mod witness;
 mod zirgen;
 
+pub use fault::{Cause, Fault, OverLimit};
 pub use program::ProgramError;
 pub use segment::{SegmentError, SessionSegment, decode_segment, segment_from};
 pub use witness::{

@@ -145,6 +145,10 @@ impl<P: Plan> Scheduler<P> {
             Ok(record) => record.clone(),
             Err(reason) => return self.ignore(reason),
         };
+        // Whoever fails at a task has tried it, but for a node that is in no state to.
+        if !matches!(failure.class, FailureClass::Node | FailureClass::Disk) {
+            self.note_work();
+        }
         match failure.class {
             FailureClass::Memory => {
                 let now = self.now();

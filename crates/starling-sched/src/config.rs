@@ -1,6 +1,8 @@
 //! A scheduler's limits and patience, each with its reason.
 
-use starling_types::Millis;
+use std::collections::BTreeSet;
+
+use starling_types::{Millis, NodeId};
 
 /// What a scheduler may be told to do otherwise. The defaults suit nodes on the open internet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +19,8 @@ pub struct Config {
     /// The speed taken for a node that does not know its own, until its first result shows it. A quarter
     /// of the reference core: too slow costs a longer deadline, too fast costs a lost task.
     pub speed_assumed_permille: u32,
-    /// Whether nodes are taken to be as fast as they say until their results show it: only where all are one's own. A
-    /// stranger that says it is fast would get what matters most.
-    pub believes_speeds: bool,
+    /// The nodes that are taken to be as fast as they say until their results show it.
+    pub believed: Believed,
     /// Whether a node that works gets a lease ahead for each of its slots, where nobody else could begin with it now: it
     /// fetches the inputs while it proves, and need not wait for them afterwards.
     pub leases_ahead: bool,
@@ -48,6 +49,31 @@ pub struct Config {
     pub holders_max: usize,
 }
 
+/// Whose word on its own speed is taken: only that of one's own. A stranger that says it is fast would get what matters most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Believed {
+    /// That of all.
+    All,
+    /// That of these.
+    Only(BTreeSet<NodeId>),
+}
+
+impl Believed {
+    pub(crate) fn has(&self, node: NodeId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(nodes) => nodes.contains(&node),
+        }
+    }
+}
+
+impl Default for Believed {
+    /// Nobody's.
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -55,7 +81,7 @@ impl Default for Config {
             deadline_min: Millis(300_000),
             deadline_factor: 4,
             speed_assumed_permille: 250,
-            believes_speeds: false,
+            believed: Believed::default(),
             leases_ahead: true,
             copies_max: 2,
             backup_after_permille: 500,

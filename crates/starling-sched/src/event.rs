@@ -412,7 +412,7 @@ pub enum IgnoreReason {
         /// Its task.
         task: Task,
     },
-    /// The job is proved or failed.
+    /// The job has failed.
     #[error("the job is over")]
     JobOver,
 }
@@ -451,6 +451,14 @@ pub enum WaitReason {
         /// The po2 of the segment or of the keccak proof.
         po2: Po2,
     },
+    /// Nodes that could take what is ready are connected, and none of them works on it.
+    #[error("{}", nobody_works(*nodes, *grants))]
+    NobodyWorks {
+        /// How many are connected.
+        nodes: usize,
+        /// How many leases were granted meanwhile that came to nothing.
+        grants: u32,
+    },
     /// All connected nodes that could take this kind of task have only failed at it lately, and nobody is at anything else, or at
     /// a try that lasts longer than those.
     #[error("all connected nodes that could take {kind} tasks fail at them: {message}")]
@@ -470,4 +478,18 @@ pub enum WaitReason {
         /// The words of the last of them.
         message: String,
     },
+}
+
+fn nobody_works(nodes: usize, grants: u32) -> String {
+    let connected = match nodes {
+        1 => "one node is connected".to_owned(),
+        _ => format!("{nodes} nodes are connected"),
+    };
+    match (nodes, grants) {
+        (1, 0) => format!("{connected}, and does not ask for work"),
+        (_, 0) => format!("{connected}, and none of them asks for work"),
+        (_, grants) => {
+            format!("{connected}, and what they were given came to nothing {grants} times")
+        }
+    }
 }

@@ -180,7 +180,8 @@ impl<P: Plan> Scheduler<P> {
         if let LeaseState::Checking { .. } = state {
             self.nodes.reported(past.node);
         }
-        self.leases.open(epoch, spec, LeaseRecord { renew_by, state, terms, ..past });
+        let record = LeaseRecord { renew_by, state, terms, is_heard_of: true, ..past };
+        self.leases.open(epoch, spec, record);
         true
     }
 

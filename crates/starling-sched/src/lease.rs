@@ -54,6 +54,8 @@ pub(crate) struct LeaseRecord {
     pub(crate) done_permille: u32,
     /// Whether it runs late, or its node is silent.
     pub(crate) needs_backup: bool,
+    /// Whether its node has said since that it works on it.
+    pub(crate) is_heard_of: bool,
 }
 
 impl LeaseRecord {
@@ -68,6 +70,15 @@ impl LeaseRecord {
     /// Whether there is no result of it yet.
     pub(crate) fn is_open(&self) -> bool {
         !matches!(self.state, LeaseState::Checking { .. })
+    }
+
+    /// Whether somebody is at work for it: its node, by its word, or who checks its result.
+    fn is_worked_on(&self) -> bool {
+        match self.state {
+            LeaseState::Ahead => false,
+            LeaseState::Running => self.is_heard_of,
+            LeaseState::Checking { .. } => true,
+        }
     }
 
     fn ends_at(&self) -> Millis {
@@ -112,6 +123,8 @@ pub(crate) struct Leases {
     /// By class, the leases that were granted ahead and have not begun.
     ahead: Vec<BTreeSet<Epoch>>,
     open_count: usize,
+    /// How many somebody is at work for.
+    worked_on_count: usize,
 }
 
 impl Leases {
@@ -135,6 +148,7 @@ impl Leases {
             late: vec![BTreeSet::new(); class_count],
             ahead: vec![BTreeSet::new(); class_count],
             open_count: 0,
+            worked_on_count: 0,
         }
     }
 
@@ -169,6 +183,21 @@ impl Leases {
         self.standing.len() - self.open_count
     }
 
+    /// How many stand that somebody is at work for, by what its node has said since it was granted.
+    pub(crate) fn worked_on_count(&self) -> usize {
+        self.worked_on_count
+    }
+
+    /// How many stand that nobody is known to be at work for.
+    pub(crate) fn unheard_count(&self) -> usize {
+        self.standing.len() - self.worked_on_count
+    }
+
+    /// Whether none stands but those that were granted ahead.
+    pub(crate) fn none_has_begun(&self) -> bool {
+        self.standing.len() == self.ahead.iter().map(BTreeSet::len).sum::<usize>()
+    }
+
     /// The leases of this class that were granted ahead, the last first.
     pub(crate) fn ahead(&self, class: Class) -> impl Iterator<Item = (Epoch, &LeaseRecord)> {
         let epochs = self.ahead[usize::from(class.0)].iter().rev();
@@ -189,6 +218,7 @@ impl Leases {
         let flight =
             self.in_flight.entry(task).or_insert_with(|| Flight { spec, copies: Vec::new() });
         flight.copies.push(epoch);
+        self.worked_on_count += usize::from(record.is_worked_on());
         self.standing.insert(epoch, record);
         self.start_clocks(epoch);
         self.list_late(task);
@@ -197,9 +227,7 @@ impl Leases {
     /// A lease that was granted ahead has a slot now.
     pub(crate) fn begin(&mut self, epoch: Epoch, terms: Terms) {
         self.stop_clocks(epoch);
-        if let Some(record) = self.standing.get_mut(&epoch) {
-            (record.state, record.terms) = (LeaseState::Running, terms);
-        }
+        self.edit(epoch, |record| (record.state, record.terms) = (LeaseState::Running, terms));
         self.start_clocks(epoch);
     }
 
@@ -207,6 +235,7 @@ impl Leases {
     pub(crate) fn close(&mut self, epoch: Epoch) -> Option<(LeaseRecord, bool)> {
         self.stop_clocks(epoch);
         let record = self.standing.remove(&epoch)?;
+        self.worked_on_count -= usize::from(record.is_worked_on());
         let flight = self.in_flight.get_mut(&record.task)?;
         flight.copies.retain(|copy| *copy != epoch);
         let was_last = flight.copies.is_empty();
@@ -239,9 +268,18 @@ impl Leases {
 
     /// Notes a sign of life.
     pub(crate) fn renew(&mut self, epoch: Epoch, renew_by: Millis) {
-        if let Some(record) = self.standing.get_mut(&epoch) {
+        self.edit(epoch, |record| {
             record.renew_by = record.renew_by.max(renew_by);
-        }
+            record.is_heard_of = true;
+        });
+    }
+
+    /// Changes a lease that stands.
+    fn edit(&mut self, epoch: Epoch, change: impl FnOnce(&mut LeaseRecord)) {
+        let Some(record) = self.standing.get_mut(&epoch) else { return };
+        self.worked_on_count -= usize::from(record.is_worked_on());
+        change(record);
+        self.worked_on_count += usize::from(record.is_worked_on());
     }
 
     /// Gives a running lease more time, since nobody else could do its task.
@@ -276,10 +314,9 @@ impl Leases {
     /// From running to checking.
     pub(crate) fn report(&mut self, epoch: Epoch, now: Millis) {
         self.stop_clocks(epoch);
-        if let Some(record) = self.standing.get_mut(&epoch) {
-            record.state = LeaseState::Checking { reported_at: now };
-            let task = record.task;
-            self.list_late(task);
+        self.edit(epoch, |record| record.state = LeaseState::Checking { reported_at: now });
+        if let Some(record) = self.standing.get(&epoch) {
+            self.list_late(record.task);
         }
     }
 

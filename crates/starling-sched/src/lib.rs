@@ -21,6 +21,7 @@
 //!   a few after. What it asks for beyond that it gets when a verdict comes; leaving and coming back changes nothing.
 //! - Where all who could do a task refuse it, fail at its kind again and again, or are not believed, it waits, and what they said is
 //!   told.
+//! - That a node is connected is no work: since when there is work that nobody does is told from what nodes say of their leases.
 //! - What a node says of its progress is shown to people and decides nothing.
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.
@@ -68,6 +69,7 @@ mod eta;
 mod event;
 mod holders;
 mod holding;
+mod idle;
 mod lease;
 mod node;
 mod nodes;
@@ -76,7 +78,7 @@ mod recent;
 mod scheduler;
 mod status;
 
-pub use config::Config;
+pub use config::{Believed, Config};
 pub use dispatch::{DispatchAction, Dispatcher, Taken, Terms, WEIGHT_MAX};
 pub use event::{
     Action, Event, ExpiryReason, IgnoreReason, Judgement, Lease, LeaseInput, RevokeReason,

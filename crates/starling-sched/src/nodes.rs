@@ -10,7 +10,7 @@ use starling_plan::Class;
 use starling_types::{Capability, MemoryBytes, Millis, NodeId};
 
 use crate::{
-    Config, WaitReason,
+    Believed, Config, WaitReason,
     class::Demands,
     node::{Node, SPEED_PERMILLE_MAX, Shown, Standing},
     recent::Recent,
@@ -27,12 +27,12 @@ const DISMISSED_NODES_MAX: usize = 65_536;
 #[derive(Debug, Clone)]
 pub(crate) struct Nodes {
     demands: Demands,
-    /// Whether a node is taken for what it says until it has shown better.
-    believes_speeds: bool,
+    /// Who is taken for what it says until it has shown better.
+    believed: Believed,
     speed_assumed_permille: u32,
     connected: BTreeMap<NodeId, Node>,
     departed: Recent<NodeId, Shown>,
-    /// How many results of each node wait for judgement, be it connected or not; nobody's that has none.
+    /// How many results of each node that has left wait for judgement; nobody's that has none.
     unjudged: BTreeMap<NodeId, u32>,
     /// Nodes that proved wrong.
     dismissed: Recent<NodeId, ()>,
@@ -60,7 +60,7 @@ impl Nodes {
         let count = demands.count();
         Self {
             demands,
-            believes_speeds: config.believes_speeds,
+            believed: config.believed.clone(),
             speed_assumed_permille: config.speed_assumed_permille,
             connected: BTreeMap::new(),
             departed: Recent::new(DEPARTED_NODES_MAX),
@@ -92,14 +92,14 @@ impl Nodes {
 
     /// Adds a node, or takes a new statement of one that is there.
     pub(crate) fn join(&mut self, id: NodeId, mut capability: Capability) {
-        if !self.believes_speeds || capability.speed_permille == 0 {
+        if !self.believed.has(id) || capability.speed_permille == 0 {
             capability.speed_permille = self.speed_assumed_permille;
         }
         capability.speed_permille = capability.speed_permille.clamp(1, SPEED_PERMILLE_MAX);
         if !self.connected.contains_key(&id) {
             let shown = self.departed.remove(id).unwrap_or_default();
             let mut node = Node::new(capability, shown, &self.demands);
-            node.unjudged_count = self.unjudged_count(id);
+            node.unjudged_count = self.unjudged.remove(&id).unwrap_or(0);
             self.pause_ends.extend(node.pause_ends().map(|until| (until, id)));
             self.connected.insert(id, node);
             self.watch_memory(id);
@@ -116,6 +116,9 @@ impl Nodes {
         self.list(id, node.standing, Standing::default());
         for until in node.pause_ends().chain(node.memory_recovers_at()) {
             self.pause_ends.remove(&(until, id));
+        }
+        if node.unjudged_count > 0 {
+            self.unjudged.insert(id, node.unjudged_count);
         }
         if !node.shown.is_empty() {
             self.departed.insert(id, node.shown.clone());
@@ -140,32 +143,29 @@ impl Nodes {
 
     /// A result of a node is to be judged.
     pub(crate) fn reported(&mut self, id: NodeId) {
-        *self.unjudged.entry(id).or_default() += 1;
-        self.note_unjudged(id);
+        self.edit_unjudged(id, |count| *count += 1);
     }
 
     /// A result of a node is judged, or needs no judgement any more.
     pub(crate) fn judged(&mut self, id: NodeId) {
-        let count = self.unjudged.get_mut(&id).expect("it was reported before");
-        *count -= 1;
+        self.edit_unjudged(id, |count| *count = count.saturating_sub(1));
+    }
+
+    fn edit_unjudged(&mut self, id: NodeId, change: impl FnOnce(&mut u32)) {
+        if self.connected.contains_key(&id) {
+            self.edit(id, |node| change(&mut node.unjudged_count));
+            return;
+        }
+        let count = self.unjudged.entry(id).or_default();
+        change(count);
         if *count == 0 {
             self.unjudged.remove(&id);
         }
-        self.note_unjudged(id);
     }
 
     /// Whether one more late result of a node is judged. Of one that has left, as of one with a single slot.
     pub(crate) fn may_report(&self, id: NodeId) -> bool {
-        self.get(id).map_or_else(|| self.unjudged_count(id) == 0, Node::may_report)
-    }
-
-    fn unjudged_count(&self, id: NodeId) -> u32 {
-        self.unjudged.get(&id).copied().unwrap_or(0)
-    }
-
-    fn note_unjudged(&mut self, id: NodeId) {
-        let count = self.unjudged_count(id);
-        self.edit(id, |node| node.unjudged_count = count);
+        self.get(id).map_or_else(|| !self.unjudged.contains_key(&id), Node::may_report)
     }
 
     /// Notes what a node has shown, be it connected or not: leaving wipes nothing out. Nothing is noted of one that was

@@ -159,6 +159,7 @@ impl<P: Plan> Scheduler<P> {
             node.open_lease(epoch, memory, expected_at);
         });
         self.leases.open(epoch, spec, record);
+        self.note_grant();
         self.act(Action::Grant { node, lease });
     }
 
@@ -180,6 +181,7 @@ impl<P: Plan> Scheduler<P> {
             state,
             done_permille: 0,
             needs_backup: false,
+            is_heard_of: false,
         }
     }
 

@@ -14,7 +14,7 @@ use starling_types::{BlobRef, Epoch, Incarnation, Millis, NodeId, Reference, Tas
 
 use crate::{
     Action, Config, Event, IgnoreReason, RevokeReason, Status, WaitReason, class::Demands,
-    holders::Holders, lease::Leases, nodes::Nodes, recent::Recent,
+    holders::Holders, idle::Idle, lease::Leases, nodes::Nodes, recent::Recent,
 };
 
 /// Tasks of which it is remembered who declined or failed them last: each is soon done by somebody else, so that these are more
@@ -47,6 +47,15 @@ impl Faults {
     }
 }
 
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// All is proved. Should something of that be lost or prove false before it is delivered, the job goes on.
+    Proved,
+    /// It can't go on.
+    Failed,
+}
+
 /// Decides who proves what of one job. The crate's documentation has the rules.
 #[derive(Debug, Clone)]
 pub struct Scheduler<P: Plan> {
@@ -62,11 +71,13 @@ pub struct Scheduler<P: Plan> {
     /// Who declined or failed a task last: others get it first.
     pub(crate) shunned: Recent<Task, NodeId>,
     pub(crate) waiting: Option<WaitReason>,
+    /// Since when nobody does anything of what there is to do.
+    pub(crate) idle: Option<Idle>,
     /// Whether nothing is granted for the time being.
     pub(crate) grants_held: bool,
     rng: ChaCha8Rng,
     now: Millis,
-    is_over: bool,
+    over: Option<Over>,
     actions: Vec<Action<P::Outcome>>,
 }
 
@@ -90,10 +101,11 @@ impl<P: Plan> Scheduler<P> {
             failures: BTreeMap::new(),
             shunned: Recent::new(SHUNNED_MAX),
             waiting: None,
+            idle: None,
             grants_held: false,
             rng: ChaCha8Rng::seed_from_u64(seed),
             now: Millis(0),
-            is_over: false,
+            over: None,
             actions: Vec::new(),
             config,
             demands,
@@ -105,19 +117,20 @@ impl<P: Plan> Scheduler<P> {
     /// back; should it, the latest time stands.
     pub fn handle(&mut self, now: Millis, event: Event<P::Input>) -> Vec<Action<P::Outcome>> {
         self.now = self.now.max(now);
-        if self.is_over {
+        if self.over == Some(Over::Failed) {
             return vec![Action::Ignored { reason: IgnoreReason::JobOver }];
         }
         self.apply(event);
         self.pass_time();
         self.finish_if_proved();
         self.place();
+        self.note_idleness();
         std::mem::take(&mut self.actions)
     }
 
     /// When to send [`Event::Tick`] at the latest; `None` when time alone changes nothing.
     pub fn next_wakeup(&self) -> Option<Millis> {
-        if self.is_over {
+        if self.is_over() {
             return None;
         }
         [self.leases.next_wakeup(), self.nodes.next_pause_end()].into_iter().flatten().min()
@@ -156,9 +169,14 @@ impl<P: Plan> Scheduler<P> {
             && self.demands.classes().all(|class| !self.plan.is_ready(class))
     }
 
-    /// Whether the job is proved or failed.
+    /// Whether a node works on anything.
+    pub fn has_open_leases(&self) -> bool {
+        self.leases.open_count() > 0
+    }
+
+    /// Whether the job is proved, as far as nothing of that was lost since, or failed.
     pub fn is_over(&self) -> bool {
-        self.is_over
+        self.over.is_some()
     }
 
     /// A snapshot for people. It costs O(nodes + leases): meant for a few times a second, not for every event.
@@ -249,12 +267,17 @@ impl<P: Plan> Scheduler<P> {
     }
 
     fn finish_if_proved(&mut self) {
-        if self.is_over {
+        if self.over == Some(Over::Failed) {
             return;
         }
-        if let Some(outcome) = self.plan.outcome() {
-            self.end_job();
-            self.act(Action::JobProved { outcome });
+        match self.plan.outcome() {
+            // What was proved may be lost again.
+            None => self.over = None,
+            Some(_) if self.is_over() => {}
+            Some(outcome) => {
+                self.end_job(Over::Proved);
+                self.act(Action::JobProved { outcome });
+            }
         }
     }
 
@@ -266,14 +289,14 @@ impl<P: Plan> Scheduler<P> {
 
     /// Gives the job up: what it is told contradicts itself. Nothing that nodes say comes here.
     fn fail(&mut self, error: PlanError) {
-        if !self.is_over {
-            self.end_job();
+        if self.over != Some(Over::Failed) {
+            self.end_job(Over::Failed);
             self.act(Action::JobFailed { error });
         }
     }
 
-    fn end_job(&mut self) {
-        self.is_over = true;
+    fn end_job(&mut self, over: Over) {
+        self.over = Some(over);
         let running: Vec<_> = self
             .leases
             .standing()

@@ -127,6 +127,26 @@ fn a_late_result_of_a_node_that_left_counts() {
 }
 
 #[test]
+fn a_late_result_beyond_those_of_its_node_that_wait_is_turned_away_and_judged_once_they_are() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    let late = bench.enter(1, capability(600, 1000));
+    bench.wait(20_000);
+    assert_eq!(bench.enter(2, capability(600, 1000)).task, late.task);
+    let lease = grant_to(1, &bench.ask(1)).unwrap();
+    assert_ne!(lease.task, late.task);
+    assert!(matches!(bench.report(1, lease.epoch)[..], [Action::CheckResult { .. }]));
+    // Of a node that has proved nothing one result waits at a time. It need not keep the other.
+    let (node, epoch, task) = (node(1), late.epoch, late.task);
+    let reason = RevokeReason::Replaced;
+    let ignored = IgnoreReason::TooManyUnjudged { epoch, node };
+    let turned_away =
+        [Action::Revoke { node, epoch, task, reason }, Action::Ignored { reason: ignored }];
+    assert_eq!(bench.report(1, epoch), turned_away);
+    bench.accept(lease.epoch);
+    assert!(matches!(bench.report(1, epoch)[..], [Action::CheckResult { .. }]));
+}
+
+#[test]
 fn after_the_first_valid_result_the_second_is_not_looked_at() {
     let mut bench = Bench::new(config(), &[18, 18]);
     let lease = bench.enter(1, capability(600, 1000));

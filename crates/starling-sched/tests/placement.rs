@@ -8,7 +8,7 @@ use common::{
     kinds, leaf, lifting_up_to, named, node, plan, po2,
 };
 use starling_plan::{Assumed, Outcome, PlanShape, ZkvmInput};
-use starling_sched::{Config, IgnoreReason, WaitReason};
+use starling_sched::{Config, WaitReason};
 use starling_types::{
     Capability, Epoch, FailureClass, Incarnation, IndexRange, MemoryBytes, MemoryTable, Millis,
     TaskId, TaskKind,
@@ -334,17 +334,43 @@ fn losing_a_backup_or_the_first_lease_leaves_the_task_with_the_other() {
 }
 
 #[test]
-fn the_last_result_proves_the_job_and_then_nothing_is_heard() {
+fn the_last_result_proves_the_job_and_then_nothing_is_granted() {
     let mut bench = Bench::new(config(), &[13]);
     let lease = bench.enter(1, capability(1000, 1000));
     bench.report(1, lease.epoch);
     let actions = bench.accept(lease.epoch);
     let outcome = Outcome::Succinct { receipt: blob(1001), work: None };
     assert_eq!(actions, [Action::JobProved { outcome }]);
-    let reason = IgnoreReason::JobOver;
-    assert_eq!(bench.ask(1), [Action::Ignored { reason }]);
+    assert_eq!(bench.ask(1), []);
+    assert_eq!(bench.wait(3_600_000), []);
     assert_eq!(bench.scheduler.next_wakeup(), None);
     assert!(bench.scheduler.is_over());
+}
+
+#[test]
+fn a_proved_job_goes_on_when_what_it_delivers_is_lost_or_proves_false() {
+    for is_false in [false, true] {
+        let mut bench = Bench::new(config(), &[13]);
+        let first = bench.enter(1, capability(1000, 1000));
+        let proved = bench.finish(1, first.epoch);
+        let Some(Action::JobProved { outcome: Outcome::Succinct { receipt, .. } }) = proved.last()
+        else {
+            panic!("{proved:?}")
+        };
+        // Whoever comes and goes meanwhile is known when there is work again.
+        bench.join(2, capability(1000, 1000));
+        bench.ask(2);
+        bench.tell(Event::NodeLeft { node: node(1) });
+        let actions = bench.tell(match is_false {
+            true => Event::ResultRevoked { task: first.task },
+            false => Event::BlobLost { blob: receipt.reference },
+        });
+        assert!(!bench.scheduler.is_over());
+        let again = grant_to(2, &actions).unwrap();
+        assert_eq!(again.task, first.task);
+        let proved = bench.finish(2, again.epoch);
+        assert!(matches!(proved.last(), Some(Action::JobProved { .. })), "{proved:?}");
+    }
 }
 
 #[test]

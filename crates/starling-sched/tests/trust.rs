@@ -7,7 +7,7 @@ use common::{
     Action, Bench, Event, blob, capability, config, grant_to, granted_tasks, grants, lifting_up_to,
     node,
 };
-use starling_sched::{Config, Judgement, Lease, WaitReason};
+use starling_sched::{Believed, Config, Judgement, Lease, WaitReason};
 use starling_types::{Capability, FailureClass, IndexRange, Millis, Task, TaskId};
 
 fn lift() -> Task {
@@ -729,7 +729,7 @@ fn a_result_that_is_accepted_clears_those_that_were_not_to_be_had() {
 #[test]
 fn a_claimed_speed_ranks_nobody() {
     let lease = |actions: &[Action]| grants(actions).pop().unwrap().1;
-    let mut bench = Bench::executing(Config { believes_speeds: false, ..config() });
+    let mut bench = Bench::executing(Config { believed: Believed::default(), ..config() });
     for (name, speed) in [(1, 1_000_000), (2, 1)] {
         bench.join(name, capability(600, speed));
         bench.ask(name);
@@ -740,6 +740,19 @@ fn a_claimed_speed_ranks_nobody() {
         first.deadline, second.deadline,
         "both are taken for the same until they show better"
     );
+}
+
+#[test]
+fn of_ones_own_nodes_the_word_counts_until_they_have_shown_better() {
+    let believed = Believed::Only([node(1)].into());
+    let eta = |name| {
+        let config = Config { believed: believed.clone(), ..config() };
+        let mut bench = Bench::new(config, &[18]);
+        bench.join(name, capability(600, 2000));
+        bench.scheduler.status().eta_ms.unwrap()
+    };
+    // A stranger is taken for a quarter of the reference core.
+    assert_eq!(eta(2), Millis(8 * eta(1).0));
 }
 
 #[test]

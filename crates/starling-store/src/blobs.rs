@@ -34,7 +34,7 @@ use self::{
     write::Temp,
 };
 pub use self::{ledger::DiskBudget, read::BlobFile};
-use crate::roots::RootSets;
+use crate::roots::{RootName, RootSets};
 
 /// What a store's bytes are used for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -141,24 +141,24 @@ impl BlobStore {
     /// It may run beside anything else that this process does with the store and its roots.
     ///
     /// # Errors
-    /// When a file cannot be removed; others may be gone by then.
+    /// When a file cannot be removed: the first of such errors. All others are gone by then, and that one is tried again the
+    /// next time.
     pub fn collect(&self) -> Result<u64, StoreError> {
         let Shared { collecting, pins, roots, .. } = &*self.shared;
         let _turn = collecting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut let_go = pins.take_let_go();
         let_go.append(&mut roots.take_let_go());
-        let mut freed_bytes = 0;
-        while let Some(reference) = let_go.pop_first() {
+        let (mut freed_bytes, mut failed) = (0, None);
+        for reference in let_go {
             match self.shared.remove_garbage(reference) {
                 Ok(size_bytes) => freed_bytes += size_bytes,
                 Err(error) => {
-                    let_go.insert(reference);
-                    pins.note_let_go(let_go);
-                    return Err(error);
+                    pins.note_let_go([reference]);
+                    failed.get_or_insert(error);
                 }
             }
         }
-        Ok(freed_bytes)
+        failed.map_or(Ok(freed_bytes), Err)
     }
 
     /// Why a blob of `size_bytes` would not fit now, with `spare_bytes` left for others; `None` when it would. Nothing is
@@ -181,9 +181,26 @@ impl BlobStore {
         self.shared.layout.dir()
     }
 
-    /// The most that blobs may use, in bytes.
-    pub fn max_bytes(&self) -> u64 {
-        self.shared.ledger().max_bytes()
+    /// How much disk blobs may take.
+    pub fn budget(&self) -> DiskBudget {
+        self.shared.ledger().budget()
+    }
+
+    /// The most that blobs can ever use, in bytes: by the budget, and on an empty disk of this size.
+    ///
+    /// # Errors
+    /// When the disk can't be asked for its size.
+    pub fn limit_bytes(&self) -> Result<u64, StoreError> {
+        let DiskBudget { max_bytes, min_free_bytes } = self.budget();
+        let capacity_bytes = self.shared.layout.capacity_bytes()?;
+        Ok(max_bytes.min(capacity_bytes.saturating_sub(min_free_bytes)))
+    }
+
+    /// What the blobs take that stay under `root`, in bytes. It walks them.
+    pub fn bytes_under(&self, root: &RootName) -> u64 {
+        let named = self.shared.roots.get(root);
+        let ledger = self.shared.ledger();
+        named.into_iter().filter_map(|reference| ledger.size_of(reference)).sum()
     }
 
     /// What the used bytes are used for. It walks all blobs: meant for people.

@@ -15,9 +15,10 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use starling_files::{Existing, Readers, write_whole};
+use starling_files::{Existing, Readers, open_regular, write_whole};
 use thiserror::Error;
 
 use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError};
@@ -35,8 +36,12 @@ const FOLDERS: [&str; 2] = ["scratch", "blobs"];
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    lock: File,
+    lock: Arc<Lock>,
 }
+
+/// The lock of a directory: held as well by the thread that writes its log, so that nobody else opens it before all is written.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
 
 /// A data directory that cannot be used.
 #[derive(Debug, Error)]
@@ -92,7 +97,8 @@ fn owner(pid: Option<u32>, purpose: &str) -> String {
 }
 
 impl DataDir {
-    /// Opens the directory at `path`, creating it if need be, and owns it until dropped.
+    /// Opens the directory at `path`, creating it if need be, and owns it until dropped, and until what was handed to its log is
+    /// written.
     ///
     /// `purpose` tells a second opener, in a few words on one line, what this process is doing.
     ///
@@ -109,14 +115,14 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let (pid, purpose) = read_owner(&mut lock);
+                let Owner { pid, purpose } = Owner::read(&lock).unwrap_or_default();
                 return Err(DataDirError::InUse { path: path.to_owned(), pid, purpose });
             }
             Err(TryLockError::Error(error)) => return Err(io_error("lock", &lock_path)(error)),
         }
         // Who owns it is a courtesy: a disk too full to say so is no reason to stop here.
         let _ = write_owner(&mut lock, purpose);
-        Ok(Self { path: path.to_owned(), lock })
+        Ok(Self { path: path.to_owned(), lock: Arc::new(Lock(lock)) })
     }
 
     /// The event log of the directory at `path`, to read while another process may own it; `None` when
@@ -155,7 +161,7 @@ impl DataDir {
     /// # Errors
     /// As [`EventLog::open`].
     pub fn log(&self) -> Result<EventLog, LogError> {
-        EventLog::open(&log_path(&self.path))
+        EventLog::open_locked(&log_path(&self.path), Some(self.lock.clone()))
     }
 
     /// An empty folder for files on their way: what lay in it is of a process that was killed. Make it once.
@@ -183,7 +189,7 @@ impl DataDir {
         generate: impl FnOnce() -> [u8; KEY_SIZE_BYTES],
     ) -> Result<[u8; KEY_SIZE_BYTES], DataDirError> {
         let path = self.path.join("key");
-        match File::open(&path) {
+        match open_regular(&path) {
             Ok(file) => read_key(file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = generate();
@@ -199,10 +205,10 @@ impl DataDir {
     }
 }
 
-impl Drop for DataDir {
+impl Drop for Lock {
     fn drop(&mut self) {
         // So that nobody is told of an owner that has left.
-        let _ = self.lock.set_len(0);
+        let _ = self.0.set_len(0);
     }
 }
 
@@ -215,7 +221,7 @@ fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
     let lock = path.join("lock");
     match lock.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => match File::open(&lock) {
-            Ok(lock) if !is_lock(&lock) => foreign("lock"),
+            Ok(lock) if Owner::read(&lock).is_none() => foreign("lock"),
             // Whoever opens it to write says what is wrong with it.
             _ => Ok(()),
         },
@@ -228,16 +234,27 @@ fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
     }
 }
 
-/// Whether a file holds what a lock does: nothing, or a process id and a purpose, on one line.
-fn is_lock(file: &File) -> bool {
-    let mut bytes = Vec::new();
-    let mut head = file.take(LOCK_SIZE_BYTES_MAX);
-    if head.read_to_end(&mut bytes).is_err() {
-        return false;
+/// Who a lock says that its owner is: nobody, where it is empty.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Owner {
+    pid: Option<u32>,
+    purpose: String,
+}
+
+impl Owner {
+    /// Reads a lock from its beginning; `None` for a file that is none, which holds a process id and a purpose on one line, or
+    /// nothing.
+    fn read(lock: &File) -> Option<Self> {
+        let mut bytes = Vec::new();
+        lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        if bytes.is_empty() {
+            return Some(Self::default());
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let (pid, purpose) = text.split_once(' ').filter(|_| !text.contains('\n'))?;
+        let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
+        Some(Self { pid: Some(pid.parse().ok()?), purpose })
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let pid = text.split(' ').next().unwrap_or_default();
-    bytes.is_empty() || (text.contains(' ') && pid.parse::<u32>().is_ok() && !text.contains('\n'))
 }
 
 fn log_path(data_dir: &Path) -> PathBuf {
@@ -256,7 +273,7 @@ fn read_key(file: File, path: &Path) -> Result<[u8; KEY_SIZE_BYTES], DataDirErro
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             let path = path.display();
-            tracing::warn!(%path, mode = %format!("{mode:o}"), "others can read the secret key: chmod 600 it");
+            tracing::warn!(%path, mode = %format!("{mode:o}"), "others can read the secret key: it should be its owner's alone");
         }
     }
     let mut bytes = Vec::with_capacity(KEY_SIZE_BYTES + 1);
@@ -288,17 +305,6 @@ fn write_owner(lock: &mut File, purpose: &str) -> io::Result<()> {
     write!(lock, "{} {purpose}", std::process::id())
 }
 
-/// The process id and purpose in a lock file, as far as they are there.
-fn read_owner(lock: &mut File) -> (Option<u32>, String) {
-    let mut bytes = Vec::new();
-    // What cannot be read is not known: the caller has an error to report anyway.
-    let _ = lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes);
-    let (pid, purpose) = text.split_once(' ').unwrap_or((&text, ""));
-    let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
-    (pid.parse().ok(), purpose)
-}
-
 /// Creates the directory for its owner alone: the log holds the seeds that mask what guests keep in memory.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -311,28 +317,17 @@ fn create_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// How the names of what is made in a data directory begin, here and by those who own one.
+/// How the names of what is made in a data directory begin besides its [`FOLDERS`], here and by those who own one.
 #[cfg(unix)]
-const MADE_HERE: [&str; 11] = [
-    ".tmp",
-    "blobs",
-    "control",
-    "key",
-    "local",
-    "lock",
-    "log",
-    "node",
-    "scratch",
-    "speed",
-    "starling.db",
-];
+const MADE_HERE: [&str; 9] =
+    [".tmp", "control", "key", "local", "lock", "log", "node", "speed", "starling.db"];
 
 #[cfg(unix)]
 fn holds_nothing_else(path: &Path) -> bool {
     let is_made_here = |entry: io::Result<fs::DirEntry>| {
         let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
-        MADE_HERE.iter().any(|made| name.starts_with(made))
+        MADE_HERE.iter().chain(&FOLDERS).any(|made| name.starts_with(made))
     };
     fs::read_dir(path).is_ok_and(|mut entries| entries.all(is_made_here))
 }
@@ -353,7 +348,7 @@ fn keep_others_out(path: &Path) {
     if closed {
         tracing::warn!(path = %shown, %mode, "others could read the data directory: its mode is 700 now");
     } else {
-        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: chmod 700 it, or use another");
+        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: it is not this program's alone, and left as it is");
     }
 }
 
@@ -422,18 +417,17 @@ mod tests {
     fn a_lock_file_with_any_text_names_no_false_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
-        for (text, pid, purpose) in [
-            (&b""[..], None, ""),
-            (b"12", Some(12), ""),
-            (b"-1 x", None, "x"),
-            (b"12 a\n\x1b[31mb", Some(12), "a[31mb"),
-        ] {
+        let read = |text: &[u8]| {
             fs::write(&path, text).unwrap();
-            let owner = read_owner(&mut File::open(&path).unwrap());
-            assert_eq!(owner, (pid, purpose.to_owned()), "{text:?}");
+            Owner::read(&File::open(&path).unwrap())
+        };
+        let owner = |pid, purpose: &str| Some(Owner { pid, purpose: purpose.to_owned() });
+        assert_eq!(read(b""), owner(None, ""));
+        assert_eq!(read(b"12 "), owner(Some(12), ""));
+        assert_eq!(read(b"12 a\x1b[31mb"), owner(Some(12), "a[31mb"));
+        for text in [&b"12"[..], b"-1 x", b"12 a\nb", &vec![b'7'; 1 << 20]] {
+            assert_eq!(read(text), None, "{text:?}");
         }
-        fs::write(&path, vec![b'7'; 1 << 20]).unwrap();
-        assert_eq!(read_owner(&mut File::open(&path).unwrap()).0, None);
     }
 
     #[test]
@@ -456,6 +450,18 @@ mod tests {
             let mode = fs::metadata(dir.path().join("key")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_the_key_is_refused_and_nobody_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "").unwrap();
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("key")).status();
+        assert!(made.unwrap().success());
+        let error = data.load_or_create_key(|| [7; 32]).unwrap_err().to_string();
+        assert!(error.starts_with("cannot open the key file"), "{error}");
+        assert!(error.ends_with("it is no regular file"), "{error}");
     }
 
     #[test]

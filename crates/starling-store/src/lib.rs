@@ -51,6 +51,8 @@ mod roots;
 
 pub use blobs::{BlobFile, BlobStore, DiskBudget, Usage};
 pub use data_dir::{DataDir, DataDirError, KEY_SIZE_BYTES};
-pub use log::{BODY_SIZE_BYTES_MAX, Ends, Entry, EventLog, LogError, LogReader, Root, StoredEvent};
+pub use log::{
+    BODY_SIZE_BYTES_MAX, Ends, Entry, EventLog, JobKey, LogError, LogReader, Root, StoredEvent,
+};
 pub use roots::RootName;
 pub use starling_blobs::{BlobWriter, Blobs, NoSpace, Pin, ReadBlob, StoreError};

@@ -12,6 +12,7 @@
 
 mod entry;
 mod error;
+mod key;
 mod reader;
 mod root;
 mod schema;
@@ -20,7 +21,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use rusqlite::Connection;
 use starling_types::JobId;
@@ -28,14 +29,18 @@ use starling_types::JobId;
 pub use self::{
     entry::{BODY_SIZE_BYTES_MAX, Entry, StoredEvent},
     error::LogError,
+    key::JobKey,
     reader::{Ends, LogReader},
     root::Root,
 };
 use self::{error::SqliteContext, writer::Writer};
-use crate::roots::{RootName, RootSets};
+use crate::{
+    data_dir::Lock,
+    roots::{RootName, RootSets},
+};
 
-/// The event log of the process that owns the data directory. When it is dropped, what was handed to it is written
-/// first.
+/// The event log of the process that owns the data directory. When it is dropped, what was handed to it is written before
+/// anybody else can have the directory. Whoever drops it waits for that, but for the threads of an async runtime.
 #[derive(Debug)]
 pub struct EventLog {
     reader: LogReader,
@@ -50,17 +55,26 @@ impl EventLog {
     /// [`LogError::OtherSchema`] when another version of Starling has written it, [`LogError::Ruined`] when what is there is no
     /// log: it is left as it is.
     pub fn open(path: &Path) -> Result<Self, LogError> {
+        Self::open_locked(path, None)
+    }
+
+    /// As [`Self::open`], of a directory whose lock is held until all is written.
+    pub(crate) fn open_locked(path: &Path, lock: Option<Arc<Lock>>) -> Result<Self, LogError> {
         if !schema::exists(path)? {
             schema::create(path)?;
         }
-        Self::over(Connection::open(path).context("open", path)?, path)
+        Self::over(Connection::open(path).context("open", path)?, path, lock)
     }
 
-    fn over(connection: Connection, path: &Path) -> Result<Self, LogError> {
+    fn over(
+        connection: Connection,
+        path: &Path,
+        lock: Option<Arc<Lock>>,
+    ) -> Result<Self, LogError> {
         schema::prepare(&connection, path)?;
         let roots = Arc::new(schema::roots(&connection, path)?);
         let reader = LogReader::open_prepared(path)?;
-        let writer = Writer::start(connection, path, roots.clone())?;
+        let writer = Writer::start(connection, path, roots.clone(), lock)?;
         Ok(Self { reader, writer, roots })
     }
 
@@ -89,7 +103,12 @@ impl EventLog {
         self.writer.append_blocking(entry)
     }
 
-    /// The blobs that stay under `name`, to be changed where no job's events go with it: an upload's.
+    /// Waits until all that was handed over before is in the log, or has failed: then reading misses nothing of it. Blocks.
+    pub fn settle(&self) {
+        self.writer.settle();
+    }
+
+    /// The blobs that stay under `name`, to be changed where no events go with it.
     pub fn root(&self, name: RootName) -> Root<'_> {
         Root::new(self, name)
     }
@@ -105,13 +124,26 @@ impl EventLog {
     }
 
     /// See [`LogReader::ends`].
-    pub fn ends(&self, job: JobId) -> Result<Option<Ends>, LogError> {
-        self.reader.ends(job)
+    pub fn ends(&self, key: &JobKey) -> Result<Option<Ends>, LogError> {
+        self.reader.ends(key)
     }
 
-    /// See [`LogReader::jobs`].
-    pub fn jobs(&self) -> Result<Vec<JobId>, LogError> {
-        self.reader.jobs()
+    /// See [`LogReader::keys`].
+    pub fn keys(&self) -> Result<Vec<JobKey>, LogError> {
+        self.reader.keys()
+    }
+
+    /// The jobs for which blobs stay.
+    pub fn rooted_jobs(&self) -> BTreeSet<JobId> {
+        self.roots.jobs()
+    }
+
+    /// Removes the events under a key. Of a job, its root stays: an [`Entry`] [anew](Entry::anew) takes both. Waits for the disk.
+    ///
+    /// # Errors
+    /// As [`Self::hand_over`].
+    pub fn forget(&self, key: JobKey) -> Result<(), LogError> {
+        self.append_blocking(Entry::forgetting(key)).map(|_| ())
     }
 
     /// See [`LogReader::begun_without`].

@@ -12,18 +12,26 @@ use starling_types::{JobId, Reference};
 
 use crate::Pin;
 
+/// How the names of jobs' roots begin.
+const OF_JOB: &str = "job/";
+
 /// The name of a root: what needs the blobs, and which of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RootName(String);
 
 impl RootName {
-    /// The root of an upload.
-    pub fn of_upload(id: impl Display) -> Self {
-        Self(format!("upload/{id}"))
+    /// The name of no root.
+    pub(crate) fn none() -> Self {
+        Self(String::new())
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whose it is, if it is a job's.
+    fn job(&self) -> Option<JobId> {
+        self.0.strip_prefix(OF_JOB)?.parse().ok()
     }
 
     /// A name as it was stored.
@@ -34,7 +42,7 @@ impl RootName {
 
 impl From<JobId> for RootName {
     fn from(job: JobId) -> Self {
-        Self(format!("job/{job}"))
+        Self(format!("{OF_JOB}{job}"))
     }
 }
 
@@ -76,6 +84,11 @@ impl RootSets {
     /// Whether a root names this blob.
     pub fn hold(&self, reference: Reference) -> bool {
         self.lock().counts.contains_key(&reference)
+    }
+
+    /// The jobs whose roots name anything.
+    pub fn jobs(&self) -> BTreeSet<JobId> {
+        self.lock().names.keys().filter_map(RootName::job).collect()
     }
 
     /// What its last root has let go since this was asked the last time. Some of it may be named again.
@@ -135,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_blob_is_let_go_by_the_last_root_that_names_it_and_that_is_told_once() {
-        let (first, second) = (RootName::of_upload(1), RootName::from(JobId([2; 16])));
+        let [first, second] = [1, 2].map(|job| RootName::from(JobId([job; 16])));
         let [a, b] = [1, 2].map(|byte| Reference([byte; 32]));
         let sets = RootSets::default();
         for (name, reference) in [(&first, a), (&first, a), (&second, a), (&second, b)] {

@@ -21,6 +21,8 @@ const KILL_COUNT: u64 = 200;
 /// How long a child lives at most once it works: some twenty turns of its loop.
 const LIFE_MAX: Duration = Duration::from_millis(60);
 const JOBS: [JobId; 2] = [JobId([1; 16]), JobId([2; 16])];
+/// A job whose root changes though it has no events.
+const EVENTLESS: JobId = JobId([3; 16]);
 
 fn open(dir: &Path) -> (EventLog, BlobStore, DataDir) {
     let data = DataDir::open(dir, "a test").unwrap();
@@ -65,9 +67,9 @@ fn work_when_told_to() {
                     log.append_blocking(done.holding_only([]).holding([pin])).unwrap();
                 }
                 1 => drop(log.append_blocking(Entry::of_job(job, 0).anew()).unwrap()),
-                2 => log.root(RootName::of_upload(1)).replace([pin]).unwrap(),
-                3 => log.root(RootName::of_upload(1)).add([pin]).unwrap(),
-                4 => log.root(RootName::of_upload(1)).remove().unwrap(),
+                2 => log.root(RootName::from(EVENTLESS)).replace([pin]).unwrap(),
+                3 => log.root(RootName::from(EVENTLESS)).add([pin]).unwrap(),
+                4 => log.root(RootName::from(EVENTLESS)).remove().unwrap(),
                 _ => {
                     let stored = Entry::of_job(job, 0).event("stored", &*pin).unwrap();
                     log.append_blocking(stored.holding([pin])).unwrap();
@@ -122,7 +124,7 @@ fn no_rooted_blob_is_lost_and_no_other_stays_wherever_a_process_is_killed() {
         child.wait().unwrap();
 
         let (log, blobs, _data) = open(dir.path());
-        let mut rooted = log.root(RootName::of_upload(1)).references();
+        let mut rooted = log.root(RootName::from(EVENTLESS)).references();
         for job in JOBS {
             let references = log.root(job.into()).references();
             assert_eq!(references, needed(&log, job), "the root of {job}, round {round}");

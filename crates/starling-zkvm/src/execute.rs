@@ -13,6 +13,7 @@
 mod assumed;
 mod calls;
 mod failure;
+mod fault;
 mod host;
 pub mod hosted;
 mod image;
@@ -51,6 +52,7 @@ use crate::{
 pub use self::{
     assumed::{ASSUMPTIONS_MAX, KECCAK_REQUESTS_MAX},
     failure::{ExecuteError, SinkError},
+    fault::GuestFault,
     output::{GUEST_OUTPUT_BYTES_MAX, JOURNAL_BYTES_MAX},
 };
 
@@ -76,7 +78,7 @@ pub struct ExecuteOptions {
     pub assumptions: Vec<AssumptionId>,
     /// Under which names the work is counted, if it is.
     pub povw: Option<PovwJob>,
-    /// Stop with [`ExecuteError::CycleLimit`] after this many user cycles.
+    /// Stop with [`ExecuteError::CycleLimit`] when more user cycles are needed than these.
     pub cycle_limit: Option<u64>,
     /// The job's secret: the guest's randomness. Draw it at random for a job and keep it with the job.
     pub seed: [u8; 32],
@@ -124,6 +126,8 @@ pub struct SegmentOut {
     pub work: Option<Work>,
     /// Cycles spent on instructions, without paging and padding.
     pub user_cycles: u32,
+    /// Cycles spent on memory that is brought in and put back, page by page.
+    pub paging_cycles: u32,
     /// The encoded segment ([`codec::decode_segment`](crate::codec::decode_segment) reads it).
     pub bytes: Vec<u8>,
 }
@@ -262,13 +266,17 @@ fn drive<F: FnMut(Emitted) -> Result<(), SinkError> + Send>(
     match (outbox.take_failure(), run) {
         // What was told to stop ends with some other error, or with none.
         (Some(failure), _) => Err(failure),
-        (None, Ok(Ok(result))) => Ok(result),
+        // The executor looks before each instruction: the last may have gone beyond.
+        (None, Ok(Ok(result))) => match cycle_limit {
+            Some(limit) if result.user_cycles > limit => Err(ExecuteError::CycleLimit { limit }),
+            _ => Ok(result),
+        },
         (None, Ok(Err(error))) => {
             if let Some(ProgramError::Rows { .. }) = error.downcast_ref() {
                 return Err(failure::too_small(segment_po2));
             }
-            let text = format!("{error:#}");
-            Err(failure::classify(&text, host.take_refused(), journal, cycle_limit))
+            let function_at = |address| guest.function_at(address);
+            Err(failure::classify(&error, host.take_refused(), journal, function_at))
         }
         (None, Err(message)) => Err(failure::classify_panic(message, segment_po2)),
     }

@@ -3,7 +3,12 @@
 
 use std::{fmt, sync::Arc};
 
-use elf::{ElfBytes, abi::PT_LOAD, endian::LittleEndian};
+use elf::{
+    ElfBytes,
+    abi::{PT_LOAD, STT_FUNC},
+    endian::LittleEndian,
+    symbol::Symbol,
+};
 use risc0_binfmt::{AbiKind, ProgramBinary};
 use risc0_zkos_v1compat::V1COMPAT_ELF;
 use risc0_zkvm::Digest;
@@ -24,6 +29,9 @@ pub const GUEST_BYTES_MAX: u64 = 128 << 20;
 /// The most memory that the two ELFs may ask to be initialised. RISC Zero's own loader, which others load the same guest
 /// with, keeps a tree node for every word, so a flipped bit in one size field could otherwise ask for 12 GiB.
 const IMAGE_BYTES_MAX: u64 = GUEST_BYTES_MAX;
+
+/// The most characters of a function's name that are shown: generic ones have thousands.
+const NAME_CHARS_MAX: usize = 200;
 
 /// Why a file is not a guest that can be proved.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -143,6 +151,14 @@ impl Guest {
         self.entry
     }
 
+    /// The function that an address of the program is in, where its ELF still has symbols.
+    pub(crate) fn function_at(&self, address: u32) -> Option<String> {
+        // The ELF is the guest's: whatever is wrong with its symbols, it has none.
+        panic::catch(|| symbol_at(ProgramBinary::decode(&self.bytes).ok()?.user_elf, address))
+            .ok()
+            .flatten()
+    }
+
     /// The address after the user program's memory, where its heap begins.
     pub(crate) fn memory_end(&self) -> u32 {
         self.memory_end
@@ -257,6 +273,21 @@ fn check_user_elf(user_elf: &[u8]) -> Result<(u32, u32), String> {
         u32::try_from(address).map_err(|_| format!("{what} {address:#x} is beyond 32 bits"))
     };
     Ok((address("its entry point", parsed.ehdr.e_entry)?, address("its end", memory_end)?))
+}
+
+/// The name of the function at `address`, cut to [`NAME_CHARS_MAX`].
+fn symbol_at(user_elf: &[u8], address: u32) -> Option<String> {
+    let elf = ElfBytes::<LittleEndian>::minimal_parse(user_elf).ok()?;
+    let (symbols, names) = elf.symbol_table().ok()??;
+    let has = |symbol: &Symbol| {
+        let end = symbol.st_value.saturating_add(symbol.st_size);
+        symbol.st_symtype() == STT_FUNC && (symbol.st_value..end).contains(&u64::from(address))
+    };
+    let symbol = symbols.iter().find(has)?;
+    let name = names.get(symbol.st_name as usize).ok()?;
+    // Without its hash.
+    let name = format!("{:#}", rustc_demangle::demangle(name));
+    Some(name.chars().take(NAME_CHARS_MAX).collect())
 }
 
 #[cfg(test)]

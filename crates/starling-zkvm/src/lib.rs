@@ -44,7 +44,9 @@ mod twice;
 use starling_panic as panic;
 
 pub use backend::Backend;
-pub use execute::{Emitted, ExecuteError, ExecuteOptions, KeccakOut, SegmentOut, execute};
+pub use execute::{
+    Emitted, ExecuteError, ExecuteOptions, GuestFault, KeccakOut, SegmentOut, execute,
+};
 pub use guest::{GUEST_BYTES_MAX, Guest, GuestError};
 pub use leaf::{KeccakRequest, Segment, keccak_claim};
 pub use starling_claims::{

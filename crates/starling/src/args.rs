@@ -18,7 +18,8 @@ use crate::capacity::Capacity;
 /// Prove big RISC Zero programs on networks of small machines.
 ///
 /// One process has a data directory. A `prove`, `compress` or `job resume` in a directory that another of them has is carried
-/// out by that one, with its nodes and beside its jobs; Ctrl-C stops the job as usual.
+/// out by that one, with its nodes and beside its jobs; Ctrl-C stops the job as usual. What the command says of nodes, provers
+/// and the disk is that process's to say then, and ignored with a warning.
 ///
 /// Results go to stdout, progress and logs to stderr (RUST_LOG sets what is logged).
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 receipt does not verify, 4 no capacity or out of time,
@@ -168,10 +169,13 @@ pub struct ClientNetworkArgs {
 /// When a job gives up, and its share of the nodes.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct RunArgs {
-    /// Seconds to wait for a node that can take a task, before giving up.
+    /// Seconds without a node that could take what is ready, or without any that does something for the job while there is
+    /// work, before giving up. A node that is merely connected does not count; one that proves for another job of the same data
+    /// directory does.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub node_wait: u64,
-    /// Seconds that this run of the job may take, before it is stopped (it can be resumed).
+    /// Seconds that this command may take, from its beginning, before its job is stopped (it can be resumed). A job that another
+    /// command asked for first goes on without this one.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// The job's share of the nodes against that of other jobs in the same data directory.
@@ -203,6 +207,9 @@ impl ProverArgs {
         self.prover
     }
 }
+
+/// What the blobs may take unless the user says otherwise.
+pub const DISK_BUDGET_DEFAULT: u64 = 20 << 30;
 
 /// How this machine is reached, and what it may fill.
 #[derive(Debug, Clone, Args)]
@@ -259,8 +266,8 @@ pub struct NodeArgs {
 pub struct VerifyArgs {
     /// The receipt file.
     pub receipt: PathBuf,
-    /// The image id that the receipt must be of.
-    #[arg(long, value_name = "HEX")]
+    /// The image id that the receipt must be of: in hex, as the eight numbers of `methods.rs`, or the guest's file.
+    #[arg(long, value_name = "ID")]
     pub image_id: String,
 }
 
@@ -545,6 +552,15 @@ mod tests {
         assert_eq!(parse_segment_po2("22").map(Po2::get), Ok(22));
         for wrong in ["13", "23", "-18", "18.5", ""] {
             assert!(parse_segment_po2(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_to_take_no_kind_of_task_or_to_have_no_slot_is_refused() {
+        let node = |option: &str| Cli::try_parse_from(["starling", "node", option]);
+        assert!(node("--kinds=join,lift").is_ok());
+        for wrong in ["--kinds=", "--kinds=,", "--kinds=join,", "--slots=0", "--threads=0"] {
+            assert!(node(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! What memory carries, in words: for `doctor` and `--help`.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use starling_cost::Costs;
 use starling_types::{MemoryBytes, Po2, Profile, TaskKind};
-use starling_zkvm::{SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
+use starling_zkvm::{KECCAK_PO2, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 
 use crate::machine;
 
@@ -75,6 +75,73 @@ impl fmt::Display for Capacity {
     }
 }
 
+/// The memory that a node states, against what its tasks take and its machine has.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    pub memory: MemoryBytes,
+    pub slots: u32,
+    /// All that the machine has, where that is known.
+    pub total: Option<MemoryBytes>,
+}
+
+/// The task of these kinds that takes the least memory, and how much.
+fn smallest(costs: &Costs, kinds: &BTreeSet<TaskKind>) -> Option<(TaskKind, MemoryBytes)> {
+    let least = |kind: TaskKind| {
+        let po2 = match kind {
+            TaskKind::Prove | TaskKind::Lift => Po2::try_from(SEGMENT_PO2_MIN).ok(),
+            TaskKind::Keccak => Po2::try_from(*KECCAK_PO2.start()).ok(),
+            _ => None,
+        };
+        Profile::ALL.map(|profile| costs.in_profile(profile).memory(kind, po2)).into_iter().min()
+    };
+    let least = kinds.iter().filter_map(|kind| Some((*kind, least(*kind)?)));
+    least.min_by_key(|(_, memory)| *memory)
+}
+
+impl Offer {
+    /// What is to be said of it before the node starts.
+    ///
+    /// # Errors
+    /// When it takes no task of these kinds at all.
+    pub fn check(&self, costs: &Costs, kinds: &BTreeSet<TaskKind>) -> Result<Vec<String>, String> {
+        let Self { memory, slots, total } = *self;
+        let Some((kind, least)) = smallest(costs, kinds) else {
+            return Err("--kinds names no kind of task".to_owned());
+        };
+        let name = kind.name();
+        if memory < least {
+            return Err(format!(
+                "{} for proving takes no task of this node's kinds: the smallest, {name}, needs {}; give that with --memory {}MiB",
+                memory,
+                least,
+                mib(least)
+            ));
+        }
+        let mut said = Vec::new();
+        let at_once = memory.0 / least.0.max(1);
+        if at_once < u64::from(slots) {
+            said.push(format!(
+                "--slots {slots} with {} for proving: a {name}, the smallest task, needs {}, so that at most {at_once} are proved side \
+                 by side",
+                memory,
+                least
+            ));
+        }
+        if let Some(total) = total.filter(|total| *total < memory) {
+            said.push(format!(
+                "--memory {}: this machine has {}, and provers that need more are killed",
+                memory, total
+            ));
+        }
+        Ok(said)
+    }
+}
+
+/// In whole MiB, rounded up: what is said to be needed is enough.
+fn mib(memory: MemoryBytes) -> u64 {
+    memory.0.div_ceil(1 << 20)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +166,35 @@ mod tests {
         let text = gib(1000).to_string();
         assert!(text.contains(&format!("to {SEGMENT_PO2_MAX} with everything kept")), "{text}");
         assert!(text.ends_with("joins: profile usual"), "{text}");
+    }
+
+    #[test]
+    fn a_node_that_could_take_nothing_is_refused_with_the_memory_that_it_needs() {
+        let join = Costs::FAST.frugal.memory(TaskKind::Join, None);
+        let offer = |memory| Offer { memory, slots: 1, total: None };
+        let joins = [TaskKind::Join].into();
+        let refused = offer(MemoryBytes(join.0 - 1)).check(&Costs::FAST, &joins).expect_err("less");
+        assert!(refused.contains("the smallest, join, needs"), "{refused}");
+        assert!(refused.ends_with(&format!("--memory {}MiB", mib(join))), "{refused}");
+        assert_eq!(offer(join).check(&Costs::FAST, &joins), Ok(vec![]));
+        let any = offer(MemoryBytes(1)).check(&Costs::FAST, &TaskKind::ALL.into());
+        assert!(any.is_err_and(|refused| refused.starts_with("1 MiB for proving takes no task")));
+        let none = offer(join).check(&Costs::FAST, &BTreeSet::new());
+        assert_eq!(none, Err("--kinds names no kind of task".to_owned()));
+    }
+
+    #[test]
+    fn slots_that_stay_idle_and_memory_that_is_not_there_are_told() {
+        let join = Costs::FAST.frugal.memory(TaskKind::Join, None);
+        let memory = MemoryBytes(3 * join.0);
+        let check = |slots, total| {
+            Offer { memory, slots, total }.check(&Costs::FAST, &[TaskKind::Join].into())
+        };
+        assert_eq!(check(3, Some(memory)), Ok(vec![]));
+        let idle = check(4, Some(memory)).expect("a warning");
+        assert!(idle[0].contains("at most 3 are proved side by side"), "{idle:?}");
+        let killed = check(1, Some(join)).expect("a warning");
+        let has = format!("this machine has {}", join);
+        assert!(killed[0].contains(&has), "{killed:?}");
     }
 }

@@ -3,39 +3,57 @@
 //! While a `prove` runs, its process owns the directory, and runs what others ask for in it: a second `prove` hands its
 //! order over and shows how far it is, `job cancel` ends a job. When the owner ends, whoever waits takes the directory
 //! over and goes on with its own job.
+//!
+//! The owner speaks first, and says every second that it lives as long as it is at work for who asked: one that is stopped or
+//! hangs is given no order, and nobody waits for it longer than [`OWNER_WAIT`] without knowing. A command that is to end says so,
+//! and the owner reads that before anything else it has not begun.
 
 use std::{
     collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use starling_client::{
-    Client, ControlChannel, ControlError, ControlServer, JobError, JobHandle, JobProgress, Service,
-    Written,
+    Client, ControlChannel, ControlError, ControlServer, GuestOutput, JobError, JobHandle,
+    JobProgress, RunOptions, SandboxPolicy, Service, Terms, Written,
 };
-use starling_store::DataDirError;
+use starling_store::{DataDirError, JobKey};
 use starling_types::JobId;
-use tokio::sync::{mpsc, watch};
-use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, TaskTracker},
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{
     args::RunArgs,
+    bounds::{Bounds, Cut, NOT_BEGUN},
     exit::{Code, Exit},
-    hints,
-    order::{Order, code_of},
+    order::Order,
     progress,
-    terminal::GuestText,
+    terminal::{self, GuestText},
 };
 
-/// How long an owner that answers nobody is waited for: one that starts or ends, or a short command.
+/// How long an owner is waited for that says nothing: one that starts or ends, a short command, or one that is stopped. A
+/// machine that proves on every core is late with all that it does, but not by so much.
 const OWNER_WAIT: Duration = Duration::from_secs(10);
+
+/// After how long whoever waits for it is told so.
+const WORD_AFTER: Duration = Duration::from_secs(2);
+
+/// How often the owner says that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How long a command that ends waits for an owner that says nothing: it says every second that it lives.
+const LEAVE_WAIT: Duration = Duration::from_secs(3);
+
+/// How long the word of a command that ends may take to leave: it is short, and fits unless the owner has stopped reading.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often it is looked for meanwhile.
 const OWNER_POLL: Duration = Duration::from_millis(200);
@@ -46,29 +64,44 @@ const ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Lines of a guest that may wait for whoever watches its job: what is more is lost, and the guest does not wait.
 const LINES_WAITING_MAX: usize = 64;
 
-/// What is asked of the owner; the first message of a conversation.
+/// What is asked of the owner, once it has said that it is there.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Carry out an order, write the receipt to this path, and say how far it is.
     Run { order: Order, receipt: PathBuf, run: RunArgs },
     /// Give a job up.
-    Cancel { job: JobId },
+    Cancel { job: JobKey },
     /// Say which jobs run, and how far each is.
     Running,
 }
 
-/// What may follow [`Request::Run`]: stop the run. Whoever merely hangs up does not stop it.
+/// What may follow [`Request::Run`]: stop the run, or don't begin it. Whoever merely hangs up does not stop it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Stop;
 
 /// How far the jobs are that run.
 pub type Running = BTreeMap<JobId, JobProgress>;
 
+/// How the owner of a data directory proves: what is its own to say, whoever asks for a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Whether nodes elsewhere may come to it.
+    pub is_reachable: bool,
+    /// The policy of the provers on this machine; none where it has none.
+    pub sandbox: Option<SandboxPolicy>,
+}
+
 /// What the owner says.
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
+    /// The first message of a conversation: it listens.
+    Here(Host),
+    /// It is at work for whoever asked.
+    Lives,
     Started {
         job: JobId,
+        /// Whether another command asked for it before: then its run is that one's to stop.
+        is_known: bool,
     },
     JobProgress(JobProgress),
     Said(String),
@@ -77,17 +110,15 @@ enum Reply {
         freed_bytes: u64,
     },
     Running(Running),
-    Failed {
-        code: Code,
-        message: String,
-    },
-    /// The owner ends, and the job with it: it can be gone on with.
-    OwnerEnds,
+    Failed(Exit),
+    /// The run is over, and not by the doing of who asked: the owner ends, or another command that asked for the job before has
+    /// had enough of it. It can be gone on with.
+    RunEnds,
 }
 
 impl Reply {
     fn failed(error: &JobError) -> Self {
-        Self::Failed { code: code_of(error), message: hints::text_of(error) }
+        Self::Failed(Exit::of_job(error))
     }
 }
 
@@ -99,7 +130,7 @@ pub struct Control {
 
 impl Control {
     /// Answers for `service`. Where no socket can be made, nobody is answered.
-    pub fn serve(service: &Arc<Service>) -> Self {
+    pub fn serve(service: &Arc<Service>, host: Host) -> Self {
         let answers = TaskTracker::new();
         let server = match ControlServer::bind(service.client()) {
             Ok(server) => server,
@@ -113,11 +144,11 @@ impl Control {
             loop {
                 match server.accept().await {
                     Ok(channel) => {
-                        tasks.spawn(answer(channel, service.clone()));
+                        tasks.spawn(answer(channel, service.clone(), host.clone()));
                     }
                     Err(error) => {
                         tracing::debug!(%error, "nobody was taken in at the control socket");
-                        tokio::time::sleep(OWNER_POLL).await;
+                        sleep(OWNER_POLL).await;
                     }
                 }
             }
@@ -128,7 +159,7 @@ impl Control {
     /// Waits until those who were answered have the last answer, and takes the socket away.
     pub async fn end(self) {
         self.answers.close();
-        let _ = tokio::time::timeout(ANSWERS_TIMEOUT, self.answers.wait()).await;
+        let _ = timeout(ANSWERS_TIMEOUT, self.answers.wait()).await;
         if let Some(accepting) = self.accepting {
             accepting.abort();
             // The socket goes with the task, which would else outlive this process's last moment.
@@ -138,12 +169,17 @@ impl Control {
 }
 
 /// One conversation.
-async fn answer(mut channel: ControlChannel, service: Arc<Service>) {
+async fn answer(mut channel: ControlChannel, service: Arc<Service>, host: Host) {
+    if !tell(&mut channel, &Reply::Here(host)).await {
+        return;
+    }
     let reply = match channel.recv().await {
-        Ok(Some(Request::Cancel { job })) => match service.cancel(job).await {
-            Ok(freed_bytes) => Reply::Cancelled { freed_bytes },
-            Err(error) => Reply::failed(&error),
-        },
+        Ok(Some(Request::Cancel { job })) => {
+            match living(&mut channel, service.cancel(job)).await {
+                Ok(freed_bytes) => Reply::Cancelled { freed_bytes },
+                Err(error) => Reply::failed(&error),
+            }
+        }
         Ok(Some(Request::Running)) => {
             let progress = |job: &JobHandle| (job.id(), job.progress().borrow().clone());
             Reply::Running(service.running().iter().map(progress).collect())
@@ -155,11 +191,60 @@ async fn answer(mut channel: ControlChannel, service: Arc<Service>) {
             }
         }
         Ok(None) => return,
-        Err(error) => Reply::Failed { code: Code::Failed, message: error.to_string() },
+        Err(error) => Reply::Failed(error.into()),
     };
-    if let Err(error) = channel.send(&reply).await {
-        tracing::debug!(%error, "nobody hears how it ended");
+    if !tell(&mut channel, &reply).await {
+        tracing::debug!("nobody hears how it ended");
     }
+}
+
+/// Says it; false when nobody hears it: the other side is gone, or has not read for long.
+async fn tell(channel: &mut ControlChannel, reply: &Reply) -> bool {
+    matches!(timeout(OWNER_WAIT, channel.send(reply)).await, Ok(Ok(())))
+}
+
+/// When this process says that it lives. One that was stopped does not make up for it.
+fn beats() -> Interval {
+    let mut beats = interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beats
+}
+
+/// What comes of `work`; meanwhile the other side is told that this process lives.
+async fn living<T>(channel: &mut ControlChannel, work: impl Future<Output = T>) -> T {
+    let (mut work, mut beats) = (pin!(work), beats());
+    let mut listens = true;
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = beats.tick(), if listens => listens = tell(channel, &Reply::Lives).await,
+        }
+    }
+}
+
+/// A run that was begun for somebody else.
+struct Begun {
+    job: JobHandle,
+    /// Whether it went on already, since another command asked for it.
+    is_known: bool,
+}
+
+/// Has the service run what was ordered. Nothing is begun once `bounds` say that it is to end.
+async fn begin(
+    service: &Service,
+    order: Order,
+    options: RunOptions,
+    bounds: &Bounds,
+) -> Result<Begun, Reply> {
+    let died = |error: tokio::task::JoinError| Reply::Failed(error.into());
+    let cut = |cut: Cut| Reply::Failed(cut.exit(NOT_BEGUN).with_code(Code::Interrupted));
+    let prepared = bounds.within_blocking(move || order.prepare()).await.map_err(cut)?;
+    let prepared = prepared.map_err(died)?.map_err(Reply::Failed)?;
+    let ours = options.progress.subscribe();
+    // What it takes in first, and the jobs that make receipts of assumptions succinct, end with the options' own stop.
+    let job = prepared.submit(service, options).await.map_err(|error| Reply::failed(&error))?;
+    let is_known = !job.progress().same_channel(&ours);
+    Ok(Begun { job, is_known })
 }
 
 /// Runs what was ordered, to its receipt, whether or not the other side listens to the end. What is left to be said.
@@ -172,53 +257,56 @@ async fn carry_out(
 ) -> Option<Reply> {
     let (lines, mut said) = mpsc::channel(LINES_WAITING_MAX);
     let mut options = run.options();
-    options.guest_output = starling_client::GuestOutput::to(Lines(lines));
-    let before: Vec<JobId> = service.running().iter().map(JobHandle::id).collect();
-    let prepared = match tokio::task::spawn_blocking(move || order.prepare()).await {
-        Ok(Ok(prepared)) => prepared,
-        Ok(Err(exit)) => {
-            return Some(Reply::Failed { code: exit.code, message: exit.text() });
-        }
-        Err(error) => {
-            return Some(Reply::Failed { code: Code::Failed, message: error.to_string() });
+    options.guest_output = GuestOutput::to(Lines(lines));
+    let stop = options.stop.clone();
+    let bounds = Bounds::new(stop.clone(), None);
+    let mut beginning = pin!(begin(service, order, options, &bounds));
+    let mut beats = beats();
+    let (mut listens, mut speaks) = (true, true);
+    let Begun { job, is_known } = loop {
+        tokio::select! {
+            // Nothing is begun that is not wanted any more.
+            biased;
+            heard = channel.recv::<Stop>(), if speaks => match heard {
+                Ok(Some(Stop)) => stop.cancel(),
+                _ => speaks = false,
+            },
+            begun = &mut beginning => match begun {
+                Ok(begun) => break begun,
+                Err(reply) => return Some(reply),
+            },
+            _ = beats.tick(), if listens => listens = tell(channel, &Reply::Lives).await,
         }
     };
-    let job = match prepared.submit(service, options).await {
-        Ok(job) => job,
-        Err(error) => return Some(Reply::failed(&error)),
-    };
-    // One that somebody else asked for is theirs to stop.
-    let is_ours = !before.contains(&job.id());
-    let (mut progress, mut result) = (job.progress(), std::pin::pin!(job.result()));
-    let mut listens = channel.send(&Reply::Started { job: job.id() }).await.is_ok();
-    let mut is_stopped = false;
+    if is_known && stop.is_cancelled() {
+        return Some(left());
+    }
+    let (mut progress, mut result) = (job.progress(), pin!(job.result()));
+    listens = listens && tell(channel, &Reply::Started { job: job.id(), is_known }).await;
     let outcome = loop {
         tokio::select! {
             outcome = &mut result => break outcome,
             Ok(()) = progress.changed(), if listens => {
                 let now = progress.borrow_and_update().clone();
-                listens = channel.send(&Reply::JobProgress(now)).await.is_ok();
+                listens = tell(channel, &Reply::JobProgress(now)).await;
             }
             Some(line) = said.recv(), if listens => {
-                listens = channel.send(&Reply::Said(line)).await.is_ok();
+                listens = tell(channel, &Reply::Said(line)).await;
             }
-            heard = channel.recv::<Stop>(), if listens => match heard {
-                Ok(Some(Stop)) if is_ours => {
-                    is_stopped = true;
-                    job.stop();
-                }
-                Ok(Some(Stop)) => {
-                    let message = "left; the job goes on, since another command asked for it first";
-                    return Some(Reply::Failed { code: Code::Interrupted, message: message.into() });
-                }
-                _ => listens = false,
+            _ = beats.tick(), if listens => listens = tell(channel, &Reply::Lives).await,
+            // What somebody said before they left counts.
+            heard = channel.recv::<Stop>(), if speaks => match heard {
+                // One that somebody else asked for is theirs to stop.
+                Ok(Some(Stop)) if is_known => return Some(left()),
+                Ok(Some(Stop)) => stop.cancel(),
+                _ => speaks = false,
             },
         }
     };
     let delivered = match outcome {
         Ok(delivered) => delivered,
-        Err(error) if matches!(*error, JobError::Interrupted { .. }) && !is_stopped => {
-            return Some(Reply::OwnerEnds);
+        Err(error) if is_anothers(&error, is_known, stop.is_cancelled()) => {
+            return Some(Reply::RunEnds);
         }
         Err(error) => return Some(Reply::failed(&error)),
     };
@@ -226,8 +314,22 @@ async fn carry_out(
     Some(match written {
         Ok(Ok(delivery)) => Reply::Delivered(delivery),
         Ok(Err(error)) => Reply::failed(&error),
-        Err(error) => Reply::Failed { code: Code::Failed, message: error.to_string() },
+        Err(error) => Reply::Failed(error.into()),
     })
+}
+
+/// The answer to a command that leaves a job which another asked for.
+fn left() -> Reply {
+    Reply::Failed(Exit::message(Code::Interrupted, "left").hinted(GOES_ON))
+}
+
+/// Whether a run ended by the word or the limits of somebody else than who asked: the limits of a command are its own.
+fn is_anothers(error: &JobError, is_known: bool, is_stopped: bool) -> bool {
+    match error {
+        JobError::Interrupted { .. } => !is_stopped,
+        JobError::OutOfTime { .. } | JobError::NoCapacity { .. } => is_known,
+        _ => false,
+    }
 }
 
 /// What a guest prints, for whoever watches its job.
@@ -253,144 +355,407 @@ pub enum Opened<T> {
     Theirs(T),
 }
 
+/// A conversation with the owner of a data directory, which has said that it listens.
+pub struct Owner {
+    channel: ControlChannel,
+    /// How it proves.
+    pub host: Host,
+}
+
+/// Why nothing more is heard of an owner.
+enum Unheard {
+    /// It has said nothing for [`OWNER_WAIT`].
+    Silent { pid: Option<u32> },
+    /// It is gone, or says what is not understood.
+    Error(ControlError),
+}
+
+impl From<ControlError> for Unheard {
+    fn from(error: ControlError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Owner {
+    /// Connects to the owner of `dir`, and hears that it is there.
+    async fn meet(dir: &Path) -> Result<Self, Unheard> {
+        // Where it takes in nobody for long, there is no room for another connection either.
+        let connected = timeout(OWNER_WAIT, ControlChannel::connect(dir)).await;
+        let mut channel = connected.map_err(|_| Unheard::Silent { pid: None })??;
+        let pid = channel.pid();
+        match timeout(OWNER_WAIT, channel.recv()).await {
+            Ok(Ok(Some(Reply::Here(host)))) => Ok(Self { channel, host }),
+            // It ends.
+            Ok(Ok(_) | Err(ControlError::Io(_))) => {
+                Err(ControlError::Nobody { dir: dir.to_owned() }.into())
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Unheard::Silent { pid }),
+        }
+    }
+
+    /// Says it, to one that reads.
+    async fn ask(&mut self, request: &Request) -> Result<(), Unheard> {
+        let pid = self.channel.pid();
+        match timeout(OWNER_WAIT, self.channel.send(request)).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => Err(Unheard::Silent { pid }),
+        }
+    }
+
+    /// The answer to what takes some time; none when the owner ends.
+    async fn answer(&mut self) -> Result<Option<Reply>, Unheard> {
+        let pid = self.channel.pid();
+        loop {
+            match timeout(OWNER_WAIT, self.channel.recv()).await {
+                Ok(Ok(Some(Reply::Lives))) => {}
+                Ok(answer) => return Ok(answer?),
+                Err(_) => return Err(Unheard::Silent { pid }),
+            }
+        }
+    }
+}
+
+fn named(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// What to do about a process that has said nothing for so long.
+fn silent(pid: Option<u32>, quiet: Duration) -> String {
+    let go_on = pid.map_or_else(|| "SIGCONT".to_owned(), |pid| format!("`kill -CONT {pid}`"));
+    format!(
+        "{} has this data directory and has said nothing for {} s: it is stopped, or hangs; {go_on} lets one that is stopped go \
+         on; or end it, or use another --data-dir",
+        named(pid),
+        quiet.as_secs()
+    )
+}
+
+impl Unheard {
+    fn exit(self) -> Exit {
+        match self {
+            Self::Silent { pid } => Exit::message(Code::Failed, silent(pid, OWNER_WAIT)),
+            Self::Error(error @ ControlError::OtherUser { .. }) => {
+                let hint = "run the command as that user, or use another --data-dir";
+                Exit::message(Code::Failed, format!("{error}; {hint}"))
+            }
+            Self::Error(error) => error.into(),
+        }
+    }
+}
+
+/// What comes of `work`. Whoever waits for it is told so once, a little after `since`.
+async fn telling<T>(
+    since: Instant,
+    is_said: &mut bool,
+    text: impl Fn() -> String,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = sleep_until(since + WORD_AFTER), if !*is_said => {
+                terminal::say(&text());
+                *is_said = true;
+            }
+        }
+    }
+}
+
 /// Opens the data directory `dir`, or asks the process that has it. `ask` returns nothing when that process ended.
 ///
 /// # Errors
-/// Those of `ask`; when the directory can't be opened; when its owner answers nobody for a while.
+/// Those of `ask`; when the directory can't be opened; when its owner answers nobody for a while; when `bounds` say that it is
+/// to end.
 pub async fn open_or_ask<T>(
     dir: &Path,
     purpose: &str,
     disk_budget_bytes: u64,
-    ask: impl AsyncFn(ControlChannel) -> Result<Option<T>, Exit>,
+    bounds: &Bounds,
+    ask: impl AsyncFn(Owner) -> Result<Option<T>, Exit>,
 ) -> Result<Opened<T>, Exit> {
     let mut unanswered = Instant::now();
+    let mut is_said = false;
     loop {
         let in_use = match Client::open(dir, purpose, disk_budget_bytes) {
             Ok(client) => return Ok(Opened::Ours(client)),
             Err(error @ JobError::DataDir(DataDirError::InUse { .. })) => error,
             Err(error) => return Err(error.into()),
         };
-        match ControlChannel::connect(dir).await {
-            Ok(channel) => {
-                if let Some(answer) = ask(channel).await? {
+        let text = || format!("{in_use}: waiting for its answer");
+        let met = telling(unanswered, &mut is_said, text, Owner::meet(dir));
+        match bounds.within(met).await.map_err(|cut| cut.exit(NOT_BEGUN))? {
+            Ok(owner) => {
+                if let Some(answer) = ask(owner).await? {
                     return Ok(Opened::Theirs(answer));
                 }
-                unanswered = Instant::now();
+                (unanswered, is_said) = (Instant::now(), false);
             }
-            Err(ControlError::Nobody { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(Unheard::Error(ControlError::Nobody { .. })) => {}
+            Err(unheard) => return Err(unheard.exit()),
         }
         if unanswered.elapsed() > OWNER_WAIT {
             return Err(in_use.into());
         }
-        tokio::time::sleep(OWNER_POLL).await;
+        bounds.within(sleep(OWNER_POLL)).await.map_err(|cut| cut.exit(NOT_BEGUN))?;
     }
 }
 
 /// The jobs of the data directory `dir` that run, as its owner says; none where nobody answers, since then none runs.
 pub async fn running(dir: &Path) -> Running {
-    match tokio::time::timeout(OWNER_WAIT, ask_running(dir)).await {
-        Ok(Ok(running)) => running,
-        Ok(Err(ControlError::Nobody { .. })) => Running::new(),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "which jobs run is not known");
-            Running::new()
-        }
-        Err(_) => {
-            let waited_seconds = OWNER_WAIT.as_secs();
-            tracing::warn!(
-                waited_seconds,
-                "which jobs run is not known: their process does not answer"
-            );
+    let text = || "waiting for the process that has this data directory".to_owned();
+    match telling(Instant::now(), &mut false, text, ask_running(dir)).await {
+        Ok(running) => running,
+        Err(Unheard::Error(ControlError::Nobody { .. })) => Running::new(),
+        Err(unheard) => {
+            let why = unheard.exit().text();
+            tracing::warn!(why, "which jobs run is not known");
             Running::new()
         }
     }
 }
 
-async fn ask_running(dir: &Path) -> Result<Running, ControlError> {
-    let mut channel = ControlChannel::connect(dir).await?;
-    channel.send(&Request::Running).await?;
-    match channel.recv().await? {
+async fn ask_running(dir: &Path) -> Result<Running, Unheard> {
+    let mut owner = Owner::meet(dir).await?;
+    owner.ask(&Request::Running).await?;
+    match owner.answer().await? {
         Some(Reply::Running(running)) => Ok(running),
         // It does not know the question.
-        Some(Reply::Failed { message, .. }) => Err(io::Error::other(message).into()),
+        Some(Reply::Failed(exit)) => Err(ControlError::from(io::Error::other(exit.text())).into()),
         // It ends, and its jobs with it.
-        _ => Err(ControlError::Nobody { dir: dir.to_owned() }),
+        _ => Err(ControlError::Nobody { dir: dir.to_owned() }.into()),
     }
 }
 
 /// Has the owner give a job up; the bytes freed.
 ///
 /// # Errors
-/// When it can't.
-pub async fn cancel(mut channel: ControlChannel, job: JobId) -> Result<Option<u64>, Exit> {
-    channel.send(&Request::Cancel { job }).await?;
-    match channel.recv().await? {
-        Some(Reply::Cancelled { freed_bytes }) => Ok(Some(freed_bytes)),
-        Some(Reply::Failed { code, message }) => Err(Exit::message(code, message)),
-        _ => Ok(None),
+/// When it can't, or says nothing.
+pub async fn cancel(mut owner: Owner, job: JobKey) -> Result<Option<u64>, Exit> {
+    let who = named(owner.channel.pid());
+    let asked = async {
+        owner.ask(&Request::Cancel { job }).await?;
+        owner.answer().await
+    };
+    let text = || format!("waiting for {who} to give the job up");
+    match telling(Instant::now(), &mut false, text, asked).await {
+        Ok(Some(Reply::Cancelled { freed_bytes })) => Ok(Some(freed_bytes)),
+        Ok(Some(Reply::Failed(exit))) => Err(exit),
+        Ok(_) | Err(Unheard::Error(ControlError::Io(_))) => Ok(None),
+        Err(unheard) => Err(unheard.exit()),
     }
 }
 
-/// Hands an order to the owner and shows how far it is, until it is delivered. `stop` stops the run there as it would
-/// here.
+/// What is handed over.
+pub struct HandOver {
+    pub order: Order,
+    /// Where the owner writes the receipt.
+    pub receipt: PathBuf,
+    pub run: RunArgs,
+}
+
+/// Hands an order to the owner and shows how far it is, until it is delivered. What ends this command stops the run there as it
+/// would here, unless another command asked for the job first.
 ///
 /// # Errors
-/// Those of the job, with the exit codes that they have here.
+/// Those of the job, with the exit codes that they have here; when `bounds` say that it is to end.
 pub async fn hand_over(
-    mut channel: ControlChannel,
-    request: &Request,
-    stop: &CancellationToken,
+    mut owner: Owner,
+    asked: HandOver,
+    bounds: &Bounds,
 ) -> Result<Option<Written>, Exit> {
-    channel.send(request).await?;
+    let HandOver { order, receipt, mut run } = asked;
+    // Should this process be killed, the run keeps to the time that is left.
+    run.timeout = bounds.left().map(|left| left.as_secs_f64().ceil() as u64);
+    let request = Request::Run { order, receipt, run: run.clone() };
+    let asked = bounds.within(owner.ask(&request)).await.map_err(|cut| cut.exit(NOT_BEGUN))?;
+    match asked {
+        Ok(()) => {}
+        Err(Unheard::Error(ControlError::Io(_))) => return Ok(None),
+        Err(unheard) => return Err(unheard.exit()),
+    }
     let sender = watch::Sender::new(JobProgress::default());
     let shown = tokio::spawn(progress::show(sender.subscribe()));
-    let result = watch(&mut channel, &sender, stop).await;
+    let result = Watch::new(owner.channel, run).follow(&sender, bounds).await;
     drop(sender);
     // The bars are gone before the result or the error is printed.
     let _ = shown.await;
     result
 }
 
-async fn watch(
-    channel: &mut ControlChannel,
-    progress: &watch::Sender<JobProgress>,
-    stop: &CancellationToken,
-) -> Result<Option<Written>, Exit> {
-    let mut is_stopping = false;
-    let mut guest_text = GuestText::to_stderr();
-    loop {
-        let reply = tokio::select! {
-            () = stop.cancelled(), if !is_stopping => {
-                is_stopping = true;
-                // Where it can't be said, the owner is gone.
-                let _ = channel.send(&Stop).await;
-                continue;
-            }
-            reply = channel.recv() => reply,
-        };
-        match reply {
-            Ok(Some(Reply::Started { job })) => {
-                tracing::info!(%job, "proving, in the process that has this data directory and by its nodes");
-            }
-            Ok(Some(Reply::JobProgress(now))) => drop(progress.send_replace(now)),
-            Ok(Some(Reply::Said(text))) => {
-                let _ = guest_text.write_all(text.as_bytes());
-            }
-            Ok(Some(Reply::Delivered(delivery))) => return Ok(Some(delivery)),
-            Ok(Some(Reply::Failed { code, message })) => return Err(Exit::message(code, message)),
-            Ok(Some(Reply::Cancelled { .. } | Reply::Running(_))) => {}
-            Ok(Some(Reply::OwnerEnds) | None) | Err(ControlError::Io(_)) if is_stopping => {
-                return Err(Exit::message(
-                    Code::Interrupted,
-                    "stopped; the same command goes on with the job",
-                ));
-            }
-            Ok(Some(Reply::OwnerEnds) | None) | Err(ControlError::Io(_)) => {
-                tracing::warn!("the process that had this data directory has ended; going on here");
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
+/// What is said of a job that somebody else asked for, to a command that ends before it.
+const GOES_ON: &str = "the job goes on, since another command asked for it first";
+
+/// An order that was handed over, as long as it is carried out.
+struct Watch {
+    channel: ControlChannel,
+    run: RunArgs,
+    /// The job, once it has begun, and whether another command asked for it before.
+    job: Option<JobId>,
+    is_known: bool,
+    /// When the owner was heard last, and whether its silence was told since.
+    heard_at: Instant,
+    is_silence_told: bool,
+    leaving: Option<Leaving>,
+}
+
+/// This command is to end, and the owner was told.
+struct Leaving {
+    cut: Cut,
+    since: Instant,
+}
+
+impl Watch {
+    fn new(channel: ControlChannel, run: RunArgs) -> Self {
+        Self {
+            channel,
+            run,
+            job: None,
+            is_known: false,
+            heard_at: Instant::now(),
+            is_silence_told: false,
+            leaving: None,
         }
+    }
+
+    async fn follow(
+        mut self,
+        progress: &watch::Sender<JobProgress>,
+        bounds: &Bounds,
+    ) -> Result<Option<Written>, Exit> {
+        let mut guest_text = GuestText::to_stderr();
+        loop {
+            let patience = self.patience();
+            let reply = tokio::select! {
+                biased;
+                cut = bounds.over(), if self.leaving.is_none() => {
+                    self.leave(cut).await;
+                    continue;
+                }
+                reply = self.channel.recv() => reply,
+                () = wait_until(patience) => {
+                    self.lose_patience()?;
+                    continue;
+                }
+            };
+            (self.heard_at, self.is_silence_told) = (Instant::now(), false);
+            match reply {
+                Ok(Some(Reply::Here(_) | Reply::Lives)) => {}
+                Ok(Some(Reply::Started { job, is_known })) => self.started(job, is_known),
+                Ok(Some(Reply::JobProgress(now))) => {
+                    if self.leaving.is_none()
+                        && let Some(cut) = self.waited_enough(&now, bounds)
+                    {
+                        self.leave(cut).await;
+                    }
+                    drop(progress.send_replace(now));
+                }
+                Ok(Some(Reply::Said(text))) => {
+                    let _ = guest_text.write_all(text.as_bytes());
+                }
+                Ok(Some(Reply::Delivered(delivery))) => return Ok(Some(delivery)),
+                Ok(Some(Reply::Failed(exit))) => return Err(self.failed(exit)),
+                Ok(Some(Reply::Cancelled { .. } | Reply::Running(_))) => {}
+                Ok(Some(Reply::RunEnds) | None) | Err(ControlError::Io(_)) => {
+                    if let Some(Leaving { cut, .. }) = &self.leaving {
+                        return Err(cut.exit(&self.fate()));
+                    }
+                    tracing::warn!(
+                        "{}",
+                        match reply {
+                            Ok(Some(_)) =>
+                                "this run of the job was ended by another command; going on",
+                            _ =>
+                                "the process that had this data directory has ended; going on here",
+                        }
+                    );
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn started(&mut self, job: JobId, is_known: bool) {
+        (self.job, self.is_known) = (Some(job), is_known);
+        tracing::info!(%job, "proving, in the process that has this data directory and by its nodes");
+        if is_known && (self.run.weight != Terms::WEIGHT_USUAL || self.run.deadline.is_some()) {
+            tracing::warn!(
+                "another command asked for this job first: its --weight and --deadline count"
+            );
+        }
+    }
+
+    /// Whether this command has waited for nodes as long as it should, with a job whose own patience is another's.
+    fn waited_enough(&self, now: &JobProgress, bounds: &Bounds) -> Option<Cut> {
+        let waited = Duration::from_millis(now.waited?.0).min(bounds.elapsed());
+        let is_enough = self.is_known && waited >= Duration::from_secs(self.run.node_wait);
+        let reason = || now.waiting.clone().unwrap_or_else(|| "nobody works on it".to_owned());
+        is_enough.then(|| Cut::NoNodes { waited, reason: reason() })
+    }
+
+    /// Tells the owner that this command ends. Where it can't be said, the owner is gone, or will not read it.
+    async fn leave(&mut self, cut: Cut) {
+        let _ = timeout(LEAVE_TIMEOUT, self.channel.send(&Stop)).await;
+        self.leaving = Some(Leaving { cut, since: Instant::now() });
+    }
+
+    /// Until when nothing need be heard.
+    fn patience(&self) -> Option<Instant> {
+        match &self.leaving {
+            // One that was silent before will not answer sooner now.
+            Some(_) if self.is_silence_told => Some(Instant::now()),
+            Some(Leaving { since, .. }) => {
+                let silence = self.heard_at.max(*since) + LEAVE_WAIT;
+                Some(silence.min(*since + OWNER_WAIT))
+            }
+            None => (!self.is_silence_told).then(|| self.heard_at + OWNER_WAIT),
+        }
+    }
+
+    /// The owner has not said what it should have: this command says so and waits on, or ends if it is to end.
+    fn lose_patience(&mut self) -> Result<(), Exit> {
+        let (pid, quiet) = (self.channel.pid(), self.heard_at.elapsed());
+        let Some(Leaving { cut, .. }) = &self.leaving else {
+            self.is_silence_told = true;
+            tracing::warn!("{}", silent(pid, quiet));
+            return Ok(());
+        };
+        let told = "it was told to stop the job";
+        Err(cut.exit(&match quiet < LEAVE_WAIT {
+            true => format!("{} has this data directory: {told}, and is about it", named(pid)),
+            false => format!("{}; {told}, and reads that when it goes on", silent(pid, quiet)),
+        }))
+    }
+
+    /// What becomes of the job when this command leaves it.
+    fn fate(&self) -> String {
+        match self.job {
+            Some(_) if self.is_known => GOES_ON.to_owned(),
+            Some(job) => {
+                format!("the same command goes on with it, or `starling job resume {job}`")
+            }
+            None => NOT_BEGUN.to_owned(),
+        }
+    }
+
+    /// The end of the command when the run has ended otherwise than with a receipt.
+    fn failed(&self, exit: Exit) -> Exit {
+        let exit = match &self.leaving {
+            Some(Leaving { cut, .. }) if exit.code == Code::Interrupted => cut.exit(&self.fate()),
+            _ => exit,
+        };
+        match self.job {
+            Some(job) => exit.of(job),
+            None => exit,
+        }
+    }
+}
+
+async fn wait_until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -12,7 +12,7 @@ use starling_zkvm::{
     receipt::{self, ReceiptError},
 };
 
-use crate::{args::Common, exit::Exit};
+use crate::{args::Common, class::Class, exit::Exit};
 
 /// The largest input that is read.
 pub const INPUT_SIZE_BYTES_MAX: u64 = 1 << 30;
@@ -79,12 +79,18 @@ pub fn is_program(path: &Path, what: &str) -> Result<bool, Exit> {
 /// The receipt in the file `path`, of which nothing is known yet; `else_it_is` says what to call it
 /// when it holds none: "no receipt".
 pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
+    // Nothing is said here of a pipe, which has no size.
+    if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        let text = anyhow!("{} is {else_it_is}: it is empty", path.display());
+        return Err(Exit::usage(text).classed(Class::NotAReceipt));
+    }
     receipt::read_receipt(path).map_err(|error| match error {
         ReceiptError::NotReceipt { reason, .. } => Exit::usage(anyhow!(
             "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it holds something else, is cut off, or \
              another release wrote it ({reason})",
             path.display()
-        )),
+        ))
+        .classed(Class::NotAReceipt),
         error => Exit::usage(error),
     })
 }
@@ -150,4 +156,21 @@ fn open(path: &Path, what: &str) -> Result<File, Exit> {
         return Err(Exit::usage(anyhow!("{what} {} is a directory", path.display())));
     }
     Ok(file)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_called_empty_whatever_it_should_hold() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let receipt = read_receipt(file.path(), "no receipt").unwrap_err().text();
+        assert!(receipt.ends_with(" is no receipt: it is empty"), "{receipt}");
+        let guest = read_guest(file.path()).unwrap_err().text();
+        assert!(guest.ends_with("the guest file is empty"), "{guest}");
+        let any = is_program(file.path(), "file").unwrap_err().text();
+        assert!(any.ends_with(" is empty"), "{any}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What to do about an error, in the words of this command line. Libraries say what is wrong, with values; how anything is
 //! typed here, they do not know.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, fmt::Display, path::Path, sync::Arc};
 
 use starling_client::{JobError, StateError};
 use starling_store::{DataDirError, LogError, NoSpace, StoreError};
@@ -22,26 +22,31 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(execute) = cause.downcast_ref() {
         return of_execution(execute);
     }
+    if let Some(dir) = cause.downcast_ref() {
+        return of_dir(dir);
+    }
     let of_store = cause.downcast_ref().and_then(of_store);
     let of_log = cause.downcast_ref().and_then(of_log);
-    let of_dir = cause.downcast_ref().and_then(of_dir);
     let of_groth16 = cause.downcast_ref().and_then(of_groth16);
-    let hint = of_store.or(of_log).or(of_dir).or(of_groth16);
-    hint.map(str::to_owned)
+    of_store.or(of_log).or(of_groth16).map(str::to_owned)
 }
 
-/// What the error of a job is, and what to do about it.
-pub fn text_of(error: &JobError) -> String {
-    match of_job(error) {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    }
+/// What is lost with a part of a job's log, and what to do.
+pub fn for_damaged(job: impl Display) -> String {
+    format!(
+        "what it has proved can't be told any more: put a backup of the log in its place, or begin it anew with the same \
+         `starling prove` and --fresh; `starling job show {job}` says what is known, `starling job cancel {job}` frees what it \
+         holds"
+    )
 }
 
 /// What to do about the error of a job.
-fn of_job(error: &JobError) -> Option<String> {
+pub fn of_job(error: &JobError) -> Option<String> {
+    if let Some(job) = error.damaged_job() {
+        return Some(for_damaged(job));
+    }
     let hint = match error {
-        JobError::DataDir(error) => of_dir(error)?,
+        JobError::DataDir(error) => return of_dir(error),
         JobError::Log(error) => of_log(error)?,
         JobError::Store(error) => of_store(error)?,
         JobError::Execute(error) => return of_execution(error),
@@ -52,6 +57,9 @@ fn of_job(error: &JobError) -> Option<String> {
         JobError::NoCapacity { .. } => {
             "start nodes that can (`starling node`, --local) and go on with the same command, or start over with a smaller \
              --segment-po2"
+        }
+        JobError::NoRoom { .. } => {
+            "go on with the same command and a larger --disk-budget, in a data directory on a larger disk if that is what is full"
         }
         JobError::OutOfTime { job, .. } => {
             return Some(format!(
@@ -68,6 +76,9 @@ fn of_job(error: &JobError) -> Option<String> {
             return Some(format!(
                 "`starling job resume {job}` makes it again if it can, else start over with --fresh"
             ));
+        }
+        JobError::AskedMissing { .. } => {
+            "the same `starling prove` or `compress`, with the same files, puts it back and goes on with the job"
         }
         JobError::Diverged { .. } => "start over with --fresh",
         _ => return None,
@@ -117,13 +128,42 @@ fn of_log(error: &LogError) -> Option<&'static str> {
     })
 }
 
-fn of_dir(error: &DataDirError) -> Option<&'static str> {
-    Some(match error {
+fn of_dir(error: &DataDirError) -> Option<String> {
+    let hint = match error {
         DataDirError::InUse { .. } => "wait for it to end, stop it, or use another --data-dir",
         DataDirError::Foreign { .. } => "use another --data-dir: a new or an empty one",
-        DataDirError::Io { .. } => "check the path and its permissions, or use another --data-dir",
+        DataDirError::Io { path, cause, .. } => {
+            let is_denied = cause.kind() == std::io::ErrorKind::PermissionDenied;
+            return Some(of_denied(is_denied.then(|| other_user(path)).flatten()));
+        }
         DataDirError::KeySize { .. } => return None,
-    })
+    };
+    Some(hint.to_owned())
+}
+
+/// What to do about a path that can't be used, of this user that it belongs to.
+fn of_denied(owner: Option<u32>) -> String {
+    owner.map_or_else(
+        || "check the path and its permissions, or use another --data-dir".to_owned(),
+        |owner| {
+            format!(
+                "it belongs to another user (id {owner}): run the command as that user, or use another --data-dir"
+            )
+        },
+    )
+}
+
+/// The user that a path belongs to, or what of it can be seen, if that is not this one.
+#[cfg(unix)]
+fn other_user(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let seen = path.ancestors().find_map(|path| path.metadata().ok())?;
+    Some(seen.uid()).filter(|owner| *owner != rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn other_user(_: &Path) -> Option<u32> {
+    None
 }
 
 fn of_groth16(error: &Groth16Error) -> Option<&'static str> {
@@ -162,6 +202,25 @@ mod tests {
         let text = Exit::from(JobError::Interrupted { job: JOB }).text();
         assert!(text.starts_with("stopped; "), "{text}");
         assert!(text.ends_with(&format!("`starling job resume {JOB}`")), "{text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_of_another_user_is_told_from_one_of_this_user_that_is_closed() {
+        assert!(of_denied(Some(1000)).starts_with("it belongs to another user (id 1000): run"));
+        assert!(of_denied(None).starts_with("check the path and its permissions"));
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!(other_user(&dir.path().join("not/there")), None, "what can be seen is ours");
+    }
+
+    #[test]
+    fn of_a_job_whose_log_is_damaged_one_is_told_what_is_lost_and_what_to_do() {
+        let gap = StateError::Incomplete { job: JOB, event_count: 5, missing_count: 2 };
+        let text = Exit::from(JobError::from(gap)).text();
+        for word in ["of its 5 events 2 are missing", "what it has proved", "--fresh"] {
+            assert!(text.contains(word), "no {word:?} in: {text}");
+        }
+        assert!(text.contains(&format!("`starling job cancel {JOB}`")), "{text}");
     }
 
     #[test]

@@ -31,6 +31,15 @@ fn free_memory() -> MemoryBytes {
     MemoryBytes(cgroup.map_or(free, |limit| limit.min(free)))
 }
 
+/// All the memory of this machine, or of this container; `None` where the system does not tell.
+pub fn total_memory() -> Option<MemoryBytes> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    let cgroup = system.cgroup_limits().map(|limits| limits.total_memory);
+    let total = system.total_memory();
+    Some(MemoryBytes(cgroup.map_or(total, |limit| limit.min(total)))).filter(|total| total.0 > 0)
+}
+
 /// What `ulimit -d` and `ulimit -v` leave a process of this user: a prover inherits them.
 pub fn process_limit() -> Option<MemoryBytes> {
     #[cfg(unix)]

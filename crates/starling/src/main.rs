@@ -1,12 +1,16 @@
 //! The command line of Starling: parses, prints, exits. What it does is in the crates it calls.
 
 mod args;
+mod bounds;
 mod capacity;
+mod class;
 mod commands;
 mod control;
 mod exit;
 mod files;
+mod handover;
 mod hints;
+mod image_id;
 mod machine;
 mod order;
 mod output;
@@ -15,7 +19,11 @@ mod signals;
 mod terminal;
 mod yardstick;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use starling_child::Phases;
@@ -25,6 +33,7 @@ use tracing_subscriber::{
 
 use crate::{
     args::{Cli, Command},
+    class::Class,
     exit::{Code, CommandResult, Exit},
 };
 
@@ -34,7 +43,14 @@ const DEFAULT_LOG: &str =
 
 fn main() -> ExitCode {
     terminal::take_panics();
-    let cli = Cli::parse();
+    // Before the words are understood: that they are not is an answer as well.
+    if std::env::args_os().any(|word| word == "--json") {
+        exit::answer_in_json();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => return show(&shown),
+    };
     let log = tracing_subscriber::fmt::layer()
         .with_writer(progress::Stderr)
         .fmt_fields(terminal::log_fields())
@@ -45,9 +61,37 @@ fn main() -> ExitCode {
     // The prover process alone listens to its proofs.
     let heard = matches!(cli.command, Command::Prover { .. }).then(|| phases.layer());
     tracing_subscriber::registry().with(log).with(heard).init();
-    match run(cli, phases) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(exit) => exit.report(),
+    let is_prover = matches!(cli.command, Command::Prover { .. });
+    match panic::catch_unwind(AssertUnwindSafe(|| run(cli, phases))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(exit)) => exit.report(),
+        // Its parent knows a panic by its exit code.
+        Err(panic) if is_prover => panic::resume_unwind(panic),
+        // Where, and with which words, is said already.
+        Err(_) => Exit::message(Code::Failed, "the program panicked, which is a defect of it")
+            .classed(Class::Internal)
+            .hinted("please report it, with the lines above")
+            .report(),
+    }
+}
+
+/// Shows what the parser has to say: of help and versions, whether it could be shown.
+fn show(shown: &clap::Error) -> ExitCode {
+    let printed = shown.print().and_then(|()| io::stdout().flush());
+    match printed {
+        // A reader that has seen enough is no error.
+        Err(error) if !shown.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            let what = anyhow::Error::from(error).context("can't write to stdout");
+            Exit::from(what).report()
+        }
+        _ if !shown.use_stderr() => ExitCode::SUCCESS,
+        _ => {
+            let text = shown.render().to_string();
+            let first = text.split("\n\n").next().unwrap_or_default();
+            let message = first.trim_start_matches("error: ").trim_end();
+            Exit::message(Code::Usage, message).answer();
+            ExitCode::from(u8::try_from(shown.exit_code()).unwrap_or(Code::Usage as u8))
+        }
     }
 }
 

@@ -156,7 +156,11 @@ impl Prepared {
                     }
                     client.create(&guest, input, options)
                 };
-                let created = tokio::task::spawn_blocking(create).await;
+                // It may read what somebody else takes long to say: nobody waits for that who has been told to stop.
+                let created = tokio::select! {
+                    created = tokio::task::spawn_blocking(create) => created,
+                    () = run.stop.cancelled() => return Err(JobError::NotBegun.into()),
+                };
                 let job = created.map_err(|error| JobError::Died {
                     what: "the making of a job",
                     detail: error.to_string(),
@@ -192,7 +196,7 @@ impl RunArgs {
 pub fn code_of(error: &JobError) -> Code {
     match error {
         JobError::NoCapacity { .. } | JobError::OutOfTime { .. } => Code::NoCapacity,
-        JobError::Interrupted { .. } => Code::Interrupted,
+        JobError::Interrupted { .. } | JobError::NotBegun => Code::Interrupted,
         JobError::Guest(_) | JobError::Input(_) => Code::Usage,
         _ => Code::Failed,
     }
@@ -200,5 +204,6 @@ pub fn code_of(error: &JobError) -> Code {
 
 /// The end of a command whose job failed.
 pub fn exit(error: Arc<JobError>) -> Exit {
-    Exit { code: code_of(&error), error: error.into() }
+    let code = code_of(&error);
+    Exit::from(error).with_code(code)
 }

@@ -138,7 +138,7 @@ fn timed(started: Instant, now: &JobProgress) -> String {
 
 /// What is left of the progress without what changes with every tick and is no news by itself.
 fn without_ticks(progress: &JobProgress) -> JobProgress {
-    let mut news = JobProgress { eta: None, ..progress.clone() };
+    let mut news = JobProgress { eta: None, waited: None, ..progress.clone() };
     news.looking_at = news.looking_at.min(1);
     news.tasks.stages.iter_mut().for_each(|stage| stage.partly_permille = 0);
     news

@@ -2,7 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit::Code, terminal};
+use crate::{
+    exit::{Code, Exit},
+    terminal,
+};
 
 /// A token that the first Ctrl-C, or a SIGTERM, cancels.
 pub fn stop_token(what: &'static str) -> CancellationToken {
@@ -10,9 +13,12 @@ pub fn stop_token(what: &'static str) -> CancellationToken {
     let stop = token.clone();
     tokio::spawn(async move {
         interrupted().await;
-        terminal::say(&format!("stopping {what}; once more to stop at once"));
+        terminal::say(&format!(
+            "stopping {what}, and taking leave of who is connected, a few seconds at most; once more to stop at once"
+        ));
         stop.cancel();
         interrupted().await;
+        Exit::message(Code::Interrupted, format!("stopped {what} at once")).answer();
         std::process::exit(Code::Interrupted as i32);
     });
     token

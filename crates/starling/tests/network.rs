@@ -143,8 +143,9 @@ fn a_job_survives_the_death_of_a_node_and_of_its_client() {
 
     // Its job can be gone on with, by a local node this time.
     let list = starling(&["job", "list", "--json", "--data-dir", &path("client")]);
-    let job = list[0]["job"].as_str().unwrap().to_owned();
-    assert_eq!(list[0]["phase"], "open");
+    let list = &list["jobs"][0];
+    let job = list["job"].as_str().unwrap().to_owned();
+    assert_eq!(list["phase"], "open");
     let shown = starling(&["job", "show", &job, "--json", "--data-dir", &path("client")]);
     assert_eq!(shown["receipts_accepted"], accepted.len());
     let resumed = Process::start(

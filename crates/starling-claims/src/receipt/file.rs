@@ -5,13 +5,13 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, BufRead as _, BufReader, Read, Write},
     path::Path,
 };
 
 use bincode::Options as _;
 use risc0_zkvm::{InnerAssumptionReceipt, InnerReceipt, Receipt};
-use starling_files::{Existing, Readers, write_whole};
+use starling_files::write_named;
 
 use super::ReceiptError;
 use crate::panic;
@@ -19,6 +19,15 @@ use crate::panic;
 /// The most bytes of a receipt file: a composite receipt of some 10,000 segments at 250 KiB each. A
 /// succinct one has 250 KiB.
 pub const RECEIPT_FILE_BYTES_MAX: u64 = 4 << 30;
+
+/// The most bytes of one that is not composite, its journal with it: a journal has at most 100 MiB.
+const SINGLE_BYTES_MAX: u64 = 128 << 20;
+
+/// How the file of a composite receipt begins: with the variant, a little-endian `u32`.
+const COMPOSITE: u32 = 0;
+
+/// How much of a receipt file is read at a time.
+const READ_AT_ONCE_BYTES: usize = 256 << 10;
 
 /// How deep receipts of assumptions may nest in one another. Provers nest them once.
 pub(super) const ASSUMPTION_DEPTH_MAX: usize = 16;
@@ -33,24 +42,38 @@ const DECODE_STACK_BYTES_MAX: usize = 512 << 10;
 /// When the file cannot be read, is larger than [`RECEIPT_FILE_BYTES_MAX`], or holds no receipt.
 pub fn read_receipt(path: &Path) -> Result<Receipt, ReceiptError> {
     let read = |source| ReceiptError::Read { path: path.into(), source };
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(read)?;
-    file.take(RECEIPT_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read)?;
+    let metadata = file.metadata().map_err(read)?;
     let not_receipt = |reason| ReceiptError::NotReceipt { path: path.into(), reason };
-    if bytes.len() as u64 > RECEIPT_FILE_BYTES_MAX {
+    if metadata.len() > RECEIPT_FILE_BYTES_MAX {
         return Err(not_receipt(format!("it has more than {RECEIPT_FILE_BYTES_MAX} bytes")));
     }
-    decode_receipt(&bytes).map_err(not_receipt)
+    let mut source = BufReader::with_capacity(READ_AT_ONCE_BYTES, file);
+    let first = source.fill_buf().map_err(read)?.first_chunk().copied().map(u32::from_le_bytes);
+    let limit_bytes = match first {
+        Some(COMPOSITE) => RECEIPT_FILE_BYTES_MAX,
+        // Succinct, Groth16, or fake. Something shorter is refused by the decoder.
+        Some(1..=3) | None => SINGLE_BYTES_MAX,
+        Some(_) => return Err(not_receipt("it does not begin like one".into())),
+    };
+    // A pipe has no size. What is declared in a file may be no more than there is.
+    let limit_bytes =
+        if metadata.is_file() { limit_bytes.min(metadata.len()) } else { limit_bytes };
+    decode_receipt(source, limit_bytes).map_err(not_receipt)
 }
 
-pub(super) fn decode_receipt(bytes: &[u8]) -> Result<Receipt, String> {
-    let options =
-        bincode::DefaultOptions::new().with_fixint_encoding().with_limit(bytes.len() as u64);
-    let mut source = ShallowReader { bytes, stack: stack_position() };
-    let receipt: Receipt = panic::catch(|| options.deserialize_from(&mut source))?
-        .map_err(|error| error.to_string())?;
-    if !source.bytes.is_empty() {
-        return Err(format!("{} bytes follow it", source.bytes.len()));
+/// The receipt that `source` holds, and nothing else. It is decoded as it is read: what is no receipt is known by its first
+/// bytes, however much follows them.
+pub(super) fn decode_receipt(source: impl Read, limit_bytes: u64) -> Result<Receipt, String> {
+    let options = bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit_bytes);
+    let mut source = ShallowReader { source, stack: stack_position() };
+    let receipt: Receipt =
+        panic::catch(std::panic::AssertUnwindSafe(|| options.deserialize_from(&mut source)))?
+            .map_err(|error| error.to_string())?;
+    match source.source.read(&mut [0]) {
+        Ok(0) => {}
+        Ok(_) => return Err("more bytes follow it".into()),
+        Err(error) => return Err(error.to_string()),
     }
     if let InnerReceipt::Composite(composite) = &receipt.inner {
         check_depth(&composite.assumption_receipts, 1)?;
@@ -80,19 +103,19 @@ fn too_deep() -> String {
 
 /// Ends the decoding before its recursion ends the stack. The decoder has no bound of its own, and the type
 /// that recurses is not ours; but it must read at every level.
-struct ShallowReader<'a> {
-    bytes: &'a [u8],
+struct ShallowReader<R> {
+    source: R,
     /// Where the stack was when decoding began.
     stack: usize,
 }
 
-impl Read for ShallowReader<'_> {
+impl<R: Read> Read for ShallowReader<R> {
     // Inlined or not, and whichever way the stack grows, the difference is the decoder's own.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if stack_position().abs_diff(self.stack) > DECODE_STACK_BYTES_MAX {
             return Err(io::Error::other(too_deep()));
         }
-        self.bytes.read(buffer)
+        self.source.read(buffer)
     }
 }
 
@@ -103,7 +126,8 @@ fn stack_position() -> usize {
     std::hint::black_box(&raw const here).addr()
 }
 
-/// Writes a receipt file. The file appears whole or not at all: an older one survives a failure.
+/// Writes a receipt file. The file appears whole or not at all: an older one survives a failure. A pipe or a device is written
+/// to, a link followed.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -134,7 +158,5 @@ fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut io::BufWriter<&File>) -> io::Result<()>,
 ) -> Result<(), ReceiptError> {
-    // A receipt is for others to read.
-    write_whole(path, Readers::Anyone, Existing::Replace, write)
-        .map_err(|source| ReceiptError::Write { path: path.into(), source })
+    write_named(path, write).map_err(|source| ReceiptError::Write { path: path.into(), source })
 }

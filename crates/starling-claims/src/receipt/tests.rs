@@ -30,6 +30,10 @@ fn execution() -> Execution {
     }
 }
 
+fn decoded(bytes: &[u8]) -> Result<Receipt, String> {
+    decode_receipt(bytes, bytes.len() as u64)
+}
+
 #[test]
 fn a_receipt_file_is_the_bincode_that_other_tools_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -49,11 +53,33 @@ fn a_file_that_is_no_receipt_is_an_error_with_its_path() {
     write_receipt(&path, &fake()).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     for damaged in damaged(&bytes, bytes.len(), 300) {
-        let _ = decode_receipt(&damaged);
+        let _ = decoded(&damaged);
     }
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     let error = read_receipt(&path).unwrap_err().to_string();
     assert!(error.contains("receipt.bin is not a receipt of risc0-zkvm"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_no_receipt_is_known_by_its_size_and_its_first_bytes_however_large_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large");
+    // A hole: nothing of it is on the disk.
+    let file = std::fs::File::create(&path).unwrap();
+    for (size_bytes, reason) in
+        [(50 << 30, "it has more than 4294967296 bytes"), (3 << 30, "more bytes follow it")]
+    {
+        file.set_len(size_bytes).unwrap();
+        let error = read_receipt(&path).unwrap_err().to_string();
+        assert!(error.ends_with(reason), "{error}");
+    }
+    std::fs::write(&path, [4, 0, 0, 0, 1]).unwrap();
+    let error = read_receipt(&path).unwrap_err().to_string();
+    assert!(error.ends_with("it does not begin like one"), "{error}");
+    // An end that never comes.
+    let error = read_receipt(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(error.ends_with("more bytes follow it"), "{error}");
 }
 
 /// A composite receipt of no segments with composite receipts of assumptions in one another, `depth` of them.
@@ -69,11 +95,11 @@ fn nested(depth: usize) -> Vec<u8> {
 #[test]
 fn receipts_of_assumptions_nest_to_a_bound_and_no_deeper() {
     for depth in [0, 1, 16] {
-        let receipt = decode_receipt(&nested(depth)).unwrap();
+        let receipt = decoded(&nested(depth)).unwrap();
         assert!(verify_receipt(&receipt, Digest::from([5; 8])).is_err(), "depth {depth}");
     }
     for depth in [17, 100, 10_000, 1_000_000] {
-        let error = decode_receipt(&nested(depth)).unwrap_err();
+        let error = decoded(&nested(depth)).unwrap_err();
         assert!(error.contains("nest deeper than 16"), "depth {depth}: {error}");
     }
 }
@@ -82,8 +108,7 @@ fn receipts_of_assumptions_nest_to_a_bound_and_no_deeper() {
 fn bytes_after_a_receipt_are_an_error() {
     let mut bytes = bincode::serialize(&fake()).unwrap();
     bytes.push(0);
-    let error = decode_receipt(&bytes).unwrap_err();
-    assert!(error.contains("1 bytes follow it"), "{error}");
+    assert_eq!(decoded(&bytes).unwrap_err(), "more bytes follow it");
 }
 
 #[test]

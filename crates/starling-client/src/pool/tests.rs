@@ -264,3 +264,39 @@ async fn a_node_that_proves_nothing_of_this_client_is_told_so() {
     let reason = GoodbyeReason::WrongSystem;
     assert!(matches!(told, ClientMessage::Goodbye { reason: said, .. } if said == reason));
 }
+
+/// A job that has no node since they are busy with others waits for its turn, and not for nodes.
+#[tokio::test]
+async fn a_node_that_renews_a_lease_is_known_to_serve_its_job_and_one_that_was_only_asked_is_not() {
+    let world = World::new().await;
+    let (mut first, mut second) = (world.open(job(1)), world.open(job(2)));
+    let mut peers = Peers::new(job(1), SYSTEM.into());
+    let node = world.come().await;
+    let one = joined(&mut first).await;
+    joined(&mut second).await;
+    let id = one.node;
+    peers.insert(one);
+    // Of a lease that it was never granted.
+    node.send(&renewal(job(1))).await.unwrap();
+    next(&mut first).await;
+    assert!(!second.others_are_served());
+    node.send(&NodeMessage::WorkRequested).await.unwrap();
+    drop(asked(&mut first).await);
+    drop(asked(&mut second).await);
+    let lease = Lease {
+        epoch: Epoch(7),
+        task: TaskId::Lift(0).into(),
+        po2: None,
+        inputs: vec![],
+        renew_within: Millis(20_000),
+        deadline: Millis(300_000),
+        memory: MemoryBytes(1),
+        ahead: false,
+    };
+    assert!(peers.grant(id, lease, Told { arguments: vec![], work: Millis(1) }));
+    assert!(!second.others_are_served(), "it has only been asked");
+    node.send(&renewal(job(1))).await.unwrap();
+    next(&mut first).await;
+    assert!(second.others_are_served());
+    assert!(!first.others_are_served(), "its own job is no other");
+}

@@ -72,7 +72,8 @@ impl<S: System> Runner<'_, S> {
             Action::Void { node } => self.peers.void(node),
             Action::Check { node, epoch, task, blob, expected } => {
                 let source = self.peers.source(node);
-                let check = self.checker.check::<S>(node, source, task, blob, expected);
+                let job = self.core.state().id();
+                let check = self.checker.check::<S>(job, node, source, task, blob, expected);
                 self.beside(async move {
                     Beside::Event(Event::Checked { epoch, verdict: check.await })
                 });
@@ -107,6 +108,11 @@ impl<S: System> Runner<'_, S> {
             Action::StopSource => self.source.stop(),
             Action::Deliver { outcome } => self.deliver(outcome),
             Action::StopDelivery => self.delivery = None,
+            Action::CallNodes => {
+                self.delivery = None;
+                self.peers.call();
+                self.watchers.send_modify(|now| now.delivering = false);
+            }
             Action::Say(note) => {
                 self.meter.count(&note);
                 notes::say::<S>(note);

@@ -49,7 +49,9 @@ impl<S: System> Runner<'_, S> {
     pub(super) fn on_emitted(&mut self, run: SourceRun, emitted: Option<PutOut<S>>) {
         match emitted {
             Some(PutOut::Piece(piece, pins)) => self.tell(Event::Emitted { run, piece, pins }),
-            Some(PutOut::LacksRoom(reason)) => self.tell(Event::SourceLacksRoom { run, reason }),
+            Some(PutOut::LacksRoom(shortage)) => {
+                self.tell(Event::SourceLacksRoom { run, shortage });
+            }
             Some(PutOut::Last(finish)) => {
                 self.source.ended();
                 self.beside_blocking(move || {

@@ -42,7 +42,7 @@ impl Asked {
     /// What is missing for the guest to run.
     fn missing(&self) -> Option<String> {
         match execute(&self.blobs, &self.job, &self.run, Box::new(std::io::sink())) {
-            Err(JobError::BlobMissing { what, .. }) => Some(what),
+            Err(JobError::AskedMissing { what, .. }) => Some(what),
             Err(JobError::Guest(_)) => None,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("executed what is no program"),
@@ -67,6 +67,12 @@ fn a_damaged_guest_or_input_is_missing_not_executed() {
     let asked = Asked::new();
     damage(&asked.blobs, asked.run.guest);
     assert_eq!(asked.missing().as_deref(), Some("the guest"));
+    let mut asked = Asked::new();
+    let told = asked.blobs.put(&Arguments::default().encode()).unwrap();
+    asked.run.arguments = ArgumentsIn::Blob(told.blob());
+    assert_eq!(asked.missing(), None);
+    damage(&asked.blobs, told.blob());
+    assert_eq!(asked.missing().as_deref(), Some("what the guest is told"));
 }
 
 #[test]

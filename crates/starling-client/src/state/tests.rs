@@ -244,7 +244,8 @@ fn the_last_event_says_where_a_job_stands_as_the_whole_log_does() {
     for count in 1..=log.len() {
         let whole = replay(&log[..count]).unwrap();
         let events = stored_events(&log[..count]);
-        let ends = Ends { first: events[0].clone(), last: events[count - 1].clone() };
+        let (first, last) = (events[0].clone(), events[count - 1].clone());
+        let ends = Ends { first, last, event_count: count as u64 };
         let summary = JobSummary::of(whole.id, &ends).unwrap();
         assert_eq!(summary.phase, whole.phase, "after {count} events");
         assert_eq!((summary.request, summary.image_id), (whole.request.clone(), whole.image_id));

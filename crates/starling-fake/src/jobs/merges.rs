@@ -78,7 +78,7 @@ impl Merges {
             let pins = request.store(client)?;
             let leaves = pins.iter().map(Pin::blob).collect();
             let delivery_ms = delivery.as_millis() as u64;
-            Ok((MergesEvent::Created { request, leaves, delivery_ms }, pins))
+            Ok((vec![MergesEvent::Created { request, leaves, delivery_ms }], pins))
         })
     }
 }

@@ -80,7 +80,7 @@ impl Rounds {
         client.create_as(id, false, || {
             let pins = request.store(client)?;
             let columns = pins.iter().map(Pin::blob).collect();
-            Ok((RoundsEvent::Created { request, columns }, pins))
+            Ok((vec![RoundsEvent::Created { request, columns }], pins))
         })
     }
 

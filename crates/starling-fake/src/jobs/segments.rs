@@ -6,12 +6,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use starling_client::{
     JobError, RunOptions,
-    shell::{
-        Advert, Client, Delivery, JobStage, PutOut, Running, Start, System, Told,
-        put_when_there_is_room,
-    },
+    shell::{Advert, Client, Delivery, JobRoom, JobStage, PutOut, Running, Start, System, Told},
 };
-use starling_job::{JobEvent, JobState, Script, Taken};
+use starling_job::{JobEvent, JobState, Script, Shortage, Taken};
 use starling_plan::{Assumed, Certainty, Outcome, PlanShape, ZkvmInput, ZkvmPlan};
 use starling_store::{BlobStore, Pin};
 use starling_types::{BlobRef, JobId, Po2, Reference, SystemName, Task, TaskId};
@@ -147,7 +144,7 @@ impl Segments {
     ) -> Result<JobId, JobError> {
         let id = request.job_id(if diverges { "segments that diverge" } else { "segments" });
         let created = SegmentsEvent::Created { request, diverges };
-        client.create_as(id, false, || Ok((created, Vec::new())))
+        client.create_as(id, false, || Ok((vec![created], Vec::new())))
     }
 
     fn new(id: JobId, request: Request, diverges: bool) -> Self {
@@ -336,12 +333,13 @@ impl System for Segments {
     fn begin(_options: &RunOptions) {}
 
     fn start((): &mut (), job: &Self, blobs: &BlobStore) -> Start<Executing> {
-        let (request, blobs) = (job.request, blobs.clone());
+        let (request, blobs, id) = (job.request, blobs.clone(), job.id);
         let is_other_story = job.diverges && job.starts > 1;
         let first = if is_other_story { Self::OTHER_STORY } else { 0 };
         Box::new(move || {
             let (told, emitted) = mpsc::channel(PIECES_WAITING_MAX);
-            std::thread::spawn(move || execute(request, first, &blobs, &told));
+            let room = JobRoom::new(blobs, id, request.size_bytes.into());
+            std::thread::spawn(move || execute(request, first, &room, &told));
             Ok(Executing { emitted })
         })
     }
@@ -379,7 +377,7 @@ pub struct Executing {
 #[derive(Debug)]
 enum Said {
     Piece(SegmentsEvent, Pin),
-    LacksRoom(String),
+    LacksRoom(Shortage),
     Failed(JobError),
 }
 
@@ -390,14 +388,14 @@ impl Running<Segments> for Executing {
                 PutOut::Last(Box::new(move || Ok((piece, vec![pin]))))
             }
             Said::Piece(piece, pin) => PutOut::Piece(piece, vec![pin]),
-            Said::LacksRoom(reason) => PutOut::LacksRoom(reason),
+            Said::LacksRoom(shortage) => PutOut::LacksRoom(shortage),
             Said::Failed(error) => PutOut::Last(Box::new(move || Err(error))),
         })
     }
 }
 
 /// Puts out all segments and keccak requests, of raw data from `first` on, and the end. It stops when nobody listens.
-fn execute(request: Request, first: u32, blobs: &BlobStore, told: &mpsc::Sender<Said>) {
+fn execute(request: Request, first: u32, room: &JobRoom, told: &mpsc::Sender<Said>) {
     let keccak_count = (request.count / SEGMENTS_PER_KECCAK).min(KECCAKS_MAX);
     let segments = (0..request.count).map(|index| {
         let raw = raw(first + index, request.size_bytes);
@@ -412,9 +410,9 @@ fn execute(request: Request, first: u32, blobs: &BlobStore, told: &mpsc::Sender<
     });
     let end =
         (b"the journal".to_vec(), Box::new(|journal| SegmentsEvent::Ended { journal }) as Event);
-    for (bytes, event) in segments.chain(keccaks).chain([end]) {
-        let lacks = |reason| told.blocking_send(Said::LacksRoom(reason)).is_ok();
-        let piece = match put_when_there_is_room(blobs, &bytes, lacks) {
+    for (index, (bytes, event)) in (0..).zip(segments.chain(keccaks).chain([end])) {
+        let lacks = |shortage| told.blocking_send(Said::LacksRoom(shortage)).is_ok();
+        let piece = match room.put(&bytes, index, lacks) {
             Ok(Some(pin)) => Said::Piece(event(pin.blob()), pin),
             Ok(None) => return,
             Err(error) => Said::Failed(error.into()),

@@ -1,4 +1,5 @@
-//! The real client with too little room on its disk: it waits, and goes on when there is some.
+//! The real client with too little room on its disk: it waits, and goes on when there is some; where there is none ever, it says
+//! so.
 
 use std::{path::Path, time::Duration};
 
@@ -123,4 +124,26 @@ async fn results_that_find_no_room_wait_with_their_nodes_until_there_is_some() {
     drop(ballast);
     network.until(|now| now.lacks_room.is_none()).await;
     network.ends_well(COUNT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_little_is_done_under_a_budget_of_little_more() {
+    // Two segments, their results and the join of these are never there at once.
+    let network = Network::start(2, 4 * u64::from(SIZE_BYTES)).await;
+    soon(network.job.result()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_a_budget_can_never_hold_ends_with_what_it_needs_though_nodes_are_there() {
+    const COUNT: u32 = 40;
+    // A segment and no result beside it.
+    let size_bytes = u64::from(SIZE_BYTES);
+    let network = Network::start(COUNT, 2 * size_bytes - 1).await;
+    let began = std::time::Instant::now();
+    let error = soon(network.job.result()).await.unwrap_err();
+    let JobError::NoRoom { reason } = &*error else { panic!("{error}") };
+    for word in ["no space for 10000 bytes and 10000 for results", "of the 19999 bytes"] {
+        assert!(reason.contains(word), "{reason}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

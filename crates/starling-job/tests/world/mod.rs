@@ -13,7 +13,7 @@ use rand_chacha::{
 };
 use starling_job::{
     Action, Config, ConnectionId, End, Event, Fault, GroupId, JobCore, JobEvent, JobState, Note,
-    RecordId, Script, SourceRun, Verdict, Word,
+    RecordId, Script, Shortage, SourceRun, Verdict, Word,
 };
 use starling_sched::{Lease, RevokeReason, TaskFailure};
 use starling_types::{
@@ -22,6 +22,9 @@ use starling_types::{
 };
 
 pub use scripts::*;
+
+/// How often a node says that it still works.
+const RENEWAL_MS: u64 = 5_000;
 
 /// What a node says that refuses a task.
 pub const REFUSAL: &str = "it makes no sense to me";
@@ -33,6 +36,12 @@ pub enum Habit {
     Lying,
     /// Takes a lease and is never heard again.
     Hung,
+    /// Is connected and never asks for work.
+    Silent,
+    /// Asks for work, and takes none that it gets.
+    Declining,
+    /// Works for ten minutes on each task, and says so.
+    Slow,
     /// Goes away in the middle of each task, and comes back over a new connection.
     Leaving,
     /// Fails each task like this.
@@ -57,7 +66,11 @@ enum Pending<S: Fake> {
     Checked(Epoch, Verdict<S>),
     Look(Vec<BlobRef>),
     Done(NodeId, Epoch),
+    Declined(NodeId, Epoch),
+    Renewed(NodeId, Epoch),
     Group(GroupId),
+    /// What was proved is put together.
+    PutTogether,
     Leave(NodeId),
     Join(NodeId),
 }
@@ -78,6 +91,17 @@ pub struct Room {
     pub source: usize,
     /// When results do.
     pub results: usize,
+    /// Whether what is in the way is the job's own.
+    pub is_own: bool,
+}
+
+impl Room {
+    /// A disk that is never full.
+    pub const ALL: Self = Self { source: usize::MAX, results: usize::MAX, is_own: false };
+
+    fn shortage(self, reason: &str) -> Shortage {
+        Shortage { reason: reason.into(), is_own: self.is_own }
+    }
 }
 
 type Unwritten<S> =
@@ -226,7 +250,7 @@ impl<S: Fake> World<S> {
             stories: vec![0],
             event_count: 0,
             log_is: Log { delay_ms_max: 0, fails_at: None },
-            room: Room { source: usize::MAX, results: usize::MAX },
+            room: Room::ALL,
             disk_max: 0,
             unwritten: BTreeMap::new(),
             written: BTreeSet::new(),
@@ -323,6 +347,16 @@ impl<S: Fake> World<S> {
         self.peers[&node(name)].connection
     }
 
+    /// Whether no node works on anything.
+    pub fn nodes_are_idle(&self) -> bool {
+        self.peers.values().all(|peer| peer.leases.is_empty())
+    }
+
+    /// Whether the log has such an event to write.
+    pub fn is_on_its_way(&self, is_such: impl Fn(&JobEvent<S::Event>) -> bool) -> bool {
+        self.unwritten.values().any(|(events, ..)| events.iter().any(&is_such))
+    }
+
     pub fn accepted_count(&self) -> usize {
         self.core.state().accepted.len()
     }
@@ -348,7 +382,8 @@ impl<S: Fake> World<S> {
                     Verdict::Accepted(blob) | Verdict::Provisional(blob)
                         if !self.store(blob, self.room.results) =>
                     {
-                        Verdict::LacksRoom { reason: "the disk is full of results".into() }
+                        let shortage = self.room.shortage("the disk is full of results");
+                        Verdict::LacksRoom { shortage }
                     }
                     verdict => verdict,
                 };
@@ -372,7 +407,20 @@ impl<S: Fake> World<S> {
                     connection,
                     capability: capability(),
                 });
+                if self.peers[&name].habit != Habit::Silent {
+                    self.say(name, Word::WorkRequested);
+                }
+            }
+            Pending::Declined(name, epoch) => {
+                self.say(name, Word::Declined { epoch, busy: false });
                 self.say(name, Word::WorkRequested);
+            }
+            Pending::Renewed(name, epoch) => {
+                let is_held = |world: &Self| world.peers.get(&name)?.leases.get(&epoch).map(|_| ());
+                if is_held(self).is_some() {
+                    self.say(name, Word::Renewed { epoch, done_permille: 0, waits: false });
+                    self.push(RENEWAL_MS, Pending::Renewed(name, epoch));
+                }
             }
             Pending::Leave(name) => {
                 let Some(peer) = self.peers.get_mut(&name) else { return };
@@ -382,6 +430,13 @@ impl<S: Fake> World<S> {
                 self.push(3_000, Pending::Join(name));
             }
             Pending::Done(name, epoch) => self.finish(name, epoch),
+            Pending::PutTogether => {
+                let live = self.core.live_blobs();
+                self.tell(match live.iter().all(|blob| self.disk.contains(&blob.reference)) {
+                    true => Event::Delivered { done: S::done(), pins: Vec::new() },
+                    false => Event::NotDelivered { error: Trouble(LOST) },
+                });
+            }
             Pending::Group(id) => {
                 if self.group.as_ref().is_some_and(|(group, _)| *group == id) {
                     self.judge_group();
@@ -416,8 +471,8 @@ impl<S: Fake> World<S> {
         let Some((piece, blob)) = self.script.told(story, number) else { return };
         if run.0 == self.source_runs {
             if !self.store(blob, self.room.source) {
-                let reason = "the disk is full of segments".into();
-                self.tell(Event::SourceLacksRoom { run, reason });
+                let shortage = self.room.shortage("the disk is full of segments");
+                self.tell(Event::SourceLacksRoom { run, shortage });
                 return self.push(250, Pending::PutOut(run, number));
             }
             self.tell(Event::Emitted { run, piece, pins: vec![blob] });
@@ -547,14 +602,28 @@ impl<S: Fake> World<S> {
                 assert!(self.unwritten.is_empty(), "what is put together is in the log");
                 self.deliveries += 1;
                 self.is_delivering = true;
+                self.let_nodes_go();
                 if let Some(delay_ms) = self.delivery_ms {
-                    let event = Event::Delivered { done: S::done(), pins: Vec::new() };
-                    self.push(delay_ms, Pending::Event(event));
+                    self.push(delay_ms, Pending::PutTogether);
+                }
+            }
+            Action::CallNodes => {
+                self.is_delivering = false;
+                for name in self.peers.keys().copied().collect::<Vec<_>>() {
+                    self.push(1, Pending::Join(name));
                 }
             }
             Action::StopDelivery => self.is_delivering = false,
             Action::Say(note) => self.notes.push(note),
             Action::End(end) => self.end = Some(end),
+        }
+    }
+
+    /// They stay, and say nothing more to this job: what they say came over connections that it has no more.
+    fn let_nodes_go(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.leases.clear();
+            peer.connection = ConnectionId(0);
         }
     }
 
@@ -572,7 +641,12 @@ impl<S: Fake> World<S> {
             Habit::Honest | Habit::Lying | Habit::Refusing(_) => {
                 self.push(WORK.0, Pending::Done(name, epoch));
             }
-            Habit::Hung => {}
+            Habit::Hung | Habit::Silent => {}
+            Habit::Declining => self.push(50, Pending::Declined(name, epoch)),
+            Habit::Slow => {
+                self.push(RENEWAL_MS, Pending::Renewed(name, epoch));
+                self.push(600_000, Pending::Done(name, epoch));
+            }
             Habit::Leaving => self.push(WORK.0 / 2, Pending::Leave(name)),
         }
     }

@@ -65,12 +65,19 @@ impl fmt::Display for Trouble {
 
 impl starling_job::Trouble for Trouble {
     fn is_final(&self) -> bool {
-        self.0 == FAILED
+        matches!(self.0, FAILED | LOST)
+    }
+
+    fn is_loss(&self) -> bool {
+        self.0 == LOST
     }
 }
 
-/// The one trouble with which the job itself has failed.
+/// A trouble with which the job itself has failed.
 pub const FAILED: &str = "failed";
+
+/// As [`FAILED`], since something of the job is gone.
+pub const LOST: &str = "lost";
 
 /// What a made-up system needs beside its script.
 pub trait Fake: Script<Pin = BlobRef, Error = Trouble, Expected = Task> + Clone {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use n0_future::time::timeout;
 use starling_net::{Ads, Net};
 use starling_proto::{JobAd, Wanted};
 use starling_types::{JobId, KindCode, MemoryBytes};
-use tokio::time::timeout;
 
 use crate::{Peer, bind_again, soon};
 

@@ -67,10 +67,10 @@ where
 {
     let (endpoint, addr) = raw_endpoint(BLOB_ALPN).await;
     let accepting = endpoint.clone();
-    tokio::spawn(async move {
+    n0_future::task::spawn(async move {
         while let Some(incoming) = accepting.accept().await {
             let (connection, answer) = (incoming.await.unwrap(), answer.clone());
-            tokio::spawn(async move {
+            n0_future::task::spawn(async move {
                 while let Ok((send, recv)) = connection.accept_bi().await {
                     answer(connection.clone(), send, recv).await;
                 }
@@ -356,9 +356,10 @@ async fn slow_transfers_from_some_peers_keep_nobody_else_waiting() {
         }
         slow.push(endpoint);
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    n0_future::time::sleep(Duration::from_millis(500)).await;
     let sources = [Source::peer(holder.addr())];
-    let fetched = tokio::time::timeout(Duration::from_secs(5), asker.net.fetch(blob(), &sources));
+    let fetched =
+        n0_future::time::timeout(Duration::from_secs(5), asker.net.fetch(blob(), &sources));
     fetched.await.expect("it waits for nobody").unwrap();
 }
 
@@ -382,17 +383,18 @@ async fn dripping_source() -> (iroh::Endpoint, PeerAddr) {
 async fn a_drip_to_one_who_asks_keeps_no_other_waiting_and_ends_when_the_blob_is_here() {
     let (holder, asker) = (holder(1).await, Peer::new(2).await);
     let (_drip, drip_addr) = dripping_source().await;
-    let first = tokio::spawn({
+    let first = n0_future::task::spawn({
         let net = asker.net.clone();
         async move { net.fetch(blob(), &[Source::peer(drip_addr)]).await }
     });
     sleep(Duration::from_millis(500)).await;
     assert!(!first.is_finished());
     let sources = [Source::peer(holder.addr())];
-    let second = tokio::time::timeout(Duration::from_secs(15), asker.net.fetch(blob(), &sources));
+    let second =
+        n0_future::time::timeout(Duration::from_secs(15), asker.net.fetch(blob(), &sources));
     let second = second.await.expect("it has a source of its own").unwrap();
     assert_eq!(second.from, Some(holder.id()));
-    let first = tokio::time::timeout(Duration::from_secs(5), first);
+    let first = n0_future::time::timeout(Duration::from_secs(5), first);
     let first = first.await.expect("the blob is here").unwrap().unwrap();
     assert_eq!((first.from, first.pin.blob()), (None, blob()));
     assert_stored(&asker);
@@ -403,7 +405,8 @@ async fn a_drip_is_given_up_for_the_next_source() {
     let (holder, asker) = (holder(1).await, Peer::new(2).await);
     let (_drip, drip_addr) = dripping_source().await;
     let sources = [drip_addr, holder.addr()].map(Source::peer);
-    let fetched = tokio::time::timeout(Duration::from_secs(30), asker.net.fetch(blob(), &sources));
+    let fetched =
+        n0_future::time::timeout(Duration::from_secs(30), asker.net.fetch(blob(), &sources));
     let report = fetched.await.expect("its average would be enough for a minute").unwrap();
     assert_eq!(report.from, Some(holder.id()));
 }
@@ -437,7 +440,7 @@ async fn peers_that_ask_for_much_and_read_nothing_keep_nobody_from_being_served(
         let asker = Peer::new(key).await;
         let sources = [Source::peer(holder.addr())];
         let fetched =
-            tokio::time::timeout(Duration::from_secs(5), asker.net.fetch(blob(), &sources));
+            n0_future::time::timeout(Duration::from_secs(5), asker.net.fetch(blob(), &sources));
         fetched.await.expect("it waits for nobody").unwrap();
     }
     drop(bad);
@@ -469,7 +472,7 @@ async fn a_fetch_that_is_given_up_does_not_block_the_next() {
     for ms in [0, 1, 5] {
         let sources = [Source::peer(holder.addr())];
         let fetch = asker.net.fetch(blob(), &sources);
-        let _ = tokio::time::timeout(Duration::from_millis(ms), fetch).await;
+        let _ = n0_future::time::timeout(Duration::from_millis(ms), fetch).await;
     }
     soon(asker.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap();
     assert_stored(&asker);

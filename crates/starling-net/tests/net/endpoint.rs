@@ -1,8 +1,16 @@
-//! Listening, addresses, tickets, closing.
+//! Listening, addresses, tickets, what strangers may send, closing.
 
+use std::time::{Duration, Instant};
+
+use iroh::endpoint::Connection;
+use n0_future::time::timeout;
 use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Ticket};
 
-use crate::{Peer, bind_again, job_connection, loopback, soon};
+use starling_proto::{BLOB_ALPN, JOB_ALPN};
+
+use crate::{
+    HANGS_AFTER, Peer, bind_again, dialable, job_connection, loopback, raw_endpoint, soon,
+};
 
 #[tokio::test]
 async fn a_port_in_use_is_named_in_the_error() {
@@ -89,7 +97,7 @@ async fn closing_ends_what_waits_and_frees_the_port() {
     let node = Peer::new(2).await;
     let (at_client, mut at_node) = job_connection(&client, &node).await;
     let port = client.addr().direct[0];
-    let accepting = tokio::spawn({
+    let accepting = n0_future::task::spawn({
         let net = client.net.clone();
         async move { net.accept_job().await.is_none() }
     });
@@ -98,4 +106,50 @@ async fn closing_ends_what_waits_and_frees_the_port() {
     assert_eq!(soon(at_node.recv()).await, Ok(None));
     drop((client, at_client));
     bind_again(1, port, &node.blobs).await;
+}
+
+/// Opens streams in one direction and fills them until the other side lets no more come: how many, and with how many bytes.
+async fn fill_streams(connection: &Connection) -> (usize, usize) {
+    const NO_MORE: Duration = Duration::from_millis(300);
+    let (mut streams, mut bytes) = (Vec::new(), 0);
+    while let Ok(Ok(mut stream)) = timeout(NO_MORE, connection.open_uni()).await {
+        while let Ok(Ok(written)) = timeout(NO_MORE, stream.write(&[7; 64 << 10])).await {
+            bytes += written;
+        }
+        streams.push(stream);
+    }
+    (streams.len(), bytes)
+}
+
+#[tokio::test]
+async fn what_strangers_send_unasked_is_held_up_to_a_bound_and_others_are_served() {
+    let client = Peer::new(1).await;
+    let mut strangers = Vec::new();
+    for alpn in [JOB_ALPN, BLOB_ALPN] {
+        let (endpoint, _) = raw_endpoint(alpn).await;
+        let connection = soon(endpoint.connect(dialable(&client.addr()), alpn)).await.unwrap();
+        let (streams, bytes) = fill_streams(&connection).await;
+        assert!((1..=4).contains(&streams), "{streams} streams");
+        assert!((1..=256 << 10).contains(&bytes), "{bytes} bytes");
+        assert_eq!(connection.max_datagram_size(), None, "no datagram is taken");
+        strangers.push((endpoint, connection));
+    }
+    let node = Peer::new(2).await;
+    let (_at_client, _at_node) = job_connection(&client, &node).await;
+}
+
+#[tokio::test]
+async fn who_leaves_does_not_wait_long_for_a_peer_that_was_dialled_and_never_answers() {
+    let (me, dead) = (Peer::new(1).await, Peer::new(2).await);
+    // Somebody has the port and says nothing, as behind a firewall.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = PeerAddr { direct: vec![silent.local_addr().unwrap()], ..dead.addr() };
+    let _ads = me.net.ads(&[addr]).await.unwrap();
+    let mut bytes = [0; 2048];
+    silent.set_read_timeout(Some(HANGS_AFTER)).unwrap();
+    let dialled = tokio::task::spawn_blocking(move || silent.recv(&mut bytes).map(|_| silent));
+    let _silent = soon(dialled).await.unwrap().unwrap();
+    let left = Instant::now();
+    me.net.close().await;
+    assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
 }

@@ -10,11 +10,11 @@ mod sessions;
 use std::{net::SocketAddr, time::Duration};
 
 use iroh::{Endpoint, endpoint::presets};
+use n0_future::time::{sleep, timeout};
 use starling_blobs::{Blobs, MemoryBlobs};
 use starling_net::{ClientSession, Net, NetConfig, NodeSession, PeerAddr};
 use starling_proto::{LeaseId, Message, NodeMessage};
 use starling_types::{Epoch, JobId, NodeId};
-use tokio::time::{sleep, timeout};
 
 /// No step of a test takes so long, unless something hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(30);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use iroh::endpoint::{ConnectionError, SendStream, VarInt};
+use n0_future::time::{sleep, timeout};
 use starling_net::{ClientSession, ProtocolError, SessionError};
 use starling_proto::{ClientMessage, DecodeError, GoodbyeReason, JOB_ALPN, NodeMessage};
-use tokio::time::{sleep, timeout};
 
 use crate::{Peer, dialable, framed, job_connection, lease, raw_endpoint, renew, soon};
 
@@ -18,7 +18,7 @@ async fn messages_arrive_in_order_in_both_directions() {
     assert_eq!((at_client.peer(), at_node.peer()), (node.id(), client.id()));
 
     let (to_client, mut from_client) = at_node.split();
-    let sending = tokio::spawn(async move {
+    let sending = n0_future::task::spawn(async move {
         for epoch in 0..COUNT {
             to_client.send(&renew(epoch)).await.unwrap();
         }

@@ -13,6 +13,8 @@
 
 mod bigint;
 mod columns;
+#[cfg(test)]
+mod encodings;
 mod globals;
 #[cfg(test)]
 mod guests;

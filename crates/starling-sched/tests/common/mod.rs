@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use starling_plan::{Assumed, Outcome, PlanShape, TaskClass, TaskCost, ZkvmInput, ZkvmPlan};
-use starling_sched::{Config, Lease, TaskFailure};
+use starling_sched::{Believed, Config, Lease, TaskFailure};
 use starling_types::{
     BlobRef, Capability, Epoch, FailureClass, Incarnation, KindCode, MemoryBytes, MemoryTable,
     Millis, NodeId, Po2, Reference, Task, TaskId, TaskKind,
@@ -36,7 +36,7 @@ pub type Scheduler = starling_sched::Scheduler<ZkvmPlan>;
 pub fn config() -> Config {
     Config {
         deadline_min: Millis(30_000),
-        believes_speeds: true,
+        believed: Believed::All,
         leases_ahead: false,
         ..Config::default()
     }

@@ -75,6 +75,11 @@ impl Layout {
         free_bytes(&self.dir).context("ask for the free space of", &self.dir)
     }
 
+    /// What the disk could hold at most, in bytes; everything, where the system cannot be asked.
+    pub fn capacity_bytes(&self) -> Result<u64, StoreError> {
+        capacity_bytes(&self.dir).context("ask for the size of", &self.dir)
+    }
+
     /// Removes what writers that died left behind, and takes stock of the rest.
     pub fn scan(&self, budget: DiskBudget) -> Result<Ledger, StoreError> {
         for (_, path, _) in files(&self.temp_dir())? {
@@ -121,6 +126,20 @@ fn files(dir: &Path) -> Result<Vec<(Option<Reference>, PathBuf, fs::Metadata)>, 
         }
     }
     Ok(files)
+}
+
+/// What the disk of `dir` could hold at most, in bytes; everything, where the system cannot be asked.
+fn capacity_bytes(dir: &Path) -> io::Result<u64> {
+    #[cfg(unix)]
+    {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        Ok(u64::MAX)
+    }
 }
 
 /// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.

@@ -72,8 +72,8 @@ impl Ledger {
         self.reserved_bytes + self.departing_bytes
     }
 
-    pub fn max_bytes(&self) -> u64 {
-        self.budget.max_bytes
+    pub fn budget(&self) -> DiskBudget {
+        self.budget
     }
 
     /// Whether the caller is the one who changes the blob's file from now on.

@@ -1,7 +1,9 @@
 //! Reading blobs back: a file counts once its bytes were hashed and are those of its name.
 //!
 //! A file is hashed in whole before it is handed out, and again only when it may have changed since: its
-//! [`Stamp`] is remembered. A damaged one is dropped here, and nowhere else; to all that ask it is missing.
+//! [`Stamp`] is remembered. That does not show when a disk reads back something else than was written, so whoever has a reason
+//! for doubt has it [hashed](BlobStore::recheck) whatever its stamp says. A damaged one is dropped here, and nowhere else; to
+//! all that ask it is missing.
 
 use std::{
     fs::{File, Metadata},
@@ -93,15 +95,39 @@ impl ReadBlob for BlobFile {
     }
 }
 
+/// Whether a file that looks as it did when it was last found sound is hashed once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hashed {
+    IfChanged,
+    Always,
+}
+
 impl BlobStore {
+    /// As [`Self::pin`], and the file is read and hashed even where it looks as it did when it was found sound before.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn recheck(&self, reference: Reference) -> Result<Option<Pin>, StoreError> {
+        Ok(self.open_hashed(reference, Hashed::Always)?.map(|blob| blob.pin))
+    }
+
     /// Opens a blob that is here and sound; `None` when it is not.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn open_blob(&self, reference: Reference) -> Result<Option<BlobFile>, StoreError> {
+        self.open_hashed(reference, Hashed::IfChanged)
+    }
+
+    fn open_hashed(
+        &self,
+        reference: Reference,
+        hashed: Hashed,
+    ) -> Result<Option<BlobFile>, StoreError> {
         // Pinned before it is looked for: what is found does not go away.
         let Some(pin) = self.pin_unchecked(reference) else { return Ok(None) };
-        let Some((file, size_bytes)) = self.shared.open_sound(reference)? else { return Ok(None) };
+        let sound = self.shared.open_sound(reference, hashed)?;
+        let Some((file, size_bytes)) = sound else { return Ok(None) };
         debug_assert_eq!(size_bytes, pin.size_bytes, "the ledger has the sizes of sound files");
         Ok(Some(BlobFile { file, path: self.shared.layout.blob_path(reference), pin }))
     }
@@ -118,7 +144,8 @@ impl BlobStore {
         let Some(pin) = self.pin_unchecked(reference) else { return Ok(None) };
         if pin.size_bytes > size_bytes_max {
             // A damaged file may be too long as well: then it is not the blob that is too large.
-            let Some((_, size_bytes)) = self.shared.open_sound(reference)? else { return Ok(None) };
+            let sound = self.shared.open_sound(reference, Hashed::IfChanged)?;
+            let Some((_, size_bytes)) = sound else { return Ok(None) };
             return Err(StoreError::TooLarge { reference, size_bytes, size_bytes_max });
         }
         let path = self.shared.layout.blob_path(reference);
@@ -146,11 +173,13 @@ impl Shared {
     pub(super) fn open_sound(
         &self,
         reference: Reference,
+        hashed: Hashed,
     ) -> Result<Option<(File, u64)>, StoreError> {
         let path = self.layout.blob_path(reference);
         let Some(mut file) = self.open_file(reference)? else { return Ok(None) };
         let stamp = Stamp::of(&file.metadata().context("look at", &path)?);
-        if self.ledger().checked(reference) == Some(stamp) {
+        let looks_sound = self.ledger().checked(reference) == Some(stamp);
+        if looks_sound && hashed == Hashed::IfChanged {
             return Ok(Some((file, stamp.size_bytes)));
         }
         let mut hasher = ReferenceHasher::new();

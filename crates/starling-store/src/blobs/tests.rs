@@ -432,3 +432,40 @@ fn threads_that_put_the_same_and_other_blobs_agree_on_the_space_used() {
     let expected = reopen(&dir, ROOMY).used_bytes();
     assert_eq!(store.used_bytes(), expected);
 }
+
+#[test]
+fn a_file_that_cannot_be_removed_keeps_no_other_and_goes_when_it_can() {
+    let (dir, store) = open(ROOMY);
+    let mut all: Vec<Reference> =
+        (0..9).map(|seed| store.put(&bytes(seed, 100)).unwrap().reference).collect();
+    all.sort_unstable();
+    let stuck = path_of(&dir, all[0]);
+    fs::remove_file(&stuck).unwrap();
+    fs::create_dir(&stuck).unwrap();
+    let error = store.collect().unwrap_err();
+    assert!(matches!(&error, StoreError::Io { path, .. } if *path == stuck), "{error}");
+    assert_eq!(store.used_bytes(), 100, "all others are gone, though it came before them");
+    assert!(all[1..].iter().all(|reference| !path_of(&dir, *reference).exists()));
+    store.collect().unwrap_err();
+    fs::remove_dir(&stuck).unwrap();
+    fs::write(&stuck, bytes(0, 100)).unwrap();
+    assert_eq!(store.collect().unwrap(), 100);
+    assert_eq!(store.used_bytes(), 0);
+}
+
+/// As a disk that reads back something else than was written: no time stamp tells of it.
+#[test]
+fn a_blob_that_has_rotted_unseen_is_found_by_whoever_has_it_hashed_and_is_dropped() {
+    let (dir, store) = open(ROOMY);
+    let [rotten, sound] = [1, 2].map(|seed| store.put(&bytes(seed, 10_000)).unwrap());
+    let path = path_of(&dir, rotten.reference);
+    let mut content = fs::read(&path).unwrap();
+    content[5_000] ^= 1;
+    fs::write(&path, content).unwrap();
+    store.shared.ledger().set_checked(rotten.reference, read::Stamp::at(&path).unwrap());
+    assert!(store.pin(rotten.reference).unwrap().is_some(), "nothing tells of it");
+    assert_eq!(store.recheck(sound.reference).unwrap(), Some(sound));
+    assert_eq!(store.recheck(rotten.reference).unwrap(), None);
+    assert_eq!(store.pin(rotten.reference).unwrap(), None, "it is missing from now on");
+    assert!(!path.exists());
+}

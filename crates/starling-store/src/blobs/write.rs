@@ -15,6 +15,7 @@ use super::{
     Shared,
     error::IoContext as _,
     ledger::{Ask, Ledger},
+    read::Hashed,
 };
 
 /// Space promised to one blob; given back on drop, when the blob is stored or given up.
@@ -141,7 +142,7 @@ impl Sink for Temp {
         let shared = self.space.shared.clone();
         // Before it is there: nobody may collect it in between.
         let pin = shared.pins.pin(blob);
-        if shared.open_sound(blob.reference)?.is_none() {
+        if shared.open_sound(blob.reference, Hashed::IfChanged)?.is_none() {
             self.spool.sync()?;
             let Self { path, mut space, .. } = *self;
             let rename = |target: &Path| path.persist(target).map_err(|error| error.error);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use starling_types::{JobId, Reference};
 
-use super::LogError;
+use super::{JobKey, LogError};
 use crate::{
     Pin,
     roots::{RootChange, RootName},
@@ -17,7 +17,7 @@ pub const BODY_SIZE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Entry {
     /// None for a root without a job.
-    pub(super) job: Option<JobId>,
+    pub(super) job: Option<JobKey>,
     pub(super) at_ms: u64,
     pub(super) anew: bool,
     pub(super) events: Vec<NewEvent>,
@@ -35,7 +35,13 @@ pub(super) struct NewEvent {
 impl Entry {
     /// No events yet, of `job`, that happened at `at_ms`: milliseconds since 1970.
     pub fn of_job(job: JobId, at_ms: u64) -> Self {
-        Self { job: Some(job), at_ms, ..Self::of_root(job.into()) }
+        Self { job: Some(job.into()), at_ms, ..Self::of_root(job.into()) }
+    }
+
+    /// In place of what stands under `key`, whatever that is: nothing. No root goes with it.
+    pub(super) fn forgetting(key: JobKey) -> Self {
+        let root = RootName::none();
+        Self { job: Some(key), anew: true, ..Self::of_root(root) }
     }
 
     /// A change of a root that is no job's.

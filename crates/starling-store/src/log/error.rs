@@ -88,10 +88,9 @@ pub enum LogError {
         /// What is wrong with it.
         fault: String,
     },
-    /// An event is missing: something other than Starling has changed the log.
+    /// An event is missing: something other than Starling has changed the log. The logs of other jobs are no worse for it.
     #[error(
-        "job log {} is damaged: event {expected_seq} of job {job} is missing, event {found_seq} is there; \
-         restore the file from a backup, or cancel the job",
+        "job log {} is damaged: event {expected_seq} of job {job} is missing, event {found_seq} is there",
         path.display()
     )]
     Damaged {
@@ -103,6 +102,18 @@ pub enum LogError {
         expected_seq: u64,
         /// The number of the event that stands in its place.
         found_seq: u64,
+    },
+    /// The log lies where nothing may be written, and not all of it can be read so.
+    #[error(
+        "the last events of the job log {} are in a file beside it, {}, and can't be read where nothing may be written: look at \
+         a copy of the directory, or make it writable",
+        path.display(), beside.display()
+    )]
+    HalfReadable {
+        /// The log.
+        path: PathBuf,
+        /// What else there is of it.
+        beside: PathBuf,
     },
     /// An event is too large for the log.
     #[error(

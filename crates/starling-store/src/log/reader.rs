@@ -1,22 +1,24 @@
 //! Reading a log, whoever writes it.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, OpenFlags, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params, params_from_iter};
 use starling_types::JobId;
 
 use super::{
     entry::StoredEvent,
     error::{LogError, SqliteContext},
+    key::JobKey,
     schema,
 };
 
-/// All jobs. Each is found from the one before through the index over jobs, so that this costs by the jobs, however many
-/// events they have.
-const JOBS: &str = "
+/// All that events are under. Each is found from the one before through the index over jobs, so that this costs by the jobs,
+/// however many events they have.
+const KEYS: &str = "
     WITH RECURSIVE jobs (job) AS (
         SELECT (SELECT min(job) FROM events)
         UNION ALL
@@ -37,16 +39,21 @@ const ENDS: &str = "
     )
     ORDER BY seq";
 
+/// How many events of a job there are up to one of them. The index alone is read, some tens of nanoseconds an event.
+const COUNT: &str = "SELECT count(*) FROM events WHERE job = ?1 AND seq <= ?2";
+
 const EVENTS: &str =
     "SELECT seq, kind, body, at_ms FROM events WHERE job = ?1 AND seq > ?2 ORDER BY seq";
 
-/// The first event of a job's log and the last, which may be the same.
+/// The first event of a job's log that is there and the last, which may be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
     /// The first.
     pub first: StoredEvent,
     /// The last.
     pub last: StoredEvent,
+    /// How many there are, with these two. Of an undamaged log it is the number of the last.
+    pub event_count: u64,
 }
 
 /// Reads an event log, also one that another process is appending to.
@@ -72,10 +79,7 @@ impl LogReader {
 
     /// Opens a log that is known to be set up.
     pub(super) fn open_prepared(path: &Path) -> Result<Self, LogError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).context("open", path)?;
-        connection.busy_timeout(schema::BUSY_TIMEOUT).context("open", path)?;
-        Ok(Self { connection: Mutex::new(connection), path: path.to_owned() })
+        Ok(Self { connection: Mutex::new(connect(path)?), path: path.to_owned() })
     }
 
     /// All events of a job in order; none for a job that is not known.
@@ -110,35 +114,37 @@ impl LogReader {
         Ok(events)
     }
 
-    /// The first event of a job and the last, however many are between; `None` for a job that is not known.
-    ///
-    /// # Errors
-    /// [`LogError::Damaged`] when the first is missing.
-    pub fn ends(&self, job: JobId) -> Result<Option<Ends>, LogError> {
-        let connection = self.connection();
-        let read = || {
-            let mut select = connection.prepare_cached(ENDS)?;
-            let rows = select.query_map(params![job.as_bytes()], |row| stored(row, 0))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        let events = read().context("read", &self.path)?;
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
-        if first.seq != 1 {
-            let (path, found_seq) = (self.path.clone(), first.seq);
-            return Err(LogError::Damaged { path, job, expected_seq: 1, found_seq });
-        }
-        Ok(Some(Ends { first: first.clone(), last: last.clone() }))
-    }
-
-    /// All jobs with events, those that began first first.
+    /// The first event under a key and the last, however many are between and whatever is missing there; `None` where there is
+    /// none.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn jobs(&self) -> Result<Vec<JobId>, LogError> {
+    pub fn ends(&self, key: &JobKey) -> Result<Option<Ends>, LogError> {
         let connection = self.connection();
         let read = || {
-            let mut select = connection.prepare_cached(JOBS)?;
-            let rows = select.query_map([], |row| row.get(0).map(JobId))?;
+            let mut select = connection.prepare_cached(ENDS)?;
+            let rows = select.query_map(params![key.as_bytes()], |row| stored(row, 0))?;
+            let mut events = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            let Some(last) = events.pop() else { return Ok(None) };
+            // What is appended between the two statements is not counted.
+            let upto = params![key.as_bytes(), last.seq.cast_signed()];
+            let mut count = connection.prepare_cached(COUNT)?;
+            let event_count = count.query_row(upto, |row| row.get::<_, i64>(0))?.cast_unsigned();
+            let first = events.pop().unwrap_or_else(|| last.clone());
+            Ok(Some(Ends { first, last, event_count }))
+        };
+        read().context("read", &self.path)
+    }
+
+    /// All that events are under, those first that began first: jobs, and what came to harm.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn keys(&self) -> Result<Vec<JobKey>, LogError> {
+        let connection = self.connection();
+        let read = || {
+            let mut select = connection.prepare_cached(KEYS)?;
+            let rows = select.query_map([], |row| row.get(0).map(JobKey::stored))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         read().context("read", &self.path)
@@ -155,7 +161,7 @@ impl LogReader {
             let places = vec!["?"; kinds.len()].join(", ");
             let mut select = connection.prepare(&format!(
                 "SELECT job, seq, kind, body, at_ms FROM (SELECT DISTINCT job FROM events) JOIN events USING (job) \
-                 WHERE seq = 1 AND NOT EXISTS \
+                 WHERE seq = 1 AND length(job) = 16 AND NOT EXISTS \
                  (SELECT 1 FROM events AS ends WHERE ends.job = events.job AND ends.kind IN ({places})) ORDER BY job"
             ))?;
             let rows = select.query_map(params_from_iter(kinds), |row| {
@@ -175,12 +181,60 @@ impl LogReader {
 /// The event in a row, whose number, kind, body and time stand in this order from a column on.
 fn stored(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredEvent> {
     let (seq, at_ms) = (row.get::<_, i64>(first)?, row.get::<_, i64>(first + 3)?);
+    // What is no text on a damaged disk is of one event: it is no event then, and its job's log is damaged, not all of them.
+    let text = |column| -> rusqlite::Result<String> {
+        Ok(row.get_ref(column)?.as_str().unwrap_or_default().to_owned())
+    };
     Ok(StoredEvent {
         seq: seq.cast_unsigned(),
-        kind: row.get(first + 1)?,
-        body: row.get(first + 2)?,
+        kind: text(first + 1)?,
+        body: text(first + 2)?,
         at_ms: at_ms.cast_unsigned(),
     })
+}
+
+/// A connection that writes nothing. Where nothing may be written, not even the files that SQLite has beside a log in use, it
+/// takes the log as one that nobody changes: whoever could change it would have those files there.
+fn connect(path: &Path) -> Result<Connection, LogError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).context("open", path)?;
+    connection.busy_timeout(schema::BUSY_TIMEOUT).context("open", path)?;
+    match connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)) {
+        Err(error) if is_for_want_of_writing(&error) => {}
+        // What else is wrong shows when it is read.
+        _ => return Ok(connection),
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push("-wal");
+    let beside = PathBuf::from(beside);
+    if fs::metadata(&beside).is_ok_and(|metadata| metadata.len() > 0) {
+        return Err(LogError::HalfReadable { path: path.to_owned(), beside });
+    }
+    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(immutable(path), flags).context("open", path)
+}
+
+/// Whether SQLite could not make the files that it has beside a log.
+fn is_for_want_of_writing(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| matches!(code, ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// What SQLite calls a file that nobody changes.
+fn immutable(path: &Path) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri.extend(['%', digit(byte >> 4), digit(byte & 0xf)]),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
 }
 
 #[cfg(test)]
@@ -217,28 +271,46 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_jobs_costs_by_the_jobs_whatever_the_number_of_their_events() {
+    fn a_list_of_jobs_reads_two_events_of_each_and_counts_the_rest_in_the_index_alone() {
         let dir = tempfile::tempdir().unwrap();
         let (short, long) = (filled(dir.path(), 20, 10), filled(dir.path(), 20, 2_000));
         let job = JobId([7; 16]);
-        assert_eq!(long.jobs().unwrap(), short.jobs().unwrap());
-        let ends = long.ends(job).unwrap().unwrap();
-        assert_eq!((ends.first.seq, ends.last.seq), (1, 2_000));
-        assert_eq!(steps(&short, JOBS, []), steps(&long, JOBS, []));
+        assert_eq!(long.keys().unwrap(), short.keys().unwrap());
+        let ends = long.ends(&job.into()).unwrap().unwrap();
+        assert_eq!((ends.first.seq, ends.last.seq, ends.event_count), (1, 2_000, 2_000));
+        assert_eq!(steps(&short, KEYS, []), steps(&long, KEYS, []));
         let of_job = params![job.as_bytes()];
         assert_eq!(steps(&short, ENDS, of_job), steps(&long, ENDS, of_job));
         // And it is seen to count: all events of a job cost by their number.
         let all = params![job.as_bytes(), 0];
         assert!(steps(&long, EVENTS, all) > 100 * steps(&short, EVENTS, all));
+        let connection = long.connection();
+        let how = format!("EXPLAIN QUERY PLAN {COUNT}");
+        let how = connection.query_row(&how, params![job.as_bytes(), 0], |row| row.get(3));
+        let how: String = how.unwrap();
+        assert!(how.contains("COVERING INDEX"), "{how}");
     }
 
     #[test]
     fn the_ends_of_a_log_are_its_first_event_and_its_last_which_may_be_one() {
         let dir = tempfile::tempdir().unwrap();
         let reader = filled(dir.path(), 1, 1);
-        let ends = reader.ends(JobId([0; 16])).unwrap().unwrap();
-        assert_eq!((ends.first.seq, &ends.last), (1, &ends.first));
-        assert_eq!(reader.ends(JobId([1; 16])).unwrap(), None);
-        assert_eq!(filled(dir.path(), 0, 0).jobs().unwrap(), []);
+        let ends = reader.ends(&JobId([0; 16]).into()).unwrap().unwrap();
+        assert_eq!((ends.first.seq, &ends.last, ends.event_count), (1, &ends.first, 1));
+        assert_eq!(reader.ends(&JobId([1; 16]).into()).unwrap(), None);
+        assert_eq!(filled(dir.path(), 0, 0).keys().unwrap(), []);
+    }
+
+    #[test]
+    fn a_log_that_nobody_changes_is_found_whatever_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("50% of? it#all \u{e4}");
+        fs::create_dir(&folder).unwrap();
+        drop(filled(&folder, 2, 3));
+        let path = folder.join("2-3.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(immutable(&path), flags).unwrap();
+        let count = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0));
+        assert_eq!(count, Ok(6));
     }
 }

@@ -113,15 +113,26 @@ fn ruined(path: &Path, fault: &str) -> LogError {
 /// What all roots name.
 pub(super) fn roots(connection: &Connection, path: &Path) -> Result<RootSets, LogError> {
     let sets = RootSets::default();
-    let read = || {
+    let mut damaged_count = 0_usize;
+    let mut read = || {
         let mut select = connection.prepare("SELECT name, reference FROM roots")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            sets.load(RootName::stored(row.get(0)?), Reference(row.get(1)?));
+            // A root is of one job, and so is the harm that it came to.
+            match (row.get_ref(0)?.as_str(), row.get_ref(1)?.as_blob().map(Reference::from_slice)) {
+                (Ok(name), Ok(Some(reference))) => {
+                    sets.load(RootName::stored(name.to_owned()), reference);
+                }
+                _ => damaged_count += 1,
+            }
         }
         Ok(())
     };
     read().context("read", path)?;
+    if damaged_count > 0 {
+        let path = path.display();
+        tracing::warn!(%path, damaged_count, "the log names blobs that can't be made out; they do not stay");
+    }
     Ok(sets)
 }
 
@@ -133,7 +144,7 @@ pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction
 /// Writes an entry; the number of the job's last event.
 pub(super) fn write(transaction: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<u64> {
     let mut seq = 0;
-    if let Some(job) = entry.job {
+    if let Some(job) = &entry.job {
         let job = job.as_bytes();
         if entry.anew {
             transaction.execute("DELETE FROM events WHERE job = ?1", params![job])?;

@@ -35,7 +35,7 @@ fn on_full_disk(page_count: i64) -> (TempDir, PathBuf, EventLog) {
     schema::create(&path).unwrap();
     let connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "max_page_count", page_count).unwrap();
-    let log = EventLog::over(connection, &path).unwrap();
+    let log = EventLog::over(connection, &path, None).unwrap();
     (dir, path, log)
 }
 
@@ -63,7 +63,7 @@ fn each_job_numbers_its_events_from_one_without_gaps() {
     assert_eq!(seqs(&log.read(OTHER).unwrap()), [1]);
     assert_eq!(log.read(JobId([3; 16])).unwrap(), []);
     // The one that began first comes first.
-    assert_eq!(log.jobs().unwrap(), [OTHER, JOB]);
+    assert_eq!(log.keys().unwrap(), [OTHER, JOB].map(JobKey::from));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_forgotten_job_leaves_the_others_alone() {
     }
     for _ in 0..2 {
         assert_eq!(log.append_blocking(Entry::of_job(JOB, 0).anew()).unwrap(), 0);
-        assert_eq!(log.jobs().unwrap(), [OTHER]);
+        assert_eq!(log.keys().unwrap(), [OTHER].map(JobKey::from));
     }
     assert_eq!(tick(&log, JOB, &()), 1);
     assert_eq!(log.append_blocking(entry(JOB, "began", &()).anew()).unwrap(), 1);
@@ -109,12 +109,12 @@ fn a_forgotten_job_leaves_the_others_alone() {
 fn a_reader_sees_what_the_owner_appends_and_needs_no_owner() {
     let (_dir, path, log) = open();
     let reader = LogReader::open(&path).unwrap().unwrap();
-    assert_eq!(reader.jobs().unwrap(), []);
+    assert_eq!(reader.keys().unwrap(), []);
     tick(&log, JOB, &());
     assert_eq!(seqs(&reader.read(JOB).unwrap()), [1]);
     drop((log, reader));
     let reader = LogReader::open(&path).unwrap().unwrap();
-    assert_eq!(reader.jobs().unwrap(), [JOB]);
+    assert_eq!(reader.keys().unwrap(), [JOB].map(JobKey::from));
 }
 
 #[test]
@@ -229,6 +229,49 @@ fn a_missing_event_is_reported_not_skipped() {
     let error = log.read(JOB).unwrap_err();
     assert!(matches!(error, LogError::Damaged { expected_seq: 2, found_seq: 3, .. }), "{error}");
     assert_eq!(seqs(&log.read_from(JOB, 2).unwrap()), [3]);
+    let ends = log.reader.ends(&JOB.into()).unwrap().unwrap();
+    assert_eq!((ends.first.seq, ends.last.seq, ends.event_count), (1, 3, 2));
+}
+
+/// Changes a log as only something other than Starling does.
+fn tamper(path: &Path, change: &str) {
+    Connection::open(path).unwrap().execute_batch(change).unwrap();
+}
+
+#[test]
+fn what_came_to_harm_of_one_job_is_its_own_harm_and_can_be_removed() {
+    let (dir, path, log) = open();
+    let store = blobs(&dir, &log);
+    for job in [JOB, OTHER] {
+        let pin = store.put(job.as_bytes()).unwrap();
+        log.append_blocking(entry(job, "began", &()).holding([pin])).unwrap();
+    }
+    tick(&log, JOB, &());
+    // An event that is no text, and one of a job whose id lost a byte.
+    tamper(
+        &path,
+        "UPDATE events SET body = CAST(x'22ff22' AS TEXT) WHERE job = x'01010101010101010101010101010101' AND seq = 2",
+    );
+    tamper(
+        &path,
+        "UPDATE events SET job = x'020202' WHERE job = x'02020202020202020202020202020202'",
+    );
+    // A root that is none.
+    tamper(&path, "INSERT INTO roots VALUES ('job/x', x'00')");
+    drop((store, log));
+    let log = EventLog::open(&path).unwrap();
+    let store = blobs(&dir, &log);
+    assert_eq!(log.read(JOB).unwrap()[1].body, "", "it is no JSON");
+    assert_eq!(log.begun_without(&["ended"]).unwrap().len(), 1, "of the one job that is known");
+    let keys = log.keys().unwrap();
+    let strays: Vec<_> = keys.iter().filter(|key| key.job().is_none()).collect();
+    assert_eq!((keys.len(), strays[0].to_string().as_str()), (2, "020202"));
+    assert_eq!(log.rooted_jobs(), [JOB, OTHER].into(), "what the lost one had stays");
+    assert_eq!(store.collect().unwrap(), 0);
+    log.forget(strays[0].clone()).unwrap();
+    log.root(OTHER.into()).remove().unwrap();
+    assert_eq!(log.keys().unwrap(), [JobKey::from(JOB)]);
+    assert_eq!(store.collect().unwrap(), 16);
 }
 
 fn big() -> Entry {
@@ -350,7 +393,7 @@ fn blobs(dir: &TempDir, log: &EventLog) -> BlobStore {
 fn a_rooted_blob_outlives_its_pin_and_the_process() {
     let (dir, path, log) = open();
     let store = blobs(&dir, &log);
-    let name = RootName::of_upload(7);
+    let name = RootName::from(JobId([7; 16]));
     let (kept, dropped) = (store.put(b"kept").unwrap(), store.put(b"dropped").unwrap());
     let (kept_name, dropped_name) = (kept.reference, dropped.reference);
     for _ in 0..2 {
@@ -464,4 +507,41 @@ fn threads_that_append_to_one_job_leave_no_gaps() {
         }
     });
     assert_eq!(seqs(&log.read(JOB).unwrap()), (1..=80).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_was_handed_over_is_written_before_the_log_is_settled() {
+    const COUNT: u64 = 5_000;
+    let (_dir, _path, log) = open();
+    for number in 0..COUNT {
+        drop(log.hand_over(entry(JOB, "ticked", &number)));
+    }
+    log.settle();
+    assert_eq!(log.read(JOB).unwrap().len() as u64, COUNT);
+}
+
+/// A disk that makes the log wait, at the end of a service.
+#[test]
+fn a_log_that_a_task_drops_is_written_by_itself_before_others_can_have_its_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = crate::DataDir::open(dir.path(), "first").unwrap();
+    let log = data.log().unwrap();
+    tick(&log, JOB, &0);
+    let mut other = Connection::open(dir.path().join("starling.db")).unwrap();
+    let holds_it_up = schema::begin(&mut other).unwrap();
+    drop(log.hand_over(entry(JOB, "ticked", &1)));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    // Would it wait here, the directory were free after it.
+    runtime.block_on(async move { drop((log, data)) });
+    let taken = || crate::DataDir::open(dir.path(), "next");
+    assert!(matches!(taken(), Err(crate::DataDirError::InUse { .. })));
+    drop(holds_it_up);
+    let next = loop {
+        match taken() {
+            Ok(next) => break next,
+            Err(crate::DataDirError::InUse { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(seqs(&next.log().unwrap().read(JOB).unwrap()), [1, 2]);
 }

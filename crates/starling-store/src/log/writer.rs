@@ -19,7 +19,10 @@ use super::{
     error::{LogError, SqliteContext},
     schema,
 };
-use crate::roots::{RootName, RootSets};
+use crate::{
+    data_dir::Lock,
+    roots::{RootName, RootSets},
+};
 
 /// The most entries in one transaction. The sync is the cost of a small one; a thousand entries share it well
 /// enough, and keep what an appender waits for in the milliseconds.
@@ -27,14 +30,21 @@ const GROUP_COUNT_MAX: usize = 1024;
 
 type Answer = Result<u64, LogError>;
 
-/// The handle of the thread. It ends, with all written, when this is dropped.
+/// The handle of the thread. It ends, with all written, when this is dropped, which waits for that where a thread may wait.
 #[derive(Debug)]
 pub(super) struct Writer {
     /// None once it is being dropped.
-    requests: Option<mpsc::Sender<Request>>,
+    requests: Option<mpsc::Sender<Asked>>,
     thread: Option<JoinHandle<()>>,
     failure_count: Arc<AtomicU64>,
     path: PathBuf,
+}
+
+/// What the thread is asked for.
+enum Asked {
+    Write(Request),
+    /// To say so when all that was handed over before is written, or has failed.
+    Settle(mpsc::SyncSender<()>),
 }
 
 /// An entry on its way.
@@ -69,6 +79,7 @@ impl Writer {
         connection: Connection,
         path: &Path,
         roots: Arc<RootSets>,
+        lock: Option<Arc<Lock>>,
     ) -> Result<Self, LogError> {
         let (requests, received) = mpsc::channel();
         let failure_count = Arc::<AtomicU64>::default();
@@ -79,7 +90,13 @@ impl Writer {
             failure_count: failure_count.clone(),
             failures: BTreeMap::new(),
         };
-        let thread = thread::Builder::new().name("log".into()).spawn(move || worker.run(&received));
+        let write = move || {
+            worker.run(&received);
+            // The file is closed before others may have it.
+            drop(worker);
+            drop(lock);
+        };
+        let thread = thread::Builder::new().name("log".into()).spawn(write);
         let thread = thread.map_err(|cause| LogError::NoThread { path: path.to_owned(), cause })?;
         Ok(Self {
             requests: Some(requests),
@@ -106,7 +123,17 @@ impl Writer {
         let failures_known = self.failure_count.load(Ordering::SeqCst);
         if let Some(requests) = &self.requests {
             // Where the thread is gone the request is dropped, and the appender sees its answer's sender go.
-            let _ = requests.send(Request { entry, failures_known, answer });
+            let _ = requests.send(Asked::Write(Request { entry, failures_known, answer }));
+        }
+    }
+
+    pub fn settle(&self) {
+        let (settled, settles) = mpsc::sync_channel(1);
+        if let Some(requests) = &self.requests
+            && requests.send(Asked::Settle(settled)).is_ok()
+        {
+            // Where the thread is gone, nothing is written any more.
+            let _ = settles.recv();
         }
     }
 }
@@ -114,7 +141,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.requests = None;
-        if let Some(thread) = self.thread.take() {
+        // Whoever holds the log last may be a task, on a thread that others wait for as well: there the writer ends by itself.
+        let may_wait = tokio::runtime::Handle::try_current().is_err();
+        if let Some(thread) = self.thread.take().filter(|_| may_wait) {
             // One that panicked has told its appenders.
             let _ = thread.join();
         }
@@ -132,11 +161,23 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(&mut self, received: &mpsc::Receiver<Request>) {
+    fn run(&mut self, received: &mpsc::Receiver<Asked>) {
         while let Ok(first) = received.recv() {
-            let mut group = vec![first];
-            group.extend(received.try_iter().take(GROUP_COUNT_MAX - 1));
-            self.write_group(group);
+            let others = received.try_iter().take(GROUP_COUNT_MAX - 1);
+            let (mut group, mut settling) = (Vec::new(), Vec::new());
+            for asked in std::iter::once(first).chain(others) {
+                match asked {
+                    Asked::Write(request) => group.push(request),
+                    Asked::Settle(settled) => settling.push(settled),
+                }
+            }
+            if !group.is_empty() {
+                self.write_group(group);
+            }
+            for settled in settling {
+                // Whoever asked may wait no longer.
+                let _ = settled.send(());
+            }
         }
     }
 

@@ -29,7 +29,7 @@ use self::{
     keccak::{Batch, STATE_BYTES},
     region::More,
 };
-use super::{JOURNAL_BYTES_MAX, stream::Stop};
+use super::{JOURNAL_BYTES_MAX, failure::GuestPanic, stream::Stop};
 use crate::{leaf::KeccakRequest, machine::SyscallContext};
 
 pub(super) use self::files::{Files, Sink};
@@ -266,9 +266,10 @@ fn panicked(ctx: &mut impl SyscallContext, stop: &dyn Stop) -> Result<Registers>
         .map(|char| if shown(char) { char } else { char::REPLACEMENT_CHARACTER })
         .collect();
     if len > PANIC_BYTES_MAX {
-        bail!("Guest panicked: (with a message of {len} bytes, which begins) {message}");
+        let said = format!("(with a message of {len} bytes, which begins) {message}");
+        return Err(GuestPanic(said).into());
     }
-    bail!("Guest panicked: {message}")
+    Err(GuestPanic(message).into())
 }
 
 #[cfg(test)]

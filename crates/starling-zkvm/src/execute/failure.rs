@@ -1,11 +1,17 @@
-//! Why an execution failed, told apart once, here: RISC Zero reports by text and by panic.
+//! Why an execution failed, told apart once, here, by the types of errors; RISC Zero's own are texts and panics.
 
 use risc0_zkvm::Digest;
 use starling_types::Po2;
 use thiserror::Error;
 
-use super::output::{JOURNAL_BYTES_MAX, Journal};
-use crate::{CodecError, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
+use super::{
+    fault::GuestFault,
+    output::{JOURNAL_BYTES_MAX, Journal},
+};
+use crate::{
+    CodecError, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
+    machine::{Fault, OverLimit},
+};
 
 /// The error of whoever receives what is to be proved.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,7 +59,7 @@ pub enum ExecuteError {
         suspects_input: bool,
     },
     /// The guest ran into the limit set for it.
-    #[error("the guest did not end within {limit} cycles")]
+    #[error("the guest did not end within {limit} user cycles")]
     CycleLimit {
         /// The limit in user cycles.
         limit: u64,
@@ -85,6 +91,9 @@ pub enum ExecuteError {
         limit: usize,
     },
     /// The guest did something that the machine does not do: an illegal instruction, a stray access.
+    #[error("the guest faulted {0}")]
+    Faulted(GuestFault),
+    /// The guest asked its host for something that it does not do.
     #[error("the guest faulted: {reason}")]
     GuestFault {
         /// What the executor said.
@@ -107,12 +116,17 @@ pub enum ExecuteError {
     Cancelled,
 }
 
-/// Tells apart the errors that the executor returns.
+/// What a guest says when it panics: how an answer to its call ends the execution.
+#[derive(Debug, Error)]
+#[error("Guest panicked: {0}")]
+pub(super) struct GuestPanic(pub(super) String);
+
+/// Tells apart the errors that the executor returns. `function_at` is the function of the guest at an address.
 pub(super) fn classify(
-    text: &str,
+    error: &anyhow::Error,
     refused: Option<ExecuteError>,
     journal: &Journal,
-    cycle_limit: Option<u64>,
+    function_at: impl Fn(u32) -> Option<String>,
 ) -> ExecuteError {
     if let Some(refused) = refused {
         return refused;
@@ -120,17 +134,18 @@ pub(super) fn classify(
     if journal.overflowed() {
         return ExecuteError::JournalTooLarge;
     }
-    if let Some((_, message)) = text.split_once("Guest panicked: ") {
+    if let Some(GuestPanic(message)) = error.downcast_ref() {
         let (hint, suspects_input) = suspicion(message);
         let message = message.trim().chars().take(GUEST_MESSAGE_CHARS_MAX).collect();
         return ExecuteError::GuestPanicked { message, hint, suspects_input };
     }
-    match cycle_limit {
-        Some(limit) if text.contains("Session limit exceeded") => {
-            ExecuteError::CycleLimit { limit }
-        }
-        _ => ExecuteError::GuestFault { reason: text.into() },
+    if let Some(OverLimit(limit)) = error.downcast_ref() {
+        return ExecuteError::CycleLimit { limit: *limit };
     }
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return ExecuteError::Faulted(GuestFault::new(*fault, function_at));
+    }
+    ExecuteError::GuestFault { reason: format!("{error:#}") }
 }
 
 /// Tells apart the panics of the executor.
@@ -192,12 +207,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::machine::Cause;
+
+    fn classified(error: impl Into<anyhow::Error>) -> ExecuteError {
+        classify(&error.into(), None, &Journal::default(), |_| None)
+    }
 
     #[test]
     fn a_panic_about_missing_input_gets_the_hint() {
-        let text = "step: Guest panicked: panicked at src/main.rs:9:41:\ncalled `Result::unwrap()` on \
-                    an `Err` value: DeserializeUnexpectedEnd";
-        let error = classify(text, None, &Journal::default(), None);
+        let text = "panicked at src/main.rs:9:41:\ncalled `Result::unwrap()` on an `Err` value: \
+                    DeserializeUnexpectedEnd";
+        let error = classified(GuestPanic(text.into()));
         let shown = error.to_string();
         assert!(shown.contains("panicked at src/main.rs:9:41"), "{shown}");
         assert!(shown.contains("the input ends before"), "{shown}");
@@ -225,12 +245,25 @@ mod tests {
     }
 
     #[test]
-    fn only_a_limit_that_was_set_is_blamed() {
-        let text = "Session limit exceeded: 100 >= 100";
-        let error = classify(text, None, &Journal::default(), Some(100));
-        assert!(matches!(error, ExecuteError::CycleLimit { limit: 100 }));
-        let error = classify(text, None, &Journal::default(), None);
-        assert!(matches!(error, ExecuteError::GuestFault { .. }));
+    fn what_a_guest_says_is_no_limit_and_no_panic_of_its_own() {
+        let error = classified(OverLimit(100));
+        assert_eq!(error.to_string(), "the guest did not end within 100 user cycles");
+        // A name of a call, for one, is the guest's own text.
+        for text in ["Unknown syscall: \"Guest panicked: x\"", "Session limit exceeded: 1 >= 1"] {
+            let error = classify(&anyhow::anyhow!(text), None, &Journal::default(), |_| None);
+            assert!(matches!(error, ExecuteError::GuestFault { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_known_through_what_is_said_around_it() {
+        let cause = Cause::Breakpoint;
+        let fault = Fault { pc: 4, in_kernel: false, stack_pointer: 0, cause };
+        let error = anyhow::Error::from(fault).context("while it ran");
+        let error = classify(&error, None, &Journal::default(), |_| Some("f".into()));
+        assert!(
+            error.to_string().starts_with("the guest faulted in f, at pc 0x00000004: a breakpoint")
+        );
     }
 
     #[test]

@@ -182,7 +182,7 @@ impl Chain {
         if claim.output != Digest::ZERO {
             self.output = Some(open_output(&claim)?);
         }
-        let user_cycles = segment.suspend_cycle;
+        let (user_cycles, paging_cycles) = (segment.suspend_cycle, segment.paging_cycles);
         // The journal stays here: provers need its digest only, and it may be far larger than a segment. What was
         // assumed goes along: it must be known to be resolved.
         let output = self.output.as_ref().map(OutputParts::to_output);
@@ -190,7 +190,7 @@ impl Chain {
 
         self.claim = Some(self.claim.map_or(claim, |chain| chain.join(&claim)));
         self.segment_count += 1;
-        Ok(SegmentOut { index, po2, claim, work: None, user_cycles, bytes })
+        Ok(SegmentOut { index, po2, claim, work: None, user_cycles, paging_cycles, bytes })
     }
 
     /// The execution that these segments are of; the cycles are as the executor counts them.

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod assumed;
+mod faults;
 mod published;
 mod segments;
 #[cfg(feature = "stock")]

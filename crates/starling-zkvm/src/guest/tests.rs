@@ -82,3 +82,44 @@ fn a_program_that_asks_for_gigabytes_is_refused_before_they_are_allocated() {
     let error = refusal(&ProgramBinary::new(&elf, V1COMPAT_ELF).encode());
     assert!(error.contains("2952790016 bytes of initialised memory"), "{error}");
 }
+
+/// An ELF that is nothing but its symbols: one function of 16 bytes at 0x200800 under this name.
+fn elf_with_symbol(name: &str) -> Vec<u8> {
+    const HEADER: u32 = 52;
+    const SECTION: u32 = 40;
+    const SYMBOL: u32 = 16;
+    let names = format!("\0{name}\0").into_bytes();
+    let (symbols_at, names_at) = (HEADER + 3 * SECTION, HEADER + 3 * SECTION + 2 * SYMBOL);
+    let mut elf = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut put = |halves: &[u16], words: &[u32]| {
+        elf.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+        elf.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    };
+    // No program headers; three sections behind the header.
+    put(&[2, 243], &[1, 0x0020_0800, 0, HEADER, 0]);
+    put(&[HEADER as u16, 32, 0, SECTION as u16, 3, 0], &[]);
+    // None; symbols, whose names are in section 2; names.
+    put(&[], &[0; 10]);
+    put(&[], &[0, 2, 0, 0, symbols_at, 2 * SYMBOL, 2, 1, 4, SYMBOL]);
+    put(&[], &[0, 3, 0, 0, names_at, names.len() as u32, 0, 0, 1, 0]);
+    // None; a global function.
+    put(&[], &[0; 4]);
+    put(&[], &[1, 0x0020_0800, 16]);
+    put(&[0x12, 1], &[]);
+    elf.extend(names);
+    elf
+}
+
+#[test]
+fn an_address_is_named_by_the_function_around_it() {
+    let elf = elf_with_symbol("_ZN4main5outer17h0123456789abcdefE");
+    assert_eq!(symbol_at(&elf, 0x0020_0800).as_deref(), Some("main::outer"));
+    assert_eq!(symbol_at(&elf, 0x0020_080f).as_deref(), Some("main::outer"));
+    assert_eq!(symbol_at(&elf, 0x0020_0810), None);
+    assert_eq!(symbol_at(&elf_with_symbol(&"x".repeat(3000)), 0x0020_0800).unwrap().len(), 200);
+    for damaged in damaged(&elf, 100, 200) {
+        let _ = symbol_at(&damaged, 0x0020_0800);
+    }
+    // The shipped guests have none.
+    assert_eq!(guest("sha-chain.bin").function_at(0x0020_0800), None);
+}

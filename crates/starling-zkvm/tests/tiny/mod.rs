@@ -103,6 +103,13 @@ impl Tiny {
         Self::of_code(code)
     }
 
+    /// Counts down from `turns`, and does these instructions then.
+    pub(crate) fn doing(turns: u32, instructions: &[u32]) -> Self {
+        let mut tiny = Self::counting(turns);
+        tiny.code.extend(instructions);
+        tiny
+    }
+
     /// Asks for so much zeroed memory, and never looks at it.
     pub(crate) fn zeroed(bytes: u32) -> Self {
         Self { zero_bytes: bytes, ..Self::of_code(Vec::new()) }

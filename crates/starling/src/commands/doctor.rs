@@ -60,7 +60,8 @@ pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
     Err(Exit::message(
         Code::Failed,
         format!("this machine can't take part: {}", problems.join("; ")),
-    ))
+    )
+    .told())
 }
 
 fn memory(fields: &mut Fields, problems: &mut Vec<String>) {

@@ -43,6 +43,7 @@ pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
         tokio::task::spawn_blocking(move || run_guest(&guest, options)).await??;
     let seconds = started.elapsed().as_secs_f64();
 
+    warn_of_paging(execution.user_cycles, segments.paging_cycles);
     let assumptions = execution.assumptions().len();
     let cost = Costs::FAST.usual;
     let leaves = |kind, by_po2: &BTreeMap<Po2, u32>| -> u64 {
@@ -61,6 +62,7 @@ pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
     fields.extend(journal(&execution.journal));
     fields.extend([
         ("user_cycles", json!(execution.user_cycles)),
+        ("paging_cycles", json!(segments.paging_cycles)),
         ("total_cycles", json!(execution.total_cycles)),
         ("segments", json!(execution.segment_count)),
         ("segments_by_po2", json!(by_po2)),
@@ -74,12 +76,24 @@ pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
     print(common, fields)
 }
 
+/// Says so when most cycles bring memory in and put it back.
+fn warn_of_paging(user_cycles: u64, paging_cycles: u64) {
+    if paging_cycles > user_cycles {
+        let percent = paging_cycles * 100 / (user_cycles + paging_cycles);
+        tracing::warn!(
+            "paging takes {percent} % of the cycles: the guest touches many pages of memory (1 KiB each) for little \
+             work on each; larger segments and data that is used together lying together take less"
+        );
+    }
+}
+
 #[derive(Default)]
 struct Segments {
     by_po2: BTreeMap<Po2, u32>,
     keccaks_by_po2: BTreeMap<Po2, u32>,
     blob_bytes: usize,
     blob_bytes_max: usize,
+    paging_cycles: u64,
 }
 
 impl Segments {
@@ -102,6 +116,7 @@ fn run_guest(
         match emitted {
             Emitted::Segment(segment) => {
                 *segments.by_po2.entry(segment.po2).or_default() += 1;
+                segments.paging_cycles += u64::from(segment.paging_cycles);
                 segments.blob_bytes += segment.bytes.len();
                 segments.blob_bytes_max = segments.blob_bytes_max.max(segment.bytes.len());
             }

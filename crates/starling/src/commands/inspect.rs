@@ -26,6 +26,7 @@ fn guest_fields(guest: &Guest) -> Fields {
     vec![
         ("what", json!("guest")),
         ("image_id", json!(guest.image_id().to_string())),
+        ("image_id_words", json!(guest.image_id().as_words())),
         ("size_bytes", json!(guest.bytes().len())),
         ("user_elf_bytes", json!(guest.user_elf_bytes())),
         ("kernel_elf_bytes", json!(guest.kernel_elf_bytes())),
@@ -46,6 +47,7 @@ fn receipt_fields(receipt: &starling_zkvm::Receipt) -> Result<Fields, Exit> {
         ("output_digest", json!(info.output_digest.map(|digest| digest.to_string()))),
         ("segments", json!(info.segment_count)),
         ("seal_bytes", json!(info.seal_bytes)),
+        ("onchain_seal", json!(info.onchain_seal.map(|seal| format!("0x{}", hex::encode(seal))))),
         ("journal_bytes", json!(info.journal.len())),
         ("journal", json!(format!("{}{cut}", hex::encode(shown)))),
     ])

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use starling_client::{
-    AssumedFrom, JobPhase, JobProgress, JobState, JobSummary, find_jobs, list_jobs, load_job,
+    AssumedFrom, DamagedJob, JobPhase, JobProgress, JobState, JobSummary, damaged_job, find_jobs,
+    list_jobs, load_job,
 };
-use starling_types::{JobId, ReceiptKind};
+use starling_store::JobKey;
+use starling_types::ReceiptKind;
 
 use crate::{
     args::{Common, JobArg, JobCommand},
+    bounds::Bounds,
     commands::prove,
     control::{self, Opened},
     exit::{CommandResult, Exit},
@@ -22,14 +25,16 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
     let dir = files::data_dir(common)?;
     match command {
         JobCommand::List => list(common, &dir).await,
-        JobCommand::Show { job } => {
-            let state = load_job(&dir, find(&dir, job)?)?;
-            let running = control::running(&dir).await;
-            print(common, fields(&state, running.get(&state.id)))
-        }
+        JobCommand::Show { job } => show(common, &dir, job).await,
         JobCommand::Resume { job, receipt, network } => {
-            let state = load_job(&dir, find(&dir, job)?)?;
-            let id = state.id;
+            let key = find(&dir, job)?;
+            let Some(id) = key.job() else {
+                return Err(Exit::usage(anyhow!(
+                    "which job {key} was can't be told, since its id came to harm in the log: ask for it anew with `starling \
+                     prove`; `starling job cancel {key}` frees what it holds"
+                )));
+            };
+            let state = load_job(&dir, id)?;
             if state.phase == JobPhase::Cancelled {
                 return Err(Exit::usage(anyhow!(
                     "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
@@ -42,9 +47,9 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
     }
 }
 
-fn find(dir: &Path, JobArg(digits): &JobArg) -> Result<JobId, Exit> {
+fn find(dir: &Path, JobArg(digits): &JobArg) -> Result<JobKey, Exit> {
     match &find_jobs(dir, digits)?[..] {
-        [id] => Ok(*id),
+        [key] => Ok(key.clone()),
         [] => Err(Exit::usage(anyhow!(
             "no job begins with {digits} in this data directory: `starling job list` shows those there are"
         ))),
@@ -55,41 +60,59 @@ fn find(dir: &Path, JobArg(digits): &JobArg) -> Result<JobId, Exit> {
 }
 
 async fn list(common: &Common, dir: &Path) -> CommandResult {
-    let mut jobs = Vec::new();
-    for job in list_jobs(dir)? {
-        match job {
-            Ok(job) => jobs.push(job),
-            Err(error) => tracing::warn!(%error, "left out"),
-        }
-    }
+    let jobs = list_jobs(dir)?;
     let running = control::running(dir).await;
     if common.json {
-        let object = |job: &JobSummary| object(listed(job, running.get(&job.id)));
-        return line(Value::Array(jobs.iter().map(object).collect()));
+        let object = |job: &Result<JobSummary, DamagedJob>| match job {
+            Ok(job) => object(listed(job, running.get(&job.id))),
+            Err(job) => object(of_damaged(job)),
+        };
+        let jobs: Vec<Value> = jobs.iter().map(object).collect();
+        return line(json!({ "jobs": jobs }));
     }
     for job in jobs {
-        let progress = running.get(&job.id);
-        line(format_args!(
-            "{}  {:9}  {:9}  image {:#}…{}",
-            job.id,
-            phase(&job.phase, progress),
-            job.request.receipt_kind,
-            job.image_id,
-            progress.map_or(String::new(), receipts_text),
-        ))?;
+        match job {
+            Ok(job) => line(in_list(&job, running.get(&job.id)))?,
+            Err(DamagedJob { key, fault, .. }) => {
+                line(format_args!("{:32}  {DAMAGED:9}  {fault}", key.to_string()))?;
+            }
+        }
     }
     Ok(())
 }
 
+/// A job in a list for people.
+fn in_list(job: &JobSummary, progress: Option<&JobProgress>) -> String {
+    format!(
+        "{}  {:9}  {:9}  image {:#}…{}",
+        job.id,
+        phase(&job.phase, progress),
+        job.request.receipt_kind,
+        job.image_id,
+        progress.map_or(String::new(), receipts_text),
+    )
+}
+
+async fn show(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
+    let key = find(dir, job)?;
+    if let Some(damaged) = damaged_job(dir, &key)? {
+        return print(common, of_damaged(&damaged));
+    }
+    let id = key.job().ok_or_else(|| anyhow!("job {key} was given up at this moment"))?;
+    let state = load_job(dir, id)?;
+    print(common, fields(&state, control::running(dir).await.get(&id)))
+}
+
 async fn cancel(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
-    let id = find(dir, job)?;
-    let ask = async |channel| control::cancel(channel, id).await;
+    let key = find(dir, job)?;
+    let ask = async |owner| control::cancel(owner, key.clone()).await;
     // Freeing space must work when the budget is used up.
-    let freed = match control::open_or_ask(dir, "starling job cancel", u64::MAX, ask).await? {
-        Opened::Ours(client) => client.cancel(id)?,
+    let (purpose, bounds) = ("starling job cancel", Bounds::none());
+    let freed = match control::open_or_ask(dir, purpose, u64::MAX, &bounds, ask).await? {
+        Opened::Ours(client) => client.cancel(key.clone())?,
         Opened::Theirs(freed) => freed,
     };
-    print(common, vec![("job", json!(id.to_string())), ("freed_bytes", json!(freed))])
+    print(common, vec![("job", json!(key)), ("freed_bytes", json!(freed))])
 }
 
 /// The word for where a job stands, with its progress if it runs.
@@ -165,6 +188,30 @@ fn listed(job: &JobSummary, progress: Option<&JobProgress>) -> Fields {
     fields
 }
 
+/// Where a job stands whose log is damaged.
+const DAMAGED: &str = "damaged";
+
+/// What is known of a job whose log is damaged.
+fn of_damaged(job: &DamagedJob) -> Fields {
+    let DamagedJob { key, fault, event_count, request, image_id, .. } = job;
+    let ends = job.phase.as_ref().map(ends).unwrap_or_default();
+    vec![
+        ("job", json!(key)),
+        ("phase", json!(DAMAGED)),
+        ("error", json!(format!("{fault}; {}", hints::for_damaged(key)))),
+        ("image_id", json!(image_id)),
+        ("receipt_kind", json!(request.as_ref().map(|request| request.receipt_kind))),
+        ("asked", json!(request.as_ref().map(|request| &request.source))),
+        ("events", json!(event_count)),
+        ("last_phase", json!(job.phase.as_ref().map(|last| phase(last, None)))),
+        ("last_error", ends.error),
+        ("created_at_unix_ms", json!(job.first_at_ms)),
+        ("changed_at_unix_ms", json!(job.changed_at_ms)),
+        ("receipt_reference", ends.receipt_reference),
+        ("seconds", ends.seconds),
+    ]
+}
+
 /// What there is to say of a job that runs.
 fn run_fields(progress: Option<&JobProgress>) -> Fields {
     let lacks_room = progress.and_then(|progress| progress.lacks_room.as_ref());
@@ -229,6 +276,8 @@ fn ends(phase: &JobPhase) -> EndFields {
 
 #[cfg(test)]
 mod tests {
+    use starling_types::JobId;
+
     use super::*;
 
     #[test]

@@ -1,11 +1,12 @@
 //! `starling node`: proves for others until it is interrupted.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rand::Rng as _;
 use serde_json::json;
 use starling_child::{ProverConfig, SandboxPolicy};
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{Common, NodeArgs},
+    capacity::Offer,
     exit::{CommandResult, Exit},
     files, machine,
     output::print,
@@ -30,6 +32,7 @@ use crate::{
 const RESULTS_SHARE: u64 = 2;
 
 pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
+    check_offer(args)?;
     let dir = node_dir(common, args)?;
     let dir = open_dir(&dir, args.supervised).await?;
     let blobs = open_blobs(&dir, args)?;
@@ -80,14 +83,35 @@ async fn serve(
     Ok(())
 }
 
+/// The kinds of tasks that the node takes.
+fn kinds_of(args: &NodeArgs) -> BTreeSet<TaskKind> {
+    match args.kinds.is_empty() {
+        true => TaskKind::ALL.into(),
+        false => args.kinds.iter().copied().collect(),
+    }
+}
+
+/// Refuses a node that could take nothing, and says what else is wrong with its memory. One that a client has started waits for
+/// better times: the client says what its job lacks.
+fn check_offer(args: &NodeArgs) -> CommandResult {
+    if args.supervised {
+        return Ok(());
+    }
+    let memory = args.memory.map_or_else(machine::memory_for_proving, MemoryBytes);
+    let offer = Offer { memory, slots: args.slots, total: machine::total_memory() };
+    let costs = costs_of(args.prover.backend());
+    let said = offer.check(&costs, &kinds_of(args)).map_err(|why| Exit::usage(anyhow!("{why}")))?;
+    for warning in said {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
 fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
     let threads = args.threads.unwrap_or_else(|| (machine::cores() / args.slots).max(1));
     let costs = costs_of(args.prover.backend());
     let memory = args.memory.map_or_else(machine::memory_for_proving, MemoryBytes);
-    let kinds = match args.kinds.is_empty() {
-        true => TaskKind::ALL.into(),
-        false => args.kinds.iter().copied().collect(),
-    };
+    let kinds = kinds_of(args);
     let share = MemoryBytes(memory.0 / u64::from(args.slots.max(1)));
     let zkvm = SystemProver {
         prover: prover_config(Some(threads), args.prover.backend(), args.prover.sandbox)?,

@@ -3,12 +3,14 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
 use serde_json::json;
 use starling_client::{
-    Client, GuestOutput, JobState, LocalNodes, NetworkOptions, RunOptions, Service, Written,
+    Client, Delivered, GuestOutput, JobError, JobState, LocalNodes, NetworkOptions, RunOptions,
+    Service, Written,
 };
 use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
@@ -16,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{ClientNetworkArgs, Common, CompressArgs, ProveArgs, RunArgs},
+    bounds::{Bounds, Cut, NOT_BEGUN},
     commands::node,
-    control::{self, Control, Opened, Request},
+    control::{self, Control, HandOver, Host, Opened},
     exit::{CommandResult, Exit},
-    files, machine,
+    files, handover, machine,
     order::{Order, Prepared, ProveOrder, exit},
     output::print,
     progress, signals,
@@ -108,33 +111,45 @@ struct Asked {
 /// Has the order carried out, here or by the process that has the data directory, and prints what is delivered.
 async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> CommandResult {
     let Asked { order, kind, po2, receipt, purpose } = asked;
-    let prepared = order.prepare()?;
+    let timeout = args.run.timeout.map(Duration::from_secs);
+    let bounds = Bounds::new(signals::stop_token("the job"), timeout);
+    let prepared = prepare(&bounds, order.clone()).await?;
     check_kept(&receipt, &order.files())?;
-    let network = network_options(args, kind, po2, &receipt)?;
-    let stop = signals::stop_token("the job");
+    check_kind(&bounds, kind).await?;
+    let network = network_options(args, po2, &receipt)?;
     let dir = files::data_dir(common)?;
     let receipt = std::path::absolute(&receipt).unwrap_or(receipt);
     let input = tokio::sync::OnceCell::new();
-    let ask = async |channel| {
+    let ask = async |owner: control::Owner| {
+        if let Some(told) = handover::check(args, &owner.host)? {
+            tracing::warn!("{told}");
+        }
         let mut order = order.clone().absolute();
         if order.reads_stdin() {
-            let file = input.get_or_try_init(async || spooled_stdin()).await?;
+            let file = input.get_or_try_init(async || spooled_stdin(&bounds).await).await?;
             order = order.with_input(file.path());
         }
-        let request = Request::Run { order, receipt: receipt.clone(), run: args.run.clone() };
-        control::hand_over(channel, &request, &stop).await
+        let asked = HandOver { order, receipt: receipt.clone(), run: args.run.clone() };
+        control::hand_over(owner, asked, &bounds).await
     };
-    match control::open_or_ask(&dir, &purpose, args.endpoint.disk_budget, ask).await? {
+    let disk_budget = args.endpoint.disk_budget;
+    match control::open_or_ask(&dir, &purpose, disk_budget, &bounds, ask).await? {
         Opened::Theirs(delivery) => print_delivery(common, &delivery),
         Opened::Ours(client) => {
             let prepared = match input.get() {
                 // It has been read.
-                Some(file) => order.with_input(file.path()).prepare()?,
+                Some(file) => prepare(&bounds, order.with_input(file.path())).await?,
                 None => prepared,
             };
-            own(common, client, network, prepared, &args.run, &receipt, stop).await
+            own(common, client, network, prepared, &args.run, &receipt, &bounds).await
         }
     }
+}
+
+/// Opens the files of an order: one of them may be a pipe that nobody writes to.
+async fn prepare(bounds: &Bounds, order: Order) -> Result<Prepared, Exit> {
+    let prepared = bounds.within_blocking(move || order.prepare()).await;
+    prepared.map_err(|cut| cut.exit(NOT_BEGUN))?.context("the order's files")?
 }
 
 /// Runs the order in a service of this process, which other commands may use meanwhile.
@@ -145,34 +160,70 @@ async fn own(
     prepared: Prepared,
     run: &RunArgs,
     receipt: &Path,
-    stop: CancellationToken,
+    bounds: &Bounds,
 ) -> CommandResult {
     let is_reachable = network.reachable;
-    let service = Arc::new(Service::start(client, network).await?);
+    let sandbox = network.local.as_ref().map(|nodes| nodes.sandbox);
+    let started = bounds.within(Service::start(client, network)).await;
+    let service = Arc::new(started.map_err(|cut| cut.exit(NOT_BEGUN))??);
     if is_reachable {
         terminal::say(&format!("this client's ticket: {}", service.ticket()));
     }
-    let control = Control::serve(&service);
-    let options = RunOptions {
-        guest_output: GuestOutput::to(GuestText::to_stderr()),
-        stop: stop.clone(),
-        ..run.options()
-    };
+    let control = Control::serve(&service, Host { is_reachable, sandbox });
+    let options =
+        RunOptions { guest_output: GuestOutput::to(GuestText::to_stderr()), ..run.options() };
     let shown = tokio::spawn(progress::show(options.progress.subscribe()));
-    let outcome = match prepared.submit(&service, options).await {
-        Ok(job) => job.result().await,
-        Err(error) => Err(error),
-    };
+    let delivered = run_order(&service, prepared, options, bounds).await;
     // The bars are gone before the result or the error is printed.
     let _ = shown.await;
-    let delivered = outcome.and_then(|delivered| Ok(delivered.write(receipt)?)).map_err(exit);
-    let result = delivered.and_then(|delivery| print_delivery(common, &delivery));
+    let written = delivered
+        .and_then(|delivered| delivered.write(receipt).map_err(|error| exit(Arc::new(error))));
+    let result = written.and_then(|delivery| print_delivery(common, &delivery));
+    let stop = bounds.stop();
     if !stop.is_cancelled() {
-        wait_for_others(&service, &result, &stop).await;
+        wait_for_others(&service, &result, stop).await;
     }
     service.close().await;
     control.end().await;
     result
+}
+
+/// Has the service run the order, within the bounds of this command.
+async fn run_order(
+    service: &Service,
+    prepared: Prepared,
+    mut options: RunOptions,
+    bounds: &Bounds,
+) -> Result<Arc<Delivered>, Exit> {
+    // The command's own time is what counts, and it runs already.
+    options.patience.timeout = None;
+    // Its own, so that what it has begun ends with it, and what others have does not.
+    let ending = bounds.stop().child_token();
+    options.stop = ending.clone();
+    let ours = options.progress.subscribe();
+    let submitted = bounds.within(prepared.submit(service, options)).await;
+    let submitted = submitted.map_err(|cut| {
+        ending.cancel();
+        cut.exit(NOT_BEGUN)
+    });
+    let job = submitted?.map_err(exit)?;
+    let cut = tokio::select! {
+        outcome = job.result() => return outcome.map_err(|error| exit(error).of(job.id())),
+        cut = bounds.over() => cut,
+    };
+    let end = exit(Arc::new(match cut {
+        Cut::OutOfTime { limit } => JobError::OutOfTime { limit, job: job.id() },
+        _ => JobError::Interrupted { job: job.id() },
+    }));
+    // What another command asked for first is not this one's to stop.
+    if !job.progress().same_channel(&ours) {
+        return Err(end);
+    }
+    job.stop();
+    job.result().await.map_err(|error| match &*error {
+        JobError::Interrupted { .. } => end,
+        _ => exit(error.clone()).of(job.id()),
+    })
 }
 
 /// Waits for the jobs that others have handed over.
@@ -200,11 +251,14 @@ async fn wait_for_others(service: &Service, result: &CommandResult, stop: &Cance
 }
 
 /// What stdin holds, in a file that another process can read.
-fn spooled_stdin() -> Result<tempfile::NamedTempFile, Exit> {
-    let mut file = tempfile::NamedTempFile::new().context("can't keep the input in a file")?;
-    let mut input = files::guest_input(Some(Path::new("-")), &[])?;
-    std::io::copy(&mut input, &mut file).context("can't keep the input in a file")?;
-    Ok(file)
+async fn spooled_stdin(bounds: &Bounds) -> Result<tempfile::NamedTempFile, Exit> {
+    let spooled = bounds.within_blocking(|| -> Result<_, Exit> {
+        let mut file = tempfile::NamedTempFile::new().context("can't keep the input in a file")?;
+        let mut input = files::guest_input(Some(Path::new("-")), &[])?;
+        std::io::copy(&mut input, &mut file).context("can't keep the input in a file")?;
+        Ok(file)
+    });
+    spooled.await.map_err(|cut| cut.exit(NOT_BEGUN))?.context("the guest's input")?
 }
 
 /// The executor keeps 25,000 cycles of each segment in reserve, from po2 15 up: of 32,768, that leaves little.
@@ -216,23 +270,21 @@ pub fn warn_of_small_segments(po2: Po2) {
     }
 }
 
-/// Refuses now what could not be delivered after hours of proving.
-fn check_kind(kind: ReceiptKind) -> CommandResult {
-    if kind == ReceiptKind::Groth16 {
-        groth16::check_support()?;
+/// Refuses now what could not be delivered after hours of proving. It asks a daemon, which may hang.
+async fn check_kind(bounds: &Bounds, kind: ReceiptKind) -> CommandResult {
+    if kind != ReceiptKind::Groth16 {
+        return Ok(());
     }
-    Ok(())
+    let checked = bounds.within_blocking(groth16::check_support).await;
+    Ok(checked.map_err(|cut| cut.exit(NOT_BEGUN))?.context("a look at Docker")??)
 }
 
-/// Where the nodes come from for a job that asks for `kind` and cuts at `po2`, if it cuts at all; refuses what can't come to
-/// an end.
+/// Where the nodes come from for a job that cuts at `po2`, if it cuts at all; refuses what can't come to an end.
 fn network_options(
     network: &ClientNetworkArgs,
-    kind: ReceiptKind,
     po2: Option<Po2>,
     receipt: &Path,
 ) -> Result<NetworkOptions, Exit> {
-    check_kind(kind)?;
     check_writable(receipt)?;
     check_network(network)?;
     let reachable = !network.join.is_empty() || network.listen || network.endpoint.bind.is_some();
@@ -316,19 +368,8 @@ fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
 
 /// Refuses now a path that could not be written to after hours of proving.
 fn check_writable(path: &Path) -> Result<(), Exit> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if path.is_dir() || !parent.is_dir() {
-        return Err(Exit::usage(anyhow::anyhow!(
-            "the receipt can't be written to {}: {}",
-            path.display(),
-            if path.is_dir() { "it is a directory" } else { "its directory does not exist" }
-        )));
-    }
-    tempfile::tempfile_in(parent)
-        .with_context(|| format!("the receipt can't be written to {}", parent.display()))
+    starling_files::check_named(path)
+        .with_context(|| format!("the receipt can't be written to {}", path.display()))
         .map_err(Exit::usage)?;
     Ok(())
 }

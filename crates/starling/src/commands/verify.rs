@@ -2,19 +2,21 @@
 
 use anyhow::anyhow;
 use serde_json::json;
-use starling_zkvm::{Digest, receipt};
+use starling_zkvm::receipt;
 
 use crate::{
     args::{Common, VerifyArgs},
+    class::Class,
     exit::{Code, CommandResult, Exit},
-    files,
+    files, image_id,
     output::{journal, print},
 };
 
 pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
-    let image_id = parse_image_id(&args.image_id)?;
+    let image_id = image_id::parse(&args.image_id)?;
     if files::is_program(&args.receipt, "receipt")? {
-        return Err(Exit::usage(anyhow!("{} is a program, not a receipt", args.receipt.display())));
+        let text = anyhow!("{} is a program, not a receipt", args.receipt.display());
+        return Err(Exit::usage(text).classed(Class::NotAReceipt));
     }
     let receipt = files::read_receipt(&args.receipt, "no receipt")?;
     if let Err(error) = receipt::verify_receipt(&receipt, image_id) {
@@ -30,15 +32,4 @@ pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
     ];
     fields.extend(journal(info.journal));
     print(common, fields)
-}
-
-fn parse_image_id(text: &str) -> Result<Digest, Exit> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
-        Exit::usage(anyhow!(
-            "{text:?} is no image id: it is 64 hex digits, as `starling inspect GUEST` prints it"
-        ))
-    })?;
-    Ok(Digest::from(bytes))
 }

@@ -91,6 +91,30 @@ fn verify_tells_what_is_no_receipt_and_what_is_no_image_id() {
             .fails(2, &["no image id", "64 hex digits"]);
     }
     home.run(&["verify", &text]).fails(2, &["--image-id"]);
+    // In whatever way it is written, it is taken, and the receipt is looked at.
+    let words = "[1, 2, 3, 4, 5, 6, 7, 0xffff_ffff]";
+    for right in [&format!("0X{}", id.to_uppercase()), words, &guest("sha-chain")] {
+        home.run(&["verify", &text, "--image-id", right]).fails(2, &["is no receipt"]);
+    }
+}
+
+#[test]
+fn a_receipt_that_could_not_be_written_is_refused_before_anything_is_proved() {
+    let home = Home::new();
+    let link = home.path().join("link");
+    std::os::unix::fs::symlink("nothing", &link).unwrap();
+    let read_only = home.write("read-only", b"kept");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+    fs::set_permissions(&read_only, mode).unwrap();
+    for (path, expected) in [
+        (link.to_str().unwrap(), "leads nowhere"),
+        (read_only.as_str(), "read-only"),
+        ("/", "is a directory"),
+        ("no/where", "directory does not exist"),
+    ] {
+        home.prove(&[&guest("sha-chain"), "--receipt", path]).fails(2, &[path, expected]);
+        assert!(home.listed().is_empty(), "there is no job yet");
+    }
 }
 
 #[test]
@@ -104,6 +128,10 @@ fn inspect_shows_the_image_id_that_the_guests_are_listed_with() {
         assert_eq!(shown["size_bytes"], fs::metadata(guest(name)).unwrap().len());
         let id = shown["image_id"].as_str().unwrap();
         assert!(listed.to_string().contains(id), "{name} has {id}, not in {listed}");
+        let words = shown["image_id_words"].as_array().unwrap().iter();
+        let words = words.flat_map(|word| (word.as_u64().unwrap() as u32).to_le_bytes());
+        let bytes: Vec<u8> = words.collect();
+        assert_eq!(hex::encode(bytes), id);
     }
 }
 

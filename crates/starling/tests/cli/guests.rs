@@ -35,7 +35,7 @@ fn a_guest_that_never_ends_is_stopped_by_the_cycle_limit() {
     fails_everywhere(
         "fail",
         &["--input", &input("fail-endless"), "--cycle-limit", CYCLE_LIMIT],
-        &["did not end within 2000000 cycles", "--cycle-limit"],
+        &["did not end within 2000000 user cycles", "--cycle-limit"],
     );
 }
 

@@ -13,6 +13,10 @@ use tempfile::TempDir;
 /// Every command here ends within seconds; one that does not hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The user and the group that own nothing.
+#[cfg(unix)]
+const NOBODY: u32 = 65_534;
+
 /// How often a file or a process is looked at.
 const POLL_PERIOD: Duration = Duration::from_millis(20);
 
@@ -57,7 +61,11 @@ impl Home {
 
     /// The command, ready to run, whatever the environment of the test.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_starling"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_starling")), args)
+    }
+
+    fn command_of(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .current_dir(self.dir.path())
@@ -66,6 +74,38 @@ impl Home {
             .env_remove("NO_COLOR")
             .stdin(Stdio::null());
         command
+    }
+
+    /// Runs a command to its end that may read the data directory and write nothing there.
+    #[cfg(unix)]
+    pub fn run_read_only(&self, args: &[&str]) -> Ran {
+        use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+        let set_mode = |path: &Path, mode: u32| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let set_modes = |of_dirs, of_files| {
+            set_mode(&self.data_dir(), 0o755);
+            for entry in fs::read_dir(self.data_dir()).unwrap() {
+                let path = entry.unwrap().path();
+                set_mode(&path, if path.is_dir() { of_dirs } else { of_files });
+            }
+            set_mode(&self.data_dir(), of_dirs);
+        };
+        set_mode(self.path(), 0o755);
+        set_modes(0o555, 0o444);
+        let mut command = self.command(args);
+        if rustix::process::geteuid().is_root() {
+            // To root nothing is denied, and nobody may reach no program of root's.
+            let program = self.path().join("starling");
+            if !program.exists() {
+                fs::copy(env!("CARGO_BIN_EXE_starling"), &program).unwrap();
+            }
+            command = self.command_of(&program, args);
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let ran = self.start_command(command).wait();
+        set_modes(0o755, 0o600);
+        ran
     }
 
     pub fn start(&self, args: &[&str]) -> Process {
@@ -112,10 +152,7 @@ impl Home {
 
     /// The jobs as `job list` has them.
     pub fn listed(&self) -> Vec<Value> {
-        match self.run(&["job", "list", "--json"]).json() {
-            Value::Array(jobs) => jobs,
-            other => panic!("no list: {other}"),
-        }
+        jobs_of(self.run(&["job", "list", "--json"]).json())
     }
 
     /// The jobs as `job show` has them, in the order of the list.
@@ -218,13 +255,26 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// The jobs in what `job list --json` prints.
+pub fn jobs_of(list: Value) -> Vec<Value> {
+    match list {
+        Value::Object(mut list) => match list.remove("jobs") {
+            Some(Value::Array(jobs)) => jobs,
+            other => panic!("no jobs: {other:?}"),
+        },
+        other => panic!("no list: {other}"),
+    }
+}
+
 impl Ran {
     /// Asserts that the command failed as it should: with this exit code, an error that has all of
-    /// `texts`, and nothing on stdout, where only results go.
+    /// `texts`, and nothing on stdout, where only results go, but under `--json` that error.
     #[track_caller]
     pub fn fails(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.status.code(), Some(code), "{self:#?}");
-        assert_eq!(self.stdout, "", "{self:#?}");
+        if !self.stdout.is_empty() {
+            self.failure(code);
+        }
         let (_, error) = self.stderr.rsplit_once("error: ").unwrap_or_else(|| panic!("{self:#?}"));
         for text in texts {
             assert!(error.contains(text), "no {text:?} in: {error}");
@@ -237,6 +287,21 @@ impl Ran {
     pub fn succeeds(&self) -> &Self {
         assert!(self.status.success(), "{self:#?}");
         self
+    }
+
+    /// The error in the one JSON object on stdout of a command that failed under `--json` with this exit code: the same as on
+    /// stderr.
+    #[track_caller]
+    pub fn failure(&self, code: i32) -> Value {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        let mut answer: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one object ({error}): {self:#?}"));
+        let error = answer["error"].take();
+        assert_eq!(error["code"], code, "{self:#?}");
+        let message = error["message"].as_str().unwrap_or_else(|| panic!("{self:#?}"));
+        let first = message.lines().next().unwrap_or_default();
+        assert!(!first.is_empty() && self.stderr.contains(first), "{self:#?}");
+        error
     }
 
     /// The one JSON value on stdout of a command that succeeded.

@@ -4,9 +4,11 @@
 #![cfg(unix)]
 
 mod arguments;
+mod docs;
 mod files;
 mod guests;
 mod harness;
 mod jobs;
 mod nodes;
 mod output;
+mod owner;

@@ -102,3 +102,19 @@ fn groth16_without_docker_is_refused_before_the_guest_runs() {
     refused(&["the docker daemon does not answer", "no daemon here"]);
     assert!(home.jobs().is_empty());
 }
+
+#[test]
+fn a_node_that_could_take_nothing_is_refused_and_one_that_could_take_less_than_it_says_is_warned() {
+    let home = Home::new();
+    let node = |more: &[&str]| home.run(&[&["node", "--loopback"], more].concat());
+    let joins = ["--kinds", "join", "--memory"];
+    let join = CostModel::ADMISSION.memory(TaskKind::Join, None);
+    let needs = format!("join, needs {} MiB", join.0.div_ceil(1 << 20));
+    node(&[&joins[..], &["1MiB"]].concat()).fails(2, &["takes no task", &needs, "--memory"]);
+    node(&["--memory", "1"]).fails(2, &["1 MiB for proving takes no task"]);
+    let mut greedy = home.start(&["node", "--loopback", "--memory", "1000TiB"]);
+    greedy.wait_for("this machine has");
+    let elsewhere = Home::new();
+    let mut idle = elsewhere.start(&["node", "--loopback", "--memory", "1GiB", "--slots", "64"]);
+    idle.wait_for("side by side");
+}

@@ -186,3 +186,84 @@ fn no_color_takes_the_colours_out_of_a_terminal() {
     assert!(coloured(Some("")), "an empty NO_COLOR asks for nothing");
     assert!(!coloured(Some("1")));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_an_error_and_help_that_nobody_reads_is_none() {
+    let home = Home::new();
+    for option in ["--help", "--version"] {
+        let shown = |stdout: Stdio| {
+            home.command(&[option]).stdout(stdout).stderr(Stdio::piped()).output().unwrap()
+        };
+        let full = shown(File::options().write(true).open("/dev/full").unwrap().into());
+        let said = String::from_utf8(full.stderr).unwrap();
+        assert_eq!(full.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("error: can't write to stdout: No space left"), "{said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let unread = shown(writer.into());
+        assert_eq!((unread.status.code(), unread.stderr), (Some(0), vec![]));
+    }
+}
+
+#[test]
+fn every_failure_under_json_is_one_object_with_its_code_and_its_class() {
+    let home = Home::new();
+    let text = home.write("text", b"hello hello hello");
+    let (fail, chain, compose) = (guest("fail"), guest("sha-chain"), guest("compose"));
+    let [panic, exit_7, endless, verified] =
+        ["fail-panic", "fail-exit-7", "fail-endless", "compose-1"].map(input);
+    let id = "ab".repeat(32);
+    let cases: [(&[&str], i32, &str); 13] = [
+        (&["prove", "--nonsense"], 2, "usage"),
+        (&["no-such-command"], 2, "usage"),
+        (&["prove", &chain, "--segment-po2", "13"], 2, "usage"),
+        (&["job", "show", "0123"], 2, "usage"),
+        (&["execute", "gone"], 2, "usage"),
+        (&["execute", &text], 2, "not_a_guest"),
+        (&["verify", &text, "--image-id", &id], 2, "not_a_receipt"),
+        (&["verify", &fail, "--image-id", &id], 2, "not_a_receipt"),
+        (&["verify", &text, "--image-id", "12"], 2, "usage"),
+        (&["execute", &fail, "--input", &panic], 1, "guest_panicked"),
+        (&["execute", &fail, "--input", &endless, "--cycle-limit", "100000"], 1, "cycle_limit"),
+        (&["execute", &compose, "--input", &verified], 1, "unknown_assumption"),
+        (&["node", "--memory", "1B"], 2, "usage"),
+    ];
+    for (args, code, class) in cases {
+        // Wherever the flag stands.
+        for args in [[args, &["--json"]].concat(), [&["--json"][..], args].concat()] {
+            let error = home.run(&args).failure(code);
+            assert_eq!(error["class"], class, "{args:?}: {error}");
+        }
+    }
+    // Of a job, with its name and with what to do.
+    let error = home.prove(&[&fail, "--input", &exit_7, "--json"]).failure(1);
+    assert_eq!((&error["class"], &error["job"]), (&"guest_failed".into(), &home.jobs()[0]["job"]));
+    assert!(error["hint"].as_str().unwrap().contains("--prove-guest-errors"), "{error}");
+    let error = home.prove(&[&chain, "--json"]).failure(1);
+    assert_eq!(error["class"], "guest_panicked");
+    let input = input("sha-chain-1");
+    let error = home.prove(&[&chain, "--input", &input, "--json"]).failure(4);
+    assert_eq!(error["class"], "no_capacity");
+}
+
+#[test]
+fn every_class_of_failures_is_in_the_documents() {
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let class = std::fs::read_to_string(format!("{here}src/class.rs")).unwrap();
+    let docs = std::fs::read_to_string(format!("{here}../../docs/running.md")).unwrap();
+    let (_, listed) = class.split_once("pub enum Class {").unwrap();
+    let lines = listed.lines().take_while(|line| *line != "}").map(str::trim);
+    let names: Vec<_> = lines.filter_map(|line| line.strip_suffix(',')).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let mut snake = String::new();
+        for char in name.chars() {
+            if char.is_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.extend(char.to_lowercase());
+        }
+        assert!(docs.contains(&format!("| `{snake}` |")), "docs/running.md has no `{snake}`");
+    }
+}

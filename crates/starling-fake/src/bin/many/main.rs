@@ -1,6 +1,7 @@
 //! Measures one job with many nodes: `starling-fake-many [--nodes N] [--segments N]`. The client is this process, the nodes
 //! and their provers are processes of their own. It says how long the job takes, how many events its loop takes in a second,
-//! the most memory that the client has, and the most that its blobs take on the disk beside the most that its plan needs.
+//! the most memory that the client has, and the most that its blobs take on the disk beside the most that its plan needs. It
+//! fails when memory or disk is more than the goals allow.
 
 mod counted;
 mod disk;
@@ -25,6 +26,12 @@ const DISK_BYTES: u64 = 8 << 30;
 
 /// How large a segment is; a result is as large.
 const SIZE_BYTES: u32 = 20_000;
+
+/// The goals: the client's memory, whatever the job's length; and of a long job its blobs, in hundredths of what the plan
+/// needs. In a short one what is on its way outweighs the rest.
+const MEMORY_BYTES_MAX: u64 = 200_000_000;
+const DISK_PERCENT_MAX: u64 = 120;
+const SEGMENTS_OF_A_LONG_JOB: u32 = 10_000;
 
 /// How often it is looked at the disk.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -83,6 +90,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("log              {:.1} MB", megabytes(log_bytes));
     service.close().await;
     drop(running);
+    if peak_bytes > MEMORY_BYTES_MAX {
+        return Err("the client took more memory than the goal allows".into());
+    }
+    let is_long = segments >= SEGMENTS_OF_A_LONG_JOB;
+    if is_long && total_max * 100 > needed_max * DISK_PERCENT_MAX {
+        return Err("the blobs took more of the disk than the goal allows".into());
+    }
     Ok(())
 }
 

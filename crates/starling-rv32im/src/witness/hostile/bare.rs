@@ -103,7 +103,7 @@ impl Program {
 }
 
 /// An image of words at bytes' addresses.
-pub(super) fn image_of(memory: &[(u32, u32)]) -> Image {
+pub(in crate::witness) fn image_of(memory: &[(u32, u32)]) -> Image {
     let mut pages = BTreeMap::<u32, Page>::new();
     for (at, word) in memory {
         pages.entry(at / 1024).or_default().store(WordAddr(at / 4), *word);

@@ -23,12 +23,12 @@ use crate::{
 };
 
 pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
-    let chains = tokio::task::block_in_place(|| {
-        args.links
-            .iter()
-            .map(|links| Ok((*links, leaves(args, *links)?)))
-            .collect::<Result<Vec<_>, Exit>>()
-    })?;
+    let (links, po2) = (args.links.clone(), args.segment_po2);
+    let executed = move || {
+        let chains = links.iter().map(|links| Ok((*links, leaves(po2, *links)?)));
+        chains.collect::<Result<Vec<_>, Exit>>()
+    };
+    let chains = tokio::task::spawn_blocking(executed).await.context("the chains died")??;
     let backend = args.prover.backend();
     let costs = measured_costs(chains.iter().flat_map(|(_, leaves)| leaves), &args.prover).await?;
     let cores = machine::cores();
@@ -56,8 +56,8 @@ pub async fn run(common: &Common, args: &BenchJobArgs) -> CommandResult {
 }
 
 /// The po2 of every segment.
-fn leaves(args: &BenchJobArgs, links: u32) -> Result<Vec<Po2>, Exit> {
-    let options = yardstick::execute_options(links, args.segment_po2, [0; 32]);
+fn leaves(segment_po2: Po2, links: u32) -> Result<Vec<Po2>, Exit> {
+    let options = yardstick::execute_options(links, segment_po2, [0; 32]);
     let mut leaves = Vec::new();
     let collect = |emitted| {
         if let Emitted::Segment(segment) = emitted {

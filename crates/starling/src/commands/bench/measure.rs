@@ -1,6 +1,10 @@
 //! Measuring single tasks: each in a fresh prover process, on segments of the SHA-256 chain.
 
-use std::{path::PathBuf, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use starling_child::{InputFile, ProverConfig, ProverProcess, SandboxPolicy, TaskWork, WorkReport};
@@ -34,21 +38,21 @@ pub struct Recursion {
 /// Measures the proof of one segment of `po2`.
 pub async fn prove(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
     let bench = Bench::new(po2, setup)?;
-    let [segment, _] = tokio::task::block_in_place(|| bench.two_segments())?;
+    let [segment, _] = bench.made(Bench::two_segments).await?;
     bench.prove(TaskId::Prove(0), vec![segment]).await
 }
 
 /// Measures the combined task that proves a segment of `po2` and lifts its receipt.
 pub async fn lift(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
     let bench = Bench::new(po2, setup)?;
-    let [segment, _] = tokio::task::block_in_place(|| bench.two_segments())?;
+    let [segment, _] = bench.made(Bench::two_segments).await?;
     bench.prove(TaskId::Lift(0), vec![segment]).await
 }
 
 /// Measures a lift and a join of segments of `po2`.
 pub async fn recursion(po2: Po2, setup: Setup) -> Result<Recursion, Exit> {
     let bench = Bench::new(po2, setup)?;
-    let [left, right] = tokio::task::block_in_place(|| bench.two_segments())?;
+    let [left, right] = bench.made(Bench::two_segments).await?;
     let lift = bench.prove(TaskId::Lift(0), vec![left]).await?;
     bench.prove(TaskId::Lift(1), vec![right]).await?;
     let range = IndexRange::new(0, 2).ok_or_else(|| anyhow!("0..2 is a range"))?;
@@ -60,7 +64,7 @@ pub async fn recursion(po2: Po2, setup: Setup) -> Result<Recursion, Exit> {
 /// Measures a keccak proof of `po2`, lifted, with as many permutations as fit.
 pub async fn keccak(po2: Po2, setup: Setup) -> Result<WorkReport, Exit> {
     let bench = Bench::new(po2, setup)?;
-    let request = tokio::task::block_in_place(|| bench.keccak_request())?;
+    let request = bench.made(Bench::keccak_request).await?;
     bench.prove(TaskId::Keccak(0), vec![request]).await
 }
 
@@ -90,8 +94,9 @@ fn run_by_taskset(mut config: ProverConfig, cores: String) -> ProverConfig {
     config
 }
 
+#[derive(Clone)]
 struct Bench {
-    dir: TempDir,
+    dir: Arc<TempDir>,
     po2: Po2,
     setup: Setup,
 }
@@ -99,7 +104,17 @@ struct Bench {
 impl Bench {
     fn new(po2: Po2, setup: Setup) -> Result<Self, Exit> {
         let dir = tempfile::tempdir().context("can't make a temporary folder")?;
-        Ok(Self { dir, po2, setup })
+        Ok(Self { dir: Arc::new(dir), po2, setup })
+    }
+
+    /// What `make` makes for a measurement: it computes, where no task waits for it.
+    async fn made<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(&Self) -> Result<T, Exit> + Send + 'static,
+    ) -> Result<T, Exit> {
+        let bench = self.clone();
+        let made = tokio::task::spawn_blocking(move || make(&bench)).await;
+        made.context("what is to be measured was not made")?
     }
 
     /// The first two segments of a chain that fills more than two, so that both are of full size.

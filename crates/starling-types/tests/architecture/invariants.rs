@@ -1,22 +1,16 @@
 //! `ARCHITECTURE.md` has a table of invariants and the tests that hold them: each row names one at least, and every test
 //! that a row names is there, in the crate that the row says.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
+use crate::root;
+
 /// The heading above the table.
 const HEADING: &str = "## Invariants and their tests";
-
-fn root() -> PathBuf {
-    // Asked for when it runs: a cache of builds may have this program from another checkout.
-    let here = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs tests with it");
-    Path::new(&here).join("../..").canonicalize().unwrap()
-}
 
 /// The tests of the workspace: the files in which each name stands, from its root.
 fn tests_of(root: &Path) -> BTreeMap<String, Vec<PathBuf>> {
@@ -81,6 +75,19 @@ fn named(cell: &str) -> Vec<(&str, Option<&str>)> {
     named
 }
 
+/// Places that a cell gives without a test in front: what has a slash, outside of names and of the parentheses behind them.
+fn places_alone(cell: &str) -> Vec<&str> {
+    let mut alone = Vec::new();
+    for (at, part) in cell.split('`').enumerate() {
+        // Every second part is a name.
+        if at % 2 == 0 {
+            let outside = part.split(['(', ')']).step_by(2);
+            alone.extend(outside.flat_map(str::split_whitespace).filter(|word| word.contains('/')));
+        }
+    }
+    alone
+}
+
 /// What is wrong with a table.
 fn faults(page: &str, root: &Path, tests: &BTreeMap<String, Vec<PathBuf>>) -> Vec<String> {
     let mut faults = Vec::new();
@@ -88,6 +95,9 @@ fn faults(page: &str, root: &Path, tests: &BTreeMap<String, Vec<PathBuf>>) -> Ve
         let named = named(by);
         if named.is_empty() {
             faults.push(format!("{held:?} names no test"));
+        }
+        for place in places_alone(by) {
+            faults.push(format!("{held:?} gives the place {place} without a test"));
         }
         for (name, place) in named {
             if name.contains('/') {
@@ -141,6 +151,8 @@ fn a_row_without_a_test_or_with_one_that_is_not_there_is_a_fault() {
     assert!(wrong("`bench/nothing.sh`").contains("there is no bench/nothing.sh"));
     assert!(wrong(&format!("{own} (net/frame)")).contains("not in crates/starling-net"));
     assert!(wrong(own).contains("does not say where"));
+    let more = format!("{own} (types/tests, of this page), net/turns");
+    assert_eq!(wrong(&more), "\"it holds\" gives the place net/turns without a test");
     // What is called like a test and is none.
     assert!(wrong("`tests_in` (types/tests)").contains("there is no test tests_in"));
 }
