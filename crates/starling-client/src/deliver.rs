@@ -274,7 +274,7 @@ fn keep(
 }
 
 /// Where the work receipt goes when the receipt goes to `receipt`: beside it, with `.work` at the end.
-fn work_receipt_path(receipt: &Path) -> PathBuf {
+pub fn work_receipt_path(receipt: &Path) -> PathBuf {
     let mut path = receipt.as_os_str().to_owned();
     path.push(".work");
     path.into()

@@ -15,6 +15,7 @@ use anyhow::{Context, bail, ensure};
 use risc0_zkvm::{
     ExecutorEnv, InnerReceipt, ProveInfo, Prover, ProverOpts, Receipt, VerifierContext,
 };
+use starling_job::Shortage;
 use starling_types::{HostRunId, JobId, Po2, ReceiptKind};
 use starling_zkvm::{
     Guest,
@@ -216,7 +217,7 @@ impl NetworkProver {
         let client = self.service.client();
         let mut lacks = Ok(());
         let guest_pin = room.put(guest.bytes(), 0, |shortage| {
-            lacks = wait.goes_on(&shortage.reason);
+            lacks = wait.goes_on(&shortage);
             lacks.is_ok()
         })?;
         lacks?;
@@ -262,6 +263,8 @@ impl Drop for NetworkProver {
         if let Some(thread) = self.thread.take() {
             // It panics with the runtime only, which has said so.
             let _ = thread.join();
+            // The directory is free for whoever opens it next.
+            starling_store::wait_for_closed_logs();
         }
     }
 }
@@ -276,7 +279,7 @@ struct First {
 /// Waits for the first segment. Each time that there is no room for what comes before it, `lacks` says whether to go on.
 fn first_of(
     events: &blocking::Receiver<ExecutionEvent>,
-    mut lacks: impl FnMut(&str) -> anyhow::Result<()>,
+    mut lacks: impl FnMut(&Shortage) -> anyhow::Result<()>,
 ) -> anyhow::Result<First> {
     let mut pieces = VecDeque::new();
     loop {
@@ -285,7 +288,7 @@ fn first_of(
                 ended?;
                 bail!("the execution ended without a segment");
             }
-            ExecutionEvent::LacksRoom(shortage) => lacks(&shortage.reason)?,
+            ExecutionEvent::LacksRoom(shortage) => lacks(&shortage)?,
             piece => pieces.push_back(piece),
         }
         if let Some(ExecutionEvent::Segment { po2, work, .. }) = pieces.back() {
@@ -294,6 +297,9 @@ fn first_of(
         }
     }
 }
+
+/// How long it waits where nobody else is in the way: room may still be coming from what was let go of.
+const VAIN_PERIOD: Duration = Duration::from_secs(3);
 
 /// How a proof of which there is no job yet waits for room: as a job does, until it is told to stop or its time is over.
 struct RoomWait {
@@ -305,7 +311,8 @@ struct RoomWait {
 impl RoomWait {
     /// # Errors
     /// When it is to wait no longer.
-    fn goes_on(&mut self, reason: &str) -> anyhow::Result<()> {
+    fn goes_on(&mut self, shortage: &Shortage) -> anyhow::Result<()> {
+        let Shortage { reason, is_own } = shortage;
         let since = *self.since.get_or_insert_with(|| {
             tracing::warn!(
                 reason,
@@ -317,6 +324,8 @@ impl RoomWait {
             !self.stops.iter().any(CancellationToken::is_cancelled),
             "stopped without room: {reason}"
         );
+        let is_in_vain = *is_own && since.elapsed() >= VAIN_PERIOD;
+        ensure!(!is_in_vain, "the proof can't begin: {reason}");
         let is_late = self.limit.is_some_and(|limit| limit <= since.elapsed());
         ensure!(!is_late, "there was no room in time: {reason}");
         Ok(())
@@ -446,7 +455,6 @@ impl Prover for NetworkProver {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use starling_job::Shortage;
     use starling_zkvm::{Digest, ExitCode, SegmentClaim};
 
     use super::*;
@@ -516,5 +524,12 @@ mod tests {
         send(lacking());
         let error = first_of(&events, |reason| late.goes_on(reason)).err().unwrap();
         assert_eq!(error.to_string(), "there was no room in time: it is full");
+        // Where nobody else is in the way, no wait helps.
+        let own = Shortage { reason: "it is too small".into(), is_own: true };
+        let mut vain = wait(None);
+        assert!(vain.goes_on(&own).is_ok(), "what was let go of may still be on its way");
+        vain.since = Instant::now().checked_sub(VAIN_PERIOD);
+        let error = vain.goes_on(&own).unwrap_err();
+        assert_eq!(error.to_string(), "the proof can't begin: it is too small");
     }
 }

@@ -62,7 +62,7 @@ mod zkvm;
 pub use client::{GivenReceipt, JobOptions, find_jobs, list_jobs, load_job};
 pub use control::{ControlChannel, ControlError};
 pub use damaged::{DamagedJob, damaged_job};
-pub use deliver::{Delivered, Facts, JOURNAL_PRINTED_BYTES_MAX, Written};
+pub use deliver::{Delivered, Facts, JOURNAL_PRINTED_BYTES_MAX, Written, work_receipt_path};
 pub use error::JobError;
 pub use event::{AssumedFrom, ExecutionSummary, JobEvent, ZkvmEvent};
 pub use hosted::NetworkProver;

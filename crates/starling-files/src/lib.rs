@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 mod named;
 
-pub use named::{check_named, write_named};
+pub use named::{check_named, elsewhere, write_named};
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

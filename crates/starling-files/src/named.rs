@@ -28,6 +28,8 @@ impl Target {
             return Self::of_kind(path.to_owned(), kind);
         }
         match kind_of(fs::metadata(path))? {
+            // A pipe that this process has has no other name.
+            Some(kind) if is_stream(kind) => Ok(Self::Stream(path.to_owned())),
             Some(kind) => Self::of_kind(fs::canonicalize(path)?, kind),
             None => Err(io::Error::new(ErrorKind::NotFound, "it is a link that leads nowhere")),
         }
@@ -80,6 +82,20 @@ pub fn check_named(path: &Path) -> io::Result<()> {
         return Err(io::Error::new(ErrorKind::NotFound, "its directory does not exist"));
     }
     tempfile::tempfile_in(folder).map(drop)
+}
+
+/// `path` as another process can be told it, which has other descriptors, another terminal and another directory.
+///
+/// # Errors
+/// When it leads to what only this process has; as of [`check_named`] when nothing can be written there.
+pub fn elsewhere(path: &Path) -> io::Result<PathBuf> {
+    match Target::of(path)? {
+        Target::File(path) => std::path::absolute(path),
+        Target::Stream(path) => match fs::canonicalize(path) {
+            Ok(path) if path != Path::new("/dev/tty") => Ok(path),
+            _ => Err(io::Error::new(ErrorKind::InvalidInput, "it is this process's own")),
+        },
+    }
 }
 
 /// What there is, if there is anything.
@@ -146,6 +162,33 @@ mod tests {
         let nowhere = dir.path().join("no/where");
         let said = check_named(&nowhere).unwrap_err().to_string();
         assert_eq!(said, "its directory does not exist");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_this_process_has_open_is_written_to_and_another_is_told_of_files_alone() {
+        use std::io::Read as _;
+        let own = |file: &dyn std::os::fd::AsRawFd| {
+            PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+        };
+        let (mut reader, writer) = io::pipe().unwrap();
+        let pipe = own(&writer);
+        check_named(&pipe).unwrap();
+        write(&pipe, b"all of it").unwrap();
+        drop(writer);
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert_eq!(read, b"all of it");
+
+        let (_reader, writer) = io::pipe().unwrap();
+        let refused = elsewhere(&own(&writer)).unwrap_err().to_string();
+        assert_eq!(refused, "it is this process's own");
+        // A file that it has open has a name that others know.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let place = file.path().canonicalize().unwrap();
+        assert_eq!(elsewhere(&own(file.as_file())).unwrap(), place);
+        assert_eq!(elsewhere(Path::new("/dev/null")).unwrap(), Path::new("/dev/null"));
+        assert!(elsewhere(Path::new("new")).unwrap().is_absolute());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::{
 use iroh::{
     Endpoint, RelayMode, SecretKey,
     address_lookup::memory::MemoryLookup,
-    endpoint::{BindError as IrohBindError, Incoming, QuicTransportConfig, VarInt, presets},
-    protocol::{IncomingFilterOutcome, Router},
+    endpoint::{BindError as IrohBindError, QuicTransportConfig, VarInt, presets},
+    protocol::Router,
 };
 use iroh_gossip::net::Gossip;
 use n0_future::time::timeout;
@@ -131,7 +131,6 @@ impl Net {
             .spawn(endpoint.clone());
         let (accepting, accepted) = mpsc::channel(JOB_BACKLOG_COUNT_MAX);
         let router = Router::builder(endpoint.clone())
-            .incoming_filter(Arc::new(only_from_where_it_says))
             .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting))
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))
@@ -306,14 +305,4 @@ fn transport_config() -> QuicTransportConfig {
         .datagram_receive_buffer_size(None)
         .initial_rtt(RTT_ASSUMED)
         .build()
-}
-
-/// Takes nothing from an address before it has answered: who lies about its own gets no handshake, and nobody else gets one in
-/// its place.
-fn only_from_where_it_says(incoming: &Incoming) -> IncomingFilterOutcome {
-    if incoming.remote_addr_validated() {
-        IncomingFilterOutcome::Accept
-    } else {
-        IncomingFilterOutcome::Retry
-    }
 }

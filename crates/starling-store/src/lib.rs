@@ -53,6 +53,7 @@ pub use blobs::{BlobFile, BlobStore, DiskBudget, Usage};
 pub use data_dir::{DataDir, DataDirError, KEY_SIZE_BYTES};
 pub use log::{
     BODY_SIZE_BYTES_MAX, Ends, Entry, EventLog, JobKey, LogError, LogReader, Root, StoredEvent,
+    wait_for_closed_logs,
 };
 pub use roots::RootName;
 pub use starling_blobs::{BlobWriter, Blobs, NoSpace, Pin, ReadBlob, StoreError};

@@ -26,6 +26,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use rusqlite::Connection;
 use starling_types::JobId;
 
+pub use self::writer::wait_for_closed_logs;
 pub use self::{
     entry::{BODY_SIZE_BYTES_MAX, Entry, StoredEvent},
     error::LogError,

@@ -198,9 +198,9 @@ async fn answer(mut channel: ControlChannel, service: Arc<Service>, host: Host) 
     }
 }
 
-/// Says it; false when nobody hears it: the other side is gone, or has not read for long.
+/// Says it; false when nobody hears it any more. One that does not read for long may be stopped, and hears it later.
 async fn tell(channel: &mut ControlChannel, reply: &Reply) -> bool {
-    matches!(timeout(OWNER_WAIT, channel.send(reply)).await, Ok(Ok(())))
+    !matches!(timeout(OWNER_WAIT, channel.send(reply)).await, Ok(Err(_)))
 }
 
 /// When this process says that it lives. One that was stopped does not make up for it.
@@ -310,7 +310,8 @@ async fn carry_out(
         }
         Err(error) => return Some(Reply::failed(&error)),
     };
-    let written = tokio::task::spawn_blocking(move || delivered.write(&receipt)).await;
+    let written = tokio::task::spawn_blocking(move || delivered.write(&receipt));
+    let written = living(channel, written).await;
     Some(match written {
         Ok(Ok(delivery)) => Reply::Delivered(delivery),
         Ok(Err(error)) => Reply::failed(&error),
@@ -346,6 +347,9 @@ impl Write for Lines {
         Ok(())
     }
 }
+
+/// The fate of a job that was handed over to a process that has ended.
+const MAY_GO_ON: &str = "the same command goes on with the job, if it was begun";
 
 /// A data directory, or what its owner answered.
 pub enum Opened<T> {
@@ -477,6 +481,8 @@ pub async fn open_or_ask<T>(
 ) -> Result<Opened<T>, Exit> {
     let mut unanswered = Instant::now();
     let mut is_said = false;
+    // What was asked of an owner that ended meanwhile may have been begun.
+    let mut fate = NOT_BEGUN;
     loop {
         let in_use = match Client::open(dir, purpose, disk_budget_bytes) {
             Ok(client) => return Ok(Opened::Ours(client)),
@@ -485,12 +491,12 @@ pub async fn open_or_ask<T>(
         };
         let text = || format!("{in_use}: waiting for its answer");
         let met = telling(unanswered, &mut is_said, text, Owner::meet(dir));
-        match bounds.within(met).await.map_err(|cut| cut.exit(NOT_BEGUN))? {
+        match bounds.within(met).await.map_err(|cut| cut.exit(fate))? {
             Ok(owner) => {
                 if let Some(answer) = ask(owner).await? {
                     return Ok(Opened::Theirs(answer));
                 }
-                (unanswered, is_said) = (Instant::now(), false);
+                (unanswered, is_said, fate) = (Instant::now(), false, MAY_GO_ON);
             }
             Err(Unheard::Error(ControlError::Nobody { .. })) => {}
             Err(unheard) => return Err(unheard.exit()),
@@ -498,7 +504,7 @@ pub async fn open_or_ask<T>(
         if unanswered.elapsed() > OWNER_WAIT {
             return Err(in_use.into());
         }
-        bounds.within(sleep(OWNER_POLL)).await.map_err(|cut| cut.exit(NOT_BEGUN))?;
+        bounds.within(sleep(OWNER_POLL)).await.map_err(|cut| cut.exit(fate))?;
     }
 }
 

@@ -129,5 +129,6 @@ fn run(cli: Cli, phases: Phases) -> CommandResult {
     });
     // A blocking thread may sit in the executor or in a read of stdin: the result does not wait for it.
     runtime.shutdown_background();
+    starling_store::wait_for_closed_logs();
     result
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -141,12 +141,29 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.requests = None;
+        let Some(thread) = self.thread.take() else { return };
         // Whoever holds the log last may be a task, on a thread that others wait for as well: there the writer ends by itself.
-        let may_wait = tokio::runtime::Handle::try_current().is_err();
-        if let Some(thread) = self.thread.take().filter(|_| may_wait) {
+        if tokio::runtime::Handle::try_current().is_ok() {
+            ending().push(thread);
+        } else {
             // One that panicked has told its appenders.
             let _ = thread.join();
         }
+    }
+}
+
+/// The writers of logs that tasks held last, as far as nobody has waited for their end.
+static ENDING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+fn ending() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
+    ENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until all logs that nobody holds any more are closed: then all is in the log's own file, and its directory is free. Blocks:
+/// a process does it before it ends.
+pub fn wait_for_closed_logs() {
+    for thread in std::mem::take(&mut *ending()) {
+        let _ = thread.join();
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde_json::json;
 use starling_client::{
     Client, Delivered, GuestOutput, JobError, JobState, LocalNodes, NetworkOptions, RunOptions,
-    Service, Written,
+    Service, Written, work_receipt_path,
 };
 use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
@@ -57,6 +57,9 @@ pub async fn run(common: &Common, args: &ProveArgs) -> CommandResult {
         receipt: args.receipt.clone().unwrap_or_else(|| default_receipt(&what.guest, "receipt")),
         purpose: format!("starling prove {}", what.guest.display()),
     };
+    if args.povw.is_some() {
+        check_work_receipt(&asked.receipt)?;
+    }
     deliver(common, asked, &args.network).await
 }
 
@@ -118,7 +121,6 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
     check_kind(&bounds, kind).await?;
     let network = network_options(args, po2, &receipt)?;
     let dir = files::data_dir(common)?;
-    let receipt = std::path::absolute(&receipt).unwrap_or(receipt);
     let input = tokio::sync::OnceCell::new();
     let ask = async |owner: control::Owner| {
         if let Some(told) = handover::check(args, &owner.host)? {
@@ -129,7 +131,10 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
             let file = input.get_or_try_init(async || spooled_stdin(&bounds).await).await?;
             order = order.with_input(file.path());
         }
-        let asked = HandOver { order, receipt: receipt.clone(), run: args.run.clone() };
+        let receipt = starling_files::elsewhere(&receipt)
+            .with_context(|| format!("another process can't write to {}", receipt.display()))
+            .map_err(|error| Exit::usage(error).hinted("name a file, or use another --data-dir"))?;
+        let asked = HandOver { order, receipt, run: args.run.clone() };
         control::hand_over(owner, asked, &bounds).await
     };
     let disk_budget = args.endpoint.disk_budget;
@@ -176,8 +181,10 @@ async fn own(
     let delivered = run_order(&service, prepared, options, bounds).await;
     // The bars are gone before the result or the error is printed.
     let _ = shown.await;
-    let written = delivered
-        .and_then(|delivered| delivered.write(receipt).map_err(|error| exit(Arc::new(error))));
+    let written = match delivered {
+        Ok(delivered) => write(delivered, receipt, bounds).await,
+        Err(exit) => Err(exit),
+    };
     let result = written.and_then(|delivery| print_delivery(common, &delivery));
     let stop = bounds.stop();
     if !stop.is_cancelled() {
@@ -186,6 +193,18 @@ async fn own(
     service.close().await;
     control.end().await;
     result
+}
+
+/// Writes what was delivered, within the bounds of this command: it may go to a pipe that nobody reads.
+async fn write(
+    delivered: Arc<Delivered>,
+    receipt: &Path,
+    bounds: &Bounds,
+) -> Result<Written, Exit> {
+    let receipt = receipt.to_owned();
+    let written = bounds.within_blocking(move || delivered.write(&receipt)).await;
+    let written = written.map_err(|cut| cut.exit("the same command delivers the receipt again"))?;
+    written.context("the receipt")?.map_err(|error| exit(Arc::new(error)))
 }
 
 /// Has the service run the order, within the bounds of this command.
@@ -201,15 +220,25 @@ async fn run_order(
     let ending = bounds.stop().child_token();
     options.stop = ending.clone();
     let ours = options.progress.subscribe();
+    let again = options.clone();
     let submitted = bounds.within(prepared.submit(service, options)).await;
     let submitted = submitted.map_err(|cut| {
         ending.cancel();
         cut.exit(NOT_BEGUN)
     });
-    let job = submitted?.map_err(exit)?;
-    let cut = tokio::select! {
-        outcome = job.result() => return outcome.map_err(|error| exit(error).of(job.id())),
-        cut = bounds.over() => cut,
+    let mut job = submitted?.map_err(exit)?;
+    let cut = loop {
+        let outcome = tokio::select! {
+            outcome = job.result() => outcome,
+            cut = bounds.over() => break cut,
+        };
+        match outcome {
+            // That was the limit, or the word, of another command that had asked for the same job first.
+            Err(error) if is_anothers(&error, !job.progress().same_channel(&ours)) => {
+                job = service.submit(job.id(), again.clone());
+            }
+            outcome => return outcome.map_err(|error| exit(error).of(job.id())),
+        }
     };
     let end = exit(Arc::new(match cut {
         Cut::OutOfTime { limit } => JobError::OutOfTime { limit, job: job.id() },
@@ -224,6 +253,15 @@ async fn run_order(
         JobError::Interrupted { .. } => end,
         _ => exit(error.clone()).of(job.id()),
     })
+}
+
+/// Whether a run ended by what somebody else said who had asked for it.
+fn is_anothers(error: &JobError, is_known: bool) -> bool {
+    let by_word = matches!(
+        error,
+        JobError::Interrupted { .. } | JobError::OutOfTime { .. } | JobError::NoCapacity { .. }
+    );
+    is_known && by_word
 }
 
 /// Waits for the jobs that others have handed over.
@@ -252,13 +290,17 @@ async fn wait_for_others(service: &Service, result: &CommandResult, stop: &Cance
 
 /// What stdin holds, in a file that another process can read.
 async fn spooled_stdin(bounds: &Bounds) -> Result<tempfile::NamedTempFile, Exit> {
-    let spooled = bounds.within_blocking(|| -> Result<_, Exit> {
-        let mut file = tempfile::NamedTempFile::new().context("can't keep the input in a file")?;
+    const NOT_KEPT: &str = "can't keep the input in a file";
+    // It goes with this function, whatever still writes to it.
+    let file = tempfile::NamedTempFile::new().context(NOT_KEPT)?;
+    let mut spool = file.reopen().context(NOT_KEPT)?;
+    let spooled = bounds.within_blocking(move || -> CommandResult {
         let mut input = files::guest_input(Some(Path::new("-")), &[])?;
-        std::io::copy(&mut input, &mut file).context("can't keep the input in a file")?;
-        Ok(file)
+        std::io::copy(&mut input, &mut spool).context(NOT_KEPT)?;
+        Ok(())
     });
-    spooled.await.map_err(|cut| cut.exit(NOT_BEGUN))?.context("the guest's input")?
+    spooled.await.map_err(|cut| cut.exit(NOT_BEGUN))?.context("the guest's input")??;
+    Ok(file)
 }
 
 /// The executor keeps 25,000 cycles of each segment in reserve, from po2 15 up: of 32,768, that leaves little.
@@ -370,8 +412,18 @@ fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
 fn check_writable(path: &Path) -> Result<(), Exit> {
     starling_files::check_named(path)
         .with_context(|| format!("the receipt can't be written to {}", path.display()))
-        .map_err(Exit::usage)?;
-    Ok(())
+        .map_err(Exit::usage)
+}
+
+/// The same of the work receipt, which lies beside `receipt`.
+fn check_work_receipt(receipt: &Path) -> Result<(), Exit> {
+    if std::fs::metadata(receipt).is_ok_and(|found| !found.is_file()) {
+        return Err(Exit::usage(anyhow::anyhow!(
+            "{} is no file, and --povw writes a work receipt beside the receipt: name a file with --receipt",
+            receipt.display()
+        )));
+    }
+    check_writable(&work_receipt_path(receipt))
 }
 
 fn print_delivery(common: &Common, delivery: &Written) -> CommandResult {

@@ -255,6 +255,16 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// Waits until it is so.
+#[track_caller]
+pub fn eventually(mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < DEADLINE, "it never comes to that");
+        std::thread::sleep(POLL_PERIOD);
+    }
+}
+
 /// The jobs in what `job list --json` prints.
 pub fn jobs_of(list: Value) -> Vec<Value> {
     match list {
