@@ -162,6 +162,18 @@ fn a_command_that_waits_for_its_input_heeds_its_limit_and_its_user() {
 }
 
 #[test]
+fn a_receipt_that_goes_to_what_only_this_process_has_is_not_written_by_another() {
+    let home = Home::new();
+    let _owner = executed_client(&home);
+    // Where there is none, as in some containers, there is nothing to mistake.
+    if std::path::Path::new("/dev/tty").exists() {
+        let own = prove(&home, 3, &["--receipt", "/dev/tty"]).wait();
+        own.fails(2, &["/dev/tty", "it is this process's own", "another --data-dir"]);
+    }
+    assert_eq!(home.listed().len(), 1);
+}
+
+#[test]
 fn a_job_that_is_kept_on_this_machine_is_not_handed_to_an_owner_that_strangers_may_come_to() {
     let home = Home::new();
     let _owner = executed_client(&home);
