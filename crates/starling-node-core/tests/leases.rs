@@ -647,7 +647,7 @@ fn people_read_tasks_as_their_own_system_calls_them() {
     };
     let work = fetching(&node.grant(session, grant(1))).unwrap();
     let name = name_of(lift(1));
-    assert_eq!(names(&node.tell(Event::Fetched { work })), [name.clone()]);
+    assert_eq!(names(&node.tell(Event::Fetched { work })), std::slice::from_ref(&name));
     let cause = ProofFailure::Task("no".into());
     assert_eq!(names(&node.tell(Event::NotProved { work, cause })), [name]);
 }
