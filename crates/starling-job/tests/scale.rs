@@ -73,8 +73,8 @@ fn a_resolve_of_sixteen_thousand_assumptions_costs_about_what_one_of_a_thousand_
 #[test]
 fn one_of_ten_thousand_lost_blobs_costs_about_what_one_of_a_thousand_does() {
     assert_flat("lost blobs", |count| {
-        // One node is at work, so that nobody's patience ends, and gets hardly anything done.
-        let mut world = World::new(Segments::new(count)).with(&[Habit::Slow]);
+        // One node is at work, so that nobody's patience ends, and gets nothing done.
+        let mut world = World::new(Segments::new(count)).with(&[Habit::Endless]);
         world.keeps_disks = false;
         world.begin();
         world.go_on_until(|world| !world.core.state().needs_source());

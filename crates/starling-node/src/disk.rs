@@ -175,7 +175,7 @@ impl Chore {
 mod tests {
     use std::sync::mpsc as blocking;
 
-    use starling_blobs::{MemoryBlobs, Pin, ReadBlob, Sink, StoreError};
+    use starling_blobs::{MemoryBlobs, ReadBlob, Sink, StoreError};
     use starling_types::Reference;
 
     use super::*;
@@ -246,8 +246,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_forgotten_is_gone_once_the_disk_has_settled() {
         let Bench { disk, blobs, dir } = bench(1 << 20);
-        let gone: Pin = blobs.put(b"a segment").unwrap();
-        let (gone, stays) = (gone.reference, blobs.put(b"another").unwrap());
+        let gone = blobs.put(b"a segment").unwrap().reference;
+        let stays = blobs.put(b"another").unwrap();
         let (file, speed) = (dir.path().join("scratch"), dir.path().join("speed"));
         std::fs::write(&file, b"a receipt").unwrap();
         disk.collect();

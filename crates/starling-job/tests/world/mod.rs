@@ -42,6 +42,8 @@ pub enum Habit {
     Declining,
     /// Works for ten minutes on each task, and says so.
     Slow,
+    /// Works on its task for ever, and says so.
+    Endless,
     /// Goes away in the middle of each task, and comes back over a new connection.
     Leaving,
     /// Fails each task like this.
@@ -643,6 +645,7 @@ impl<S: Fake> World<S> {
             }
             Habit::Hung | Habit::Silent => {}
             Habit::Declining => self.push(50, Pending::Declined(name, epoch)),
+            Habit::Endless => self.push(RENEWAL_MS, Pending::Renewed(name, epoch)),
             Habit::Slow => {
                 self.push(RENEWAL_MS, Pending::Renewed(name, epoch));
                 self.push(600_000, Pending::Done(name, epoch));

@@ -94,8 +94,8 @@ fn a_grant_with_a_wrong_field_is_refused_by_its_path() {
         ),
         (|g| g.deadline_ms = u64::MAX, "grant.deadline_ms is 18446744073709551615, expected"),
         (
-            |g| g.inputs = vec![wire::Input::default(); 9],
-            "grant.inputs has 9 entries, at most 8 are allowed",
+            |g| g.inputs = vec![wire::Input::default(); 33],
+            "grant.inputs has 33 entries, at most 32 are allowed",
         ),
         (|g| g.inputs[1].blob = None, "grant.inputs[1].blob is missing"),
         (

@@ -149,6 +149,9 @@ fn a_fault_says_what_was_done_and_to_which_address() {
     assert_eq!((jump.pc, jump.cause), (16, Cause::Outside));
 }
 
+/// Where a kernel has the constants of SHA-256: in its own memory, where no program reads or writes.
+const CONSTANTS: u32 = KERNEL_START_ADDR.0 + 0x400;
+
 /// A kernel that makes one call with these registers, and ends.
 fn calling(number: u32, arguments: [u32; 5]) -> Image {
     const SET_A7_TO_ZERO: u32 = 0x0000_0893;
@@ -165,13 +168,14 @@ fn calling(number: u32, arguments: [u32; 5]) -> Image {
         (SUSPEND_MODE_ADDR.0, 1),
     ]);
     // Some of it is no element of the field.
-    memory.extend((0..256).map(|word| (CODE + 4 * word, word.wrapping_mul(0x9e37_79b9))));
+    let noise = |at: u32| (0..256).map(move |word| (at + 4 * word, word.wrapping_mul(0x9e37_79b9)));
+    memory.extend(noise(CODE).chain(noise(CONSTANTS)));
     image_of(&memory)
 }
 
 #[test]
 fn calls_of_the_accelerators_with_odd_arguments_have_their_rows_or_are_refused() {
-    let (state, data, out, constants) = (CODE, CODE + 64, CODE + 512, CODE + 128);
+    let (state, data, out, constants) = (CODE, CODE + 64, CODE + 512, CONSTANTS);
     let sha = [
         [state, out, data, 1, constants],
         [state, out, data, 10, constants],

@@ -14,7 +14,7 @@ use super::{
 use crate::roots::{RootName, RootSets};
 
 /// The version of the tables below, kept as SQLite's `user_version`; zero is what databases of others have.
-const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE events (

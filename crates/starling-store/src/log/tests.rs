@@ -7,7 +7,7 @@ use serde_json::json;
 use starling_types::Reference;
 use tempfile::TempDir;
 
-use super::*;
+use super::{schema::SCHEMA_VERSION, *};
 use crate::{BlobStore, DiskBudget};
 
 const JOB: JobId = JobId([1; 16]);
@@ -127,13 +127,14 @@ fn a_reader_finds_no_log_where_none_was_set_up() {
 
 #[test]
 fn a_log_of_another_starling_or_of_something_else_is_refused() {
-    for version in [1, 3] {
+    for version in [SCHEMA_VERSION - 1, SCHEMA_VERSION + 1] {
         let (_dir, path, log) = open();
         drop(log);
         let other = Connection::open(&path).unwrap();
         other.pragma_update(None, "user_version", version).unwrap();
         for error in [EventLog::open(&path).unwrap_err(), LogReader::open(&path).unwrap_err()] {
-            let said = format!("has schema {version}, this version of starling knows 2");
+            let said =
+                format!("has schema {version}, this version of starling knows {SCHEMA_VERSION}");
             assert!(error.to_string().contains(&said), "{error}");
         }
     }
