@@ -210,7 +210,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let client = Client::<ZkvmScript>::open(dir.path(), "a test", 1 << 20).unwrap();
         let job = JobId([7; JobId::SIZE_BYTES]);
-        let run = || JobHandle::of_nothing(job, client.log.clone());
+        let run = || JobHandle::of_nothing(job, client.log.reader());
         let (runs, [first, second, third]) = (&client.runs, [run(), run(), run()]);
         assert!(matches!(runs.enter(&first), Entered::After(None)));
         runs.take_log(&first, SOON).unwrap();

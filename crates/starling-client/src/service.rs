@@ -20,7 +20,7 @@ use rand::RngExt as _;
 use starling_job::JobEvent;
 use starling_net::{Net, NetConfig};
 use starling_proto::Ticket;
-use starling_store::{EventLog, JobKey, StoredEvent};
+use starling_store::{JobKey, LogReader, StoredEvent};
 use starling_types::{JobId, NodeId};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -74,7 +74,8 @@ pub struct JobHandle<S: System> {
     outcome: watch::Receiver<Option<Outcome<S>>>,
     stop: CancellationToken,
     giving_up: Arc<GivingUp>,
-    log: Arc<EventLog>,
+    /// Whoever keeps a handle keeps the directory from nobody.
+    log: Arc<LogReader>,
 }
 
 #[derive(Debug, Default)]
@@ -235,7 +236,7 @@ impl<S: System> Shared<S> {
             outcome,
             stop: options.stop.child_token(),
             giving_up: Arc::default(),
-            log: self.client.log.clone(),
+            log: self.client.log.reader(),
         };
         let before = match self.client.runs.enter(&handle) {
             Entered::Known(running) => return running,
@@ -321,7 +322,7 @@ impl<S: System> Shared<S> {
 #[cfg(test)]
 impl<S: System> JobHandle<S> {
     /// A run that does nothing.
-    pub(crate) fn of_nothing(id: JobId, log: Arc<EventLog>) -> Self {
+    pub(crate) fn of_nothing(id: JobId, log: Arc<LogReader>) -> Self {
         let (progress, outcome) =
             (watch::channel(JobProgress::default()).1, watch::channel(None).1);
         Self {

@@ -44,7 +44,7 @@ use crate::{
 /// anybody else can have the directory. Whoever drops it waits for that, but for the threads of an async runtime.
 #[derive(Debug)]
 pub struct EventLog {
-    reader: LogReader,
+    reader: Arc<LogReader>,
     writer: Writer,
     roots: Arc<RootSets>,
 }
@@ -74,7 +74,7 @@ impl EventLog {
     ) -> Result<Self, LogError> {
         schema::prepare(&connection, path)?;
         let roots = Arc::new(schema::roots(&connection, path)?);
-        let reader = LogReader::open_prepared(path)?;
+        let reader = Arc::new(LogReader::open_prepared(path)?);
         let writer = Writer::start(connection, path, roots.clone(), lock)?;
         Ok(Self { reader, writer, roots })
     }
@@ -102,6 +102,11 @@ impl EventLog {
     /// As [`Self::hand_over`].
     pub fn append_blocking(&self, entry: Entry) -> Result<u64, LogError> {
         self.writer.append_blocking(entry)
+    }
+
+    /// To read it with, which keeps neither the log's writer nor its directory.
+    pub fn reader(&self) -> Arc<LogReader> {
+        self.reader.clone()
     }
 
     /// Waits until all that was handed over before is in the log, or has failed: then reading misses nothing of it. Blocks.

@@ -162,7 +162,8 @@ fn ending() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
 /// Waits until all logs that nobody holds any more are closed: then all is in the log's own file, and its directory is free. Blocks:
 /// a process does it before it ends.
 pub fn wait_for_closed_logs() {
-    for thread in std::mem::take(&mut *ending()) {
+    let threads = std::mem::take(&mut *ending());
+    for thread in threads {
         let _ = thread.join();
     }
 }
