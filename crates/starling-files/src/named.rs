@@ -87,14 +87,12 @@ pub fn check_named(path: &Path) -> io::Result<()> {
 /// `path` as another process can be told it, which has other descriptors, another terminal and another directory.
 ///
 /// # Errors
-/// When it leads to what only this process has; as of [`check_named`] when nothing can be written there.
+/// When it leads to no file: another process has another, or would wait there for somebody who reads, for ever; as of
+/// [`check_named`] when nothing can be written there.
 pub fn elsewhere(path: &Path) -> io::Result<PathBuf> {
     match Target::of(path)? {
         Target::File(path) => std::path::absolute(path),
-        Target::Stream(path) => match fs::canonicalize(path) {
-            Ok(path) if path != Path::new("/dev/tty") => Ok(path),
-            _ => Err(io::Error::new(ErrorKind::InvalidInput, "it is this process's own")),
-        },
+        Target::Stream(_) => Err(io::Error::new(ErrorKind::InvalidInput, "it is no file")),
     }
 }
 
@@ -182,12 +180,11 @@ mod tests {
 
         let (_reader, writer) = io::pipe().unwrap();
         let refused = elsewhere(&own(&writer)).unwrap_err().to_string();
-        assert_eq!(refused, "it is this process's own");
+        assert_eq!(refused, "it is no file");
         // A file that it has open has a name that others know.
         let file = tempfile::NamedTempFile::new().unwrap();
         let place = file.path().canonicalize().unwrap();
         assert_eq!(elsewhere(&own(file.as_file())).unwrap(), place);
-        assert_eq!(elsewhere(Path::new("/dev/null")).unwrap(), Path::new("/dev/null"));
         assert!(elsewhere(Path::new("new")).unwrap().is_absolute());
     }
 

@@ -264,7 +264,7 @@ pub struct NodeArgs {
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The receipt file.
+    /// The receipt file; `-` reads it from this process's own standard input.
     pub receipt: PathBuf,
     /// The image id that the receipt must be of: in hex, as the eight numbers of `methods.rs`, or the guest's file.
     #[arg(long, value_name = "ID")]

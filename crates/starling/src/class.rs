@@ -159,13 +159,12 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<Class> {
     if cause.is::<Groth16Error>() {
         return Some(Class::Groth16);
     }
-    let is_full = |error: &io::Error| {
-        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    };
-    cause
-        .downcast_ref()
-        .and_then(of_store)
-        .or_else(|| cause.downcast_ref().filter(|error| is_full(error)).map(|_| Class::NoSpace))
+    let of_io = |error: &io::Error| is_full(error).then_some(Class::NoSpace);
+    cause.downcast_ref().and_then(of_store).or_else(|| cause.downcast_ref().and_then(of_io))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn of_store(error: &StoreError) -> Option<Class> {
@@ -182,6 +181,7 @@ fn of_receipt(error: &ReceiptError) -> Class {
         | ReceiptError::WrongKind { .. }
         | ReceiptError::Read { .. } => Class::NotAReceipt,
         ReceiptError::Assemble { .. } => Class::Internal,
+        ReceiptError::Write { source, .. } if is_full(source) => Class::NoSpace,
         ReceiptError::Write { .. } => Class::Failed,
     }
 }

@@ -11,11 +11,15 @@ use starling_zkvm::{
     GUEST_BYTES_MAX, Guest, Receipt, ZKVM_VERSION,
     receipt::{self, ReceiptError},
 };
+use tempfile::NamedTempFile;
 
 use crate::{args::Common, class::Class, exit::Exit};
 
 /// The largest input that is read.
 pub const INPUT_SIZE_BYTES_MAX: u64 = 1 << 30;
+
+/// The most that is read from a pipe of a guest or a receipt.
+const PIPE_SIZE_BYTES_MAX: u64 = 256 << 20;
 
 /// The data directory: `--data-dir`, or `starling` in the XDG data directory.
 pub fn data_dir(common: &Common) -> Result<PathBuf, Exit> {
@@ -95,6 +99,46 @@ pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
     })
 }
 
+/// A file that can be read more than once: what a pipe or this process's own standard input (`-`) holds is copied first.
+pub struct Settled {
+    path: PathBuf,
+    /// The copy, gone with this.
+    _copy: Option<NamedTempFile>,
+}
+
+impl Settled {
+    /// What `path` is to the user is `what`.
+    ///
+    /// # Errors
+    /// With exit code 2 when it can't be read, or a pipe holds more than [`PIPE_SIZE_BYTES_MAX`].
+    pub fn new(path: &Path, what: &str) -> Result<Self, Exit> {
+        let source: Box<dyn Read> = if is_stdin(path) {
+            Box::new(io::stdin())
+        } else if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            Box::new(open(path, what)?)
+        } else {
+            return Ok(Self { path: path.to_owned(), _copy: None });
+        };
+        let mut copy = NamedTempFile::new().context("can't keep what a pipe holds in a file")?;
+        let copied = io::copy(&mut source.take(PIPE_SIZE_BYTES_MAX + 1), &mut copy)
+            .with_context(|| format!("can't read {what} {}", path.display()))
+            .map_err(Exit::usage)?;
+        if copied > PIPE_SIZE_BYTES_MAX {
+            return Err(Exit::usage(anyhow!(
+                "{what} {} is larger than {} MiB, the most that is read from a pipe: put it into a file",
+                path.display(),
+                PIPE_SIZE_BYTES_MAX >> 20
+            )));
+        }
+        Ok(Self { path: copy.path().to_owned(), _copy: Some(copy) })
+    }
+
+    /// Where it can be read.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// The receipts in these files.
 pub fn read_receipts(paths: &[PathBuf]) -> Result<Vec<Receipt>, Exit> {
     paths.iter().map(|path| read_receipt(path, "no receipt")).collect()
@@ -111,7 +155,16 @@ pub fn guest_input(input: Option<&Path>, frames: &[PathBuf]) -> Result<Box<dyn R
     let mut stream: Box<dyn Read + Send> = match input {
         None => Box::new(io::empty()),
         Some(path) if is_stdin(path) => Box::new(io::stdin()),
-        Some(path) => Box::new(open(path, "input")?),
+        Some(path) => {
+            let file = open(path, "input")?;
+            let size_bytes = file.metadata().map_err(Exit::usage)?.len();
+            if size_bytes > INPUT_SIZE_BYTES_MAX {
+                let (path, limit) = (path.display(), INPUT_SIZE_BYTES_MAX >> 20);
+                return Err(Exit::usage(anyhow!("input {path} is larger than {limit} MiB"))
+                    .classed(Class::Input));
+            }
+            Box::new(file)
+        }
     };
     for path in frames {
         let file = open(path, "frame")?;

@@ -27,7 +27,9 @@ pub fn print(common: &Common, fields: Fields) -> CommandResult {
     }
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        line(format_args!("{:width$}  {}", name.replace('_', " "), text(value)))?;
+        // No second line of a value looks like a field of its own.
+        let value = text(value).replace('\n', "\n    ");
+        line(format_args!("{:width$}  {value}", name.replace('_', " ")))?;
     }
     Ok(())
 }

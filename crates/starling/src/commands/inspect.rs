@@ -6,7 +6,7 @@ use starling_zkvm::{Guest, receipt};
 use crate::{
     args::{Common, InspectArgs},
     exit::{CommandResult, Exit},
-    files,
+    files::{self, Settled},
     output::{Fields, print},
 };
 
@@ -14,10 +14,11 @@ use crate::{
 const JOURNAL_SHOWN_BYTES: usize = 1024;
 
 pub fn run(common: &Common, args: &InspectArgs) -> CommandResult {
-    let fields = if files::is_program(&args.file, "file")? {
-        guest_fields(&files::read_guest(&args.file)?)
+    let file = Settled::new(&args.file, "file")?;
+    let fields = if files::is_program(file.path(), "file")? {
+        guest_fields(&files::read_guest(file.path())?)
     } else {
-        receipt_fields(&files::read_receipt(&args.file, "neither a guest nor a receipt")?)?
+        receipt_fields(&files::read_receipt(file.path(), "neither a guest nor a receipt")?)?
     };
     print(common, fields)
 }

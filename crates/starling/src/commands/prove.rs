@@ -121,6 +121,7 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
     check_kind(&bounds, kind).await?;
     let network = network_options(args, po2, &receipt)?;
     let dir = files::data_dir(common)?;
+    check_outside(&receipt, &dir)?;
     let input = tokio::sync::OnceCell::new();
     let ask = async |owner: control::Owner| {
         if let Some(told) = handover::check(args, &owner.host)? {
@@ -405,6 +406,22 @@ fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
             "the receipt would overwrite {}, which it is made from: name another with --receipt",
             file.display()
         ))),
+    }
+}
+
+/// Refuses a path in the data directory, whose files have their meaning: its log, for one, must not become a receipt.
+fn check_outside(receipt: &Path, dir: &Path) -> CommandResult {
+    let Ok(dir) = dir.canonicalize() else { return Ok(()) };
+    // Where there is nothing yet, it is its directory that counts.
+    let place = receipt.canonicalize().or_else(|_| {
+        std::path::absolute(receipt).and_then(|path| path.parent().unwrap_or(&path).canonicalize())
+    });
+    match place {
+        Ok(place) if place.starts_with(&dir) => Err(Exit::usage(anyhow::anyhow!(
+            "the receipt can't be written to {}: that is in the data directory, whose files are Starling's own",
+            receipt.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -8,17 +8,19 @@ use crate::{
     args::{Common, VerifyArgs},
     class::Class,
     exit::{Code, CommandResult, Exit},
-    files, image_id,
+    files::{self, Settled},
+    image_id,
     output::{journal, print},
 };
 
 pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
     let image_id = image_id::parse(&args.image_id)?;
-    if files::is_program(&args.receipt, "receipt")? {
+    let file = Settled::new(&args.receipt, "receipt")?;
+    if files::is_program(file.path(), "receipt")? {
         let text = anyhow!("{} is a program, not a receipt", args.receipt.display());
         return Err(Exit::usage(text).classed(Class::NotAReceipt));
     }
-    let receipt = files::read_receipt(&args.receipt, "no receipt")?;
+    let receipt = files::read_receipt(file.path(), "no receipt")?;
     if let Err(error) = receipt::verify_receipt(&receipt, image_id) {
         let text = format!("{} does not verify: {error}", args.receipt.display());
         return Err(Exit::message(Code::Invalid, text));

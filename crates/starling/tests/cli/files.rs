@@ -106,7 +106,11 @@ fn a_receipt_that_could_not_be_written_is_refused_before_anything_is_proved() {
     let read_only = home.write("read-only", b"kept");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
     fs::set_permissions(&read_only, mode).unwrap();
+    let (log, new) = (home.data_dir().join("starling.db"), home.data_dir().join("new"));
+    fs::create_dir(home.data_dir()).unwrap();
     for (path, expected) in [
+        (log.to_str().unwrap(), "in the data directory"),
+        (new.to_str().unwrap(), "in the data directory"),
         (link.to_str().unwrap(), "leads nowhere"),
         (read_only.as_str(), "read-only"),
         ("/", "is a directory"),
@@ -133,6 +137,35 @@ fn inspect_shows_the_image_id_that_the_guests_are_listed_with() {
         let bytes: Vec<u8> = words.collect();
         assert_eq!(hex::encode(bytes), id);
     }
+}
+
+#[test]
+fn a_guest_and_a_receipt_may_come_from_a_pipe() {
+    let home = Home::new();
+    for file in ["-", "/dev/stdin"] {
+        let mut command = home.command(&["inspect", file, "--json"]);
+        command.stdin(std::process::Stdio::piped());
+        let bytes = fs::read(guest("sha-chain")).unwrap();
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, &bytes).unwrap();
+        drop(stdin);
+        let printed = child.wait_with_output().unwrap().stdout;
+        let shown: Value = serde_json::from_slice(&printed).unwrap();
+        assert_eq!(shown["size_bytes"], bytes.len());
+    }
+    let mut command = home.command(&["verify", "-", "--image-id", &"ab".repeat(32)]);
+    command.stdin(std::process::Stdio::null());
+    home.start_command(command).wait().fails(2, &["is empty"]);
+}
+
+#[test]
+fn an_input_beyond_the_limit_is_refused_by_its_size() {
+    let home = Home::new();
+    let path = home.write("large", b"");
+    fs::File::options().write(true).open(&path).unwrap().set_len((1 << 30) + 1).unwrap();
+    home.run(&["execute", &guest("echo"), "--input", &path]).fails(2, &["larger than 1024 MiB"]);
+    home.prove(&[&guest("echo"), "--input", &path]).fails(2, &["larger than 1024 MiB"]);
 }
 
 #[test]
