@@ -28,6 +28,13 @@ pub const EDITS: &[Edit] = &[
         "(0b1110011, 0b000, 0b0000000) =>",
         "(0b1110011, 0b000, 0b0000000) if word & !0x0010_0000 == 0x0000_0073 =>",
     ),
+    // It divides addresses by four, and the circuit does so in the field.
+    Edit {
+        file: "execute/sha2.rs",
+        from: ")?)?.waddr();",
+        to: ")?)?.waddr_aligned().ok_or_else(|| anyhow::anyhow!(\"an address that SHA-256 is called with is no multiple of four\"))?;",
+        count: 4,
+    },
     // Faults as values (`fault.rs`), each with its address.
     Edit::once(
         DECODER,

@@ -106,11 +106,11 @@ fn a_receipt_that_could_not_be_written_is_refused_before_anything_is_proved() {
     let read_only = home.write("read-only", b"kept");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
     fs::set_permissions(&read_only, mode).unwrap();
-    let (log, new) = (home.data_dir().join("starling.db"), home.data_dir().join("new"));
-    fs::create_dir(home.data_dir()).unwrap();
+    let (log, blob) = (home.data_dir().join("starling.db"), home.data_dir().join("blobs/new"));
+    fs::create_dir_all(home.data_dir().join("blobs")).unwrap();
     for (path, expected) in [
         (log.to_str().unwrap(), "in the data directory"),
-        (new.to_str().unwrap(), "in the data directory"),
+        (blob.to_str().unwrap(), "in the data directory"),
         (link.to_str().unwrap(), "leads nowhere"),
         (read_only.as_str(), "read-only"),
         ("/", "is a directory"),
