@@ -219,6 +219,9 @@ impl ProverArgs {
 /// What the blobs may take unless the user says otherwise.
 pub const DISK_BUDGET_DEFAULT: u64 = 20 << 30;
 
+/// The longest time that a node waits for its client, in seconds: a year.
+const PATIENCE_MAX: u64 = 365 * 24 * 3600;
+
 /// How this machine is reached, and what it may fill.
 #[derive(Debug, Clone, Args)]
 pub struct EndpointArgs {
@@ -245,6 +248,10 @@ pub struct NodeArgs {
     /// Prove for this one client (its ticket: `starling prove --listen`), and exit with its job.
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]
     pub client: Option<Ticket>,
+    /// Seconds for which that client is dialled again and again while it can't be reached, so that the node is there when the client
+    /// comes back [default: 60].
+    #[arg(long, value_name = "SECONDS", requires = "client", value_parser = clap::value_parser!(u64).range(..=PATIENCE_MAX))]
+    pub patience: Option<u64>,
     /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
     /// everything kept are proved so; others with less, which takes little longer. A prover process may allocate a quarter
     /// and 256 MiB more than its task is counted for.
@@ -595,6 +602,18 @@ mod tests {
         {
             assert!(parse_external_addr(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_node_is_patient_with_a_client_that_it_was_given() {
+        let ticket = Ticket(starling_proto::PeerAddr::new(starling_net::node_id_of(&[7; 32])));
+        let ticket = ticket.to_string();
+        let node = |more: &[&str]| Cli::try_parse_from([&["starling", "node"], more].concat());
+        for good in ["0", "60", "86400"] {
+            assert!(node(&["--client", &ticket, "--patience", good]).is_ok(), "{good}");
+        }
+        assert!(node(&["--patience", "60"]).is_err(), "there is no client to wait for");
+        assert!(node(&["--client", &ticket, "--patience", "99999999999"]).is_err());
     }
 
     #[test]

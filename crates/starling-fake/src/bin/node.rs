@@ -4,7 +4,7 @@ use std::{error::Error, path::Path};
 
 use starling_fake::{SYSTEMS, fake_prover};
 use starling_net::{Net, NetConfig};
-use starling_node::{Node, NodeConfig, NodeFiles};
+use starling_node::{NAMED_PATIENCE, Node, NodeConfig, NodeFiles};
 use starling_proto::Ticket;
 use starling_store::{DataDir, DiskBudget};
 use starling_types::MemoryBytes;
@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         slots: 1,
         systems: vec![fake_prover(&prover, SYSTEMS[0], manners)],
         results_bytes_max: DISK_BYTES / 2,
+        patience: NAMED_PATIENCE,
     };
     let files = NodeFiles { scratch: data_dir.scratch()?, home: data_dir.path().to_owned() };
     let node = Node::new(net.clone(), files, config)?;

@@ -12,9 +12,9 @@ use serde_json::json;
 use starling_child::{ProverConfig, SandboxPolicy};
 use starling_cost::Costs;
 use starling_net::{Net, NetConfig, Ticket, node_id_of};
-use starling_node::{Figures, Node, NodeConfig, NodeFiles, SystemProver};
+use starling_node::{Figures, NAMED_PATIENCE, Node, NodeConfig, NodeFiles, SystemProver};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
-use starling_types::{MemoryBytes, NodeId, TaskKind};
+use starling_types::{MemoryBytes, Millis, NodeId, TaskKind};
 use starling_zkvm::{Backend, name_of, prover, size_of, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
@@ -147,6 +147,7 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
         slots: args.slots,
         systems: vec![zkvm],
         results_bytes_max: args.endpoint.disk_budget / RESULTS_SHARE,
+        patience: args.patience.map_or(NAMED_PATIENCE, |seconds| Millis(seconds * 1000)),
     })
 }
 

@@ -54,3 +54,14 @@ fn a_process_that_is_given_its_own_ticket_says_so_at_once() {
     home.run(&[&prove[..], &["--join", &ticket, "--bind", "127.0.0.1:0"]].concat())
         .fails(2, &["this client's own", "a node printed"]);
 }
+
+#[test]
+fn a_node_waits_for_its_client_as_long_as_it_is_told_to() {
+    let (home, elsewhere) = (Home::new(), Home::new());
+    let ticket = ticket_of_node(&elsewhere, &[]).to_string();
+    let began = std::time::Instant::now();
+    home.run(&["node", "--loopback", "--client", &ticket, "--patience", "1"])
+        .fails(1, &["can't reach the client"]);
+    let seconds = began.elapsed().as_secs();
+    assert!((1..45).contains(&seconds), "{seconds} s");
+}
