@@ -6,7 +6,7 @@ use starling_job::Trouble;
 use starling_net::BindError;
 use starling_plan::PlanError;
 use starling_store::{DataDirError, LogError, StoreError};
-use starling_types::{JobId, ReceiptKind, SystemName};
+use starling_types::{JobId, NodeId, ReceiptKind, SystemName};
 use starling_zkvm::{ExecuteError, GuestError, ReceiptError, groth16::Groth16Error};
 use thiserror::Error;
 
@@ -30,6 +30,12 @@ pub enum JobError {
     /// The network endpoint could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A node's ticket is asked for, and this client's own was given.
+    #[error("the ticket of {id:#} is this client's own: join with one that a node printed")]
+    OwnTicket {
+        /// This client.
+        id: NodeId,
+    },
     /// The guest's input could not be read.
     #[error("can't read the input: {0}")]
     Input(std::io::Error),

@@ -26,6 +26,8 @@ pub struct NetworkOptions {
     pub reachable: bool,
     /// The UDP address to bind; any free port when `None`.
     pub bind: Option<SocketAddr>,
+    /// Where nodes elsewhere reach this client besides its own addresses: a NAT's address with a forwarded port.
+    pub external: Vec<SocketAddr>,
     /// A relay for machines that can't reach each other.
     pub relay: Option<String>,
 }

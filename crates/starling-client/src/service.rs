@@ -18,7 +18,7 @@ use std::{
 
 use rand::RngExt as _;
 use starling_job::JobEvent;
-use starling_net::{Net, NetConfig};
+use starling_net::{Net, NetConfig, node_id_of};
 use starling_proto::Ticket;
 use starling_store::{JobKey, LogReader, StoredEvent};
 use starling_types::{JobId, NodeId};
@@ -89,14 +89,18 @@ impl<S: System> Service<S> {
     /// Opens the endpoint of `client`, starts the nodes on this machine, and lets others come.
     ///
     /// # Errors
-    /// When the endpoint can't be opened.
+    /// When the endpoint can't be opened, or the client is to join itself.
     pub async fn start(client: Client<S>, network: NetworkOptions) -> Result<Self, JobError> {
-        let NetworkOptions { join, local, reachable, bind, relay } = network;
+        let NetworkOptions { join, local, reachable, bind, external, relay } = network;
         // Kept, so that with a fixed address the ticket of a client that is started anew stays good.
         let dir = client.dir.clone();
         let key = move || dir.load_or_create_key(|| rand::rng().random());
         let secret_key = blocking("the client's key", key).await??;
-        let config = NetConfig { secret_key, bind, loopback_only: !reachable, relay };
+        let id = node_id_of(&secret_key);
+        if join.iter().any(|peer| peer.node_id == id) {
+            return Err(JobError::OwnTicket { id });
+        }
+        let config = NetConfig { secret_key, bind, external, loopback_only: !reachable, relay };
         let net = Net::bind(config, client.blobs.clone()).await?;
         let (pool, board) = (Pool::new(S::systems()), Board::default());
         let stop = CancellationToken::new();

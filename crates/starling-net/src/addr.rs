@@ -1,8 +1,15 @@
-//! Between Starling's addresses and iroh's.
+//! Between Starling's addresses and iroh's, and which of its own a process tells of.
+
+mod machine;
+mod order;
+mod own;
+mod range;
 
 use iroh::{EndpointAddr, PublicKey, SecretKey, TransportAddr, endpoint::Connection};
 use starling_proto::PeerAddr;
 use starling_types::NodeId;
+
+pub(crate) use self::{own::Own, range::Range};
 
 /// The address as iroh dials it, or `None` when the id is no key.
 pub(crate) fn to_endpoint_addr(addr: &PeerAddr) -> Option<EndpointAddr> {
@@ -12,7 +19,7 @@ pub(crate) fn to_endpoint_addr(addr: &PeerAddr) -> Option<EndpointAddr> {
     Some(EndpointAddr::from_parts(id, direct.chain(relay)))
 }
 
-/// The address of this endpoint or a peer as others are told it.
+/// An address of iroh's as others are told it, in no order of worth.
 pub(crate) fn from_endpoint_addr(addr: &EndpointAddr) -> PeerAddr {
     PeerAddr {
         node_id: to_node_id(addr.id),

@@ -4,6 +4,7 @@
 //! What arrives here was verified, is news, and comes at a bounded rate; that a client is really
 //! there, only dialing it shows.
 
+mod clock;
 mod filter;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -28,9 +29,9 @@ use starling_proto::JobAd;
 use starling_types::NodeId;
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tracing::debug;
+use tracing::{debug, warn};
 
-use self::filter::AdFilter;
+use self::{clock::ClockWarnings, filter::AdFilter};
 use crate::{
     addr, close,
     limits::{
@@ -136,6 +137,7 @@ struct Listener {
 impl Listener {
     async fn run(self, mut receiver: GossipReceiver) {
         let mut filter = AdFilter::new(self.me);
+        let mut clocks = ClockWarnings::default();
         let started = Instant::now();
         let mut rejoin = interval(REJOIN_INTERVAL);
         rejoin.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -149,7 +151,14 @@ impl Listener {
             };
             match event {
                 Some(Ok(Event::Received(message))) => {
-                    self.handle(&message.content, &mut filter, started.elapsed());
+                    let elapsed = started.elapsed();
+                    match JobAd::verify(&message.content, now_unix_ms()) {
+                        Ok(ad) => self.pass_on(ad, &mut filter, elapsed),
+                        Err(error) => match clocks.of(&error, elapsed) {
+                            Some(warning) => warn!("{warning}"),
+                            None => debug!(%error, "ad refused"),
+                        },
+                    }
                 }
                 Some(Ok(Event::NeighborUp(_))) => self.neighbour_came.notify_one(),
                 Some(Ok(Event::NeighborDown(_))) => {}
@@ -165,11 +174,7 @@ impl Listener {
         }
     }
 
-    fn handle(&self, message: &[u8], filter: &mut AdFilter, elapsed: Duration) {
-        let ad = match JobAd::verify(message, now_unix_ms()) {
-            Ok(ad) => ad,
-            Err(error) => return debug!(%error, "ad refused"),
-        };
+    fn pass_on(&self, ad: JobAd, filter: &mut AdFilter, elapsed: Duration) {
         if filter.admits(&ad, elapsed) && self.ads.try_send(ad).is_err() {
             debug!("ad dropped: nobody reads them quickly enough");
         }

@@ -18,6 +18,7 @@ pub use self::attempt::SourceError;
 use self::{attempt::Attempt, flight::Flights};
 use crate::{
     blocking::blocking,
+    dial::Dialer,
     limits::{
         FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX, FLIGHT_BYTES_PER_SECOND, FLIGHT_PATIENCE_MAX,
         FLIGHT_PATIENCE_MIN, SOURCE_COUNT_MAX,
@@ -119,8 +120,8 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    pub fn new(endpoint: iroh::Endpoint, blobs: Arc<dyn Blobs>) -> Self {
-        let (pool, flights) = (Pool::new(endpoint), Flights::default());
+    pub fn new(dialer: Arc<Dialer>, blobs: Arc<dyn Blobs>) -> Self {
+        let (pool, flights) = (Pool::new(dialer), Flights::default());
         let turns = Turns::new(FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX);
         Self { blobs, pool, flights, turns }
     }

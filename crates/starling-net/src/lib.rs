@@ -24,7 +24,13 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let loopback = |key| NetConfig { secret_key: [key; 32], bind: None, loopback_only: true, relay: None };
+//! # let loopback = |key| NetConfig {
+//! #     secret_key: [key; 32],
+//! #     bind: None,
+//! #     external: Vec::new(),
+//! #     loopback_only: true,
+//! #     relay: None,
+//! # };
 //! let blobs = MemoryBlobs::new(1 << 30);
 //! let client = Net::bind(loopback(1), blobs.clone()).await?;
 //! let node = Net::bind(loopback(2), MemoryBlobs::new(1 << 30)).await?;
@@ -53,6 +59,7 @@ mod ads;
 mod allowance;
 mod blocking;
 mod close;
+mod dial;
 mod fetch;
 mod frame;
 mod jobs;
@@ -66,10 +73,10 @@ mod turns;
 
 pub use addr::node_id_of;
 pub use ads::{Ads, NetClosed};
+pub use dial::ConnectError;
 pub use fetch::{FetchError, FetchReport, Source, SourceError, SourceFailure};
 pub use frame::ProtocolError;
 pub use net::{BindError, Net, NetConfig};
-pub use pool::ConnectError;
 pub use session::{
     ClientSession, NodeSession, Session, SessionError, SessionHandle, SessionReceiver,
     SessionSender,

@@ -92,6 +92,22 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long dialing a holder of a blob may take. There are others, and a lease waits for its inputs.
 pub const HOLDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Addresses of one peer that are tried at once, where strangers say that they are its: the best of two networks in both families.
+pub const DIALLED_AT_ONCE_MAX: usize = 4;
+
+/// New addresses that are tried in a minute on the word of strangers, ads and leases together: each gets some ten packets, so that
+/// these are 200 KB/s at most. A node with all slots that there can be meets fewer.
+pub const NEW_ADDRS_MAX: usize = 1024;
+
+/// And those of one public network (IPv4: 24 bits, IPv6: 48), so that an ad aims nobody at anybody: 6 KB/s.
+pub const NEW_ADDRS_PER_NETWORK_MAX: usize = 32;
+
+/// The minute.
+pub const NEW_ADDR_PERIOD: Duration = Duration::from_secs(60);
+
+/// Addresses that are remembered for having answered: they are not new, and are dialled again at any time.
+pub const ANSWERED_ADDR_COUNT_MAX: usize = 1024;
+
 /// How long a peer that has connected may take to open its stream and be accepted.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -135,11 +151,16 @@ pub const BLOB_CHUNK_SIZE_BYTES: usize = 128 * 1024;
 /// Verified ads that wait to be read; when full, new ones are dropped, since they are repeated anyway.
 pub const AD_QUEUE_COUNT_MAX: usize = 64;
 
-/// Jobs whose ads are remembered, to tell news from repetition.
+/// Jobs whose ads are remembered, to tell news from repetition. For a newcomer the oldest of the network with the most of them is
+/// forgotten, so that the ads of a crowd keep nobody else from being heard.
 pub const AD_JOB_COUNT_MAX: usize = 1024;
 
-/// Jobs that one client may advertise at once.
+/// Jobs of one client that are remembered. Beyond them a new one is heard in place of the oldest, as often as that might have been
+/// heard itself.
 pub const AD_JOB_COUNT_PER_SIGNER_MAX: usize = 16;
+
+/// How often it is said that an ad comes from another time.
+pub const CLOCK_WARNING_PERIOD: Duration = Duration::from_secs(60);
 
 /// The least time between two ads for the same job: clients repeat theirs every few seconds.
 pub const AD_INTERVAL_MIN: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use std::{
 use iroh::{
     Endpoint, RelayMode, SecretKey,
     address_lookup::memory::MemoryLookup,
-    endpoint::{BindError as IrohBindError, QuicTransportConfig, VarInt, presets},
+    endpoint::{BindError as IrohBindError, Connection, QuicTransportConfig, VarInt, presets},
     protocol::Router,
 };
 use iroh_gossip::net::Gossip;
@@ -23,8 +23,9 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    addr,
+    addr::{self, Own},
     ads::{Ads, GossipGate, NetClosed},
+    dial::{ConnectError, Dialer},
     fetch::{FetchError, FetchReport, Fetcher, Source},
     jobs::{JobAcceptor, JobContext},
     limits::{
@@ -32,7 +33,6 @@ use crate::{
         GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT, RTT_ASSUMED,
         UNACKNOWLEDGED_BYTES_MAX, UNI_STREAM_COUNT_MAX, UNREAD_BYTES_MAX,
     },
-    pool::{ConnectError, dial},
     serve::BlobServer,
     session::{ClientSession, NodeSession, Session, SessionHandle},
 };
@@ -43,7 +43,9 @@ pub struct NetConfig {
     pub secret_key: [u8; 32],
     /// Where to listen (UDP). `None`: any free port of every interface. Port 0: any free port.
     pub bind: Option<SocketAddr>,
-    /// Listen on loopback alone, and tell nobody of any other address. Of `bind`, the port counts.
+    /// Where others reach this process besides, as the user says: a NAT's address with a forwarded port. Told before all others.
+    pub external: Vec<SocketAddr>,
+    /// Listen on loopback alone, and tell nobody of any other address but the external ones. Of `bind`, the port counts.
     pub loopback_only: bool,
     /// The URL of a relay to be reachable through; there is none by default.
     pub relay: Option<String>,
@@ -96,6 +98,8 @@ struct Shared {
     /// Addresses of peers that are dialed by id alone, as gossip does.
     known_addrs: MemoryLookup,
     blobs: Arc<dyn Blobs>,
+    own: Arc<Own>,
+    dialer: Arc<Dialer>,
     fetcher: Fetcher,
     jobs: JobContext,
     accepted: Mutex<mpsc::Receiver<ClientSession>>,
@@ -135,10 +139,22 @@ impl Net {
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))
             .spawn();
-        let fetcher = Fetcher::new(endpoint.clone(), blobs.clone());
+        let own = Arc::new(Own::watch(endpoint.clone(), config.external).await);
+        let dialer = Arc::new(Dialer::new(endpoint.clone(), own.clone()));
+        let fetcher = Fetcher::new(dialer.clone(), blobs.clone());
         let accepted = Mutex::new(accepted);
-        let shared =
-            Shared { endpoint, router, gossip, known_addrs, blobs, fetcher, jobs, accepted };
+        let shared = Shared {
+            endpoint,
+            router,
+            gossip,
+            known_addrs,
+            blobs,
+            own,
+            dialer,
+            fetcher,
+            jobs,
+            accepted,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -152,10 +168,10 @@ impl Net {
         &self.shared.blobs
     }
 
-    /// Where this process can be reached, as far as it knows now: an address for each interface, and
-    /// its relay.
+    /// Where this process can be reached, as far as it knows now: what the user says, an address for each interface, and
+    /// its relay. The likeliest to lead here come first; of more than a message holds the rest is left out.
     pub fn addr(&self) -> PeerAddr {
-        addr::from_endpoint_addr(&self.shared.endpoint.addr())
+        self.shared.own.addr()
     }
 
     /// [`Self::addr`] as a word for people to copy.
@@ -172,15 +188,33 @@ impl Net {
         }
     }
 
-    /// Dials the client at `client`; the node speaks first. For nodes.
+    /// Dials the client at `client`, as the user named it; the node speaks first. For nodes.
     ///
     /// # Errors
     /// When the client cannot be reached within [`CONNECT_TIMEOUT`].
     pub async fn connect_job(&self, client: &PeerAddr) -> Result<NodeSession, ConnectError> {
+        let dialling = self.shared.dialer.dial(client, JOB_ALPN, CONNECT_TIMEOUT);
+        self.begin_job(dialling.await?).await
+    }
+
+    /// [`Self::connect_job`] with a client that an ad told of, at a few of the addresses in the ad: others with each `attempt`,
+    /// counted from 0.
+    ///
+    /// # Errors
+    /// As there, and when none of its addresses may be dialled now.
+    pub async fn connect_job_heard(
+        &self,
+        client: &PeerAddr,
+        attempt: u32,
+    ) -> Result<NodeSession, ConnectError> {
+        let dialling = self.shared.dialer.dial_heard(client, attempt, JOB_ALPN, CONNECT_TIMEOUT);
+        self.begin_job(dialling.await?).await
+    }
+
+    async fn begin_job(&self, connection: Connection) -> Result<NodeSession, ConnectError> {
         let JobContext { server, writers, closing } = &self.shared.jobs;
-        let connection = dial(&self.shared.endpoint, client, JOB_ALPN, CONNECT_TIMEOUT).await?;
         let control = connection.open_bi().await.map_err(|error| ConnectError::Failed {
-            peer: client.node_id,
+            peer: addr::to_node_id(connection.remote_id()),
             reason: error.to_string(),
         })?;
         let server = server.clone();
@@ -257,6 +291,9 @@ async fn bind_endpoint(
         .secret_key(SecretKey::from_bytes(&config.secret_key))
         .address_lookup(known_addrs)
         .transport_config(transport_config());
+    for addr in &config.external {
+        builder = builder.external_addr(*addr);
+    }
     let addr = listen_addr(config);
     if let Some(addr) = addr {
         // On a wildcard, the other address family keeps a port of its own; on anything else, listening

@@ -1,108 +1,37 @@
-//! Dialing, and keeping connections to holders of blobs for the next fetch.
+//! Keeping connections to holders of blobs for the next fetch.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use iroh::{
-    Endpoint,
-    endpoint::{Connection, VarInt},
-};
-use n0_future::time::timeout;
+use iroh::endpoint::Connection;
 use starling_proto::{BLOB_ALPN, PeerAddr};
 use starling_types::NodeId;
-use thiserror::Error;
 
 use crate::{
     addr,
-    limits::{HOLDER_CONNECT_TIMEOUT, POOL_CONNECTION_COUNT_MAX, UNREAD_BYTES_DIALED_MAX},
+    dial::{ConnectError, Dialer},
+    limits::{HOLDER_CONNECT_TIMEOUT, POOL_CONNECTION_COUNT_MAX},
 };
-
-/// Why a peer could not be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ConnectError {
-    /// Nobody knows where it is.
-    #[error("no address of peer {peer:#} is known")]
-    NoAddr {
-        /// The peer.
-        peer: NodeId,
-    },
-    /// It does not answer.
-    #[error(
-        "peer {peer:#} did not answer at {tried} within {} s; is it running, and does a firewall let \
-         UDP through?",
-        .waited.as_secs()
-    )]
-    Timeout {
-        /// The peer.
-        peer: NodeId,
-        /// How long an answer was waited for.
-        waited: Duration,
-        /// The addresses tried.
-        tried: String,
-    },
-    /// It answered, and no connection came about; or this side could not even try.
-    #[error("cannot connect to peer {peer:#}: {reason}")]
-    Failed {
-        /// The peer.
-        peer: NodeId,
-        /// What the transport says.
-        reason: String,
-    },
-}
-
-/// Connects to `peer` for the protocol `alpn`, within `patience`. That it is that peer is proved by its key.
-pub(crate) async fn dial(
-    endpoint: &Endpoint,
-    peer: &PeerAddr,
-    alpn: &[u8],
-    patience: Duration,
-) -> Result<Connection, ConnectError> {
-    let failed = |reason| ConnectError::Failed { peer: peer.node_id, reason };
-    if peer.is_empty() {
-        return Err(ConnectError::NoAddr { peer: peer.node_id });
-    }
-    let addr = addr::to_endpoint_addr(peer)
-        .ok_or_else(|| failed("its id is no ed25519 public key".to_owned()))?;
-    match timeout(patience, endpoint.connect(addr, alpn)).await {
-        Ok(Ok(connection)) => {
-            connection.set_receive_window(VarInt::from_u32(UNREAD_BYTES_DIALED_MAX));
-            Ok(connection)
-        }
-        Ok(Err(error)) => Err(failed(format!("{error:#}"))),
-        Err(_) => {
-            let (peer, tried) = (peer.node_id, places(peer));
-            Err(ConnectError::Timeout { peer, waited: patience, tried })
-        }
-    }
-}
-
-fn places(peer: &PeerAddr) -> String {
-    let direct = peer.direct.iter().map(ToString::to_string);
-    let relay = peer.relay.iter().map(ToString::to_string);
-    direct.chain(relay).collect::<Vec<_>>().join(", ")
-}
 
 /// Open blob connections, the most recently used last.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    endpoint: Endpoint,
+    dialer: Arc<Dialer>,
     connections: Mutex<Vec<Connection>>,
 }
 
 impl Pool {
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, connections: Mutex::new(Vec::new()) }
+    pub fn new(dialer: Arc<Dialer>) -> Self {
+        Self { dialer, connections: Mutex::new(Vec::new()) }
     }
 
-    /// A blob connection to `peer`: an open one, or a new one.
+    /// A blob connection to `peer`: an open one, or a new one. Where holders are, clients say.
     pub async fn connect(&self, peer: &PeerAddr) -> Result<Connection, ConnectError> {
         if let Some(open) = self.take_open(peer.node_id) {
             self.keep(open.clone());
             return Ok(open);
         }
-        let connection = dial(&self.endpoint, peer, BLOB_ALPN, HOLDER_CONNECT_TIMEOUT).await?;
+        let dialling = self.dialer.dial_heard(peer, 0, BLOB_ALPN, HOLDER_CONNECT_TIMEOUT);
+        let connection = dialling.await?;
         self.keep(connection.clone());
         Ok(connection)
     }

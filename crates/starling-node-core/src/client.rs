@@ -7,7 +7,10 @@ use starling_types::{ClientRun, Millis};
 
 use crate::{
     event::SessionId,
-    limits::{ASK_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN, STALL_PAUSE_MAX, STALL_PAUSE_MIN},
+    limits::{
+        ASK_PATIENCE, GREETING_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN, STALL_PAUSE_MAX,
+        STALL_PAUSE_MIN,
+    },
     slots::Unused,
 };
 
@@ -17,6 +20,8 @@ pub(crate) struct Client {
     pub(crate) addr: PeerAddr,
     /// Whether the user named it.
     pub(crate) named: bool,
+    /// Counts clients in the order in which they were heard of.
+    pub(crate) number: u64,
     /// When its last ad came.
     pub(crate) heard_at: Millis,
     pub(crate) link: Link,
@@ -45,17 +50,18 @@ pub(crate) struct Client {
 pub(crate) enum Link {
     /// Not: it is dialled at this time, if there is a place.
     Idle { dial_at: Millis },
-    /// It is being dialled, or has not welcomed this node yet.
-    Greeting { session: SessionId, until: Millis },
+    /// It is being dialled since then, or has not welcomed this node yet.
+    Greeting { session: SessionId, since: Millis },
     /// It welcomed this node.
     Serving { session: SessionId },
 }
 
 impl Client {
-    pub(crate) fn new(addr: PeerAddr, named: bool, now: Millis) -> Self {
+    pub(crate) fn new(addr: PeerAddr, named: bool, number: u64, now: Millis) -> Self {
         Self {
             addr,
             named,
+            number,
             heard_at: now,
             link: Link::Idle { dial_at: now },
             run: None,
@@ -95,6 +101,23 @@ impl Client {
         self.link = Link::Idle { dial_at: now + Millis(pause + spread % (pause / 4 + 1)) };
         self.failures = self.failures.saturating_add(1);
         self.asked.clear();
+    }
+
+    /// Whether only ads tell of it, and it has never welcomed this node.
+    pub(crate) fn is_hearsay(&self) -> bool {
+        !self.named && self.run.is_none()
+    }
+
+    /// The attempt to reach it, where that has taken so long that it makes way for others. What the user named makes way for
+    /// nobody.
+    pub(crate) fn slow_attempt(&self, now: Millis) -> Option<(Millis, SessionId)> {
+        match self.link {
+            Link::Greeting { session, since } => {
+                let is_slow = !self.named && since + GREETING_PATIENCE <= now;
+                is_slow.then_some((since, session))
+            }
+            Link::Idle { .. } | Link::Serving { .. } => None,
+        }
     }
 
     /// The requests that still stand alone.

@@ -1,7 +1,7 @@
 //! What a node is, and what it offers.
 
 use starling_proto::{Grant, Offer};
-use starling_types::{MemoryBytes, Need, Needs, Po2, SystemName, Task};
+use starling_types::{MemoryBytes, Millis, Need, Needs, Po2, SystemName, Task};
 
 use crate::speed::Speed;
 
@@ -16,6 +16,8 @@ pub struct Config {
     pub slots: u32,
     /// What results that are kept for others may take on the disk, in bytes.
     pub results_bytes_max: u64,
+    /// How long a client that the user named is dialled in vain, when nothing is held for it.
+    pub patience: Millis,
     /// What the spread of redials is drawn from, so that nodes cut off together do not come back together.
     pub seed: u64,
 }

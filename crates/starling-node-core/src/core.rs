@@ -10,8 +10,10 @@ use crate::{
     client::{Client, Link},
     config::Config,
     event::{Action, Event, Note, SessionId},
+    hearsay::Hearsay,
     limits::{
-        AD_MEMORY, ASK_PATIENCE, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, SILENT_TIME_MAX,
+        AD_MEMORY, ASK_PATIENCE, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, GREETING_PATIENCE,
+        GREETING_TIME, SILENT_TIME_MAX,
     },
     results::Results,
     slots::Slots,
@@ -59,6 +61,9 @@ pub struct Core {
     pub(crate) session_count: u64,
     /// Clients that are left alone, and until when.
     pub(crate) resting: BTreeMap<NodeId, Millis>,
+    pub(crate) hearsay: Hearsay,
+    /// Clients heard of so far.
+    pub(crate) client_count: u64,
     pub(crate) slots: Slots,
     pub(crate) works: Works,
     pub(crate) results: Results,
@@ -83,6 +88,8 @@ impl Core {
             sessions: BTreeMap::new(),
             session_count: 0,
             resting: BTreeMap::new(),
+            hearsay: Hearsay::default(),
+            client_count: 0,
             works: Works::default(),
             blobs: Blobs::default(),
             speed,
@@ -163,18 +170,22 @@ impl Core {
         });
         let clients = self.clients.values().flat_map(|client| {
             let link = match client.link {
-                Link::Idle { dial_at } => dial_at,
-                Link::Greeting { until, .. } => until,
-                Link::Serving { .. } => client.granted_at + SILENT_TIME_MAX,
+                Link::Idle { dial_at } => [dial_at; 2],
+                Link::Greeting { since, .. } => [since + GREETING_PATIENCE, since + GREETING_TIME],
+                Link::Serving { .. } => [client.granted_at + SILENT_TIME_MAX; 2],
             };
             let asked = client.asked.iter().map(|at| *at + ASK_PATIENCE).find(|at| *at > self.now);
-            let away = client.serving().is_none().then_some(client.since + AWAY_TIME_MAX);
+            let away_at =
+                [AWAY_TIME_MAX, self.time_to_be_back(client)].map(|time| client.since + time);
+            let away = away_at.map(|at| client.serving().is_none().then_some(at));
             let unheard = (!client.named).then_some(client.heard_at + AD_MEMORY);
             let declined = client.declined.map(|(_, until)| until);
-            [Some(link), asked, away, unheard, declined, client.stalled_until]
+            let others = [asked, unheard, declined, client.stalled_until];
+            link.map(Some).into_iter().chain(away).chain(others)
         });
         let disk = self.full_disk.and_then(|disk| disk.look_at);
-        works.chain(clients).flatten().chain(disk).filter(|at| *at > self.now).min()
+        let dial = self.hearsay.next_at(self.now);
+        works.chain(clients).flatten().chain(disk).chain(dial).filter(|at| *at > self.now).min()
     }
 
     pub(crate) fn act(&mut self, action: Action) {

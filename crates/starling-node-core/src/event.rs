@@ -166,6 +166,9 @@ pub enum Action {
         session: SessionId,
         /// Whom.
         client: PeerAddr,
+        /// Where only ads tell of it: how often in a row it was tried in vain. It is to be tried at a few of its addresses, at
+        /// others each time.
+        heard: Option<u32>,
     },
     /// Say something.
     Send {

@@ -15,6 +15,7 @@
 //! - A slot and its memory are taken before a lease is accepted, and given back when whatever ran for it has
 //!   stopped, not when it was told to (`slots.rs`).
 //! - A full disk is a state of the node and no failure of a task: it asks for nothing until there is room.
+//! - What only ads tell of is dialled at a bounded rate, and makes way for others until it has answered (`dialling.rs`).
 //! - Nothing grows with what strangers send: every table has a bound.
 //!
 //! ```
@@ -27,6 +28,7 @@
 //!     memory: MemoryBytes::from_mib(1024),
 //!     slots: 1,
 //!     results_bytes_max: 1 << 30,
+//!     patience: Millis(60_000),
 //!     seed: 7,
 //! };
 //! let mut node = Core::new(config, Speed::default());
@@ -39,7 +41,9 @@ mod blobs;
 mod client;
 mod config;
 mod core;
+mod dialling;
 mod event;
+mod hearsay;
 mod held;
 pub mod limits;
 mod links;

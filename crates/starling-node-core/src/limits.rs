@@ -10,8 +10,18 @@ pub const LINK_COUNT_MAX: usize = 64;
 /// named are not counted.
 pub const LINK_COUNT_PER_PREFIX_MAX: usize = LINK_COUNT_MAX / 4;
 
-/// Clients that are known, connected or not: those that wait for a connection are a few times as many.
+/// Clients that are known, connected or not: those that wait for a connection are a few times as many. A newcomer takes the place
+/// of one that has been of less use.
 pub const CLIENT_COUNT_MAX: usize = 4 * LINK_COUNT_MAX;
+
+/// And of one network, as with the connections.
+pub const CLIENT_COUNT_PER_PREFIX_MAX: usize = CLIENT_COUNT_MAX / 4;
+
+/// Clients that only ads tell of and that are dialled at once after a while without any: as many as there are connections.
+pub const HEARSAY_DIALS_MAX: u64 = LINK_COUNT_MAX as u64;
+
+/// And then one in so long, 240 in a minute: an ad costs its sender nothing, and each dial some packets to whom it names.
+pub const HEARSAY_DIAL_PERIOD: Millis = Millis(250);
 
 /// Clients that are left alone for a while after their goodbye.
 pub const RESTING_COUNT_MAX: usize = 1024;
@@ -19,13 +29,17 @@ pub const RESTING_COUNT_MAX: usize = 1024;
 /// How long a client may take to be connected and to answer the greeting.
 pub const GREETING_TIME: Millis = Millis(40_000);
 
+/// How long it may take when others wait for its connection, unless the user named it: whoever is there answers within a few
+/// packets.
+pub const GREETING_PATIENCE: Millis = Millis(5_000);
+
 /// The first pause before a client is dialled again; it doubles with every failure.
 pub const REDIAL_TIME_MIN: Millis = Millis(1_000);
 
 /// The longest such pause.
 pub const REDIAL_TIME_MAX: Millis = Millis(30_000);
 
-/// How long a client that the user named is dialled in vain, when nothing is held for it.
+/// How long a client that the user named is dialled in vain, when nothing is held for it and the user does not say otherwise.
 pub const NAMED_PATIENCE: Millis = Millis(60_000);
 
 /// How long leases and results of a client are kept while it can't be reached: a laptop's lid, a restart of a

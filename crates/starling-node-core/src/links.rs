@@ -1,4 +1,4 @@
-//! Clients: how they are heard of, dialled, greeted, lost and left.
+//! Clients: how they are heard of, greeted, lost and left. Who is dialled, `dialling.rs` says.
 //!
 //! A broken connection costs no lease. It is dialled again, later with every failure, and when the client
 //! welcomes the node in the same run of its process, the node says which leases it still holds and reports what was
@@ -14,8 +14,7 @@ use crate::{
     core::Core,
     event::{Action, ClientEnd, Note, SessionId, WorkId},
     limits::{
-        AD_MEMORY, AWAY_TIME_MAX, CLIENT_COUNT_MAX, DISMISSED_TIME, GREETING_TIME, LINK_COUNT_MAX,
-        LINK_COUNT_PER_PREFIX_MAX, NAMED_PATIENCE, REST_TIME, RESTING_COUNT_MAX, SILENT_TIME_MAX,
+        AD_MEMORY, AWAY_TIME_MAX, DISMISSED_TIME, GREETING_TIME, REST_TIME, RESTING_COUNT_MAX,
     },
     work::Ending,
 };
@@ -24,7 +23,10 @@ impl Core {
     pub(crate) fn named(&mut self, client: PeerAddr) {
         let now = self.now;
         let id = client.node_id;
-        self.clients.entry(id).or_insert_with(|| Client::new(client, true, now)).named = true;
+        self.client_count += 1;
+        let number = self.client_count;
+        self.clients.entry(id).or_insert_with(|| Client::new(client, true, number, now)).named =
+            true;
     }
 
     pub(crate) fn ad_heard(&mut self, ad: JobAd) {
@@ -46,63 +48,16 @@ impl Core {
             }
             return;
         }
-        if self.resting.contains_key(&id) || self.clients.len() >= CLIENT_COUNT_MAX {
+        if self.resting.contains_key(&id) || !self.make_room_for(&ad.client) {
             return;
         }
-        self.clients.insert(id, Client::new(ad.client, false, self.now));
+        self.client_count += 1;
+        self.clients.insert(id, Client::new(ad.client, false, self.client_count, self.now));
     }
 
-    /// Dials who is due, as long as there are places; makes a place by leaving who has nothing for this node.
-    pub(crate) fn dial(&mut self) {
-        loop {
-            let linked = self.clients.values().filter(|client| client.session().is_some()).count();
-            let Some(next) = self.next_to_dial() else { return };
-            if linked >= LINK_COUNT_MAX {
-                let Some(silent) = self.longest_silent() else { return };
-                self.rest(silent, REST_TIME);
-                let reason = "it had no work while others waited";
-                self.say(Note::Left { client: silent, reason: reason.into() });
-                self.part(silent, Some(reason));
-                continue;
-            }
-            self.session_count += 1;
-            let session = SessionId(self.session_count);
-            let Some(client) = self.clients.get_mut(&next) else { return };
-            client.link = Link::Greeting { session, until: self.now + GREETING_TIME };
-            let addr = client.addr.clone();
-            self.sessions.insert(session, next);
-            self.act(Action::Dial { session, client: addr });
-        }
-    }
-
-    /// Whom to dial: the named first, then who has waited longest.
-    fn next_to_dial(&self) -> Option<NodeId> {
-        let due = self.clients.iter().filter_map(|(id, client)| match client.link {
-            Link::Idle { dial_at } if dial_at <= self.now && self.has_place_by_prefix(client) => {
-                Some((!client.named, dial_at, *id))
-            }
-            _ => None,
-        });
-        due.min().map(|(_, _, id)| id)
-    }
-
-    fn has_place_by_prefix(&self, client: &Client) -> bool {
-        let Some(network) = client.addr.network().filter(|_| !client.named) else { return true };
-        let alike = |other: &&Client| {
-            !other.named && other.session().is_some() && other.addr.network() == Some(network)
-        };
-        self.clients.values().filter(alike).count() < LINK_COUNT_PER_PREFIX_MAX
-    }
-
-    /// The client that has granted nothing for longest, and for too long.
-    fn longest_silent(&self) -> Option<NodeId> {
-        let silent = self.clients.iter().filter(|(id, client)| {
-            client.serving().is_some()
-                && !client.named
-                && client.granted_at + SILENT_TIME_MAX <= self.now
-                && self.works.live_of(**id).next().is_none()
-        });
-        silent.min_by_key(|(_, client)| client.granted_at).map(|(id, _)| *id)
+    /// Whether leases or unjudged results of a client are here.
+    pub(crate) fn holds_something_of(&self, id: NodeId) -> bool {
+        self.works.live_of(id).next().is_some() || self.results.unjudged(id).next().is_some()
     }
 
     pub(crate) fn connected(&mut self, session: SessionId) {
@@ -174,7 +129,7 @@ impl Core {
 
     pub(crate) fn closed(&mut self, session: SessionId, reason: String) {
         let Some(id) = self.sessions.remove(&session) else { return };
-        let spread = spread(self.config.seed, session);
+        let spread = spread(self.config.seed, session.0);
         let now = self.now;
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.lose_link(now, spread);
@@ -188,13 +143,14 @@ impl Core {
 
     /// How long a client may be away.
     fn patience(&self, id: NodeId) -> Millis {
-        let holds =
-            self.works.live_of(id).next().is_some() || self.results.unjudged(id).next().is_some();
-        match self.clients.get(&id) {
-            _ if holds => AWAY_TIME_MAX,
-            Some(client) if client.named => NAMED_PATIENCE,
-            _ => AD_MEMORY,
-        }
+        let is_named = self.clients.get(&id).is_some_and(|client| client.named);
+        let usual = if is_named { self.config.patience } else { AD_MEMORY };
+        if self.holds_something_of(id) { usual.max(AWAY_TIME_MAX) } else { usual }
+    }
+
+    /// After how long without a connection it is over with a client in any case.
+    pub(crate) fn time_to_be_back(&self, client: &Client) -> Millis {
+        if client.named { self.config.patience.max(AWAY_TIME_MAX) } else { AWAY_TIME_MAX }
     }
 
     /// Ends greetings that take too long.
@@ -203,7 +159,9 @@ impl Core {
             .clients
             .values()
             .filter_map(|client| match client.link {
-                Link::Greeting { session, until } if until <= self.now => Some(session),
+                Link::Greeting { session, since } if since + GREETING_TIME <= self.now => {
+                    Some(session)
+                }
                 _ => None,
             })
             .collect();
@@ -213,24 +171,30 @@ impl Core {
         }
     }
 
-    /// Forgets clients that advertise no more and that nothing is held for, and those that were away for too long.
+    /// Forgets clients that advertise no more and that nothing is held for, and those that were away for too long. One that the
+    /// user waits for longer than that keeps its place, and what was held for it goes.
     pub(crate) fn forget_the_departed(&mut self) {
-        let departed: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(id, client)| {
-                let away_at = client.since + self.patience(**id);
-                let heard_at = client.heard_at + AD_MEMORY;
-                // One that the user named is ended by a failed dial, which says why.
-                let is_idle = matches!(client.link, Link::Idle { .. });
-                is_idle && !client.named && away_at <= self.now && heard_at <= self.now
-                    || client.serving().is_none() && client.since + AWAY_TIME_MAX <= self.now
-            })
-            .map(|(id, _)| *id)
-            .collect();
+        let (mut departed, mut waited_for) = (Vec::new(), Vec::new());
+        for (id, client) in &self.clients {
+            let away_at = client.since + self.patience(*id);
+            let heard_at = client.heard_at + AD_MEMORY;
+            // One that the user named is ended by a failed dial, which says why.
+            let is_idle = matches!(client.link, Link::Idle { .. });
+            let is_away = |time| client.serving().is_none() && client.since + time <= self.now;
+            if is_idle && !client.named && away_at <= self.now && heard_at <= self.now
+                || is_away(self.time_to_be_back(client))
+            {
+                departed.push(*id);
+            } else if is_away(AWAY_TIME_MAX) && self.holds_something_of(*id) {
+                waited_for.push(*id);
+            }
+        }
         for id in departed {
             let reason = "it was away for too long".to_owned();
             self.end_client(id, Millis(0), ClientEnd::Unreachable { reason });
+        }
+        for id in waited_for {
+            self.drop_all(id, None);
         }
     }
 
@@ -249,7 +213,7 @@ impl Core {
         }
     }
 
-    fn rest(&mut self, id: NodeId, time: Millis) {
+    pub(crate) fn rest(&mut self, id: NodeId, time: Millis) {
         if self.resting.len() >= RESTING_COUNT_MAX {
             let first = self.resting.iter().min_by_key(|(_, until)| **until).map(|(id, _)| *id);
             first.map(|first| self.resting.remove(&first));
@@ -317,9 +281,9 @@ impl Core {
 }
 
 /// A number that differs between nodes and between attempts.
-fn spread(seed: u64, session: SessionId) -> u64 {
+pub(crate) fn spread(seed: u64, attempt: u64) -> u64 {
     // SplitMix64's finalizer.
-    let mut z = seed.wrapping_add(session.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut z = seed.wrapping_add(attempt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use starling_node_core::{Action, ClientEnd, Event, InputFailure, SessionId};
+use starling_node_core::{Action, ClientEnd, Config, Event, InputFailure, SessionId};
 use starling_proto::{ClientMessage, GoodbyeReason, Grant, NodeMessage, PeerAddr};
 use starling_types::Millis;
 
@@ -128,6 +128,44 @@ fn a_named_client_that_cannot_be_reached_is_given_up_after_a_minute() {
     };
     assert_eq!(end, ClientEnd::Unreachable { reason: "lost".into() });
     assert!((60_000..120_000).contains(&node.now.0), "{}", node.now);
+}
+
+/// When the node gives up a client that was there once, holding a lease of it or not, with this patience.
+fn given_up_after(patience: Millis, holds: bool) -> (Node, Vec<Action>) {
+    let mut node = Node::of(Config { patience, ..config(1, 1000) });
+    let session = node.serve(1);
+    if holds {
+        node.begin(session, Grant { deadline: Millis(3_600_000), ..grant(1) });
+    }
+    node.close(session);
+    let mut actions = Vec::new();
+    while over(&actions).is_none() {
+        assert!(node.now.0 < 3 * patience.0.max(600_000), "it is waited for for ever");
+        let news = node.wait(1_000);
+        actions.extend(dialled(&news).into_iter().flat_map(|session| node.close(session)));
+        actions.extend(news);
+    }
+    (node, actions)
+}
+
+#[test]
+fn a_named_client_is_waited_for_as_long_as_the_user_says() {
+    for seconds in [5, 60, 300, 3600, 24 * 3600] {
+        let (node, _) = given_up_after(Millis(seconds * 1000), false);
+        let (least, most) = (seconds * 1000, seconds * 1000 + 40_000);
+        assert!((least..=most).contains(&node.now.0), "{} for {seconds} s", node.now);
+    }
+}
+
+#[test]
+fn patience_beyond_ten_minutes_keeps_the_client_and_not_what_was_held_for_it() {
+    let (node, actions) = given_up_after(Millis(3_600_000), true);
+    assert!(actions.iter().any(|action| matches!(action, Action::Cancel { .. })));
+    assert!((3_600_000..3_640_000).contains(&node.now.0), "{}", node.now);
+    assert_eq!(node.core.counts().dropped, 1);
+    // And a lease is kept for longer than an impatient user would wait.
+    let (node, _) = given_up_after(Millis(0), true);
+    assert!((599_000..=640_000).contains(&node.now.0), "{}", node.now);
 }
 
 #[test]

@@ -22,4 +22,4 @@ mod sessions;
 mod work;
 
 pub use node::{Node, NodeConfig, NodeError, NodeFiles, SystemProver};
-pub use starling_node_core::Figures;
+pub use starling_node_core::{Figures, limits::NAMED_PATIENCE};

@@ -45,6 +45,8 @@ pub struct NodeConfig {
     pub systems: Vec<SystemProver>,
     /// What results that are kept for others may take on the disk, in bytes.
     pub results_bytes_max: u64,
+    /// How long a client that the user named is dialled in vain, when nothing is held for it.
+    pub patience: Millis,
 }
 
 /// Where a node has its files: what its prover processes need, whatever its blobs lie in.
@@ -133,6 +135,7 @@ impl Node {
                 memory,
                 slots,
                 results_bytes_max: config.results_bytes_max,
+                patience: config.patience,
                 seed: u64::from_le_bytes(seed),
             },
             speed,
@@ -243,7 +246,7 @@ impl Node {
     fn act(&mut self, action: Action, lost: &mut Vec<SessionId>) {
         let bench = self.bench.clone();
         match action {
-            Action::Dial { session, client } => self.sessions.dial(session, client),
+            Action::Dial { session, client, heard } => self.sessions.dial(session, client, heard),
             Action::Send { session, message } => {
                 if !self.sessions.send(session, message) {
                     self.sessions.close(session);

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use starling_net::{Net, SessionHandle};
+use starling_net::{ConnectError, Net, NodeSession, SessionHandle};
 use starling_node_core::{Event, SessionId};
 use starling_proto::{NodeMessage, PeerAddr};
 use tokio::sync::mpsc;
@@ -33,13 +33,14 @@ impl Sessions {
         Self { net, events, tasks, open: BTreeMap::new() }
     }
 
-    /// Connects to a client.
-    pub(crate) fn dial(&mut self, session: SessionId, client: PeerAddr) {
+    /// Connects to a client; where only ads tell of it, `heard` counts the attempts before.
+    pub(crate) fn dial(&mut self, session: SessionId, client: PeerAddr, heard: Option<u32>) {
         let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
         let handle = Arc::new(OnceLock::new());
         let (net, events) = (self.net.clone(), self.events.clone());
         let span = tracing::info_span!("session", client = %format_args!("{:#}", client.node_id));
-        let running = run(net, client, session, handle.clone(), messages, events).instrument(span);
+        let dialling = Dialling { net, client, heard };
+        let running = run(dialling, session, handle.clone(), messages, events).instrument(span);
         self.open.insert(session, Open { outbox, handle });
         n0_future::task::spawn(self.tasks.track_future(running));
     }
@@ -60,9 +61,25 @@ impl Sessions {
     }
 }
 
-async fn run(
+/// One attempt at a client.
+struct Dialling {
     net: Net,
     client: PeerAddr,
+    /// Where only ads tell of the client, how many attempts there were before.
+    heard: Option<u32>,
+}
+
+impl Dialling {
+    async fn connect(&self) -> Result<NodeSession, ConnectError> {
+        match self.heard {
+            None => self.net.connect_job(&self.client).await,
+            Some(attempt) => self.net.connect_job_heard(&self.client, attempt).await,
+        }
+    }
+}
+
+async fn run(
+    dialling: Dialling,
     session: SessionId,
     handle: Arc<OnceLock<SessionHandle>>,
     mut messages: mpsc::Receiver<NodeMessage>,
@@ -71,7 +88,7 @@ async fn run(
     // Nobody listens any more only when the node ends.
     let tell = async |event| drop(events.send(event).await);
     let connected = tokio::select! {
-        connected = net.connect_job(&client) => connected,
+        connected = dialling.connect() => connected,
         // Nothing is sent before the connection stands: the attempt is called off.
         _ = messages.recv() => return,
     };

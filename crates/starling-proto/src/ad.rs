@@ -62,10 +62,12 @@ pub enum AdError {
     },
     /// It is over, or was signed by a clock that runs far ahead.
     #[error(
-        "the job ad was issued {issued_at_unix_ms} ms after 1970 for {ttl_ms} ms, and it is {now_unix_ms} ms \
+        "the job ad of {client:#} was issued {issued_at_unix_ms} ms after 1970 for {ttl_ms} ms, and it is {now_unix_ms} ms \
          now; if it is fresh, one of the two clocks is wrong"
     )]
     NotNow {
+        /// The client that signed it.
+        client: NodeId,
         /// When it was issued, by the client's clock.
         issued_at_unix_ms: u64,
         /// How long it is valid.
@@ -101,7 +103,12 @@ impl JobAd {
         }
         if !ad.is_valid_at(now_unix_ms) {
             let Self { issued_at_unix_ms, ttl_ms, .. } = ad;
-            return Err(AdError::NotNow { issued_at_unix_ms, ttl_ms, now_unix_ms });
+            return Err(AdError::NotNow {
+                client: signer_id,
+                issued_at_unix_ms,
+                ttl_ms,
+                now_unix_ms,
+            });
         }
         Ok(ad)
     }

@@ -28,6 +28,27 @@ pub struct PeerAddr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network([u8; 6]);
 
+impl Network {
+    /// What `ip` begins with; `None` for a loopback address, which says nothing of whose it is.
+    pub fn of(ip: IpAddr) -> Option<Self> {
+        let mut network = [0; 6];
+        match ip.to_canonical() {
+            ip if ip.is_loopback() => return None,
+            IpAddr::V4(ip) => network[..3].copy_from_slice(&ip.octets()[..3]),
+            IpAddr::V6(ip) => network.copy_from_slice(&ip.octets()[..6]),
+        }
+        Some(Self(network))
+    }
+}
+
+/// Whether `addr` can be the address of one machine. Without a port, with the address that stands for all of a machine's own, or
+/// with one that stands for many machines, it cannot: what is sent to a group reaches all of it.
+pub fn is_dialable(addr: &SocketAddr) -> bool {
+    let ip = addr.ip().to_canonical();
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
+}
+
 impl PeerAddr {
     /// A peer of which only the id is known: reachable only over a connection that it opened itself.
     pub fn new(node_id: NodeId) -> Self {
@@ -42,14 +63,10 @@ impl PeerAddr {
     /// What its first address begins with, if that says anything of whose it is: a loopback address does not. Peers that are
     /// reached by relay alone are of one network all together.
     pub fn network(&self) -> Option<Network> {
-        let mut network = [0; 6];
-        match self.direct.first().map(SocketAddr::ip) {
-            Some(ip) if ip.is_loopback() => return None,
-            Some(IpAddr::V4(ip)) => network[..3].copy_from_slice(&ip.octets()[..3]),
-            Some(IpAddr::V6(ip)) => network.copy_from_slice(&ip.octets()[..6]),
-            None => {}
+        match self.direct.first() {
+            Some(addr) => Network::of(addr.ip()),
+            None => Some(Network([0; 6])),
         }
-        Some(Network(network))
     }
 
     pub(crate) fn to_wire(&self) -> wire::PeerAddr {
@@ -74,10 +91,19 @@ impl PeerAddr {
 
 fn direct_addr(text: &str) -> Result<SocketAddr, FieldError> {
     let text = field::bounded("direct_addrs", text, DIRECT_ADDR_SIZE_BYTES_MAX)?;
-    let usable = |addr: &SocketAddr| addr.port() != 0 && !addr.ip().is_unspecified();
-    text.parse().ok().filter(usable).ok_or_else(|| {
+    let addr = text.parse().ok().filter(is_dialable).ok_or_else(|| {
         FieldError::new("direct_addrs", FieldProblem::NotAnAddr { text: field::clean(text) })
-    })
+    })?;
+    Ok(canonical(addr))
+}
+
+/// The address as everything else here knows it: an IPv4 address is no IPv6 one, however it is written.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
+        // As it is, with its scope.
+        IpAddr::V6(_) => addr,
+    }
 }
 
 fn relay_url(text: &str) -> Result<RelayUrl, FieldError> {

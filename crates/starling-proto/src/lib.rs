@@ -40,7 +40,7 @@ mod ticket;
 mod wire;
 
 pub use ad::{AdError, JobAd};
-pub use addr::{Network, PeerAddr};
+pub use addr::{Network, PeerAddr, is_dialable};
 pub use blob::{BlobHeader, BlobRequest};
 pub use client::{ClientMessage, Grant, Input, Welcome};
 pub use error::{DecodeError, FieldProblem};

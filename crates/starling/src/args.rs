@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use starling_child::SandboxPolicy;
 use starling_client::{Terms, WEIGHT_MAX};
-use starling_proto::{RelayUrl, Ticket};
+use starling_proto::{RelayUrl, Ticket, is_dialable};
 use starling_types::{JobId, Po2, Profile, ReceiptKind, TaskKind, WorkLogId};
 use starling_zkvm::{
     Backend, KECCAK_PO2, KECCAK_PO2_DEFAULT, SEGMENT_PO2_DEFAULT, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN,
@@ -166,6 +166,14 @@ pub struct ClientNetworkArgs {
     pub endpoint: EndpointArgs,
 }
 
+impl ClientNetworkArgs {
+    /// Whether nodes elsewhere can come, so that the user lets them see the job.
+    pub fn is_reachable(&self) -> bool {
+        let Self { join, listen, endpoint, .. } = self;
+        *listen || !join.is_empty() || endpoint.bind.is_some() || !endpoint.external_addr.is_empty()
+    }
+}
+
 /// When a job gives up, and its share of the nodes.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct RunArgs {
@@ -211,12 +219,19 @@ impl ProverArgs {
 /// What the blobs may take unless the user says otherwise.
 pub const DISK_BUDGET_DEFAULT: u64 = 20 << 30;
 
+/// The longest time that a node waits for its client, in seconds: a year.
+const PATIENCE_MAX: u64 = 365 * 24 * 3600;
+
 /// How this machine is reached, and what it may fill.
 #[derive(Debug, Clone, Args)]
 pub struct EndpointArgs {
     /// The UDP address to bind [default: any free port of every interface].
     #[arg(long, value_name = "IP:PORT")]
     pub bind: Option<SocketAddr>,
+    /// An address that others reach this machine at and that it does not have itself: that of a NAT which passes the port on, given
+    /// to --bind. It comes first in tickets and ads; may be given several times.
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_external_addr)]
+    pub external_addr: Vec<SocketAddr>,
     /// A relay of your own (an iroh relay's URL) for machines that can't reach each other directly.
     #[arg(long, value_name = "URL", value_parser = parse_relay)]
     pub relay: Option<String>,
@@ -233,6 +248,10 @@ pub struct NodeArgs {
     /// Prove for this one client (its ticket: `starling prove --listen`), and exit with its job.
     #[arg(long, value_name = "TICKET", conflicts_with = "join")]
     pub client: Option<Ticket>,
+    /// Seconds for which that client is dialled again and again while it can't be reached, so that the node is there when the client
+    /// comes back [default: 60].
+    #[arg(long, value_name = "SECONDS", requires = "client", value_parser = clap::value_parser!(u64).range(..=PATIENCE_MAX))]
+    pub patience: Option<u64>,
     /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
     /// everything kept are proved so; others with less, which takes little longer. A prover process may allocate a quarter
     /// and 256 MiB more than its task is counted for.
@@ -527,6 +546,15 @@ fn parse_relay(text: &str) -> Result<String, String> {
         .ok_or_else(|| "a relay has a URL like https://relay.example.org".to_owned())
 }
 
+/// An address that others can dial.
+fn parse_external_addr(text: &str) -> Result<SocketAddr, String> {
+    let addr = text.parse::<SocketAddr>().ok();
+    addr.filter(is_dialable).ok_or_else(|| {
+        "write the address and the UDP port that others dial, as 203.0.113.7:7000 or [2001:db8::7]:7000"
+            .to_owned()
+    })
+}
+
 /// A number of bytes: `1500000`, `512MiB`, `20GiB`, `1.5GB`.
 fn parse_size(text: &str) -> Result<u64, String> {
     let size = text.parse::<ByteSize>().map(|size| size.as_u64());
@@ -562,6 +590,30 @@ mod tests {
         for wrong in ["--kinds=", "--kinds=,", "--kinds=join,", "--slots=0", "--threads=0"] {
             assert!(node(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_external_address_is_one_that_others_can_dial() {
+        for good in ["203.0.113.7:7000", "[2001:db8::7]:7000", "10.0.0.1:1"] {
+            assert_eq!(parse_external_addr(good).map(|addr| addr.to_string()), Ok(good.into()));
+        }
+        for wrong in
+            ["203.0.113.7", "example.org:7000", "203.0.113.7:0", "0.0.0.0:7000", "224.0.0.1:7"]
+        {
+            assert!(parse_external_addr(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_patient_with_a_client_that_it_was_given() {
+        let ticket = Ticket(starling_proto::PeerAddr::new(starling_net::node_id_of(&[7; 32])));
+        let ticket = ticket.to_string();
+        let node = |more: &[&str]| Cli::try_parse_from([&["starling", "node"], more].concat());
+        for good in ["0", "60", "86400"] {
+            assert!(node(&["--client", &ticket, "--patience", good]).is_ok(), "{good}");
+        }
+        assert!(node(&["--patience", "60"]).is_err(), "there is no client to wait for");
+        assert!(node(&["--client", &ticket, "--patience", "99999999999"]).is_err());
     }
 
     #[test]

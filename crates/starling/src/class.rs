@@ -92,6 +92,7 @@ impl Class {
             JobError::Log(_) | JobError::State(_) => Self::Log,
             JobError::Store(error) => of_store(error).unwrap_or(Self::Failed),
             JobError::Bind(_) => Self::Network,
+            JobError::OwnTicket { .. } => Self::Usage,
             JobError::Input(_) => Self::Input,
             JobError::Guest(_) => Self::NotAGuest,
             JobError::Execute(error) => of_execution(error),

@@ -25,7 +25,7 @@ pub fn check(args: &ClientNetworkArgs, host: &Host) -> Result<Option<String>, Ex
     if !ignored.is_empty() {
         told.push(format!("{} ignored, which that process decides", ignored.join(", ")));
     }
-    if host.is_reachable && !may_go_elsewhere(args) {
+    if host.is_reachable && !args.is_reachable() {
         told.push("nodes elsewhere may come to it, and prove this job too".to_owned());
     }
     let told = told.join("; ");
@@ -33,14 +33,9 @@ pub fn check(args: &ClientNetworkArgs, host: &Host) -> Result<Option<String>, Ex
         .then(|| format!("the job goes to the process that has this data directory: {told}")))
 }
 
-/// Whether its user lets nodes elsewhere see the job.
-fn may_go_elsewhere(args: &ClientNetworkArgs) -> bool {
-    args.listen || !args.join.is_empty() || args.endpoint.bind.is_some()
-}
-
 fn refuse_harm(args: &ClientNetworkArgs, host: &Host) -> Result<(), Exit> {
     let refuse = |why: String| Err(Exit::usage(anyhow!("{why}, or use another --data-dir")));
-    if let Some(count) = args.local.filter(|_| host.is_reachable && !may_go_elsewhere(args)) {
+    if let Some(count) = args.local.filter(|_| host.is_reachable && !args.is_reachable()) {
         return refuse(format!(
             "--local {count} keeps the job on this machine, and nodes elsewhere may come to the process that has this data directory: \
              leave --local out to let them see the job"
@@ -70,6 +65,7 @@ fn ignored(args: &ClientNetworkArgs) -> Vec<&'static str> {
         ("--prover", prover.backend() != Backend::default()),
         ("--sandbox", prover.sandbox != SandboxPolicy::default()),
         ("--bind", endpoint.bind.is_some()),
+        ("--external-addr", !endpoint.external_addr.is_empty()),
         ("--relay", endpoint.relay.is_some()),
         ("--disk-budget", endpoint.disk_budget != DISK_BUDGET_DEFAULT),
     ];

@@ -197,7 +197,7 @@ pub fn code_of(error: &JobError) -> Code {
     match error {
         JobError::NoCapacity { .. } | JobError::OutOfTime { .. } => Code::NoCapacity,
         JobError::Interrupted { .. } | JobError::NotBegun => Code::Interrupted,
-        JobError::Guest(_) | JobError::Input(_) => Code::Usage,
+        JobError::Guest(_) | JobError::Input(_) | JobError::OwnTicket { .. } => Code::Usage,
         _ => Code::Failed,
     }
 }

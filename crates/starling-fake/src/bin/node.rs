@@ -4,7 +4,7 @@ use std::{error::Error, path::Path};
 
 use starling_fake::{SYSTEMS, fake_prover};
 use starling_net::{Net, NetConfig};
-use starling_node::{Node, NodeConfig, NodeFiles};
+use starling_node::{NAMED_PATIENCE, Node, NodeConfig, NodeFiles};
 use starling_proto::Ticket;
 use starling_store::{DataDir, DiskBudget};
 use starling_types::MemoryBytes;
@@ -24,7 +24,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let budget = DiskBudget { max_bytes: DISK_BYTES, min_free_bytes: 0 };
     let blobs = data_dir.unrooted_blobs(budget)?;
     let secret_key = [key.parse()?; 32];
-    let config = NetConfig { secret_key, bind: None, loopback_only: true, relay: None };
+    let config = NetConfig {
+        secret_key,
+        bind: None,
+        external: Vec::new(),
+        loopback_only: true,
+        relay: None,
+    };
     let net = Net::bind(config, blobs).await?;
     let prover = std::env::current_exe()?.with_file_name("starling-fake-prover");
     let config = NodeConfig {
@@ -32,6 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         slots: 1,
         systems: vec![fake_prover(&prover, SYSTEMS[0], manners)],
         results_bytes_max: DISK_BYTES / 2,
+        patience: NAMED_PATIENCE,
     };
     let files = NodeFiles { scratch: data_dir.scratch()?, home: data_dir.path().to_owned() };
     let node = Node::new(net.clone(), files, config)?;

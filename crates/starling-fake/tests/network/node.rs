@@ -5,7 +5,7 @@ use std::path::Path;
 use starling_blobs::MemoryBlobs;
 use starling_fake::{SYSTEMS, fake_prover};
 use starling_net::{Net, PeerAddr};
-use starling_node::{Node, NodeConfig, NodeError, NodeFiles};
+use starling_node::{NAMED_PATIENCE, Node, NodeConfig, NodeError, NodeFiles};
 use starling_store::{DataDir, DiskBudget};
 use starling_types::{MemoryBytes, NodeId};
 use tempfile::TempDir;
@@ -57,6 +57,7 @@ impl Setup {
                 .map(|system| fake_prover(program, system, manners))
                 .collect(),
             results_bytes_max: disk_bytes / 2,
+            patience: NAMED_PATIENCE,
         };
         let files =
             NodeFiles { scratch: data_dir.scratch().unwrap(), home: data_dir.path().to_owned() };

@@ -1,9 +1,13 @@
-//! Which ads are worth passing on: news, at a bounded rate, from a bounded number of clients. Pure.
+//! Which ads are worth passing on: news, each client's at a bounded rate. Pure.
+//!
+//! What was passed on is remembered for so many jobs. When a crowd of keys fills that memory, its own ads are forgotten first; what is
+//! forgotten counts as news when it comes again. So nobody is kept from being heard: keys are free, and refusing newcomers would be a
+//! way to silence everybody else.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use starling_proto::{
-    JobAd,
+    JobAd, Network,
     limits::{AD_TTL_MS_MAX, CLOCK_SKEW_MS_MAX},
 };
 use starling_types::{JobId, NodeId};
@@ -26,6 +30,8 @@ struct Seen {
     issued_at_unix_ms: u64,
     /// On this process's own clock, which nobody else sets.
     passed_at: Duration,
+    /// That of the client, by its own word.
+    network: Option<Network>,
 }
 
 impl AdFilter {
@@ -48,19 +54,38 @@ impl AdFilter {
                     return false;
                 }
             }
-            None if !self.has_room_for(client, now) => return false,
+            None if !self.makes_room_for(client, now) => return false,
             None => {}
         }
-        let seen = Seen { issued_at_unix_ms: ad.issued_at_unix_ms, passed_at: now };
+        let network = ad.client.network();
+        let seen = Seen { issued_at_unix_ms: ad.issued_at_unix_ms, passed_at: now, network };
         self.seen.insert(key, seen);
         true
     }
 
-    fn has_room_for(&mut self, client: NodeId, now: Duration) -> bool {
+    /// Forgets what has to go for one more job of `client`; says whether that may be heard now.
+    fn makes_room_for(&mut self, client: NodeId, now: Duration) -> bool {
         self.seen.retain(|_, seen| now.saturating_sub(seen.passed_at) < FORGET_AFTER);
-        let of_client = (client, JobId([0; 16]))..=(client, JobId([0xff; 16]));
-        self.seen.len() < AD_JOB_COUNT_MAX
-            && self.seen.range(of_client).count() < AD_JOB_COUNT_PER_SIGNER_MAX
+        let of_client = || (client, JobId([0; 16]))..=(client, JobId([0xff; 16]));
+        if self.seen.range(of_client()).count() >= AD_JOB_COUNT_PER_SIGNER_MAX {
+            let oldest = self.seen.range(of_client()).min_by_key(|(_, seen)| seen.passed_at);
+            let is_old = |seen: &Seen| now.saturating_sub(seen.passed_at) >= AD_INTERVAL_MIN;
+            let oldest = oldest.filter(|(_, seen)| is_old(seen)).map(|(key, _)| *key);
+            return oldest.is_some_and(|key| self.seen.remove(&key).is_some());
+        }
+        if self.seen.len() >= AD_JOB_COUNT_MAX {
+            let mut crowds: BTreeMap<Option<Network>, usize> = BTreeMap::new();
+            for seen in self.seen.values() {
+                *crowds.entry(seen.network).or_default() += 1;
+            }
+            let oldest_of_most = self
+                .seen
+                .iter()
+                .max_by_key(|(_, seen)| (crowds.get(&seen.network), Reverse(seen.passed_at)));
+            let key = oldest_of_most.map(|(key, _)| *key);
+            key.map(|key| self.seen.remove(&key));
+        }
+        true
     }
 }
 
@@ -105,27 +130,60 @@ mod tests {
         assert!(!AdFilter::new(ME).admits(&ad(0, 1, 10), Duration::ZERO));
     }
 
+    /// The first ad of the client of this number, who says that it is at `ip`.
+    fn ad_from(number: usize, ip: &str) -> JobAd {
+        let mut ad = ad(1, 1, 10);
+        ad.client.node_id.0[..8].copy_from_slice(&number.to_be_bytes());
+        ad.client.direct = vec![format!("{ip}:7000").parse().unwrap()];
+        ad
+    }
+
+    fn remembers(filter: &AdFilter, ad: &JobAd) -> bool {
+        filter.seen.contains_key(&(ad.client.node_id, ad.job))
+    }
+
     #[test]
-    fn a_client_with_too_many_jobs_is_heard_for_no_more_until_some_are_forgotten() {
+    fn of_a_client_with_many_jobs_the_newest_are_remembered_and_it_is_heard_no_more_often() {
         let mut filter = AdFilter::new(ME);
         let jobs = u8::try_from(AD_JOB_COUNT_PER_SIGNER_MAX).unwrap();
         for job in 0..jobs {
-            assert!(filter.admits(&ad(1, job, 10), Duration::ZERO));
+            let now = Duration::from_millis(job.into());
+            assert!(filter.admits(&ad(1, job, 10), now));
         }
-        assert!(!filter.admits(&ad(1, jobs, 10), Duration::ZERO));
+        assert!(!filter.admits(&ad(1, jobs, 10), Duration::from_millis(jobs.into())), "too soon");
         assert!(filter.admits(&ad(2, jobs, 10), Duration::ZERO), "others are not affected");
-        assert!(filter.admits(&ad(1, jobs, 10), FORGET_AFTER));
+        assert!(filter.admits(&ad(1, jobs, 10), AD_INTERVAL_MIN));
+        assert!(!remembers(&filter, &ad(1, 0, 10)) && remembers(&filter, &ad(1, 1, 10)));
+        // However many jobs it makes up: as many ads in a second as one with all its jobs has.
+        let passed = (0..10_000_u64).filter(|nth| {
+            let mut ad = ad(1, 0, 10);
+            ad.job.0[8..].copy_from_slice(&(1_000_000 + nth).to_be_bytes());
+            filter.admits(&ad, 2 * AD_INTERVAL_MIN + Duration::from_millis(nth / 10))
+        });
+        assert!(passed.count() <= 2 * AD_JOB_COUNT_PER_SIGNER_MAX);
+        assert!(filter.admits(&ad(1, jobs, 11), FORGET_AFTER * 2));
         assert_eq!(filter.seen.len(), 1);
     }
 
     #[test]
-    fn a_crowd_of_clients_fills_no_more_than_the_limit() {
-        let mut filter = AdFilter::new(ME);
-        let admitted = (1..=AD_JOB_COUNT_MAX + 10).filter(|index| {
-            let mut ad = ad(1, 1, 10);
-            ad.client.node_id.0[..8].copy_from_slice(&index.to_be_bytes());
-            filter.admits(&ad, Duration::ZERO)
-        });
-        assert_eq!(admitted.count(), AD_JOB_COUNT_MAX);
+    fn a_crowd_of_clients_fills_no_more_than_the_limit_and_keeps_nobody_from_being_heard() {
+        // In one network, or each in one of its own.
+        for spread in [false, true] {
+            let mut filter = AdFilter::new(ME);
+            let honest = ad_from(1, "203.0.113.5");
+            assert!(filter.admits(&honest, Duration::ZERO));
+            for number in 2..3 * AD_JOB_COUNT_MAX {
+                let (high, low) = if spread { (number / 256, number % 256) } else { (0, 0) };
+                let now = Duration::from_millis(number as u64);
+                filter.admits(&ad_from(number, &format!("10.{high}.{low}.1")), now);
+                assert!(filter.seen.len() <= AD_JOB_COUNT_MAX);
+            }
+            // One network forgets its own.
+            assert!(spread || remembers(&filter, &honest));
+            let now = Duration::from_secs(5);
+            assert!(filter.admits(&ad_from(0, "198.51.100.5"), now), "a newcomer");
+            let again = JobAd { issued_at_unix_ms: 11, ..honest.clone() };
+            assert!(filter.admits(&again, now), "and who was heard before");
+        }
     }
 }

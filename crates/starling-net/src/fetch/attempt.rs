@@ -13,9 +13,10 @@ use thiserror::Error;
 use super::{Source, pace::Pace};
 use crate::{
     blocking::blocking,
+    dial::ConnectError,
     frame::{self, FrameError, FrameReader, ProtocolError},
     limits::{BLOB_CHUNK_SIZE_BYTES, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT, transfer_time_max},
-    pool::{ConnectError, Pool},
+    pool::Pool,
 };
 
 /// Why a source did not deliver.

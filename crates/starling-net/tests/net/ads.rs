@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use n0_future::time::timeout;
-use starling_net::{Ads, Net};
+use starling_net::{Ads, Net, PeerAddr};
 use starling_proto::{JobAd, Wanted};
 use starling_types::{JobId, KindCode, MemoryBytes};
 
-use crate::{Peer, bind_again, soon};
+use crate::{Peer, bind_again, reach::behind_a_forwarder, soon};
 
 fn ad(client: &Net) -> JobAd {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -64,6 +64,19 @@ async fn a_peer_that_lost_its_neighbours_finds_its_bootstrap_peer_when_that_is_b
     let back = bind_again(2, b_addr.direct[0], &blobs).await;
     let mut of_back = back.ads(&[]).await.unwrap();
     publish_until_heard(&of_a, &a.net, &mut of_back).await;
+}
+
+#[tokio::test]
+async fn an_ad_of_a_client_behind_a_forwarded_port_leads_there() {
+    let (client, forwarder) = behind_a_forwarder(1).await;
+    let node = Peer::new(2).await;
+    let mut of_node = node.net.ads(&[]).await.unwrap();
+    let of_client = client.net.ads(&[node.addr()]).await.unwrap();
+    let heard = publish_until_heard(&of_client, &client.net, &mut of_node).await.client;
+    assert_eq!(heard.direct[0], forwarder.addr);
+    let outside = PeerAddr { direct: heard.direct[..1].to_vec(), ..heard };
+    let session = soon(node.net.connect_job_heard(&outside, 0)).await.unwrap();
+    assert_eq!(session.peer(), client.id());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod ads;
 mod blobs;
 mod endpoint;
+mod reach;
 mod sessions;
 
 use std::{net::SocketAddr, time::Duration};
@@ -52,7 +53,13 @@ impl<B: Blobs + Clone + 'static> Peer<B> {
 }
 
 fn loopback(key: u8) -> NetConfig {
-    NetConfig { secret_key: [key; 32], bind: None, loopback_only: true, relay: None }
+    NetConfig {
+        secret_key: [key; 32],
+        bind: None,
+        external: Vec::new(),
+        loopback_only: true,
+        relay: None,
+    }
 }
 
 /// Listens where a closed process did: its socket is gone when the last task that had it is.

@@ -4,6 +4,7 @@
 
 use starling_node_core::{
     Action, Config, Core, Event, Figures, Order, ProofReport, SessionId, Speed, System, WorkId,
+    limits::NAMED_PATIENCE,
 };
 use starling_proto::{
     ClientMessage, Done, GoodbyeReason, Grant, Input, JobAd, LeaseId, NodeMessage, PeerAddr,
@@ -71,6 +72,7 @@ pub fn config(slots: u32, memory_mib: u64) -> Config {
         memory: mib(memory_mib),
         slots,
         results_bytes_max: 1 << 20,
+        patience: NAMED_PATIENCE,
         seed: 0,
     }
 }

@@ -144,11 +144,30 @@ fn holder(grant: &mut wire::Grant) -> &mut wire::PeerAddr {
 
 #[test]
 fn an_address_that_cannot_be_dialed_is_refused() {
-    for text in ["", "host.example:7000", "10.0.0.1", "10.0.0.1:0", "0.0.0.0:7000", "[::]:7000"] {
+    let not_one_machine = [
+        "0.0.0.0:7000",
+        "[::]:7000",
+        "224.0.0.1:7000",
+        "255.255.255.255:7000",
+        "[ff02::1]:7000",
+        "[::ffff:224.0.0.1]:7000",
+    ];
+    for text in
+        ["", "host.example:7000", "10.0.0.1", "10.0.0.1:0"].into_iter().chain(not_one_machine)
+    {
         let error = ad_error(|ad| ad.client.as_mut().unwrap().direct_addrs = vec![text.into()]);
         let expected = format!("JobAd.client.direct_addrs is {text:?}, expected IP:PORT");
         assert_eq!(error, expected);
     }
+}
+
+#[test]
+fn an_ipv4_address_that_is_written_as_an_ipv6_one_is_taken_for_what_it_is() {
+    let mut ad = wire::JobAd::decode(&*ad().encode()).unwrap();
+    ad.client.as_mut().unwrap().direct_addrs = vec!["[::ffff:127.0.0.1]:7000".into()];
+    let client = JobAd::decode(&ad.encode_to_vec()).unwrap().client;
+    assert_eq!(client.direct, ["127.0.0.1:7000".parse().unwrap()]);
+    assert_eq!(client.network(), None, "loopback is nobody's network");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use starling_types::{
 
 use crate::{
     BlobHeader, BlobRequest, ClientMessage, Done, Failure, GoodbyeReason, Grant, Hello, Input,
-    JobAd, LeaseId, Message, NodeMessage, Offer, PeerAddr, Ticket, Wanted, Welcome,
+    JobAd, LeaseId, Message, NodeMessage, Offer, PeerAddr, Ticket, Wanted, Welcome, is_dialable,
     limits::{
         AD_SIZE_BYTES_MAX, AD_TTL_MS_MAX, ARGUMENTS_SIZE_BYTES_MAX, BLOB_SIZE_BYTES_MAX,
         CONTROL_MESSAGE_SIZE_BYTES_MAX, DIRECT_ADDR_COUNT_MAX, DONE_PERMILLE_MAX, DURATION_MS_MAX,
@@ -30,9 +30,9 @@ fn secret() -> impl Strategy<Value = iroh_base::SecretKey> {
 
 fn direct() -> impl Strategy<Value = SocketAddr> {
     any::<SocketAddr>().prop_filter("can be dialed", |addr| {
-        // A flow label is not part of an address in text.
+        // A flow label is not part of an address in text, and an IPv4 address written as an IPv6 one comes as what it is.
         let in_text = addr.to_string().parse() == Ok(*addr);
-        in_text && addr.port() != 0 && !addr.ip().is_unspecified()
+        in_text && addr.ip().to_canonical() == addr.ip() && is_dialable(addr)
     })
 }
 

@@ -11,10 +11,10 @@ use rand::Rng as _;
 use serde_json::json;
 use starling_child::{ProverConfig, SandboxPolicy};
 use starling_cost::Costs;
-use starling_net::{Net, NetConfig};
-use starling_node::{Figures, Node, NodeConfig, NodeFiles, SystemProver};
+use starling_net::{Net, NetConfig, Ticket, node_id_of};
+use starling_node::{Figures, NAMED_PATIENCE, Node, NodeConfig, NodeFiles, SystemProver};
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
-use starling_types::{MemoryBytes, TaskKind};
+use starling_types::{MemoryBytes, Millis, NodeId, TaskKind};
 use starling_zkvm::{Backend, name_of, prover, size_of, zkvm};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +41,12 @@ pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
         rand::rng().fill_bytes(&mut key);
         key
     })?;
+    refuse_own_ticket(args, node_id_of(&key))?;
     let net = Net::bind(
         NetConfig {
             secret_key: key,
             bind: args.endpoint.bind,
+            external: args.endpoint.external_addr.clone(),
             loopback_only: args.loopback,
             relay: args.endpoint.relay.clone(),
         },
@@ -80,6 +82,23 @@ async fn serve(
         "waiting for jobs; give the ticket to clients (`starling prove --join TICKET`) and to other nodes"
     );
     node.serve_ads(ads, stop).await;
+    Ok(())
+}
+
+/// Refuses the ticket of this very node where that of another is asked for: nobody would ever come.
+fn refuse_own_ticket(args: &NodeArgs, own: NodeId) -> CommandResult {
+    let refuse = |option: &str, whose: &str| {
+        Err(Exit::usage(anyhow!(
+            "{option} names this node itself ({own:#}): give the ticket that {whose} printed"
+        )))
+    };
+    let is_own = |ticket: &Ticket| ticket.0.node_id == own;
+    if args.client.as_ref().is_some_and(is_own) {
+        return refuse("--client", "the client");
+    }
+    if args.join.iter().any(is_own) {
+        return refuse("--join", "another node");
+    }
     Ok(())
 }
 
@@ -128,6 +147,7 @@ fn config(args: &NodeArgs) -> Result<NodeConfig, Exit> {
         slots: args.slots,
         systems: vec![zkvm],
         results_bytes_max: args.endpoint.disk_budget / RESULTS_SHARE,
+        patience: args.patience.map_or(NAMED_PATIENCE, |seconds| Millis(seconds * 1000)),
     })
 }
 

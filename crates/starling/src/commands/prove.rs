@@ -330,7 +330,7 @@ fn network_options(
 ) -> Result<NetworkOptions, Exit> {
     check_writable(receipt)?;
     check_network(network)?;
-    let reachable = !network.join.is_empty() || network.listen || network.endpoint.bind.is_some();
+    let reachable = network.is_reachable();
     let elsewhere = !network.join.is_empty() || network.listen;
     let count = match network.local {
         Some(count) => count,
@@ -346,14 +346,14 @@ fn network_options(
         local,
         reachable,
         bind: network.endpoint.bind,
+        external: network.endpoint.external_addr.clone(),
         relay: network.endpoint.relay.clone(),
     })
 }
 
 /// Refuses to wait for nodes that can't come.
 fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
-    let elsewhere = !network.join.is_empty() || network.listen || network.endpoint.bind.is_some();
-    if network.local == Some(0) && !elsewhere {
+    if network.local == Some(0) && !network.is_reachable() {
         return Err(Exit::usage(anyhow::anyhow!(
             "--local 0 starts no node, and none can come from elsewhere: add --listen or --join TICKET"
         )));

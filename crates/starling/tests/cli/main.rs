@@ -12,3 +12,4 @@ mod jobs;
 mod nodes;
 mod output;
 mod owner;
+mod reach;
