@@ -1,6 +1,7 @@
 //! One process on the network: its endpoint, what it serves, and the ways to reach others.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -25,6 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     addr,
     ads::{Ads, GossipGate, NetClosed},
+    door::Door,
     fetch::{FetchError, FetchReport, Fetcher, Source},
     jobs::{JobAcceptor, JobContext},
     limits::{
@@ -47,6 +49,16 @@ pub struct NetConfig {
     pub loopback_only: bool,
     /// The URL of a relay to be reachable through; there is none by default.
     pub relay: Option<String>,
+    /// The only peers that may connect or be dialed; anybody when `None`. To know an address is not enough then: no protocol
+    /// hears of another key.
+    pub only: Option<BTreeSet<NodeId>>,
+}
+
+impl NetConfig {
+    /// On loopback, on any free port, open to anybody there.
+    pub fn loopback(secret_key: [u8; 32]) -> Self {
+        Self { secret_key, bind: None, loopback_only: true, relay: None, only: None }
+    }
 }
 
 /// Why a process cannot take part in the network.
@@ -110,7 +122,8 @@ impl Net {
     pub async fn bind(config: NetConfig, blobs: impl Blobs + 'static) -> Result<Self, BindError> {
         let blobs: Arc<dyn Blobs> = Arc::new(blobs);
         let known_addrs = MemoryLookup::new();
-        let endpoint = bind_endpoint(&config, known_addrs.clone()).await?;
+        let door = Door::new(config.only.clone());
+        let endpoint = bind_endpoint(&config, known_addrs.clone(), door).await?;
         if let Some(relay) = &config.relay {
             // The relay is in the ticket only once it has answered.
             if timeout(RELAY_TIMEOUT, endpoint.online()).await.is_err() {
@@ -252,10 +265,12 @@ impl Net {
 async fn bind_endpoint(
     config: &NetConfig,
     known_addrs: MemoryLookup,
+    door: Door,
 ) -> Result<Endpoint, BindError> {
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(SecretKey::from_bytes(&config.secret_key))
         .address_lookup(known_addrs)
+        .hooks(door)
         .transport_config(transport_config());
     let addr = listen_addr(config);
     if let Some(addr) = addr {

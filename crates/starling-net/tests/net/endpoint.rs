@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use iroh::endpoint::Connection;
 use n0_future::time::timeout;
-use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Ticket};
-
+use starling_blobs::{Blobs, MemoryBlobs};
+use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Source, Ticket};
 use starling_proto::{BLOB_ALPN, JOB_ALPN};
 
 use crate::{
@@ -106,6 +106,32 @@ async fn closing_ends_what_waits_and_frees_the_port() {
     assert_eq!(soon(at_node.recv()).await, Ok(None));
     drop((client, at_client));
     bind_again(1, port, &node.blobs).await;
+}
+
+#[tokio::test]
+async fn a_closed_process_hears_its_own_peers_and_no_other_key_whatever_the_protocol() {
+    let (node, stranger) = (Peer::new(2).await, Peer::new(3).await);
+    let blobs = MemoryBlobs::new(1 << 20);
+    let secret = blobs.put(b"a segment").unwrap().blob();
+    let config = NetConfig { only: Some([node.id()].into()), ..loopback(1) };
+    let client = Peer { net: Net::bind(config, blobs.clone()).await.unwrap(), blobs };
+    for alpn in [JOB_ALPN, BLOB_ALPN, iroh_gossip::ALPN] {
+        let (endpoint, _) = raw_endpoint(alpn).await;
+        // The ticket is all right, and so is the handshake: the key is not.
+        let told = match soon(endpoint.connect(dialable(&client.addr()), alpn)).await {
+            Ok(connection) => soon(connection.closed()).await.to_string(),
+            Err(error) => format!("{error:#}"),
+        };
+        assert!(told.contains("closed to all but its own peers"), "{told}");
+    }
+    let sources = [Source::peer(client.addr())];
+    assert!(soon(stranger.net.fetch(secret, &sources)).await.is_err());
+    let (_at_client, _at_node) = job_connection(&client, &node).await;
+    soon(node.net.fetch(secret, &sources)).await.unwrap();
+    // It calls on nobody else either.
+    let elsewhere = stranger.blobs.put(b"elsewhere").unwrap().blob();
+    let sources = [Source::peer(stranger.addr())];
+    assert!(soon(client.net.fetch(elsewhere, &sources)).await.is_err());
 }
 
 /// Opens streams in one direction and fills them until the other side lets no more come: how many, and with how many bytes.

@@ -52,7 +52,7 @@ impl<B: Blobs + Clone + 'static> Peer<B> {
 }
 
 fn loopback(key: u8) -> NetConfig {
-    NetConfig { secret_key: [key; 32], bind: None, loopback_only: true, relay: None }
+    NetConfig::loopback([key; 32])
 }
 
 /// Listens where a closed process did: its socket is gone when the last task that had it is.
