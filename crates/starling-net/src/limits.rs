@@ -13,9 +13,9 @@ pub const PLACE_USELESS_MAX: Duration = Duration::from_secs(60);
 /// Places that one peer has: its connection, and one that it lost and this side has not missed yet.
 pub const PLACE_COUNT_PER_PEER_MAX: usize = 2;
 
-/// The part of all places that peers of one network have at most (IPv4: 24 bits, IPv6: 48; all that come by relay are one)
-/// which have delivered nothing yet: one in so many, so that nobody with one network shuts out all others. Those that have
-/// private addresses are of a network that is one's own, and not counted.
+/// The part of all places, and of all transfers of their sort, that peers of one network have at most (IPv4: 24 bits, IPv6: 48;
+/// all that come by relay are one) which have delivered nothing yet: one in so many, so that nobody with one network shuts out all
+/// others. Those that have private addresses are of a network that is one's own, and not counted.
 pub const PLACES_PER_NETWORK_PART: usize = 4;
 
 /// Peers that are remembered for having delivered: a few for each place.
@@ -57,8 +57,31 @@ pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 1 << 20;
 /// Blobs that are served at once in all: each holds a file and a buffer.
 pub const SERVE_COUNT_MAX: usize = 256;
 
-/// Blobs that one peer is served at once, and only one once half of [`SERVE_COUNT_MAX`] are being served.
+/// Blobs that one peer is served at once, and only one once half of the places that it may have are taken.
 pub const SERVE_COUNT_PER_PEER_MAX: usize = BLOB_STREAM_COUNT_MAX;
+
+/// The part of all transfers that peers have at most which hold no lease: one in so many, so that whoever works is served at
+/// once, whatever others do.
+pub const OTHERS_PART: usize = 2;
+
+/// And the part that strangers have at most.
+pub const STRANGERS_PART: usize = 4;
+
+/// How long a peer that has shown that it works counts as one that does: a lease that is not renewed for so long is over, and
+/// nodes renew theirs four times as often.
+pub const WORKS_FOR: Duration = Duration::from_secs(20);
+
+/// How long a peer that asks for a blob waits for its turn before it is told to come later: it may have other sources, and it
+/// waits for an answer no longer than [`BLOB_MESSAGE_TIMEOUT`].
+pub const SERVE_WAIT_MAX: Duration =
+    Duration::from_millis(BLOB_MESSAGE_TIMEOUT.as_millis() as u64 / 2);
+
+/// How long to wait before sources are asked again that are busy.
+pub const BUSY_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long sources may be busy before a fetch is given up: peers that read nothing hold their turns for a sixth of that
+/// ([`BLOB_IDLE_TIMEOUT`]).
+pub const BUSY_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Blobs that are fetched at once: each holds a file, a blocking thread and a few buffers. The rest wait.
 pub const FETCH_COUNT_MAX: usize = 64;

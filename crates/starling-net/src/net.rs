@@ -31,11 +31,13 @@ use crate::{
     jobs::{JobAcceptor, JobContext},
     limits::{
         BLOB_STREAM_COUNT_MAX, CONNECT_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FLUSH_TIMEOUT,
-        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT, RTT_ASSUMED,
-        UNACKNOWLEDGED_BYTES_MAX, UNI_STREAM_COUNT_MAX, UNREAD_BYTES_MAX,
+        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, JOB_CONNECTION_COUNT_MAX,
+        RELAY_TIMEOUT, RTT_ASSUMED, UNACKNOWLEDGED_BYTES_MAX, UNI_STREAM_COUNT_MAX,
+        UNREAD_BYTES_MAX,
     },
+    places::Places,
     pool::{ConnectError, dial},
-    serve::BlobServer,
+    serve::{BlobServer, Came},
     session::{ClientSession, NodeSession, Session, SessionHandle},
 };
 
@@ -133,7 +135,8 @@ impl Net {
                 );
             }
         }
-        let server = BlobServer::new(blobs.clone());
+        let nodes = Places::new(JOB_CONNECTION_COUNT_MAX);
+        let server = BlobServer::new(blobs.clone(), nodes.clone());
         let jobs = JobContext {
             server: server.clone(),
             writers: TaskTracker::new(),
@@ -144,7 +147,7 @@ impl Net {
             .spawn(endpoint.clone());
         let (accepting, accepted) = mpsc::channel(JOB_BACKLOG_COUNT_MAX);
         let router = Router::builder(endpoint.clone())
-            .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting))
+            .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting, nodes))
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))
             .spawn();
@@ -199,7 +202,7 @@ impl Net {
         let server = server.clone();
         let served = connection.clone();
         // Ends with the connection.
-        n0_future::task::spawn(async move { server.serve(&served, None).await });
+        n0_future::task::spawn(async move { server.serve(&served, Came::Dialed).await });
         Ok(Session::new(SessionHandle::dialled(connection), control, writers, closing.clone()))
     }
 
