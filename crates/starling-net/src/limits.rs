@@ -45,7 +45,7 @@ pub const BLOB_STREAM_COUNT_MAX: usize = 16;
 pub const UNI_STREAM_COUNT_MAX: u32 = 4;
 
 /// What a peer that has dialed may send before it is read, over all streams of its connection: a message of each stream, and
-/// enough for 2.5 MB/s over a tenth of a second. All places together hold a third of a gigabyte.
+/// enough for 2.5 MB/s over a tenth of a second.
 pub const UNREAD_BYTES_MAX: u32 = 256 << 10;
 
 /// And a peer that this process has dialed, of which there are few: inputs come over these connections.
@@ -53,6 +53,11 @@ pub const UNREAD_BYTES_DIALED_MAX: u32 = 4 << 20;
 
 /// What is sent on a connection before the peer says that it has come. [`SERVE_COUNT_MAX`] bounds how many are sent to.
 pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 1 << 20;
+
+/// All that peers which have dialed may have sent and this process has not read, over all places: a third of a gigabyte.
+pub const UNREAD_BYTES_ALL_MAX: u64 = UNREAD_BYTES_MAX as u64
+    * (JOB_CONNECTION_COUNT_MAX + BLOB_CONNECTION_COUNT_MAX + GOSSIP_CONNECTION_COUNT_MAX) as u64;
+const _: () = assert!(UNREAD_BYTES_ALL_MAX <= (1 << 30) / 3);
 
 /// Blobs that are served at once in all: each holds a file and a buffer.
 pub const SERVE_COUNT_MAX: usize = 256;

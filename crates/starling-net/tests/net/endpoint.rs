@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use iroh::endpoint::Connection;
 use n0_future::time::timeout;
 use starling_blobs::{Blobs, MemoryBlobs};
-use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Source, Ticket};
+use starling_net::{
+    BindError, ConnectError, Net, NetConfig, PeerAddr, Source, Ticket,
+    limits::{UNI_STREAM_COUNT_MAX, UNREAD_BYTES_MAX},
+};
 use starling_proto::{BLOB_ALPN, JOB_ALPN};
 
 use crate::{
@@ -151,15 +154,23 @@ async fn fill_streams(connection: &Connection) -> (usize, usize) {
 async fn what_strangers_send_unasked_is_held_up_to_a_bound_and_others_are_served() {
     let client = Peer::new(1).await;
     let mut strangers = Vec::new();
-    for alpn in [JOB_ALPN, BLOB_ALPN] {
+    for alpn in [JOB_ALPN, BLOB_ALPN, JOB_ALPN, BLOB_ALPN] {
         let (endpoint, _) = raw_endpoint(alpn).await;
         let connection = soon(endpoint.connect(dialable(&client.addr()), alpn)).await.unwrap();
         let (streams, bytes) = fill_streams(&connection).await;
-        assert!((1..=4).contains(&streams), "{streams} streams");
-        assert!((1..=256 << 10).contains(&bytes), "{bytes} bytes");
+        assert!((1..=UNI_STREAM_COUNT_MAX as usize).contains(&streams), "{streams} streams");
+        assert!((1..=UNREAD_BYTES_MAX as usize).contains(&bytes), "{bytes} bytes");
         assert_eq!(connection.max_datagram_size(), None, "no datagram is taken");
         strangers.push((endpoint, connection));
     }
+    // Gossip reads its streams, and leaves at the first byte that is none of its.
+    let (gossiper, _) = raw_endpoint(iroh_gossip::ALPN).await;
+    let connection = gossiper.connect(dialable(&client.addr()), iroh_gossip::ALPN);
+    let connection = soon(connection).await.unwrap();
+    let (streams, bytes) = fill_streams(&connection).await;
+    assert!(streams <= UNI_STREAM_COUNT_MAX as usize, "{streams} streams");
+    assert!(bytes <= 2 * UNREAD_BYTES_MAX as usize, "{bytes} bytes");
+    assert_eq!(connection.max_datagram_size(), None, "no datagram is taken");
     let node = Peer::new(2).await;
     let (_at_client, _at_node) = job_connection(&client, &node).await;
 }
