@@ -55,6 +55,7 @@ mod close;
 mod door;
 mod fetch;
 mod frame;
+mod handshakes;
 mod jobs;
 pub mod limits;
 mod net;

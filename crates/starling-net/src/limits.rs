@@ -123,6 +123,16 @@ pub const HOLDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer that has connected may take to open its stream and be accepted.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Handshakes that may be open before newcomers have to show that they are at their addresses: more than thousands of nodes that
+/// come back in the same second have open at a time, and some 10 MB.
+pub const HANDSHAKE_COUNT_CALM: usize = 256;
+
+/// And those of all who have shown it.
+pub const HANDSHAKE_COUNT_MAX: usize = 1024;
+
+/// How long a handshake stays open that does not get on.
+pub const HANDSHAKE_OPEN_MAX: Duration = CONNECTION_IDLE_TIMEOUT;
+
 /// A connection that is silent for so long is dead: both sides send a sign of life every 5 seconds, and
 /// machines that prove on every core are late with theirs.
 pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(20);

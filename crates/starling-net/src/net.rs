@@ -125,6 +125,7 @@ impl Net {
         let blobs: Arc<dyn Blobs> = Arc::new(blobs);
         let known_addrs = MemoryLookup::new();
         let door = Door::new(config.only.clone());
+        let filter = door.filter();
         let endpoint = bind_endpoint(&config, known_addrs.clone(), door).await?;
         if let Some(relay) = &config.relay {
             // The relay is in the ticket only once it has answered.
@@ -147,6 +148,7 @@ impl Net {
             .spawn(endpoint.clone());
         let (accepting, accepted) = mpsc::channel(JOB_BACKLOG_COUNT_MAX);
         let router = Router::builder(endpoint.clone())
+            .incoming_filter(filter)
             .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting, nodes))
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))

@@ -5,6 +5,7 @@
 mod ads;
 mod blobs;
 mod endpoint;
+mod handshakes;
 mod sessions;
 
 use std::{net::SocketAddr, time::Duration};
