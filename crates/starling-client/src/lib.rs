@@ -24,6 +24,7 @@
 //! It refuses to believe anything that a peer says, and to do anything that its log does not show.
 
 mod advertise;
+mod assignment;
 mod check;
 mod client;
 mod compress;
@@ -59,6 +60,7 @@ mod system;
 mod translate;
 mod zkvm;
 
+pub use assignment::Assignment;
 pub use client::{GivenReceipt, JobOptions, find_jobs, list_jobs, load_job};
 pub use control::{ControlChannel, ControlError};
 pub use damaged::{DamagedJob, damaged_job};

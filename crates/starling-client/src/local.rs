@@ -1,7 +1,7 @@
 //! Nodes on this machine, as child processes that come to the client over the loopback interface.
 //!
-//! They are ordinary nodes with the ordinary protocol. A child sees its stdin end when the client
-//! dies, however it dies, and ends itself.
+//! They are ordinary nodes with the ordinary protocol. A child hears on its stdin whom it is to prove for
+//! ([`Assignment`]), sees that end when the client dies, however it dies, and ends itself.
 
 use std::{
     collections::BTreeSet,
@@ -16,13 +16,15 @@ use rand::RngExt as _;
 use starling_child::SandboxPolicy;
 use starling_net::node_id_of;
 use starling_proto::Ticket;
-use starling_store::DataDir;
 use starling_types::{MemoryBytes, NodeId};
 use starling_zkvm::Backend;
-use tokio::process::{Child, Command};
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::{Child, ChildStdin, Command},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{JobError, run::blocking};
+use crate::{Assignment, JobError, run::blocking};
 
 /// How often in a row a local node that dies young is started again.
 const RESTARTS_MAX: u32 = 5;
@@ -57,38 +59,41 @@ pub struct LocalNodes {
     pub loopback: bool,
 }
 
-/// The ids that the nodes will have: their keys are made here, where they find them, so that nobody else is taken for one. Of one
-/// whose directory is in use, as by the node of a client that was killed a moment ago, it is not known. Blocks.
-pub(crate) fn ids(nodes: &LocalNodes, data_dir: &Path) -> BTreeSet<NodeId> {
-    let id = |index| {
-        let dir = DataDir::open(&dir_of(data_dir, index), "a client that starts its node")?;
-        dir.load_or_create_key(|| rand::rng().random()).map(|key| node_id_of(&key))
-    };
-    let mut ids = BTreeSet::new();
-    for index in 0..nodes.count {
-        match id(index) {
-            Ok(id) => drop(ids.insert(id)),
-            Err(error) => tracing::debug!(%error, index, "a local node is not known by its key"),
-        }
+/// The secret keys of the nodes, made for one run of the client and kept nowhere: it tells each node its own, and nobody else can
+/// be taken for one of them.
+pub(crate) struct Keys(Vec<[u8; 32]>);
+
+impl Keys {
+    /// For so many nodes.
+    pub(crate) fn new(count: u32) -> Self {
+        Self((0..count).map(|_| rand::rng().random()).collect())
     }
-    ids
+
+    /// What the nodes are known by.
+    pub(crate) fn ids(&self) -> BTreeSet<NodeId> {
+        self.0.iter().map(node_id_of).collect()
+    }
 }
 
-/// Starts the nodes and keeps them running until `stop`, then waits for their end.
+/// Starts the nodes and keeps them running until `stop`, then waits for their end. Where there is a list of those who may come to
+/// this client, the nodes have it too.
 ///
 /// # Errors
 /// When one can't be started at all.
 pub(crate) async fn run(
     nodes: LocalNodes,
-    ticket: Ticket,
+    keys: Keys,
+    client: Ticket,
+    only: Option<BTreeSet<NodeId>>,
     data_dir: PathBuf,
     stop: CancellationToken,
 ) -> Result<(), JobError> {
     let mut supervisors = tokio::task::JoinSet::new();
-    for index in 0..nodes.count {
-        let dir = dir_of(&data_dir, index);
-        let (nodes, ticket, stop) = (nodes.clone(), ticket.clone(), stop.clone());
-        supervisors.spawn(async move { supervise(&nodes, &ticket, &dir, &stop).await });
+    for (index, secret_key) in keys.0.into_iter().enumerate() {
+        let dir = data_dir.join("local").join(index.to_string());
+        let assignment = Assignment { client: client.clone(), secret_key, only: only.clone() };
+        let (nodes, stop) = (nodes.clone(), stop.clone());
+        supervisors.spawn(async move { supervise(&nodes, &assignment, &dir, &stop).await });
     }
     let mut result = Ok(());
     while let Some(ended) = supervisors.join_next().await {
@@ -107,7 +112,7 @@ pub(crate) async fn run(
 
 async fn supervise(
     nodes: &LocalNodes,
-    ticket: &Ticket,
+    assignment: &Assignment,
     dir: &Path,
     stop: &CancellationToken,
 ) -> Result<(), JobError> {
@@ -118,10 +123,11 @@ async fn supervise(
     let mut deaths = 0;
     while deaths <= RESTARTS_MAX {
         let started = Instant::now();
-        let mut child = start(nodes, ticket, dir, &log).map_err(failed)?;
+        let mut child = start(nodes, dir, &log).map_err(failed)?;
         // Held here, since waiting for a child closes the stdin that it still owns.
-        let stdin = child.stdin.take();
+        let mut stdin = child.stdin.take();
         tokio::select! {
+            () = assign(&mut stdin, assignment) => {}
             () = stop.cancelled() => {
                 drop(stdin);
                 if tokio::time::timeout(END_TIMEOUT, child.wait()).await.is_err() {
@@ -144,20 +150,39 @@ async fn supervise(
     Ok(())
 }
 
-/// Makes the folder of a node and begins its log anew: it tells of this run of the job, restarts of the node included. Blocks.
+/// Tells a node what it is to do, and then nothing more: its stdin stays open as long as this goes on.
+async fn assign(stdin: &mut Option<ChildStdin>, assignment: &Assignment) {
+    if let Some(stdin) = stdin
+        && let Err(error) = stdin.write_all(assignment.to_line().as_bytes()).await
+    {
+        // It has ended, which shows in another place.
+        tracing::debug!(%error, "a local node did not hear what it is to do");
+    }
+    std::future::pending().await
+}
+
+/// Makes the folder of a node and begins its log anew, for its owner's eyes alone: it tells of this run of the job, restarts of
+/// the node included. Blocks.
 fn new_log(dir: &Path) -> io::Result<File> {
     std::fs::create_dir_all(dir)?;
     let path = dir.join("log");
-    File::create(&path)?;
-    File::options().append(true).open(path)
+    // Not emptied: what had the name may be open to others, or lead elsewhere.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = File::options();
+    options.append(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
-fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path, log: &File) -> io::Result<Child> {
+fn start(nodes: &LocalNodes, dir: &Path, log: &File) -> io::Result<Child> {
     let mut command = Command::new(&nodes.program);
     command
         .arg("node")
         .arg("--supervised")
-        .args(["--client", &ticket.to_string()])
         .arg("--data-dir")
         .arg(dir)
         .args(["--memory", &nodes.memory_each.0.to_string()])
@@ -175,37 +200,29 @@ fn start(nodes: &LocalNodes, ticket: &Ticket, dir: &Path, log: &File) -> io::Res
     command.spawn()
 }
 
-/// Where a node has its state.
-fn dir_of(data_dir: &Path, index: u32) -> PathBuf {
-    data_dir.join("local").join(index.to_string())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
-    fn a_local_node_is_known_by_the_key_that_it_finds() {
+    fn the_log_of_a_local_node_is_its_owners_alone_and_no_link_is_followed() {
+        use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        let nodes = LocalNodes {
-            count: 3,
-            program: PathBuf::new(),
-            memory_each: MemoryBytes(0),
-            threads_each: 1,
-            backend: Backend::Fast,
-            sandbox: SandboxPolicy::Try,
-            disk_budget_bytes: 0,
-            loopback: true,
-        };
-        // One that still ends is in its directory.
-        let ending = DataDir::open(&dir_of(dir.path(), 1), "starling node").unwrap();
-        let known = ids(&nodes, dir.path());
-        drop(ending);
-        let key_of = |index| {
-            let dir = DataDir::open(&dir_of(dir.path(), index), "starling node").unwrap();
-            dir.load_or_create_key(|| panic!("there is a key already")).unwrap()
-        };
-        assert_eq!(known, [0, 2].map(|index| node_id_of(&key_of(index))).into());
+        let (log, other) = (dir.path().join("log"), dir.path().join("other"));
+        let mode = || log.symlink_metadata().unwrap().permissions().mode() & 0o777;
+        new_log(dir.path()).unwrap();
+        assert_eq!(mode(), 0o600);
+        // One from before, which others may have open.
+        std::fs::set_permissions(&log, std::fs::Permissions::from_mode(0o644)).unwrap();
+        new_log(dir.path()).unwrap();
+        assert_eq!(mode(), 0o600);
+        std::fs::remove_file(&log).unwrap();
+        std::fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, &log).unwrap();
+        new_log(dir.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "precious");
+        assert!(log.symlink_metadata().unwrap().is_file());
     }
 }

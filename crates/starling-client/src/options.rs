@@ -37,6 +37,12 @@ impl NetworkOptions {
     pub fn on_this_machine(nodes: LocalNodes) -> Self {
         Self { local: Some(nodes), ..Self::default() }
     }
+
+    /// Whether the nodes that the client starts are all that are meant to come. Who knows its address, as other users of the
+    /// machine may, is kept out then.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.local.is_some() && !self.reachable && self.bind.is_none() && self.join.is_empty()
+    }
 }
 
 /// How long a job may wait, and on what.

@@ -91,7 +91,10 @@ impl<S: System> Service<S> {
     /// # Errors
     /// When the endpoint can't be opened, or the client is to join itself.
     pub async fn start(client: Client<S>, network: NetworkOptions) -> Result<Self, JobError> {
+        let is_closed = network.is_closed();
         let NetworkOptions { join, local, reachable, bind, external, relay } = network;
+        let keys = local::Keys::new(local.as_ref().map_or(0, |nodes| nodes.count));
+        let own_nodes = keys.ids();
         // Kept, so that with a fixed address the ticket of a client that is started anew stays good.
         let dir = client.dir.clone();
         let key = move || dir.load_or_create_key(|| rand::rng().random());
@@ -100,23 +103,20 @@ impl<S: System> Service<S> {
         if join.iter().any(|peer| peer.node_id == id) {
             return Err(JobError::OwnTicket { id });
         }
-        let config = NetConfig { secret_key, bind, external, loopback_only: !reachable, relay };
+        let only = is_closed.then(|| own_nodes.clone());
+        let config =
+            NetConfig { secret_key, bind, external, loopback_only: !reachable, relay, only };
         let net = Net::bind(config, client.blobs.clone()).await?;
         let (pool, board) = (Pool::new(S::systems()), Board::default());
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(pool.clone().accept(net.clone()));
         let advertising =
             (!join.is_empty()).then(|| tokio::spawn(advertise(net.clone(), board.clone(), join)));
-        let own_nodes = match local.clone() {
-            Some(nodes) => {
-                let dir = client.dir.path().to_owned();
-                blocking("the keys of local nodes", move || local::ids(&nodes, &dir)).await?
-            }
-            None => BTreeSet::new(),
-        };
         let local = local.map(|nodes| {
             let dir = client.dir.path().to_owned();
-            tokio::spawn(local::run(nodes, net.ticket(), dir, stop.clone()))
+            // They fetch from each other.
+            let only = is_closed.then(|| own_nodes.iter().copied().chain([net.id()]).collect());
+            tokio::spawn(local::run(nodes, keys, net.ticket(), only, dir, stop.clone()))
         });
         let shared = Arc::new(Shared {
             checker: Checker::new(net.clone(), client.blobs.clone()),
@@ -410,3 +410,6 @@ impl<S: System> JobHandle<S> {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

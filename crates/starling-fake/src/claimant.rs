@@ -92,13 +92,7 @@ impl Claimant {
 
 /// Dials the client and introduces itself.
 async fn come(key: u8, client: &PeerAddr) -> Result<(Net, NodeSession), Box<dyn Error>> {
-    let config = NetConfig {
-        secret_key: [key; 32],
-        bind: None,
-        external: Vec::new(),
-        loopback_only: true,
-        relay: None,
-    };
+    let config = NetConfig::loopback([key; 32]);
     let net = Net::bind(config, MemoryBlobs::new(MEMORY_BYTES)).await?;
     let session = net.connect_job(client).await?;
     session.send(&NodeMessage::Hello(hello())).await?;

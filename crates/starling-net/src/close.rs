@@ -10,12 +10,18 @@ pub(crate) const PROTOCOL: u32 = 1;
 pub(crate) const BUSY: u32 = 2;
 /// The other side has stopped reading or answering.
 pub(crate) const STALLED: u32 = 3;
+/// This process has a list of its peers, and the other side is not on it.
+pub(crate) const NOT_FOR_YOU: u32 = 4;
 
 /// A close frame must fit into one packet.
 const REASON_SIZE_BYTES_MAX: usize = 512;
 
 /// Closes `connection` with a reason for the peer's log.
 pub(crate) fn close(connection: &Connection, code: u32, reason: &str) {
+    // Closing it once more would hide what the peer said when it closed it.
+    if connection.close_reason().is_some() {
+        return;
+    }
     let end = reason.floor_char_boundary(REASON_SIZE_BYTES_MAX);
     connection.close(VarInt::from_u32(code), &reason.as_bytes()[..end]);
 }

@@ -9,6 +9,7 @@ mod pace;
 
 use std::{sync::Arc, time::Duration};
 
+use n0_future::time::{Instant, sleep};
 use starling_blobs::{Blobs, Pin, StoreError};
 use starling_proto::{PeerAddr, limits::BLOB_SIZE_BYTES_MAX};
 use starling_types::{BlobRef, NodeId};
@@ -20,12 +21,12 @@ use crate::{
     blocking::blocking,
     dial::Dialer,
     limits::{
-        FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX, FLIGHT_BYTES_PER_SECOND, FLIGHT_PATIENCE_MAX,
-        FLIGHT_PATIENCE_MIN, SOURCE_COUNT_MAX,
+        BUSY_PATIENCE, BUSY_PAUSE, FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX,
+        FLIGHT_BYTES_PER_SECOND, FLIGHT_PATIENCE_MAX, FLIGHT_PATIENCE_MIN, SOURCE_COUNT_MAX,
     },
     pool::Pool,
     session::SessionHandle,
-    turns::{Turn, Turns},
+    turns::{Shares, Turn, Turns, Whose},
 };
 
 /// A peer that may have a blob.
@@ -93,6 +94,14 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// Whether some source has the blob, or may have it, and had no turn for this process: it is nobody's failure.
+    pub fn is_busy(&self) -> bool {
+        let Self::Unavailable { failures, .. } = self else { return false };
+        failures.iter().any(|failure| matches!(failure.error, SourceError::Busy))
+    }
+}
+
 /// What became of one source.
 #[derive(Debug)]
 pub struct SourceFailure {
@@ -122,7 +131,7 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     pub fn new(dialer: Arc<Dialer>, blobs: Arc<dyn Blobs>) -> Self {
         let (pool, flights) = (Pool::new(dialer), Flights::default());
-        let turns = Turns::new(FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX);
+        let turns = Turns::new(Shares::new(FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX));
         Self { blobs, pool, flights, turns }
     }
 
@@ -165,22 +174,32 @@ impl Fetcher {
         limit: Option<Duration>,
     ) -> Result<FetchReport, FetchError> {
         let mut failures = Vec::new();
-        for source in sources.iter().take(SOURCE_COUNT_MAX) {
-            let peer = source.peer.node_id;
-            let turn = self.turns.take(peer).await;
-            let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source, limit };
-            match attempt.run().await {
-                Ok(pin) => {
-                    let liars = liars(&failures);
-                    return Ok(FetchReport { pin, from: Some(peer), liars, turn: Some(turn) });
-                }
-                // No other source helps against a full disk.
-                Err(SourceError::Store(error)) => return Err(error.into()),
-                Err(error) => {
-                    tracing::debug!(peer = %format_args!("{peer:#}"), blob = %format_args!("{:#}", blob.reference), %error, "source failed");
-                    failures.push(SourceFailure { peer, error });
+        let mut left: Vec<&Source> = sources.iter().take(SOURCE_COUNT_MAX).collect();
+        let began = Instant::now();
+        while !left.is_empty() {
+            let mut busy = Vec::new();
+            for source in left {
+                let peer = source.peer.node_id;
+                let turn = self.turns.take(Whose::chosen(peer)).await;
+                let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source, limit };
+                match attempt.run().await {
+                    Ok(pin) => {
+                        let liars = liars(&failures);
+                        return Ok(FetchReport { pin, from: Some(peer), liars, turn: Some(turn) });
+                    }
+                    // No other source helps against a full disk.
+                    Err(SourceError::Store(error)) => return Err(error.into()),
+                    Err(SourceError::Busy) if began.elapsed() < BUSY_PATIENCE => busy.push(source),
+                    Err(error) => {
+                        tracing::debug!(peer = %format_args!("{peer:#}"), blob = %format_args!("{:#}", blob.reference), %error, "source failed");
+                        failures.push(SourceFailure { peer, error });
+                    }
                 }
             }
+            if !busy.is_empty() {
+                sleep(BUSY_PAUSE).await;
+            }
+            left = busy;
         }
         match liars(&failures).first() {
             Some(&peer) => Err(FetchError::WrongBytes { peer, blob }),

@@ -11,9 +11,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     close,
-    limits::{HANDSHAKE_TIMEOUT, JOB_CONNECTION_COUNT_MAX},
+    limits::HANDSHAKE_TIMEOUT,
     places::{Place, Places, Who},
-    serve::BlobServer,
+    serve::{BlobServer, Came},
     session::{ClientSession, Session, SessionHandle},
 };
 
@@ -35,8 +35,12 @@ pub(crate) struct JobAcceptor {
 }
 
 impl JobAcceptor {
-    pub fn new(context: JobContext, accepted: mpsc::Sender<ClientSession>) -> Self {
-        Self { context, accepted, places: Places::new(JOB_CONNECTION_COUNT_MAX) }
+    pub fn new(
+        context: JobContext,
+        accepted: mpsc::Sender<ClientSession>,
+        places: Places<Connection>,
+    ) -> Self {
+        Self { context, accepted, places }
     }
 
     /// Hands the connection's session to the client, if it wants one; says why not otherwise.
@@ -70,7 +74,7 @@ impl ProtocolHandler for JobAcceptor {
             close::close(&left, close::BUSY, "others wait for your place; come back later");
         }
         match self.admit(&connection, &place).await {
-            Ok(()) => self.context.server.serve(&connection, None).await,
+            Ok(()) => self.context.server.serve(&connection, Came::ForWork).await,
             Err(reason) => close::close(&connection, close::BUSY, reason),
         }
         Ok(())

@@ -24,16 +24,9 @@
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let loopback = |key| NetConfig {
-//! #     secret_key: [key; 32],
-//! #     bind: None,
-//! #     external: Vec::new(),
-//! #     loopback_only: true,
-//! #     relay: None,
-//! # };
 //! let blobs = MemoryBlobs::new(1 << 30);
-//! let client = Net::bind(loopback(1), blobs.clone()).await?;
-//! let node = Net::bind(loopback(2), MemoryBlobs::new(1 << 30)).await?;
+//! let client = Net::bind(NetConfig::loopback([1; 32]), blobs.clone()).await?;
+//! let node = Net::bind(NetConfig::loopback([2; 32]), MemoryBlobs::new(1 << 30)).await?;
 //!
 //! // The node dials the client and speaks first.
 //! let at_node = node.connect_job(&client.addr()).await?;
@@ -60,8 +53,10 @@ mod allowance;
 mod blocking;
 mod close;
 mod dial;
+mod door;
 mod fetch;
 mod frame;
+mod handshakes;
 mod jobs;
 pub mod limits;
 mod net;

@@ -13,9 +13,9 @@ pub const PLACE_USELESS_MAX: Duration = Duration::from_secs(60);
 /// Places that one peer has: its connection, and one that it lost and this side has not missed yet.
 pub const PLACE_COUNT_PER_PEER_MAX: usize = 2;
 
-/// The part of all places that peers of one network have at most (IPv4: 24 bits, IPv6: 48; all that come by relay are one)
-/// which have delivered nothing yet: one in so many, so that nobody with one network shuts out all others. Those that have
-/// private addresses are of a network that is one's own, and not counted.
+/// The part of all places, and of all transfers of their sort, that peers of one network have at most (IPv4: 24 bits, IPv6: 48;
+/// all that come by relay are one) which have delivered nothing yet: one in so many, so that nobody with one network shuts out all
+/// others. Those that have private addresses are of a network that is one's own, and not counted.
 pub const PLACES_PER_NETWORK_PART: usize = 4;
 
 /// Peers that are remembered for having delivered: a few for each place.
@@ -45,7 +45,7 @@ pub const BLOB_STREAM_COUNT_MAX: usize = 16;
 pub const UNI_STREAM_COUNT_MAX: u32 = 4;
 
 /// What a peer that has dialed may send before it is read, over all streams of its connection: a message of each stream, and
-/// enough for 2.5 MB/s over a tenth of a second. All places together hold a third of a gigabyte.
+/// enough for 2.5 MB/s over a tenth of a second.
 pub const UNREAD_BYTES_MAX: u32 = 256 << 10;
 
 /// And a peer that this process has dialed, of which there are few: inputs come over these connections.
@@ -54,11 +54,39 @@ pub const UNREAD_BYTES_DIALED_MAX: u32 = 4 << 20;
 /// What is sent on a connection before the peer says that it has come. [`SERVE_COUNT_MAX`] bounds how many are sent to.
 pub const UNACKNOWLEDGED_BYTES_MAX: u64 = 1 << 20;
 
+/// All that peers which have dialed may have sent and this process has not read, over all places: a third of a gigabyte.
+pub const UNREAD_BYTES_ALL_MAX: u64 = UNREAD_BYTES_MAX as u64
+    * (JOB_CONNECTION_COUNT_MAX + BLOB_CONNECTION_COUNT_MAX + GOSSIP_CONNECTION_COUNT_MAX) as u64;
+const _: () = assert!(UNREAD_BYTES_ALL_MAX <= (1 << 30) / 3);
+
 /// Blobs that are served at once in all: each holds a file and a buffer.
 pub const SERVE_COUNT_MAX: usize = 256;
 
-/// Blobs that one peer is served at once, and only one once half of [`SERVE_COUNT_MAX`] are being served.
+/// Blobs that one peer is served at once, and only one once half of the places that it may have are taken.
 pub const SERVE_COUNT_PER_PEER_MAX: usize = BLOB_STREAM_COUNT_MAX;
+
+/// The part of all transfers that peers have at most which hold no lease: one in so many, so that whoever works is served at
+/// once, whatever others do.
+pub const OTHERS_PART: usize = 2;
+
+/// And the part that strangers have at most.
+pub const STRANGERS_PART: usize = 4;
+
+/// How long a peer that has shown that it works counts as one that does: a lease that is not renewed for so long is over, and
+/// nodes renew theirs four times as often.
+pub const WORKS_FOR: Duration = Duration::from_secs(20);
+
+/// How long a peer that asks for a blob waits for its turn before it is told to come later: it may have other sources, and it
+/// waits for an answer no longer than [`BLOB_MESSAGE_TIMEOUT`].
+pub const SERVE_WAIT_MAX: Duration =
+    Duration::from_millis(BLOB_MESSAGE_TIMEOUT.as_millis() as u64 / 2);
+
+/// How long to wait before sources are asked again that are busy.
+pub const BUSY_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long sources may be busy before a fetch is given up: peers that read nothing hold their turns for a sixth of that
+/// ([`BLOB_IDLE_TIMEOUT`]).
+pub const BUSY_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Blobs that are fetched at once: each holds a file, a blocking thread and a few buffers. The rest wait.
 pub const FETCH_COUNT_MAX: usize = 64;
@@ -110,6 +138,16 @@ pub const ANSWERED_ADDR_COUNT_MAX: usize = 1024;
 
 /// How long a peer that has connected may take to open its stream and be accepted.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Handshakes that may be open before newcomers have to show that they are at their addresses: more than thousands of nodes that
+/// come back in the same second have open at a time, and some 10 MB.
+pub const HANDSHAKE_COUNT_CALM: usize = 256;
+
+/// And those of all who have shown it.
+pub const HANDSHAKE_COUNT_MAX: usize = 1024;
+
+/// How long a handshake stays open that does not get on.
+pub const HANDSHAKE_OPEN_MAX: Duration = CONNECTION_IDLE_TIMEOUT;
 
 /// A connection that is silent for so long is dead: both sides send a sign of life every 5 seconds, and
 /// machines that prove on every core are late with theirs.

@@ -1,6 +1,7 @@
 //! One process on the network: its endpoint, what it serves, and the ways to reach others.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -26,14 +27,17 @@ use crate::{
     addr::{self, Own},
     ads::{Ads, GossipGate, NetClosed},
     dial::{ConnectError, Dialer},
+    door::Door,
     fetch::{FetchError, FetchReport, Fetcher, Source},
     jobs::{JobAcceptor, JobContext},
     limits::{
         BLOB_STREAM_COUNT_MAX, CONNECT_TIMEOUT, CONNECTION_IDLE_TIMEOUT, FLUSH_TIMEOUT,
-        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, RELAY_TIMEOUT, RTT_ASSUMED,
-        UNACKNOWLEDGED_BYTES_MAX, UNI_STREAM_COUNT_MAX, UNREAD_BYTES_MAX,
+        GOSSIP_MESSAGE_SIZE_BYTES_MAX, JOB_BACKLOG_COUNT_MAX, JOB_CONNECTION_COUNT_MAX,
+        RELAY_TIMEOUT, RTT_ASSUMED, UNACKNOWLEDGED_BYTES_MAX, UNI_STREAM_COUNT_MAX,
+        UNREAD_BYTES_MAX,
     },
-    serve::BlobServer,
+    places::Places,
+    serve::{BlobServer, Came},
     session::{ClientSession, NodeSession, Session, SessionHandle},
 };
 
@@ -49,6 +53,23 @@ pub struct NetConfig {
     pub loopback_only: bool,
     /// The URL of a relay to be reachable through; there is none by default.
     pub relay: Option<String>,
+    /// The only peers that may connect or be dialed; anybody when `None`. To know an address is not enough then: no protocol
+    /// hears of another key.
+    pub only: Option<BTreeSet<NodeId>>,
+}
+
+impl NetConfig {
+    /// On loopback, on any free port, open to anybody there.
+    pub fn loopback(secret_key: [u8; 32]) -> Self {
+        Self {
+            secret_key,
+            bind: None,
+            external: Vec::new(),
+            loopback_only: true,
+            relay: None,
+            only: None,
+        }
+    }
 }
 
 /// Why a process cannot take part in the network.
@@ -114,7 +135,9 @@ impl Net {
     pub async fn bind(config: NetConfig, blobs: impl Blobs + 'static) -> Result<Self, BindError> {
         let blobs: Arc<dyn Blobs> = Arc::new(blobs);
         let known_addrs = MemoryLookup::new();
-        let endpoint = bind_endpoint(&config, known_addrs.clone()).await?;
+        let door = Door::new(config.only.clone());
+        let filter = door.filter();
+        let endpoint = bind_endpoint(&config, known_addrs.clone(), door).await?;
         if let Some(relay) = &config.relay {
             // The relay is in the ticket only once it has answered.
             if timeout(RELAY_TIMEOUT, endpoint.online()).await.is_err() {
@@ -124,7 +147,8 @@ impl Net {
                 );
             }
         }
-        let server = BlobServer::new(blobs.clone());
+        let nodes = Places::new(JOB_CONNECTION_COUNT_MAX);
+        let server = BlobServer::new(blobs.clone(), nodes.clone());
         let jobs = JobContext {
             server: server.clone(),
             writers: TaskTracker::new(),
@@ -135,7 +159,8 @@ impl Net {
             .spawn(endpoint.clone());
         let (accepting, accepted) = mpsc::channel(JOB_BACKLOG_COUNT_MAX);
         let router = Router::builder(endpoint.clone())
-            .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting))
+            .incoming_filter(filter)
+            .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting, nodes))
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))
             .spawn();
@@ -220,7 +245,7 @@ impl Net {
         let server = server.clone();
         let served = connection.clone();
         // Ends with the connection.
-        n0_future::task::spawn(async move { server.serve(&served, None).await });
+        n0_future::task::spawn(async move { server.serve(&served, Came::Dialed).await });
         Ok(Session::new(SessionHandle::dialled(connection), control, writers, closing.clone()))
     }
 
@@ -286,10 +311,12 @@ impl Net {
 async fn bind_endpoint(
     config: &NetConfig,
     known_addrs: MemoryLookup,
+    door: Door,
 ) -> Result<Endpoint, BindError> {
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(SecretKey::from_bytes(&config.secret_key))
         .address_lookup(known_addrs)
+        .hooks(door)
         .transport_config(transport_config());
     for addr in &config.external {
         builder = builder.external_addr(*addr);

@@ -7,21 +7,23 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use iroh::endpoint::Connection;
 use n0_future::time::Instant;
-use starling_proto::Network;
+use starling_proto::{Network, PeerAddr};
 use starling_types::NodeId;
 
 use crate::{
     addr,
     limits::{
         DELIVERED_PEERS_MAX, PLACE_COUNT_PER_PEER_MAX, PLACE_USELESS_MAX, PLACES_PER_NETWORK_PART,
+        WORKS_FOR,
     },
+    turns::{Sort, Whose},
 };
 
 /// The places; `C` is what holds one, and is handed back when it loses it.
@@ -57,10 +59,15 @@ impl Who {
     /// Whoever is on the other end of `connection`.
     pub fn of(connection: &Connection) -> Self {
         let addr = addr::remote_addr(connection);
-        let is_near = addr.direct.first().is_some_and(|addr| is_near(addr.ip()));
-        let network = if is_near { None } else { addr.network() };
-        Self { peer: addr.node_id, network }
+        Self { peer: addr.node_id, network: network_of(addr.direct.first().copied()) }
     }
+}
+
+/// The network of who is at this address, or comes by relay; `None` where that says nothing.
+pub(crate) fn network_of(addr: Option<SocketAddr>) -> Option<Network> {
+    let addr = PeerAddr { direct: addr.into_iter().collect(), ..PeerAddr::new(NodeId([0; 32])) };
+    let is_near = addr.direct.first().is_some_and(|addr| is_near(addr.ip()));
+    if is_near { None } else { addr.network() }
 }
 
 /// Whether the address is one that nobody has on the open network.
@@ -87,6 +94,11 @@ impl<C> Places<C> {
     pub fn enter(&self, who: Who, holder: C) -> Result<(Place<C>, Option<C>), C> {
         let (id, left) = self.table().enter(self.started.elapsed(), who, holder)?;
         Ok((Place { places: self.clone(), id }, left))
+    }
+
+    /// How a transfer to this peer counts among others, by what it does and did in these places.
+    pub fn whose(&self, who: Who) -> Whose {
+        self.table().whose(self.started.elapsed(), who)
     }
 
     fn table(&self) -> MutexGuard<'_, Table<C>> {
@@ -186,6 +198,20 @@ impl<C> Table<C> {
         };
         let leaves = self.taken.iter().filter(|(_, taken)| may_leave(taken));
         leaves.min_by_key(|(id, taken)| (taken.useful_at, **id)).map(|(id, _)| Some(*id))
+    }
+
+    fn whose(&self, now: Duration, Who { peer, network }: Who) -> Whose {
+        let own = || self.taken.values().filter(|taken| taken.who.peer == peer);
+        let has_delivered =
+            self.delivered.contains_key(&peer) || own().any(|taken| taken.has_delivered);
+        let works =
+            own().any(|taken| taken.was_useful && now.saturating_sub(taken.useful_at) < WORKS_FOR);
+        let sort = match (works, has_delivered) {
+            (true, _) => Sort::Works,
+            (false, true) => Sort::Known,
+            (false, false) => Sort::Stranger,
+        };
+        Whose { peer, sort, network: network.filter(|_| !has_delivered) }
     }
 
     fn note(&mut self, now: Duration, id: u64, delivered: bool) {
@@ -323,6 +349,28 @@ mod tests {
         for name in 100..110 {
             assert_eq!(table.enter(LATER, near(name), name).unwrap().1, None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_peer_works_while_it_shows_that_it_does_and_is_known_once_it_has_delivered() {
+        let mut table = Table::new(8);
+        let whose = |table: &Table<u16>, now| table.whose(now, who(1));
+        let sort = |table: &Table<u16>, now| whose(table, now).sort;
+        assert_eq!(sort(&table, Duration::ZERO), Sort::Stranger);
+        let (id, _) = table.enter(Duration::ZERO, who(1), 1).unwrap();
+        assert_eq!(sort(&table, Duration::ZERO), Sort::Stranger, "a place is no merit");
+        table.note(SOON, id, false);
+        assert_eq!(sort(&table, SOON), Sort::Works);
+        assert!(whose(&table, SOON).network.is_some(), "a lease says nothing of whose it is");
+        let over = SOON + WORKS_FOR;
+        assert_eq!(sort(&table, over - Duration::from_millis(1)), Sort::Works);
+        assert_eq!(sort(&table, over), Sort::Stranger);
+        table.note(over, id, true);
+        assert_eq!(sort(&table, over), Sort::Works);
+        table.leave(over, id);
+        let known = Whose { peer: who(1).peer, sort: Sort::Known, network: None };
+        assert_eq!(whose(&table, over), known, "it is remembered");
+        assert_eq!(table.whose(over, who(2)).sort, Sort::Stranger);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Handing out blobs: one request a stream, answered from the store, slowly if the peer is slow, but
-//! never for ever.
+//! never for ever. Who would have to wait for long is told so at once, and asks elsewhere or again.
 
 use std::{io::Read as _, sync::Arc};
 
+use bytes::Bytes;
 use iroh::{
     endpoint::{Connection, RecvStream, SendStream, VarInt},
     protocol::{AcceptError, ProtocolHandler},
@@ -10,21 +11,20 @@ use iroh::{
 use n0_future::{task::JoinSet, time::timeout};
 use starling_blobs::{Blobs, ReadBlob, StoreError};
 use starling_proto::{BlobHeader, BlobRequest, limits::BLOB_SIZE_BYTES_MAX};
-use starling_types::NodeId;
 use thiserror::Error;
 use tracing::debug;
 
 use crate::{
-    addr,
     blocking::blocking,
     close,
     frame::{self, FrameError, FrameReader, ProtocolError},
     limits::{
         BLOB_CHUNK_SIZE_BYTES, BLOB_CONNECTION_COUNT_MAX, BLOB_IDLE_TIMEOUT, BLOB_MESSAGE_TIMEOUT,
-        BLOB_STREAM_COUNT_MAX, SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX, transfer_time_max,
+        BLOB_STREAM_COUNT_MAX, SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX, SERVE_WAIT_MAX,
+        transfer_time_max,
     },
     places::{Merit, Places, Who},
-    turns::Turns,
+    turns::{Shares, Turns, Whose},
 };
 
 /// Serves blobs of one store, on connections of either protocol.
@@ -32,7 +32,20 @@ use crate::{
 pub(crate) struct BlobServer {
     blobs: Arc<dyn Blobs>,
     places: Places<Connection>,
+    /// The places of nodes: they say who works.
+    nodes: Places<Connection>,
     turns: Turns,
+}
+
+/// How a connection came about on which blobs are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Came<'a> {
+    /// This process has dialed the peer, to work for it.
+    Dialed,
+    /// The peer has dialed this process, to work for it.
+    ForWork,
+    /// The peer has dialed this process for blobs. Each request keeps it its place.
+    ForBlobs(&'a Merit<Connection>),
 }
 
 /// Why a request was not answered in full. Only logged: the asker goes elsewhere.
@@ -53,16 +66,16 @@ enum ServeError {
 }
 
 impl BlobServer {
-    pub fn new(blobs: Arc<dyn Blobs>) -> Self {
+    pub fn new(blobs: Arc<dyn Blobs>, nodes: Places<Connection>) -> Self {
         let places = Places::new(BLOB_CONNECTION_COUNT_MAX);
-        let turns = Turns::new(SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX);
-        Self { blobs, places, turns }
+        let turns = Turns::new(Shares::new(SERVE_COUNT_MAX, SERVE_COUNT_PER_PEER_MAX));
+        Self { blobs, places, nodes, turns }
     }
 
-    /// Serves every stream that the peer opens on `connection`, until it is closed. Each request keeps the connection its
-    /// place, where it has one.
-    pub async fn serve(&self, connection: &Connection, merit: Option<&Merit<Connection>>) {
+    /// Serves every stream that the peer opens on `connection`, until it is closed.
+    pub async fn serve(&self, connection: &Connection, came: Came<'_>) {
         let mut streams = JoinSet::new();
+        let who = Who::of(connection);
         loop {
             // Not accepting is what makes the peer wait: it may open only so many streams.
             while streams.len() >= BLOB_STREAM_COUNT_MAX {
@@ -73,11 +86,17 @@ impl BlobServer {
                 Some(_) = streams.join_next() => continue,
             };
             let Ok((send, recv)) = accepted else { return };
-            merit.into_iter().for_each(Merit::works);
+            if let Came::ForBlobs(merit) = came {
+                merit.works();
+            }
             let server = self.clone();
-            let peer = addr::to_node_id(connection.remote_id());
+            let (peer, is_chosen) = (who.peer, matches!(came, Came::Dialed));
             streams.spawn(async move {
-                if let Err(error) = server.answer(peer, send, recv).await {
+                let whose = || match is_chosen {
+                    true => Whose::chosen(peer),
+                    false => server.nodes.whose(who),
+                };
+                if let Err(error) = server.answer(whose, send, recv).await {
                     debug!(peer = %format_args!("{peer:#}"), %error, "blob not served");
                 }
             });
@@ -86,11 +105,11 @@ impl BlobServer {
 
     async fn answer(
         &self,
-        peer: NodeId,
+        whose: impl Fn() -> Whose,
         mut send: SendStream,
         recv: RecvStream,
     ) -> Result<(), ServeError> {
-        let answered = self.try_answer(peer, &mut send, recv).await;
+        let answered = self.try_answer(whose, &mut send, recv).await;
         // A stream that is only dropped would end as if all had been sent.
         match answered {
             Ok(()) => drop(send.finish()),
@@ -101,7 +120,7 @@ impl BlobServer {
 
     async fn try_answer(
         &self,
-        peer: NodeId,
+        whose: impl Fn() -> Whose,
         send: &mut SendStream,
         recv: RecvStream,
     ) -> Result<(), ServeError> {
@@ -113,10 +132,12 @@ impl BlobServer {
             Err(FrameError::Protocol(error)) => return Err(ServeError::Protocol(error)),
             Err(FrameError::Read(error)) => return Err(ServeError::Stream(error.to_string())),
         };
-        let _turn = self.turns.take(peer).await;
+        // Looked at now: the peer may have got a lease since it connected.
+        let Some(_turn) = self.turns.take_within(whose(), SERVE_WAIT_MAX).await else {
+            return write(send, &encoded(BlobHeader::Busy)).await;
+        };
         let (header, blob) = self.look_up(request).await?;
-        let header = frame::encode(&header).expect("a status and a number are below every limit");
-        write(send, &header).await?;
+        write(send, &encoded(header)).await?;
         match blob {
             Some(blob) => {
                 // Who reads a little now and then holds its place no longer than an honest reader of a bad link.
@@ -145,6 +166,10 @@ impl BlobServer {
         };
         blocking(look_up).await?
     }
+}
+
+fn encoded(header: BlobHeader) -> Bytes {
+    frame::encode(&header).expect("a status and a number are below every limit")
 }
 
 /// Sends what `blob` holds.
@@ -178,7 +203,7 @@ impl ProtocolHandler for BlobServer {
         if let Some(left) = left {
             close::close(&left, close::BUSY, "others wait for your place; come back later");
         }
-        self.serve(&connection, Some(&place.merit())).await;
+        self.serve(&connection, Came::ForBlobs(&place.merit())).await;
         Ok(())
     }
 }

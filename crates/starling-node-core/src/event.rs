@@ -120,6 +120,8 @@ pub enum InputFailure {
     Storage(String),
     /// Nobody delivered it.
     Unavailable(String),
+    /// Nobody delivered it, because who has it served others all the time.
+    Busy,
 }
 
 /// Why a result could not be stored.

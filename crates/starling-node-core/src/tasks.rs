@@ -193,18 +193,23 @@ impl Core {
             }
             InputFailure::Storage(message) => self.end(id, Ending::Failed(Self::OURS, message)),
             // Over a connection that is gone by now, or there was none: that says nothing of the input.
-            InputFailure::Unavailable(_) if session != current || session.is_none() => {
+            InputFailure::Unavailable(_) | InputFailure::Busy
+                if session != current || session.is_none() =>
+            {
                 if current.is_some() {
                     self.fetch(id, index);
                 }
             }
-            InputFailure::Unavailable(message) => self.end_without_inputs(id, message),
+            InputFailure::Unavailable(message) => {
+                self.end_without_inputs(id, Ending::Failed(FailureClass::Input, message));
+            }
+            InputFailure::Busy => self.end_without_inputs(id, Ending::Excused),
         }
     }
 
     /// Ends a lease whose inputs do not come, and lets other clients have its slot for a while. Where it had none, its client
     /// need not look for a fault: it may have been in nobody's way.
-    fn end_without_inputs(&mut self, id: WorkId, message: String) {
+    fn end_without_inputs(&mut self, id: WorkId, ending: Ending) {
         let Some(work) = self.works.get(id) else { return };
         let (now, held, has_slot) =
             (self.now, self.now.since(work.accepted_at), work.slot.is_some());
@@ -214,7 +219,7 @@ impl Core {
             client.stalled(held, now);
         }
         let ending = match has_slot {
-            true => Ending::Failed(FailureClass::Input, message),
+            true => ending,
             false => Ending::Declined,
         };
         self.end(id, ending);
@@ -372,7 +377,8 @@ impl Core {
         for (id, phase) in overdue {
             match phase {
                 Phase::Fetching { .. } | Phase::Waiting { .. } => {
-                    self.end_without_inputs(id, "its inputs had not come in time".into());
+                    let message = "its inputs had not come in time".into();
+                    self.end_without_inputs(id, Ending::Failed(FailureClass::Input, message));
                 }
                 // The proof is good, and there is nowhere to put it.
                 Phase::Unpublished(_) => self.end(id, Ending::Declined),
@@ -422,9 +428,9 @@ impl Core {
         match ending {
             Ending::Done => self.counts.done += 1,
             Ending::Dropped => self.counts.dropped += 1,
-            Ending::Declined => {
+            Ending::Declined | Ending::Excused => {
                 self.counts.returned += 1;
-                self.give_back(client, &grant, false);
+                self.give_back(client, &grant, matches!(ending, Ending::Excused));
             }
             Ending::Failed(class, message) => {
                 self.counts.failed += 1;

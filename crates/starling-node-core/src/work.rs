@@ -180,6 +180,8 @@ pub(crate) enum Ending {
     Failed(FailureClass, String),
     /// Given back, by nobody's fault.
     Declined,
+    /// Given back, since who has the inputs had too much else to do: that is nobody's fault either, and the client is told so.
+    Excused,
     /// The client does not want it any more.
     Dropped,
 }

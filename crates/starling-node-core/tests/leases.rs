@@ -306,6 +306,17 @@ fn an_input_that_nobody_delivers_fails_the_lease_by_its_class() {
 }
 
 #[test]
+fn an_input_whose_holders_are_busy_is_nobodys_failure() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = fetching(&node.grant(session, grant(1))).unwrap();
+    let actions = node.tell(Event::NotFetched { work, cause: InputFailure::Busy });
+    assert!(failed(&actions).is_none(), "{actions:?}");
+    let excused = NodeMessage::Decline { lease: lease(1), busy: true };
+    assert!(sent(&actions).contains(&excused), "{actions:?}");
+    assert_eq!((node.core.held().leases, node.core.counts().returned), (0, 1));
+}
+
+#[test]
 fn a_failed_proof_is_reported_by_its_class() {
     let (mut node, session) = Node::serving(1, 1000);
     let text = String::new;

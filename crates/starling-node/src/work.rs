@@ -47,6 +47,7 @@ impl Bench {
             }
             Err(FetchError::Store(StoreError::NoSpace(_))) => InputFailure::NoRoom,
             Err(FetchError::Store(error)) => InputFailure::Storage(error.to_string()),
+            Err(error) if error.is_busy() => InputFailure::Busy,
             Err(error) => InputFailure::Unavailable(error.to_string()),
         };
         Event::NotFetched { work, cause }.into()

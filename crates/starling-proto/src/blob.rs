@@ -28,8 +28,10 @@ pub enum BlobHeader {
     },
     /// The peer does not have the blob.
     Absent,
-    /// The peer does not serve the blob, or not now.
+    /// The peer does not serve the blob.
     Refused,
+    /// The peer serves too many others to do so soon. To be asked again later.
+    Busy,
 }
 
 impl Message for BlobRequest {
@@ -57,6 +59,7 @@ impl Message for BlobHeader {
             Self::Found { size_bytes } => (wire::BlobStatus::Found, size_bytes),
             Self::Absent => (wire::BlobStatus::Absent, 0),
             Self::Refused => (wire::BlobStatus::Refused, 0),
+            Self::Busy => (wire::BlobStatus::Busy, 0),
         };
         wire::BlobHeader { status: status.into(), size_bytes }.encode_to_vec()
     }
@@ -70,6 +73,7 @@ impl Message for BlobHeader {
             }
             Ok(wire::BlobStatus::Absent) => Ok(Self::Absent),
             Ok(wire::BlobStatus::Refused) => Ok(Self::Refused),
+            Ok(wire::BlobStatus::Busy) => Ok(Self::Busy),
             Ok(wire::BlobStatus::Unspecified) | Err(_) => {
                 Err(FieldError::new("status", FieldProblem::Unknown { value: wire.status }))
             }

@@ -1,6 +1,6 @@
 //! The words of the command line. Parsing only: what they do is in `commands/`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{env::VarError, net::SocketAddr, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -88,11 +88,13 @@ pub struct GuestArgs {
     /// bytes. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub frame: Vec<PathBuf>,
-    /// An argument of the guest; may be given several times.
+    /// An argument of the guest; may be given several times. Other users of this machine can see it: what is secret goes into
+    /// the input.
     #[arg(long = "arg", value_name = "ARG", allow_hyphen_values = true)]
     pub args: Vec<String>,
-    /// An environment variable that the guest may ask for; may be given several times.
-    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_env)]
+    /// An environment variable that the guest may ask for; may be given several times. Without a value, it has that of this
+    /// command's own environment, which other users of the machine can't see as they can see a value here.
+    #[arg(long = "env", value_name = "KEY[=VALUE]", value_parser = parse_env)]
     pub env: Vec<(String, String)>,
     /// The receipt of something that the guest verifies (`env::verify`); may be given several times.
     #[arg(long = "assumption", value_name = "FILE")]
@@ -274,8 +276,8 @@ pub struct NodeArgs {
     /// Stay on the loopback interface.
     #[arg(long)]
     pub loopback: bool,
-    /// End when stdin ends, as a node does that a client has started.
-    #[arg(long, hide = true)]
+    /// Read from stdin whom to prove for, and end when it ends, as a node does that a client has started.
+    #[arg(long, hide = true, conflicts_with_all = ["client", "join"])]
     pub supervised: bool,
     #[command(flatten)]
     pub endpoint: EndpointArgs,
@@ -530,11 +532,19 @@ fn po2(number: u32) -> Po2 {
     number.try_into().expect("checked to be a po2")
 }
 
-/// `KEY=VALUE`.
+/// `KEY=VALUE`, or `KEY`, with its value from the environment.
 fn parse_env(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write KEY=VALUE".to_owned()),
+        Some(("", _)) => Err("write KEY=VALUE".to_owned()),
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => match std::env::var(text) {
+            Ok(value) => Ok((text.to_owned(), value)),
+            Err(VarError::NotPresent) => Err(
+                "there is no such variable here to take the value from: write KEY=VALUE, or set it"
+                    .to_owned(),
+            ),
+            Err(VarError::NotUnicode(_)) => Err("its value here is not UTF-8".to_owned()),
+        },
     }
 }
 
@@ -620,7 +630,7 @@ mod tests {
     fn an_environment_variable_has_a_name() {
         assert_eq!(parse_env("A=b=c"), Ok(("A".into(), "b=c".into())));
         assert_eq!(parse_env("A="), Ok(("A".into(), String::new())));
-        for wrong in ["", "A", "=b"] {
+        for wrong in ["", "=b", "STARLING_NOBODY_SETS_THIS"] {
             assert!(parse_env(wrong).is_err(), "{wrong:?}");
         }
     }

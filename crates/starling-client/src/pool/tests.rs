@@ -62,13 +62,7 @@ async fn bind(key: u8, dir: &TempDir) -> Net {
     let budget = DiskBudget { max_bytes: 1 << 20, min_free_bytes: 0 };
     let blobs = BlobStore::open(dir.path(), budget).unwrap();
     let secret_key = [key; 32];
-    let config = NetConfig {
-        secret_key,
-        bind: None,
-        external: Vec::new(),
-        loopback_only: true,
-        relay: None,
-    };
+    let config = NetConfig::loopback(secret_key);
     Net::bind(config, blobs).await.unwrap()
 }
 

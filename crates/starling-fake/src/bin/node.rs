@@ -24,13 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let budget = DiskBudget { max_bytes: DISK_BYTES, min_free_bytes: 0 };
     let blobs = data_dir.unrooted_blobs(budget)?;
     let secret_key = [key.parse()?; 32];
-    let config = NetConfig {
-        secret_key,
-        bind: None,
-        external: Vec::new(),
-        loopback_only: true,
-        relay: None,
-    };
+    let config = NetConfig::loopback(secret_key);
     let net = Net::bind(config, blobs).await?;
     let prover = std::env::current_exe()?.with_file_name("starling-fake-prover");
     let config = NodeConfig {

@@ -27,13 +27,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(60);
 const COST: TaskCost = TaskCost { memory: MemoryBytes::from_mib(64), work: Millis(100) };
 
 fn loopback(key: u8) -> NetConfig {
-    NetConfig {
-        secret_key: [key; 32],
-        bind: None,
-        external: Vec::new(),
-        loopback_only: true,
-        relay: None,
-    }
+    NetConfig::loopback([key; 32])
 }
 
 /// So many pieces of raw data of so many bytes, each its own.

@@ -31,6 +31,9 @@ pub enum SourceError {
     /// It does not serve the blob.
     #[error("refuses to serve it")]
     Refused,
+    /// It serves too many others now. It is asked again for a while before this is said.
+    #[error("is busy")]
+    Busy,
     /// It has a blob of that name and another size. Either it or whoever told the size is wrong.
     #[error("has {actual_bytes} bytes where {expected_bytes} are expected")]
     WrongSize {
@@ -117,6 +120,7 @@ impl Attempt<'_> {
             }
             BlobHeader::Absent => Err(SourceError::Absent),
             BlobHeader::Refused => Err(SourceError::Refused),
+            BlobHeader::Busy => Err(SourceError::Busy),
         }
     }
 }

@@ -447,6 +447,46 @@ async fn peers_that_ask_for_much_and_read_nothing_keep_nobody_from_being_served(
 }
 
 #[tokio::test]
+async fn strangers_that_read_nothing_hold_their_part_and_who_works_is_served_within_a_second() {
+    let large: Vec<u8> = (0..8_u32 << 20).map(|index| (index * 7 % 251) as u8).collect();
+    let (client, node, asker) = (holder(1).await, Peer::new(2).await, Peer::new(3).await);
+    let large = client.blobs.put(&large).unwrap();
+    let (at_client, at_node) = job_connection(&client, &node).await;
+    let mut bad = Vec::new();
+    // More than there are places for strangers: sixteen for each of two, and one for each of the others.
+    for _ in 0..40 {
+        bad.push(reads_nothing_of(&client.addr(), large.reference).await);
+    }
+    // It is granted a lease.
+    at_client.handle().peer_works();
+    sleep(Duration::from_millis(500)).await;
+    let source = Source::via(client.addr(), at_node.handle());
+    let fetched = n0_future::time::timeout(
+        Duration::from_secs(1),
+        node.net.fetch(blob(), std::slice::from_ref(&source)),
+    );
+    fetched.await.expect("its places are kept for it").unwrap();
+
+    // A stranger is not kept waiting for ever: it is told to come later, and does.
+    let fetching = n0_future::task::spawn({
+        let (net, source) = (asker.net.clone(), Source::peer(client.addr()));
+        async move { net.fetch(blob(), &[source]).await }
+    });
+    let (endpoint, _) = raw_endpoint(JOB_ALPN).await;
+    let connection = soon(endpoint.connect(dialable(&client.addr()), BLOB_ALPN)).await.unwrap();
+    let (mut send, mut recv) = soon(connection.open_bi()).await.unwrap();
+    send.write_all(&framed(&BlobRequest { reference: blob().reference })).await.unwrap();
+    send.finish().unwrap();
+    let header = soon(recv.read_to_end(1000)).await.unwrap();
+    assert_eq!(BlobHeader::decode(&header[4..]), Ok(BlobHeader::Busy));
+    assert!(!fetching.is_finished());
+    drop(bad);
+    let report = soon(fetching).await.unwrap().unwrap();
+    assert_eq!(report.from, Some(client.id()));
+    assert_stored(&asker);
+}
+
+#[tokio::test]
 async fn one_peer_with_ever_more_connections_shuts_nobody_out() {
     let holder = holder(1).await;
     let (endpoint, _) = raw_endpoint(JOB_ALPN).await;

@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use iroh::endpoint::Connection;
 use n0_future::time::timeout;
-use starling_net::{BindError, ConnectError, Net, NetConfig, PeerAddr, Ticket};
-
+use starling_blobs::{Blobs, MemoryBlobs};
+use starling_net::{
+    BindError, ConnectError, Net, NetConfig, PeerAddr, Source, Ticket,
+    limits::{UNI_STREAM_COUNT_MAX, UNREAD_BYTES_MAX},
+};
 use starling_proto::{BLOB_ALPN, JOB_ALPN};
 
 use crate::{
@@ -108,6 +111,32 @@ async fn closing_ends_what_waits_and_frees_the_port() {
     bind_again(1, port, &node.blobs).await;
 }
 
+#[tokio::test]
+async fn a_closed_process_hears_its_own_peers_and_no_other_key_whatever_the_protocol() {
+    let (node, stranger) = (Peer::new(2).await, Peer::new(3).await);
+    let blobs = MemoryBlobs::new(1 << 20);
+    let secret = blobs.put(b"a segment").unwrap().blob();
+    let config = NetConfig { only: Some([node.id()].into()), ..loopback(1) };
+    let client = Peer { net: Net::bind(config, blobs.clone()).await.unwrap(), blobs };
+    for alpn in [JOB_ALPN, BLOB_ALPN, iroh_gossip::ALPN] {
+        let (endpoint, _) = raw_endpoint(alpn).await;
+        // The ticket is all right, and so is the handshake: the key is not.
+        let told = match soon(endpoint.connect(dialable(&client.addr()), alpn)).await {
+            Ok(connection) => soon(connection.closed()).await.to_string(),
+            Err(error) => format!("{error:#}"),
+        };
+        assert!(told.contains("closed to all but its own peers"), "{told}");
+    }
+    let sources = [Source::peer(client.addr())];
+    assert!(soon(stranger.net.fetch(secret, &sources)).await.is_err());
+    let (_at_client, _at_node) = job_connection(&client, &node).await;
+    soon(node.net.fetch(secret, &sources)).await.unwrap();
+    // It calls on nobody else either.
+    let elsewhere = stranger.blobs.put(b"elsewhere").unwrap().blob();
+    let sources = [Source::peer(stranger.addr())];
+    assert!(soon(client.net.fetch(elsewhere, &sources)).await.is_err());
+}
+
 /// Opens streams in one direction and fills them until the other side lets no more come: how many, and with how many bytes.
 async fn fill_streams(connection: &Connection) -> (usize, usize) {
     const NO_MORE: Duration = Duration::from_millis(300);
@@ -125,15 +154,23 @@ async fn fill_streams(connection: &Connection) -> (usize, usize) {
 async fn what_strangers_send_unasked_is_held_up_to_a_bound_and_others_are_served() {
     let client = Peer::new(1).await;
     let mut strangers = Vec::new();
-    for alpn in [JOB_ALPN, BLOB_ALPN] {
+    for alpn in [JOB_ALPN, BLOB_ALPN, JOB_ALPN, BLOB_ALPN] {
         let (endpoint, _) = raw_endpoint(alpn).await;
         let connection = soon(endpoint.connect(dialable(&client.addr()), alpn)).await.unwrap();
         let (streams, bytes) = fill_streams(&connection).await;
-        assert!((1..=4).contains(&streams), "{streams} streams");
-        assert!((1..=256 << 10).contains(&bytes), "{bytes} bytes");
+        assert!((1..=UNI_STREAM_COUNT_MAX as usize).contains(&streams), "{streams} streams");
+        assert!((1..=UNREAD_BYTES_MAX as usize).contains(&bytes), "{bytes} bytes");
         assert_eq!(connection.max_datagram_size(), None, "no datagram is taken");
         strangers.push((endpoint, connection));
     }
+    // Gossip reads its streams, and leaves at the first byte that is none of its.
+    let (gossiper, _) = raw_endpoint(iroh_gossip::ALPN).await;
+    let connection = gossiper.connect(dialable(&client.addr()), iroh_gossip::ALPN);
+    let connection = soon(connection).await.unwrap();
+    let (streams, bytes) = fill_streams(&connection).await;
+    assert!(streams <= UNI_STREAM_COUNT_MAX as usize, "{streams} streams");
+    assert!(bytes <= 2 * UNREAD_BYTES_MAX as usize, "{bytes} bytes");
+    assert_eq!(connection.max_datagram_size(), None, "no datagram is taken");
     let node = Peer::new(2).await;
     let (_at_client, _at_node) = job_connection(&client, &node).await;
 }

@@ -5,6 +5,7 @@
 mod ads;
 mod blobs;
 mod endpoint;
+mod handshakes;
 mod reach;
 mod sessions;
 
@@ -53,13 +54,7 @@ impl<B: Blobs + Clone + 'static> Peer<B> {
 }
 
 fn loopback(key: u8) -> NetConfig {
-    NetConfig {
-        secret_key: [key; 32],
-        bind: None,
-        external: Vec::new(),
-        loopback_only: true,
-        relay: None,
-    }
+    NetConfig::loopback([key; 32])
 }
 
 /// Listens where a closed process did: its socket is gone when the last task that had it is.

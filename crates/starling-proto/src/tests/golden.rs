@@ -74,8 +74,13 @@ fn blob_messages_have_their_bytes() {
     let request = BlobRequest { reference: Reference([0xab; 32]) };
     check(&[request], &["0a20abababababababababababababababababababababababababababababababab"]);
     check(
-        &[BlobHeader::Found { size_bytes: 6_400_000 }, BlobHeader::Absent, BlobHeader::Refused],
-        &["08011080d08603", "0802", "0803"],
+        &[
+            BlobHeader::Found { size_bytes: 6_400_000 },
+            BlobHeader::Absent,
+            BlobHeader::Refused,
+            BlobHeader::Busy,
+        ],
+        &["08011080d08603", "0802", "0803", "0804"],
     );
 }
 

@@ -210,7 +210,8 @@ proptest! {
         let BlobRef { reference, size_bytes } = blob;
         let request = BlobRequest { reference };
         prop_assert_eq!(BlobRequest::decode(&request.encode()), Ok(request));
-        for header in [BlobHeader::Found { size_bytes }, BlobHeader::Absent, BlobHeader::Refused] {
+        let others = [BlobHeader::Absent, BlobHeader::Refused, BlobHeader::Busy];
+        for header in others.into_iter().chain([BlobHeader::Found { size_bytes }]) {
             prop_assert_eq!(BlobHeader::decode(&header.encode()), Ok(header));
         }
     }

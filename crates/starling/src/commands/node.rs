@@ -10,13 +10,15 @@ use anyhow::{Context, anyhow};
 use rand::Rng as _;
 use serde_json::json;
 use starling_child::{ProverConfig, SandboxPolicy};
+use starling_client::Assignment;
 use starling_cost::Costs;
-use starling_net::{Net, NetConfig, Ticket, node_id_of};
+use starling_net::{Net, NetConfig, node_id_of};
 use starling_node::{Figures, NAMED_PATIENCE, Node, NodeConfig, NodeFiles, SystemProver};
+use starling_proto::Ticket;
 use starling_store::{BlobStore, DataDir, DataDirError, DiskBudget};
 use starling_types::{MemoryBytes, Millis, NodeId, TaskKind};
 use starling_zkvm::{Backend, name_of, prover, size_of, zkvm};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, BufReader, Stdin};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -36,42 +38,71 @@ pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
     let dir = node_dir(common, args)?;
     let dir = open_dir(&dir, args.supervised).await?;
     let blobs = open_blobs(&dir, args)?;
-    let key = dir.load_or_create_key(|| {
-        let mut key = [0; 32];
-        rand::rng().fill_bytes(&mut key);
-        key
-    })?;
-    refuse_own_ticket(args, node_id_of(&key))?;
-    let net = Net::bind(
-        NetConfig {
-            secret_key: key,
-            bind: args.endpoint.bind,
-            external: args.endpoint.external_addr.clone(),
-            loopback_only: args.loopback,
-            relay: args.endpoint.relay.clone(),
-        },
-        blobs,
-    )
-    .await?;
+    let mut stdin = BufReader::new(tokio::io::stdin());
+    let Assigned { client, secret_key, only } = match args.supervised {
+        true => assigned(&mut stdin).await?,
+        false => Assigned::by_the_user(args, &dir)?,
+    };
+    refuse_own_ticket(args, node_id_of(&secret_key))?;
+    let network = NetConfig {
+        secret_key,
+        bind: args.endpoint.bind,
+        external: args.endpoint.external_addr.clone(),
+        loopback_only: args.loopback,
+        relay: args.endpoint.relay.clone(),
+        only,
+    };
+    let net = Net::bind(network, blobs).await?;
     let files = NodeFiles { scratch: dir.scratch()?, home: dir.path().to_owned() };
     let node = Node::new(net.clone(), files, config(args)?).context("can't start the node")?;
 
-    let stop = if args.supervised { stdin_end() } else { signals::stop_token("the node") };
-    let result = serve(common, args, node, &net, stop).await;
+    let stop = if args.supervised { end_of(stdin) } else { signals::stop_token("the node") };
+    let result = match client {
+        Some(client) => node.serve_client(client.0, stop).await.map_err(Exit::from),
+        None => serve_all(common, args, node, &net, stop).await,
+    };
     net.close().await;
     result
 }
 
-async fn serve(
+/// Whom a node proves for, how it is known, and who may come to it.
+struct Assigned {
+    /// All of whom it hears when `None`.
+    client: Option<Ticket>,
+    secret_key: [u8; 32],
+    only: Option<BTreeSet<NodeId>>,
+}
+
+impl Assigned {
+    /// As the command line says, under the key of the directory.
+    fn by_the_user(args: &NodeArgs, dir: &DataDir) -> Result<Self, Exit> {
+        let secret_key = dir.load_or_create_key(|| {
+            let mut key = [0; 32];
+            rand::rng().fill_bytes(&mut key);
+            key
+        })?;
+        Ok(Self { client: args.client.clone(), secret_key, only: None })
+    }
+}
+
+/// As the client says that has started this node.
+async fn assigned(stdin: &mut BufReader<Stdin>) -> Result<Assigned, Exit> {
+    let assignment = Assignment::read(stdin).await.context(
+        "--supervised is for nodes that a client starts, and no client has told this one on stdin whom to prove for: \
+         use `starling node --client TICKET`",
+    )?;
+    let Assignment { client, secret_key, only } = assignment;
+    Ok(Assigned { client: Some(client), secret_key, only })
+}
+
+/// Proves for all clients of whom it hears.
+async fn serve_all(
     common: &Common,
     args: &NodeArgs,
     node: Node,
     net: &Net,
     stop: CancellationToken,
 ) -> CommandResult {
-    if let Some(client) = &args.client {
-        return Ok(node.serve_client(client.0.clone(), stop).await?);
-    }
     print(
         common,
         vec![("node", json!(net.id().to_string())), ("ticket", json!(net.ticket().to_string()))],
@@ -199,11 +230,10 @@ fn open_blobs(dir: &DataDir, args: &NodeArgs) -> Result<BlobStore, Exit> {
 }
 
 /// A token that is cancelled when stdin ends: the client that started this node is gone.
-fn stdin_end() -> CancellationToken {
+fn end_of(mut stdin: BufReader<Stdin>) -> CancellationToken {
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
-        let mut stdin = tokio::io::stdin();
         let mut byte = [0];
         while matches!(stdin.read(&mut byte).await, Ok(1)) {}
         stop.cancel();

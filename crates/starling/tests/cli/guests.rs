@@ -108,7 +108,20 @@ fn a_guest_gets_its_arguments_and_its_environment() {
         String::from_utf8(journal).unwrap(),
         "arg --verbose\narg two words\nenv COLOUR=blue\nenv SIZE=\nenv MISSING\n"
     );
-    home.run(&["execute", &echo, "--env", "COLOUR"]).fails(2, &["KEY=VALUE"]);
+    home.run(&["execute", &echo, "--env", "=blue"]).fails(2, &["KEY=VALUE"]);
+}
+
+#[test]
+fn a_value_that_others_are_not_to_see_on_the_command_line_comes_from_the_environment() {
+    let (home, echo) = (Home::new(), guest("echo"));
+    let input = home.write("input", b"\x02STARLING_TEST_SECRET\n");
+    let args = ["execute", &echo, "--input", &input, "--env", "STARLING_TEST_SECRET", "--json"];
+    let mut command = home.command(&args);
+    command.env("STARLING_TEST_SECRET", "x=y z");
+    let journal = home.start_command(command).wait().json();
+    let journal = hex::decode(journal["journal"].as_str().unwrap()).unwrap();
+    assert_eq!(String::from_utf8(journal).unwrap(), "env STARLING_TEST_SECRET=x=y z\n");
+    home.run(&args).fails(2, &["STARLING_TEST_SECRET", "no such variable here"]);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::{fs, net::UdpSocket, os::unix::fs::PermissionsExt};
 
 use starling_cost::CostModel;
+use starling_proto::Ticket;
 use starling_types::TaskKind;
 
-use crate::harness::{Home, Process, WAITING, guest, input};
+use crate::harness::{Home, Process, WAITING, eventually, guest, input};
 
 /// Starts a client that waits for nodes, and returns it with its ticket.
 fn waiting_client(home: &Home, args: &[&str]) -> (Process, String) {
@@ -117,4 +118,54 @@ fn a_node_that_could_take_nothing_is_refused_and_one_that_could_take_less_than_i
     let elsewhere = Home::new();
     let mut idle = elsewhere.start(&["node", "--loopback", "--memory", "1GiB", "--slots", "64"]);
     idle.wait_for("side by side");
+}
+
+/// What others can read of the processes below this one, and what only their owner can.
+#[cfg(target_os = "linux")]
+fn shown_of_descendants(of: u32) -> Vec<String> {
+    let parent = |id: u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let ids = fs::read_dir("/proc").unwrap();
+    let ids = ids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let is_below = |id: &u32| {
+        std::iter::successors(parent(*id), |id| parent(*id)).any(|ancestor| ancestor == of)
+    };
+    let shown = |id: u32| {
+        let read = |name: &str| fs::read(format!("/proc/{id}/{name}")).unwrap_or_default();
+        let shown = [read("cmdline"), read("environ")].concat();
+        String::from_utf8_lossy(&shown).replace('\0', "\n")
+    };
+    ids.filter(is_below).map(shown).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_local_node_and_its_prover_have_no_ticket_and_no_key_in_arguments_or_environment() {
+    let home = Home::new();
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
+    let prove = ["prove", &guest, "--input", &input, "--segment-po2", "14", "--local", "1"];
+    let client = home.start(&prove);
+    let mut shown = Vec::new();
+    // The node, and the prover that it starts.
+    eventually(|| {
+        shown = shown_of_descendants(client.id());
+        ["--supervised", "prover"].iter().all(|word| shown.iter().any(|one| one.contains(word)))
+    });
+    let key = fs::read(home.data_dir().join("key")).unwrap();
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    for process in &shown {
+        for word in process.split(['\n', '=']) {
+            assert!(word.parse::<Ticket>().is_err(), "a ticket: {process}");
+            let is_key = word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(!is_key && !word.contains(&key), "a key: {process}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_no_client_has_started_does_not_wait_to_be_told_whom_to_prove_for() {
+    let home = Home::new();
+    home.run(&["node", "--supervised"]).fails(1, &["no client has told", "--client TICKET"]);
 }
