@@ -71,6 +71,12 @@ pub enum Cause {
     /// It calls a kernel that has no handler for calls.
     #[error("a call that the kernel does not handle")]
     NoCall,
+    /// It has the machine hash with Poseidon2. Executor and circuit take the addresses of such a call for different memory.
+    #[error("a call of Poseidon2, which cannot be proved")]
+    Poseidon2,
+    /// It has the machine hash with SHA-256, and one of the addresses is no multiple of four.
+    #[error("a call of SHA-256 with an address that is no multiple of four")]
+    ShaMisaligned,
 }
 
 impl fmt::Display for Fault {
@@ -86,8 +92,24 @@ impl fmt::Display for Fault {
 #[error("it does not end within {0} user cycles")]
 pub struct OverLimit(pub u64);
 
-/// What `cause` is of the guest that runs in `ctx`.
+/// The fault that this exception is of the guest that runs in `ctx`.
 pub(crate) fn of(ctx: &mut impl Risc0Context, cause: &Exception) -> anyhow::Error {
+    let cause = match *cause {
+        Exception::InstructionMisaligned(to) => Cause::JumpMisaligned { to: to.0 },
+        Exception::InstructionFault => Cause::Outside,
+        Exception::IllegalInstruction(word, _) => Cause::Illegal { word },
+        Exception::Breakpoint => Cause::Breakpoint,
+        Exception::LoadAddressMisaligned(at) => Cause::LoadMisaligned { address: at.0 },
+        Exception::LoadAccessFault(at) => Cause::LoadOutside { address: at.0 },
+        Exception::StoreAddressMisaligned(at) => Cause::StoreMisaligned { address: at.0 },
+        Exception::StoreAccessFault(at) => Cause::StoreOutside { address: at.0 },
+        Exception::InvalidEcallDispatch(_) | Exception::UserEnvCall(_) => Cause::NoCall,
+    };
+    in_call(ctx, cause)
+}
+
+/// The fault that `cause` is of the guest that runs in `ctx`: directly of a call that the machine answers.
+pub(crate) fn in_call(ctx: &mut impl Risc0Context, cause: Cause) -> anyhow::Error {
     let in_kernel = ctx.get_machine_mode() != 0;
     // What cannot be read now says nothing of the fault.
     let called_at = ctx.load_u32(LoadOp::Peek, MEPC_ADDR.waddr()).unwrap_or_default();
@@ -96,17 +118,7 @@ pub(crate) fn of(ctx: &mut impl Risc0Context, cause: &Exception) -> anyhow::Erro
         pc: if in_kernel { called_at } else { ctx.get_pc().0 },
         in_kernel,
         stack_pointer: stack_pointer.unwrap_or_default(),
-        cause: match *cause {
-            Exception::InstructionMisaligned(to) => Cause::JumpMisaligned { to: to.0 },
-            Exception::InstructionFault => Cause::Outside,
-            Exception::IllegalInstruction(word, _) => Cause::Illegal { word },
-            Exception::Breakpoint => Cause::Breakpoint,
-            Exception::LoadAddressMisaligned(at) => Cause::LoadMisaligned { address: at.0 },
-            Exception::LoadAccessFault(at) => Cause::LoadOutside { address: at.0 },
-            Exception::StoreAddressMisaligned(at) => Cause::StoreMisaligned { address: at.0 },
-            Exception::StoreAccessFault(at) => Cause::StoreOutside { address: at.0 },
-            Exception::InvalidEcallDispatch(_) | Exception::UserEnvCall(_) => Cause::NoCall,
-        },
+        cause,
     };
     fault.into()
 }

@@ -13,7 +13,7 @@ use crate::root;
 const HEADING: &str = "## Invariants and their tests";
 
 /// The tests of the workspace: the files in which each name stands, from its root.
-fn tests_of(root: &Path) -> BTreeMap<String, Vec<PathBuf>> {
+pub(crate) fn tests_of(root: &Path) -> BTreeMap<String, Vec<PathBuf>> {
     let mut tests: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     let mut folders = vec![root.join("crates")];
     while let Some(folder) = folders.pop() {
@@ -62,7 +62,7 @@ fn rows(page: &str) -> Vec<(&str, &str)> {
 }
 
 /// What a cell names, each with the place in the parentheses behind it, if there is one: a test, or the path of a script.
-fn named(cell: &str) -> Vec<(&str, Option<&str>)> {
+pub(crate) fn named(cell: &str) -> Vec<(&str, Option<&str>)> {
     let mut named = Vec::new();
     let mut rest = cell;
     while let Some((name, behind)) = rest.split_once('`').and_then(|(_, name)| name.split_once('`'))
@@ -88,42 +88,53 @@ fn places_alone(cell: &str) -> Vec<&str> {
     alone
 }
 
-/// What is wrong with a table.
-fn faults(page: &str, root: &Path, tests: &BTreeMap<String, Vec<PathBuf>>) -> Vec<String> {
+/// The folder of the crate that a place begins with the short name of.
+pub(crate) fn crate_of(place: &str) -> String {
+    match place.split('/').next() {
+        Some("starling") | None => "crates/starling".to_owned(),
+        Some(short) => format!("crates/starling-{short}"),
+    }
+}
+
+/// What is wrong with what `by` gives for tests of what is `held`.
+pub(crate) fn faults_of(
+    (held, by): (&str, &str),
+    root: &Path,
+    tests: &BTreeMap<String, Vec<PathBuf>>,
+) -> Vec<String> {
     let mut faults = Vec::new();
-    for (held, by) in rows(page) {
-        let named = named(by);
-        if named.is_empty() {
-            faults.push(format!("{held:?} names no test"));
-        }
-        for place in places_alone(by) {
-            faults.push(format!("{held:?} gives the place {place} without a test"));
-        }
-        for (name, place) in named {
-            if name.contains('/') {
-                if !root.join(name).exists() {
-                    faults.push(format!("{held:?}: there is no {name}"));
-                }
-                continue;
+    let named = named(by);
+    if named.is_empty() {
+        faults.push(format!("{held:?} names no test"));
+    }
+    for place in places_alone(by) {
+        faults.push(format!("{held:?} gives the place {place} without a test"));
+    }
+    for (name, place) in named {
+        if name.contains('/') {
+            if !root.join(name).exists() {
+                faults.push(format!("{held:?}: there is no {name}"));
             }
-            let Some(files) = tests.get(name) else {
-                faults.push(format!("{held:?}: there is no test {name}"));
-                continue;
-            };
-            let named_crate = place.map(|place| match place.split('/').next() {
-                Some("starling") | None => "crates/starling".to_owned(),
-                Some(short) => format!("crates/starling-{short}"),
-            });
-            let Some(folder) = named_crate else {
-                faults.push(format!("{held:?} does not say where {name} is"));
-                continue;
-            };
-            if !files.iter().any(|file| file.starts_with(&folder)) {
-                faults.push(format!("{held:?}: {name} is not in {folder} but in {files:?}"));
-            }
+            continue;
+        }
+        let Some(files) = tests.get(name) else {
+            faults.push(format!("{held:?}: there is no test {name}"));
+            continue;
+        };
+        let Some(folder) = place.map(crate_of) else {
+            faults.push(format!("{held:?} does not say where {name} is"));
+            continue;
+        };
+        if !files.iter().any(|file| file.starts_with(&folder)) {
+            faults.push(format!("{held:?}: {name} is not in {folder} but in {files:?}"));
         }
     }
     faults
+}
+
+/// What is wrong with a table.
+fn faults(page: &str, root: &Path, tests: &BTreeMap<String, Vec<PathBuf>>) -> Vec<String> {
+    rows(page).into_iter().flat_map(|row| faults_of(row, root, tests)).collect()
 }
 
 #[test]

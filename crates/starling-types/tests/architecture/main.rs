@@ -1,9 +1,11 @@
-//! What `ARCHITECTURE.md` says is so: its map of crates and its table of invariants.
+//! What `ARCHITECTURE.md` and `docs/security.md` say is so: the map of crates, the table of invariants, and what is said to be
+//! bounded or out of others' reach.
 
 #![allow(clippy::unwrap_used)]
 
 mod invariants;
 mod map;
+mod security;
 
 use std::path::{Path, PathBuf};
 

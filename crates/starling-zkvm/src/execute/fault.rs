@@ -66,6 +66,11 @@ fn meaning(fault: &Fault) -> Option<&'static str> {
         Cause::Breakpoint => {
             "compilers put it where a program must not get to, and some aborts end so"
         }
+        Cause::Poseidon2 => {
+            "RISC Zero's executor and its circuit take the addresses that `sys_poseidon2` hands over for different memory: \
+             hash in the guest's own code, or with SHA-256"
+        }
+        Cause::ShaMisaligned => "mostly a raw pointer that was cast",
         Cause::NoCall => return None,
         Cause::Illegal { word } => return of_word(word),
     })

@@ -23,7 +23,7 @@ fn fault(instructions: &[u32]) -> GuestFault {
 fn what_the_machine_does_not_do_is_named_with_its_address() {
     // `li t0, 1` and `addi t0, t0, 1`: odd addresses.
     let odd = 0x0010_0293;
-    let cases: [(&[u32], u32, Cause, &str); 8] = [
+    let cases: [(&[u32], u32, Cause, &str); 9] = [
         (&[0x0010_0073], 0, Cause::Breakpoint, "must not get to"),
         (&[0x0000_0053], 0, Cause::Illegal { word: 0x53 }, "floating point"),
         (&[0x0000_4501], 0, Cause::Illegal { word: 0x4501 }, "compressed"),
@@ -40,6 +40,8 @@ fn what_the_machine_does_not_do_is_named_with_its_address() {
         ),
         // A `ret` whose funct3 is 1: it would run, and no segment of it could be proved.
         (&[odd, 0x0000_9067], 1, Cause::Illegal { word: 0x9067 }, "must be clear to be proved"),
+        // `li t0, 7`, `ecall`: a call that the kernel has the machine answer.
+        (&[0x0070_0293, 0x0000_0073], 1, Cause::Poseidon2, "different memory"),
     ];
     for (instructions, at, cause, meaning) in cases {
         let fault = fault(instructions);
