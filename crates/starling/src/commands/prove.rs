@@ -172,7 +172,7 @@ async fn own(
     let sandbox = network.local.as_ref().map(|nodes| nodes.sandbox);
     let started = bounds.within(Service::start(client, network)).await;
     let started = started.map_err(|cut| cut.exit(NOT_BEGUN))?;
-    let service = Arc::new(started.map_err(|error| order::exit(Arc::new(error)))?);
+    let service = Arc::new(started.map_err(|error| exit(Arc::new(error)))?);
     if is_reachable {
         terminal::say(&format!("this client's ticket: {}", service.ticket()));
     }
