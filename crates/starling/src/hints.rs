@@ -108,7 +108,8 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
     let StoreError::NoSpace(error) = error else { return None };
     Some(match error {
         NoSpace::Budget { .. } => "raise --disk-budget, free space or cancel a job",
-        NoSpace::MinFree { .. } | NoSpace::DiskFull { .. } => {
+        NoSpace::NoInodes => "remove files from that disk, cancel a job or use another --data-dir",
+        NoSpace::MinFree { .. } | NoSpace::DiskFull { .. } | NoSpace::Quota { .. } => {
             "free space, cancel a job or use another --data-dir"
         }
         NoSpace::Memory { .. } => return None,
