@@ -133,6 +133,9 @@ fn of_dir(error: &DataDirError) -> Option<String> {
     let hint = match error {
         DataDirError::InUse { .. } => "wait for it to end, stop it, or use another --data-dir",
         DataDirError::Foreign { .. } => "use another --data-dir: a new or an empty one",
+        DataDirError::NotOne { .. } => {
+            "look for it elsewhere, with --data-dir or STARLING_DATA_DIR"
+        }
         DataDirError::Io { path, cause, .. } => {
             let is_denied = cause.kind() == std::io::ErrorKind::PermissionDenied;
             return Some(of_denied(is_denied.then(|| other_user(path)).flatten()));
