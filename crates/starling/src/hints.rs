@@ -123,7 +123,8 @@ fn of_log(error: &LogError) -> Option<&'static str> {
         }
         LogError::OtherSchema { .. } => "use the starling that wrote it, or another --data-dir",
         LogError::Ruined { .. } => {
-            "`starling inspect FILE` knows a finished receipt; or begin in another --data-dir"
+            "`starling job recover` writes the finished receipts to files and puts the ruined log aside; or begin in another \
+             --data-dir"
         }
         _ => return None,
     })
