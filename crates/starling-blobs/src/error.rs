@@ -45,6 +45,17 @@ pub enum NoSpace {
         /// What they are allowed.
         max_bytes: u64,
     },
+    /// The disk holds as many files as it can, however many bytes are free.
+    #[error(
+        "no space for a blob: no inodes are left on its disk, which holds as many files as it can"
+    )]
+    NoInodes,
+    /// The operating system refused: this user has all that it may have of the disk.
+    #[error("cannot write {}: the user's quota on this disk is used up", path.display())]
+    Quota {
+        /// The file that was being written.
+        path: PathBuf,
+    },
     /// The operating system refused: the disk is full or a quota is used up.
     #[error("cannot write {}: the disk is full or a quota is used up", path.display())]
     DiskFull {

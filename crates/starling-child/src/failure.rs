@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use starling_types::{FailureClass, MemoryBytes};
 use thiserror::Error;
 
+use crate::Ended;
+
 /// Why a task was not proved.
 #[derive(Debug, Error)]
 pub enum ProveFailure {
@@ -23,6 +25,8 @@ pub enum ProveFailure {
         program: PathBuf,
         /// What it did instead.
         detail: String,
+        /// How it ended, if it did.
+        ended: Option<Ended>,
     },
     /// The child needed more memory, or more threads, than it may have, or than there is.
     #[error("the prover ran out of memory{}: {detail}", limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default())]
@@ -44,8 +48,8 @@ pub enum ProveFailure {
     /// The child died.
     #[error("the prover died ({status}): {stderr_tail}")]
     Crashed {
-        /// Exit code or signal.
-        status: String,
+        /// How.
+        status: Ended,
         /// The end of what it printed.
         stderr_tail: String,
     },

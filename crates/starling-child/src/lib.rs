@@ -22,6 +22,7 @@
 //! the processor and some memory (`sandbox.rs`). Nothing here knows a system, a kind of task, or what a blob holds.
 
 mod course;
+mod ended;
 mod failure;
 mod host;
 mod killed;
@@ -35,6 +36,7 @@ mod tail;
 mod usage;
 
 pub use course::{Course, Phase, Proof, phase};
+pub use ended::Ended;
 pub use failure::ProveFailure;
 pub use host::{ServeError, serve};
 pub use phases::Phases;

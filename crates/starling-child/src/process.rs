@@ -5,10 +5,12 @@
 //! [`ProverProcess::run`] that is dropped takes the child with it: a revoked lease stops burning the CPU
 //! at once.
 
+mod files;
+
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -22,8 +24,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use self::files::{Inputs, keep_result, unreadable};
 use crate::{
-    ARGUMENTS_BYTES_MAX, ProveFailure, RESULT_BYTES_MAX, Sandbox, SandboxPolicy, TaskWork,
+    ARGUMENTS_BYTES_MAX, Ended, ProveFailure, RESULT_BYTES_MAX, Sandbox, SandboxPolicy, TaskWork,
     WorkReport,
     killed::{Groups, Killer, LOOK_PERIOD, Watch},
     lack::lack_in,
@@ -55,6 +58,9 @@ pub struct ProverConfig {
     pub args: Vec<String>,
     /// Its environment, besides the little that every child inherits.
     pub env: Vec<(String, String)>,
+    /// Variables of the environment by which it makes do with fewer of the processor's instructions: one more of them counts for
+    /// each child that died of an instruction which the processor does not have. Virtual machines promise more than they have.
+    pub narrower: Vec<(String, String)>,
     /// How much a sandbox matters.
     pub sandbox: SandboxPolicy,
     /// What else the system's prover wants to know, in its own words.
@@ -82,6 +88,7 @@ impl ProverConfig {
             program: program.into(),
             args: args.into_iter().collect(),
             env: Vec::new(),
+            narrower: Vec::new(),
             sandbox: SandboxPolicy::default(),
             params: String::new(),
             threads: None,
@@ -116,13 +123,15 @@ pub struct ProverProcess {
     next_id: u64,
     /// That of the child that was started last.
     sandbox: Option<Sandbox>,
+    /// How many children died of an instruction that the processor does not have.
+    illegal_count: usize,
 }
 
 impl ProverProcess {
     /// A child that will be started by the first [`Self::run`].
     pub fn new(config: ProverConfig) -> Self {
         let groups = Groups::of_this_process();
-        Self { config, groups, idle: None, next_id: 0, sandbox: None }
+        Self { config, groups, idle: None, next_id: 0, sandbox: None, illegal_count: 0 }
     }
 
     /// Proves one task. Dropping the future kills the child; the next call starts another.
@@ -153,7 +162,7 @@ impl ProverProcess {
         let running = self.idle.take();
         self.next_id += 1;
         let request = Request::new(self.next_id, work, &inputs.sizes());
-        let sandbox = &mut self.sandbox;
+        let (sandbox, illegal_count) = (&mut self.sandbox, &mut self.illegal_count);
         let got_on = Notify::new();
         let progress = |done_permille| {
             got_on.notify_one();
@@ -163,8 +172,10 @@ impl ProverProcess {
             let mut running = match running.and_then(Running::if_alive) {
                 Some(running) => running,
                 None => {
-                    let (running, entered) =
-                        Running::start(&self.config, self.groups.clone()).await?;
+                    let started = Running::start(&self.config, *illegal_count, self.groups.clone());
+                    let (running, entered) = started
+                        .await
+                        .inspect_err(|failure| narrow(illegal_count, failure, &self.config))?;
                     note(sandbox, entered, &self.config);
                     running
                 }
@@ -172,7 +183,11 @@ impl ProverProcess {
             match running.exchange(&request, &mut inputs, progress).await {
                 Ok(answer) => Ok((running, answer)),
                 Err(Broken::Input(failure)) => Err(failure),
-                Err(Broken::Child) => Err(running.obituary(work.memory_limit).await),
+                Err(Broken::Child) => {
+                    let failure = running.obituary(work.memory_limit).await;
+                    narrow(illegal_count, &failure, &self.config);
+                    Err(failure)
+                }
             }
         };
         let (running, (answer, result)) = within(limits, &got_on, attempt).await?;
@@ -243,45 +258,20 @@ fn note(known: &mut Option<Sandbox>, entered: Sandbox, config: &ProverConfig) {
     *known = Some(entered);
 }
 
-/// The inputs of a task, open.
-struct Inputs(Vec<(PathBuf, File, u64)>);
-
-impl Inputs {
-    async fn open(work: &TaskWork) -> Result<Self, ProveFailure> {
-        let mut files = Vec::with_capacity(work.inputs.len());
-        for input in &work.inputs {
-            let opened = async {
-                let file = File::open(&input.path).await?;
-                let size_bytes = file.metadata().await?.len();
-                Ok((input.path.clone(), file, size_bytes))
-            };
-            files.push(opened.await.map_err(|error| unreadable(&input.path, &error))?);
-        }
-        Ok(Self(files))
-    }
-
-    fn sizes(&self) -> Vec<u64> {
-        self.0.iter().map(|(_, _, size_bytes)| *size_bytes).collect()
-    }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> ProveFailure {
-    let message = format!("cannot read {}: {error}", path.display());
-    ProveFailure::Refused { class: FailureClass::Input, message }
-}
-
-/// Writes a result where it is wanted. It is not synced: whoever stores it does that, and until then it can be made again.
-async fn keep_result(path: PathBuf, result: Vec<u8>) -> Result<(), ProveFailure> {
-    let shown = path.display().to_string();
-    let write = move || {
-        // Nobody reads it before this is over; half of it is of use to nobody.
-        std::fs::write(&path, result).inspect_err(|_| drop(std::fs::remove_file(&path)))
+/// Counts a child that died of an instruction which the processor does not have, so that the next makes do with fewer.
+fn narrow(illegal_count: &mut usize, failure: &ProveFailure, config: &ProverConfig) {
+    let ended = match failure {
+        ProveFailure::Crashed { status, .. } => Some(status),
+        ProveFailure::NotProver { ended, .. } => ended.as_ref(),
+        _ => None,
     };
-    let written = tokio::task::spawn_blocking(write).await;
-    written.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {
-        let message = format!("cannot write {shown}: {error}");
-        ProveFailure::Refused { class: FailureClass::Node, message }
-    })
+    if !ended.is_some_and(Ended::is_illegal_instruction) {
+        return;
+    }
+    if let Some((name, value)) = config.narrower.get(*illegal_count) {
+        tracing::warn!(system = %config.system, "a prover died of an instruction that this processor does not have (SIGILL): the next one is started with {name}={value}");
+        *illegal_count += 1;
+    }
 }
 
 /// Why there is no answer.
@@ -324,7 +314,12 @@ struct Running {
 }
 
 impl Running {
-    async fn start(config: &ProverConfig, groups: Groups) -> Result<(Self, Sandbox), ProveFailure> {
+    /// Starts one that makes do with fewer instructions, for so many that died of one which is not there.
+    async fn start(
+        config: &ProverConfig,
+        illegal_count: usize,
+        groups: Groups,
+    ) -> Result<(Self, Sandbox), ProveFailure> {
         let program = config.program.clone();
         let mut command = Command::new(&config.program);
         command
@@ -334,6 +329,7 @@ impl Running {
             .envs(inherited())
             .env(MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
             .envs(config.env.iter().map(|(name, value)| (name, value)))
+            .envs(config.narrower.iter().take(illegal_count).map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -365,19 +361,21 @@ impl Running {
             running.write(&configure).await?;
             read::<Ready>(&mut running.stdout).await
         };
-        let detail = match timeout(START_DEADLINE, greeting).await {
+        let (detail, ended) = match timeout(START_DEADLINE, greeting).await {
             Ok(Ok(ready)) if ready.system == config.system => return Ok((running, ready.sandbox)),
-            Ok(Ok(ready)) => format!("it proves for {}, not {}", ready.system, config.system),
+            Ok(Ok(ready)) => {
+                (format!("it proves for {}, not {}", ready.system, config.system), None)
+            }
             Ok(Err(error)) => {
                 let status = running.end().await;
                 if let Some(detail) = running.tail.lack(false) {
                     return Err(ProveFailure::OutOfMemory { limit: None, detail });
                 }
-                format!("{error} ({status}) {}", running.tail.text())
+                (format!("{error} ({status}) {}", running.tail.text()), Some(status))
             }
-            Err(_) => format!("it said nothing for {} s", START_DEADLINE.as_secs()),
+            Err(_) => (format!("it said nothing for {} s", START_DEADLINE.as_secs()), None),
         };
-        Err(ProveFailure::NotProver { program, detail })
+        Err(ProveFailure::NotProver { program, detail, ended })
     }
 
     /// The child, unless it died while idle.
@@ -472,13 +470,13 @@ impl Running {
     }
 
     /// Waits for the end of a child that is dying, or brings it about; how it ended. Then its last words are there.
-    async fn end(&mut self) -> String {
+    async fn end(&mut self) -> Ended {
         let status = match timeout(END_DEADLINE, self.child.wait()).await {
-            Ok(Ok(status)) => describe(status),
-            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(status)) => Ended::of(status),
+            Ok(Err(error)) => Ended::Otherwise(error.to_string()),
             Err(_) => {
                 let _ = self.child.kill().await;
-                "still running, killed".into()
+                Ended::Otherwise("still running, killed".into())
             }
         };
         let _ = timeout(END_DEADLINE, &mut self.reader).await;
@@ -492,7 +490,7 @@ impl Running {
             return ProveFailure::OutOfMemory { limit, detail };
         }
         let stderr_tail = self.tail.text();
-        if status != SIGKILL {
+        if !status.is_kill() {
             return ProveFailure::Crashed { status, stderr_tail };
         }
         match self.watch.killer(limit) {
@@ -533,16 +531,6 @@ fn not_spawned(program: &Path, source: std::io::Error) -> ProveFailure {
 /// What of this process's environment a child gets.
 fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
     INHERITED.into_iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value)))
-}
-
-const SIGKILL: &str = "signal 9";
-
-fn describe(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("signal {signal}");
-    }
-    status.code().map_or_else(|| "unknown status".into(), |code| format!("exit code {code}"))
 }
 
 #[cfg(test)]

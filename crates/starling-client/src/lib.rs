@@ -18,6 +18,7 @@
 //! The zkVM's:
 //! - `zkvm.rs`, its side of the seam; `event.rs`, what is logged; `state.rs`, what that adds up to; `script.rs`, the plan
 //!   that follows; `source.rs` and `execution.rs`, the guest on its thread; `deliver.rs`, the receipt;
+//! - `prune.rs`, what is over and forgotten; `recover.rs`, what blobs still give without their log;
 //! - `compress.rs`, composite receipts made succinct; `hosted.rs`, [`NetworkProver`] for host programs, and `hooks.rs`, what
 //!   calls theirs.
 //!
@@ -46,6 +47,8 @@ mod options;
 mod peers;
 mod pool;
 mod progress;
+mod prune;
+mod recover;
 mod request;
 mod room;
 mod run;
@@ -71,6 +74,8 @@ pub use hosted::NetworkProver;
 pub use local::LocalNodes;
 pub use options::{GuestOutput, NetworkOptions, Patience, RunOptions};
 pub use progress::JobProgress;
+pub use prune::Pruned;
+pub use recover::{Recovered, RecoveredReceipt, recover};
 pub use request::{
     ARGUMENTS_SIZE_BYTES_MAX, Arguments, ArgumentsIn, Given, GuestRun, HostRun, JobRequest, Subject,
 };

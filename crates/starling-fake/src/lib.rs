@@ -35,6 +35,7 @@ pub use node::fake_prover;
 pub use process::{Running, free_port, node};
 pub use prover::Hashing;
 pub use sum::{NotASum, Sum};
+pub use trespass::TRY_COUNT;
 
 /// The system's name, and that of the next release of it, which is a system of its own and otherwise the same.
 pub const SYSTEMS: [&str; 2] = ["fake/1", "fake/2"];

@@ -11,6 +11,7 @@
 //! A directory belongs to one open store at a time; [`DataDir`](crate::DataDir) sees to that.
 
 mod change;
+mod disk;
 mod error;
 mod layout;
 mod ledger;
@@ -171,9 +172,14 @@ impl BlobStore {
         size_bytes: u64,
         spare_bytes: u64,
     ) -> Result<Option<NoSpace>, StoreError> {
-        let free_bytes = self.shared.layout.free_bytes()?;
+        let disk = self.shared.layout.disk()?;
         let ask = Ask { needed_bytes: size_bytes, extra_bytes: size_bytes, spare_bytes };
-        Ok(self.shared.ledger().refusal(ask, free_bytes))
+        Ok(self.shared.ledger().refusal(ask, disk))
+    }
+
+    /// All blobs that are there, in the order of their names.
+    pub fn list(&self) -> Vec<BlobRef> {
+        self.shared.ledger().blobs().collect()
     }
 
     /// The directory.
@@ -192,8 +198,8 @@ impl BlobStore {
     /// When the disk can't be asked for its size.
     pub fn limit_bytes(&self) -> Result<u64, StoreError> {
         let DiskBudget { max_bytes, min_free_bytes } = self.budget();
-        let capacity_bytes = self.shared.layout.capacity_bytes()?;
-        Ok(max_bytes.min(capacity_bytes.saturating_sub(min_free_bytes)))
+        let size_bytes = self.shared.layout.disk()?.size_bytes;
+        Ok(max_bytes.min(size_bytes.saturating_sub(min_free_bytes)))
     }
 
     /// What the blobs take that stay under `root`, in bytes. It walks them.
@@ -248,8 +254,8 @@ impl Shared {
     fn reserve(&self, ask: Ask) -> Result<(), StoreError> {
         let mut ledger = self.ledger();
         // A look at the disk that waits for nothing. Within the lock: two must not rely on the same space.
-        let free_bytes = self.layout.free_bytes()?;
-        match ledger.refusal(ask, free_bytes) {
+        let disk = self.layout.disk()?;
+        match ledger.refusal(ask, disk) {
             Some(refusal) => Err(refusal.into()),
             None => {
                 ledger.reserve(ask.extra_bytes);

@@ -11,16 +11,23 @@
 //! The lock is the operating system's: it ends with the process, however that ends. [`DataDir::peek`]
 //! reads the log without it.
 
+mod contents;
+mod disk;
+
 use std::{
+    ffi::OsStr,
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use starling_files::{Existing, Readers, open_regular, write_whole};
+use starling_files::{Existing, Readers, open_regular, sync_dir, write_whole};
 use thiserror::Error;
 
+#[cfg(unix)]
+use self::contents::keep_others_out;
+use self::contents::refuse_foreign;
 use crate::{BlobStore, DiskBudget, EventLog, LogError, LogReader, StoreError};
 
 /// The size of the secret key.
@@ -28,9 +35,6 @@ pub const KEY_SIZE_BYTES: usize = 32;
 
 /// What is read of a lock file: room for a process id and a purpose, whatever else the file holds.
 const LOCK_SIZE_BYTES_MAX: u64 = 256;
-
-/// The folders of a data directory that are cleared.
-const FOLDERS: [&str; 2] = ["scratch", "blobs"];
 
 /// An owned data directory. Keep it for as long as anything opened through it is in use.
 #[derive(Debug)]
@@ -63,6 +67,12 @@ pub enum DataDirError {
         path: PathBuf,
         /// What is in the way.
         name: &'static str,
+    },
+    /// There is something else, and nothing of Starling's in it.
+    #[error("{} is no data directory: nothing in it is Starling's", path.display())]
+    NotOne {
+        /// The directory.
+        path: PathBuf,
     },
     /// The key file does not hold a key.
     #[error(
@@ -125,6 +135,24 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), lock: Arc::new(Lock(lock)) })
     }
 
+    /// Whether what has this name in a data directory is Starling's own. The log has more files, whose names begin alike.
+    pub fn has_own(name: &OsStr) -> bool {
+        contents::is_own(name)
+    }
+
+    /// Looks at whether there is a data directory at `path`, or nothing yet.
+    ///
+    /// # Errors
+    /// [`DataDirError::NotOne`] when something else is there.
+    pub fn check(path: &Path) -> Result<(), DataDirError> {
+        contents::check(path)
+    }
+
+    /// What is wrong with the disk that `path` lies on, or is to lie on, for a data directory, in words; `None` when nothing is.
+    pub fn disk_fault(path: &Path) -> Option<String> {
+        disk::fault(path)
+    }
+
     /// The event log of the directory at `path`, to read while another process may own it; `None` when
     /// there is none yet.
     ///
@@ -156,12 +184,58 @@ impl DataDir {
         BlobStore::open(&self.path.join("blobs"), budget)
     }
 
-    /// Opens its event log.
+    /// Opens its event log. That its disk may harm the log is told.
     ///
     /// # Errors
     /// As [`EventLog::open`].
     pub fn log(&self) -> Result<EventLog, LogError> {
+        if let Some(fault) = disk::fault(&self.path) {
+            tracing::warn!(path = %self.path.display(), "{fault}");
+        }
         EventLog::open_locked(&log_path(&self.path), Some(self.lock.clone()))
+    }
+
+    /// Whether there is a log, and all of it can be read. It reads all of it.
+    ///
+    /// # Errors
+    /// When it is of another version of Starling, or can't be looked at.
+    pub fn has_sound_log(&self) -> Result<bool, LogError> {
+        match Self::peek(&self.path).and_then(|log| log.map_or(Ok(false), |log| log.is_whole())) {
+            Err(LogError::Ruined { .. }) => Ok(false),
+            looked => looked,
+        }
+    }
+
+    /// Puts the log aside, with what lies beside it, under a name that no log has; where, if there is one. The next that is opened is
+    /// empty.
+    ///
+    /// # Errors
+    /// When a file can't be renamed.
+    pub fn put_log_aside(&self) -> Result<Option<PathBuf>, DataDirError> {
+        let log = log_path(&self.path);
+        let with = |path: &Path, ending: &str| {
+            let mut path = path.as_os_str().to_owned();
+            path.push(ending);
+            PathBuf::from(path)
+        };
+        if !log.exists() {
+            return Ok(None);
+        }
+        let free = |aside: &PathBuf| !aside.exists();
+        let mut names = (1..).map(|number| with(&log, &format!(".ruined-{number}")));
+        let Some(aside) = names.find(free) else { return Ok(None) };
+        // The log last: what lies beside it is of no use to another.
+        for ending in ["-shm", "-wal", ""] {
+            let (from, to) = (with(&log, ending), with(&aside, ending));
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("put aside", &from)(error));
+                }
+                _ => {}
+            }
+        }
+        sync_dir(&self.path).map_err(io_error("sync", &self.path))?;
+        Ok(Some(aside))
     }
 
     /// An empty folder for files on their way: what lay in it is of a process that was killed. Make it once.
@@ -209,28 +283,6 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // So that nobody is told of an owner that has left.
         let _ = self.0.set_len(0);
-    }
-}
-
-/// Refuses a directory in which something else has the names that a data directory uses: its folders are cleared, its lock is
-/// written to.
-fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
-    let foreign = |name| Err(DataDirError::Foreign { path: path.to_owned(), name });
-    // The folders first: one of ours is made after its lock, maybe at this moment, by another process.
-    let folder = FOLDERS.into_iter().find(|name| path.join(name).symlink_metadata().is_ok());
-    let lock = path.join("lock");
-    match lock.symlink_metadata() {
-        Ok(metadata) if metadata.is_file() => match File::open(&lock) {
-            Ok(lock) if Owner::read(&lock).is_none() => foreign("lock"),
-            // Whoever opens it to write says what is wrong with it.
-            _ => Ok(()),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match folder {
-            // A copy of a data directory may lack the lock.
-            Some(name) if !log_path(path).exists() => foreign(name),
-            _ => Ok(()),
-        },
-        _ => Ok(()),
     }
 }
 
@@ -315,41 +367,6 @@ fn create_private(path: &Path) -> io::Result<()> {
         builder.mode(0o700);
     }
     builder.create(path)
-}
-
-/// How the names of what is made in a data directory begin besides its [`FOLDERS`], here and by those who own one.
-#[cfg(unix)]
-const MADE_HERE: [&str; 9] =
-    [".tmp", "control", "key", "local", "lock", "log", "node", "speed", "starling.db"];
-
-#[cfg(unix)]
-fn holds_nothing_else(path: &Path) -> bool {
-    let is_made_here = |entry: io::Result<fs::DirEntry>| {
-        let name = entry.map(|entry| entry.file_name()).unwrap_or_default();
-        let name = name.to_string_lossy().into_owned();
-        MADE_HERE.iter().chain(&FOLDERS).any(|made| name.starts_with(made))
-    };
-    fs::read_dir(path).is_ok_and(|mut entries| entries.all(is_made_here))
-}
-
-/// Keeps other users out of a directory that was there before, open to them: what jobs are about lies in it. One that is not
-/// ours, or that has other things in it, is left as it is.
-#[cfg(unix)]
-fn keep_others_out(path: &Path) {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let Ok(metadata) = fs::metadata(path) else { return };
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 == 0 {
-        return;
-    }
-    let (shown, mode) = (path.display(), format!("{mode:o}"));
-    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && holds_nothing_else(path);
-    let closed = is_ours && fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_ok();
-    if closed {
-        tracing::warn!(path = %shown, %mode, "others could read the data directory: its mode is 700 now");
-    } else {
-        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: it is not this program's alone, and left as it is");
-    }
 }
 
 #[cfg(test)]

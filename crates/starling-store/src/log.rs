@@ -10,6 +10,7 @@
 //! All writing is done by one thread (`log/writer.rs`), which puts what waits for it into one transaction: many
 //! appends cost one sync. Reading has a connection of its own and waits for no writer.
 
+mod beside;
 mod entry;
 mod error;
 mod key;

@@ -63,6 +63,16 @@ pub fn vectors_used() -> &'static str {
     Isa::best().name()
 }
 
+/// The variable of the environment that names a set.
+pub const VARIABLE: &str = "STARLING_ISA";
+
+/// Those that are narrower than the one that it computes with, the widest of them first.
+pub fn narrower_vectors() -> Vec<&'static str> {
+    let mut narrower: Vec<_> = vectors().take_while(|name| *name != vectors_used()).collect();
+    narrower.reverse();
+    narrower
+}
+
 /// Whether the environment names vectors that this machine has, or none.
 ///
 /// # Errors

@@ -11,7 +11,12 @@ use std::path::PathBuf;
 use starling_child::{Phases, Proved, Prover, ProverConfig, Refusal, Setup, Work};
 use starling_types::{SystemName, TaskId};
 
-use crate::{Backend, backend::Provers, task::TaskArguments, zkvm};
+use crate::{
+    Backend,
+    backend::{self, Provers},
+    task::TaskArguments,
+    zkvm,
+};
 
 /// The steps of tasks, as a [`WorkReport`](starling_child::WorkReport) tells of them.
 pub mod step {
@@ -59,11 +64,17 @@ impl Prover for RiscZero {
     }
 }
 
-/// How to start a child that proves with `backend`: `args` must make `program` serve [`RiscZero`].
+/// How to start a child that proves with `backend`: `args` must make `program` serve [`RiscZero`]. One that dies of an instruction
+/// which the processor does not have is followed by one with the next narrower vectors.
 pub fn config(
     program: impl Into<PathBuf>,
     args: impl IntoIterator<Item = String>,
     backend: Backend,
 ) -> ProverConfig {
-    ProverConfig { params: backend.name().into(), ..ProverConfig::new(zkvm(), program, args) }
+    let narrower = backend::narrower_vectors().into_iter();
+    ProverConfig {
+        params: backend.name().into(),
+        narrower: narrower.map(|name| (backend::VARIABLE.to_owned(), name.to_owned())).collect(),
+        ..ProverConfig::new(zkvm(), program, args)
+    }
 }

@@ -322,6 +322,20 @@ pub enum JobCommand {
         /// The job's id, or the first digits of it.
         job: JobArg,
     },
+    /// Forget jobs that have been done or cancelled for long, with the receipts that are kept of them here. Receipt files stay, and
+    /// so do jobs that can be gone on with.
+    Prune {
+        /// For how many days they must have been over; 0 takes them all.
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        older: u32,
+    },
+    /// Write the finished receipts of a data directory to files whose job log is ruined or lost, and put that log aside, so that
+    /// the directory can be used again.
+    Recover {
+        /// Where to write them.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
 }
 
 /// A job's id, whole or its first digits.

@@ -22,7 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use starling_client::{
     Client, ControlChannel, ControlError, ControlServer, GuestOutput, JobError, JobHandle,
-    JobProgress, RunOptions, SandboxPolicy, Service, Written,
+    JobProgress, Pruned, RunOptions, SandboxPolicy, Service, Written,
 };
 use starling_store::{DataDirError, JobKey};
 use starling_types::JobId;
@@ -67,6 +67,8 @@ pub enum Request {
     Run { order: Order, receipt: PathBuf, run: RunArgs },
     /// Give a job up.
     Cancel { job: JobKey },
+    /// Forget jobs that have been over for so long.
+    Prune { idle: Duration },
     /// Say which jobs run, and how far each is.
     Running,
 }
@@ -105,6 +107,7 @@ enum Reply {
     Cancelled {
         freed_bytes: u64,
     },
+    Pruned(Pruned),
     Running(Running),
     Failed(Exit),
     /// The run is over, and not by the doing of who asked: the owner ends, or another command that asked for the job before has
@@ -174,6 +177,15 @@ async fn answer(mut channel: ControlChannel, service: Arc<Service>, host: Host) 
             match living(&mut channel, service.cancel(job)).await {
                 Ok(freed_bytes) => Reply::Cancelled { freed_bytes },
                 Err(error) => Reply::failed(&error),
+            }
+        }
+        Ok(Some(Request::Prune { idle })) => {
+            let client = service.client().clone();
+            let work = tokio::task::spawn_blocking(move || client.prune(idle));
+            match living(&mut channel, work).await {
+                Ok(Ok(pruned)) => Reply::Pruned(pruned),
+                Ok(Err(error)) => Reply::failed(&error),
+                Err(error) => Reply::Failed(error.into()),
             }
         }
         Ok(Some(Request::Running)) => {
@@ -537,17 +549,36 @@ async fn ask_running(dir: &Path) -> Result<Running, Unheard> {
 ///
 /// # Errors
 /// When it can't, or says nothing.
-pub async fn cancel(mut owner: Owner, job: JobKey) -> Result<Option<u64>, Exit> {
+pub async fn cancel(owner: Owner, job: JobKey) -> Result<Option<u64>, Exit> {
+    match asked(owner, Request::Cancel { job }, "give the job up").await? {
+        Some(Reply::Cancelled { freed_bytes }) => Ok(Some(freed_bytes)),
+        _ => Ok(None),
+    }
+}
+
+/// Has the owner forget jobs that have been over for so long.
+///
+/// # Errors
+/// When it can't, or says nothing.
+pub async fn prune(owner: Owner, idle: Duration) -> Result<Option<Pruned>, Exit> {
+    match asked(owner, Request::Prune { idle }, "forget jobs").await? {
+        Some(Reply::Pruned(pruned)) => Ok(Some(pruned)),
+        _ => Ok(None),
+    }
+}
+
+/// The owner's answer to what takes some time; none when it ends. `what` says what it is waited for.
+async fn asked(mut owner: Owner, request: Request, what: &str) -> Result<Option<Reply>, Exit> {
     let who = named(owner.channel.pid());
     let asked = async {
-        owner.ask(&Request::Cancel { job }).await?;
+        owner.ask(&request).await?;
         owner.answer().await
     };
-    let text = || format!("waiting for {who} to give the job up");
+    let text = || format!("waiting for {who} to {what}");
     match telling(Instant::now(), &mut false, text, asked).await {
-        Ok(Some(Reply::Cancelled { freed_bytes })) => Ok(Some(freed_bytes)),
         Ok(Some(Reply::Failed(exit))) => Err(exit),
-        Ok(_) | Err(Unheard::Error(ControlError::Io(_))) => Ok(None),
+        Ok(answer) => Ok(answer),
+        Err(Unheard::Error(ControlError::Io(_))) => Ok(None),
         Err(unheard) => Err(unheard.exit()),
     }
 }

@@ -108,7 +108,8 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
     let StoreError::NoSpace(error) = error else { return None };
     Some(match error {
         NoSpace::Budget { .. } => "raise --disk-budget, free space or cancel a job",
-        NoSpace::MinFree { .. } | NoSpace::DiskFull { .. } => {
+        NoSpace::NoInodes => "remove files from that disk, cancel a job or use another --data-dir",
+        NoSpace::MinFree { .. } | NoSpace::DiskFull { .. } | NoSpace::Quota { .. } => {
             "free space, cancel a job or use another --data-dir"
         }
         NoSpace::Memory { .. } => return None,
@@ -122,7 +123,8 @@ fn of_log(error: &LogError) -> Option<&'static str> {
         }
         LogError::OtherSchema { .. } => "use the starling that wrote it, or another --data-dir",
         LogError::Ruined { .. } => {
-            "`starling inspect FILE` knows a finished receipt; or begin in another --data-dir"
+            "`starling job recover` writes the finished receipts to files and puts the ruined log aside; or begin in another \
+             --data-dir"
         }
         _ => return None,
     })
@@ -132,6 +134,9 @@ fn of_dir(error: &DataDirError) -> Option<String> {
     let hint = match error {
         DataDirError::InUse { .. } => "wait for it to end, stop it, or use another --data-dir",
         DataDirError::Foreign { .. } => "use another --data-dir: a new or an empty one",
+        DataDirError::NotOne { .. } => {
+            "look for it elsewhere, with --data-dir or STARLING_DATA_DIR"
+        }
         DataDirError::Io { path, cause, .. } => {
             let is_denied = cause.kind() == std::io::ErrorKind::PermissionDenied;
             return Some(of_denied(is_denied.then(|| other_user(path)).flatten()));

@@ -148,7 +148,7 @@ async fn a_crash_is_reported_with_its_last_words_and_the_next_run_starts_anew() 
     for _ in 0..2 {
         match prover.run(&work(), PATIENCE).await.unwrap_err() {
             ProveFailure::Crashed { status, stderr_tail } => {
-                assert_eq!(status, "exit code 101");
+                assert_eq!(status, Ended::Code(101));
                 assert_eq!(stderr_tail, "assertion failed: cycles");
             }
             other => panic!("{other}"),
@@ -159,7 +159,7 @@ async fn a_crash_is_reported_with_its_last_words_and_the_next_run_starts_anew() 
 #[tokio::test]
 async fn a_signal_is_told_apart_from_lack_of_memory() {
     let failure = child("kill -SEGV $$").run(&work(), PATIENCE).await.unwrap_err();
-    assert!(failure.to_string().contains("signal 11"), "{failure}");
+    assert!(failure.to_string().contains("SIGSEGV"), "{failure}");
     let failure = child("kill -KILL $$").run(&work(), PATIENCE).await.unwrap_err();
     assert!(matches!(failure, ProveFailure::Killed { .. }), "{failure}");
     let script = "echo memory allocation of 268435456 bytes failed >&2; kill -ABRT $$";
@@ -171,6 +171,37 @@ async fn a_signal_is_told_apart_from_lack_of_memory() {
         failure.to_string(),
         "the prover ran out of memory (limit 512 MiB): memory allocation of 268435456 bytes failed"
     );
+}
+
+#[tokio::test]
+async fn a_child_that_dies_of_an_unknown_instruction_is_followed_by_one_that_makes_do_with_fewer() {
+    // It takes the vectors that it is told, and dies of the widest: one as it starts, one as it proves.
+    let script = format!(
+        r#"[ -z "$VECTORS" ] && kill -ILL $$; read line; echo '{{"system":"hash/1","sandbox":"full"}}'
+        read line; [ "$VECTORS" = wide ] && kill -ILL $$; [ "$VECTORS" = narrow ] || exit 3
+        echo '{}'; read line"#,
+        DONE.replace(r#""id":1"#, r#""id":3"#)
+    );
+    let mut prover = shell(&script);
+    prover.config.narrower =
+        ["wide", "narrow"].map(|value| ("VECTORS".to_owned(), value.to_owned())).into();
+    for _ in 0..2 {
+        let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+        assert_eq!(failure.class(), FailureClass::Node, "{failure}");
+        assert!(failure.to_string().contains("SIGILL"), "{failure}");
+    }
+    prover.run(&work(), PATIENCE).await.unwrap();
+    assert_eq!(prover.illegal_count, 2);
+}
+
+#[tokio::test]
+async fn a_child_that_has_no_fewer_instructions_to_make_do_with_fails_as_often_as_it_is_asked() {
+    let mut prover = child("kill -ILL $$");
+    for _ in 0..2 {
+        let failure = prover.run(&work(), PATIENCE).await.unwrap_err();
+        assert!(matches!(failure, ProveFailure::Crashed { .. }), "{failure}");
+    }
+    assert_eq!(prover.illegal_count, 0);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use starling_types::{BlobRef, Reference};
 use tracing::{debug, warn};
 
 use super::{
+    disk::Disk,
     error::IoContext as _,
     ledger::{DiskBudget, Ledger},
 };
@@ -70,14 +71,9 @@ impl Layout {
         Ok(shard.to_owned())
     }
 
-    /// What the disk has left for us, in bytes; everything, where the system cannot be asked.
-    pub fn free_bytes(&self) -> Result<u64, StoreError> {
-        free_bytes(&self.dir).context("ask for the free space of", &self.dir)
-    }
-
-    /// What the disk could hold at most, in bytes; everything, where the system cannot be asked.
-    pub fn capacity_bytes(&self) -> Result<u64, StoreError> {
-        capacity_bytes(&self.dir).context("ask for the size of", &self.dir)
+    /// What the disk has.
+    pub fn disk(&self) -> Result<Disk, StoreError> {
+        Disk::of(&self.dir).context("ask for the free space of", &self.dir)
     }
 
     /// Removes what writers that died left behind, and takes stock of the rest.
@@ -126,31 +122,4 @@ fn files(dir: &Path) -> Result<Vec<(Option<Reference>, PathBuf, fs::Metadata)>, 
         }
     }
     Ok(files)
-}
-
-/// What the disk of `dir` could hold at most, in bytes; everything, where the system cannot be asked.
-fn capacity_bytes(dir: &Path) -> io::Result<u64> {
-    #[cfg(unix)]
-    {
-        let stat = rustix::fs::statvfs(dir)?;
-        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = dir;
-        Ok(u64::MAX)
-    }
-}
-
-/// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.
-#[cfg(unix)]
-fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(dir)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// What the disk of `dir` has left for us, in bytes; everything, where the system cannot be asked.
-#[cfg(not(unix))]
-fn free_bytes(_: &Path) -> io::Result<u64> {
-    Ok(u64::MAX)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use starling_blobs::NoSpace;
 use starling_types::{BlobRef, Reference};
 
-use super::read::Stamp;
+use super::{disk::Disk, read::Stamp};
 
 /// How much disk blobs may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,8 +135,8 @@ impl Ledger {
         })
     }
 
-    /// Why `extra_bytes` more, for a blob of `needed_bytes`, do not fit on a disk with `free_bytes`.
-    pub fn refusal(&self, ask: Ask, free_bytes: u64) -> Option<NoSpace> {
+    /// Why `extra_bytes` more, for a blob of `needed_bytes`, do not fit on `disk`.
+    pub fn refusal(&self, ask: Ask, disk: Disk) -> Option<NoSpace> {
         let used_bytes = self.used_bytes();
         let wanted_bytes = ask.extra_bytes.saturating_add(ask.spare_bytes);
         if used_bytes.checked_add(wanted_bytes).is_none_or(|sum| sum > self.budget.max_bytes) {
@@ -147,7 +147,10 @@ impl Ledger {
                 max_bytes: self.budget.max_bytes,
             });
         }
-        let free_bytes = free_bytes.saturating_sub(self.pending_bytes);
+        if disk.has_no_inodes() {
+            return Some(NoSpace::NoInodes);
+        }
+        let free_bytes = disk.free_bytes.saturating_sub(self.pending_bytes);
         if free_bytes.saturating_sub(self.budget.min_free_bytes) < wanted_bytes {
             return Some(NoSpace::MinFree {
                 needed_bytes: ask.needed_bytes,
@@ -197,18 +200,32 @@ mod tests {
         Ask { needed_bytes: bytes, extra_bytes: bytes, spare_bytes: 0 }
     }
 
+    fn free(bytes: u64) -> Disk {
+        Disk::with_free_bytes(bytes)
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_more_files_has_no_room_however_many_bytes_are_free() {
+        let ledger = Ledger::new(BUDGET);
+        let disk = |free_inodes| Disk { free_inodes, ..free(1000) };
+        assert_eq!(ledger.refusal(ask(1), disk(Some(0))), Some(NoSpace::NoInodes));
+        for free_inodes in [Some(1), None] {
+            assert_eq!(ledger.refusal(ask(1), disk(free_inodes)), None);
+        }
+    }
+
     #[test]
     fn promised_bytes_count_against_the_budget_and_the_disk_until_released() {
         let mut ledger = Ledger::new(BUDGET);
-        assert_eq!(ledger.refusal(ask(100), 110), None);
+        assert_eq!(ledger.refusal(ask(100), free(110)), None);
         ledger.reserve(60);
         let budget = NoSpace::Budget { needed_bytes: 41, used_bytes: 60, max_bytes: 100 };
-        assert_eq!(ledger.refusal(ask(41), 1000), Some(budget));
+        assert_eq!(ledger.refusal(ask(41), free(1000)), Some(budget));
         let disk = NoSpace::MinFree { needed_bytes: 40, free_bytes: 49, min_free_bytes: 10 };
-        assert_eq!(ledger.refusal(ask(40), 109), Some(disk));
+        assert_eq!(ledger.refusal(ask(40), free(109)), Some(disk));
         // Once written, the disk's own count covers the bytes.
         ledger.written(60);
-        assert_eq!(ledger.refusal(ask(40), 50), None);
+        assert_eq!(ledger.refusal(ask(40), free(50)), None);
         ledger.release(60, 0);
         assert_eq!(ledger.used_bytes(), 0);
     }
@@ -219,17 +236,17 @@ mod tests {
         ledger.reserve(60);
         ledger.written(60);
         let spare = |spare_bytes| Ask { spare_bytes, ..ask(30) };
-        assert_eq!(ledger.refusal(spare(10), 50), None);
+        assert_eq!(ledger.refusal(spare(10), free(50)), None);
         let budget = NoSpace::Budget { needed_bytes: 30, used_bytes: 60, max_bytes: 100 };
-        assert_eq!(ledger.refusal(spare(11), 50), Some(budget));
+        assert_eq!(ledger.refusal(spare(11), free(50)), Some(budget));
         let disk = NoSpace::MinFree { needed_bytes: 30, free_bytes: 49, min_free_bytes: 10 };
-        assert_eq!(ledger.refusal(spare(10), 49), Some(disk));
+        assert_eq!(ledger.refusal(spare(10), free(49)), Some(disk));
     }
 
     #[test]
     fn a_size_that_overflows_is_refused() {
         let mut ledger = Ledger::new(DiskBudget { max_bytes: u64::MAX, min_free_bytes: 0 });
         ledger.insert_blob(BlobRef { reference: Reference([1; 32]), size_bytes: 1 });
-        assert!(ledger.refusal(ask(u64::MAX), u64::MAX).is_some());
+        assert!(ledger.refusal(ask(u64::MAX), free(u64::MAX)).is_some());
     }
 }

@@ -250,6 +250,23 @@ fn a_full_disk_is_told_from_other_failures_and_the_file_takes_no_more() {
     assert_eq!(store.used_bytes(), 0);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_was_set_aside_for_a_blob_counts_once_and_no_more_of_it_is_kept_than_the_blob_takes() {
+    let (dir, store) = open(ROOMY);
+    let mut writer = store.writer().unwrap();
+    writer.reserve(8 << 20).unwrap();
+    assert_eq!(store.used_bytes(), 8 << 20);
+    let content = bytes(7, 10_000);
+    writer.append(&content).unwrap();
+    let blob = writer.finish().unwrap();
+    assert_eq!(store.used_bytes(), 10_000);
+    assert_eq!(store.get(blob.reference, 10_000).unwrap(), Some(content));
+    let metadata = fs::metadata(path_of(&dir, blob.reference)).unwrap();
+    let on_disk = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+    assert!(on_disk < 1 << 20, "{on_disk}");
+}
+
 #[test]
 fn opening_removes_unfinished_files_and_keeps_strange_ones() {
     let (dir, store) = open(ROOMY);

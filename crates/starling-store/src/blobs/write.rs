@@ -74,13 +74,15 @@ pub(super) struct Spool {
     file: File,
     path: PathBuf,
     size_bytes: u64,
+    /// What the disk has set aside for it, from its beginning on.
+    aside_bytes: u64,
     failed: Option<io::ErrorKind>,
 }
 
 impl Spool {
     /// Fills an empty file.
     pub fn new(file: File, path: &Path) -> Self {
-        Self { file, path: path.to_owned(), size_bytes: 0, failed: None }
+        Self { file, path: path.to_owned(), size_bytes: 0, aside_bytes: 0, failed: None }
     }
 
     pub fn append(&mut self, bytes: &[u8], space: &mut Reservation) -> Result<(), StoreError> {
@@ -95,9 +97,38 @@ impl Spool {
         Ok(())
     }
 
+    /// Has the disk set so many bytes aside, so that a disk or a quota that lacks them says so now; whether it can do that.
+    #[cfg(target_os = "linux")]
+    fn set_aside(&mut self, size_bytes: u64) -> Result<bool, StoreError> {
+        use rustix::{
+            fs::{FallocateFlags, fallocate},
+            io::Errno,
+        };
+        if size_bytes <= self.aside_bytes {
+            return Ok(true);
+        }
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, size_bytes) {
+            Ok(()) => {
+                self.aside_bytes = size_bytes;
+                Ok(true)
+            }
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(io::Error::from(error)).context("set space aside for", &self.path),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn set_aside(&mut self, _: u64) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Waits until the bytes are on the disk.
     pub fn sync(&self) -> Result<(), StoreError> {
         self.check()?;
+        if self.aside_bytes > self.size_bytes {
+            // Gives back what was set aside for nothing.
+            self.file.set_len(self.size_bytes).context("cut", &self.path)?;
+        }
         self.file.sync_all().context("sync", &self.path)
     }
 
@@ -130,7 +161,12 @@ impl Temp {
 
 impl Sink for Temp {
     fn reserve(&mut self, size_bytes: u64) -> Result<(), StoreError> {
-        self.space.grow_to(size_bytes)
+        self.space.grow_to(size_bytes)?;
+        // From then on the disk counts them itself.
+        if self.spool.set_aside(size_bytes)? {
+            self.space.written(size_bytes);
+        }
+        Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {

@@ -77,10 +77,9 @@ pub enum LogError {
     /// What is at its place is empty, something else, or damaged as a whole.
     #[error(
         "{} is no job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
-         backup; receipts that were written to files are not. The blobs beside it stay until another log is begun there: a \
-         finished receipt is a file in its blobs/. Put a backup in its place; or move {} away and ask for the jobs again",
-        path.display(),
-        folder(path).display()
+         backup; receipts that were written to files are not, and finished ones in the blobs beside it can be had until \
+         another log is begun there. Put a backup in its place",
+        path.display()
     )]
     Ruined {
         /// The log.
@@ -143,11 +142,6 @@ pub enum LogError {
         /// What SQLite said.
         cause: rusqlite::Error,
     },
-}
-
-/// Where the log is.
-fn folder(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
 }
 
 /// Says what was tried, and on what.

@@ -172,6 +172,13 @@ impl LogReader {
         read().context("read", &self.path)
     }
 
+    /// Whether all of the file fits together. It reads all of it.
+    pub(crate) fn is_whole(&self) -> Result<bool, LogError> {
+        let looked =
+            self.connection().query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        Ok(looked.context("read", &self.path)? == "ok")
+    }
+
     fn connection(&self) -> MutexGuard<'_, Connection> {
         // A transaction that a panic interrupted was rolled back when it was dropped.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)

@@ -36,6 +36,9 @@ const SCHEMA: &str = "
 /// which a reader opens or closes the file, but a slow disk can stretch those.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What is left of the file beside the log once all of it is in the log. SQLite puts it there from about this size on.
+pub(super) const BESIDE_SIZE_BYTES_KEPT: u64 = 4 << 20;
+
 /// Whether there is a file at `path`.
 ///
 /// # Errors
@@ -82,7 +85,26 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), LogErr
     for (pragma, value) in [("journal_mode", "WAL"), ("synchronous", "FULL"), ("fullfsync", "ON")] {
         connection.pragma_update(None, pragma, value).context("set up", path)?;
     }
+    let kept = BESIDE_SIZE_BYTES_KEPT.cast_signed();
+    connection.pragma_update(None, "journal_size_limit", kept).context("set up", path)?;
+    fold(connection);
     Ok(())
+}
+
+/// Puts all that is beside the log into it, and empties the file beside it: one that a killed process left may be large. Where
+/// somebody reads on, it is left for the next time, since nothing is lost by that.
+pub(super) fn fold(connection: &Connection) {
+    let put = || {
+        // Nobody is waited for.
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    };
+    if let Err(error) = put() {
+        tracing::debug!(%error, "the file beside the job log stays as it is");
+    }
+    if let Err(error) = connection.busy_timeout(BUSY_TIMEOUT) {
+        tracing::debug!(%error, "the job log waits for nobody");
+    }
 }
 
 /// Looks at whether a database is a log of this version.

@@ -159,12 +159,12 @@ fn a_file_that_is_no_log_is_refused_in_plain_words_and_left_as_it_is() {
     let path = log_path(&dir);
     std::fs::write(&path, b"").unwrap();
     let error = refused(&path);
-    let (name, folder) = (path.display().to_string(), dir.path().display().to_string());
+    let name = path.display();
     assert!(
         error.starts_with(&format!("{name} is no job log that can be read: it is empty.")),
         "{error}"
     );
-    assert!(error.contains(&format!("or move {folder} away")), "{error}");
+    assert!(error.ends_with("Put a backup in its place"), "{error}");
 
     std::fs::write(&path, [7; 8192]).unwrap();
     assert!(refused(&path).contains("file is not a database"));
@@ -493,6 +493,53 @@ fn the_log_is_synced_on_every_append() {
     // Two is FULL.
     let sync: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
     assert_eq!((mode.as_str(), sync), ("wal", 2));
+}
+
+/// The file beside a log.
+fn beside(path: &Path) -> u64 {
+    let beside = PathBuf::from(format!("{}-wal", path.display()));
+    std::fs::metadata(beside).map_or(0, |metadata| metadata.len())
+}
+
+#[test]
+fn what_grew_beside_the_log_while_somebody_read_on_is_cut_off_once_they_have_done() {
+    let (_dir, path, log) = open();
+    tick(&log, JOB, &0);
+    let other = Connection::open(&path).unwrap();
+    let reading = || other.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0));
+    other.execute_batch("BEGIN").unwrap();
+    assert_eq!(reading().unwrap(), 1);
+    let large = "x".repeat(BODY_SIZE_BYTES_MAX / 2);
+    for _ in 0..20 {
+        tick(&log, JOB, &large);
+    }
+    assert!(beside(&path) > 2 * schema::BESIDE_SIZE_BYTES_KEPT, "it is held up");
+    other.execute_batch("COMMIT").unwrap();
+    // SQLite begins the file anew with the write after the one that found nobody reading.
+    for _ in 0..3 {
+        tick(&log, JOB, &0);
+    }
+    assert!(beside(&path) <= schema::BESIDE_SIZE_BYTES_KEPT, "{}", beside(&path));
+    assert_eq!(reading().unwrap(), 24);
+}
+
+#[test]
+fn what_a_killed_process_left_beside_the_log_is_put_into_it_at_the_start() {
+    let (_dir, path, log) = open();
+    for _ in 0..3 {
+        tick(&log, JOB, &"x".repeat(100_000));
+    }
+    // As it is at the moment of a kill.
+    let copy = tempfile::tempdir().unwrap();
+    let copied = copy.path().join("starling.db");
+    for ending in ["", "-wal"] {
+        let from = format!("{}{ending}", path.display());
+        std::fs::copy(from, format!("{}{ending}", copied.display())).unwrap();
+    }
+    assert!(beside(&copied) > 300_000);
+    let log = EventLog::open(&copied).unwrap();
+    assert_eq!(beside(&copied), 0);
+    assert_eq!(log.read(JOB).unwrap().len(), 3);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
+    beside::Beside,
     entry::Entry,
     error::{LogError, SqliteContext},
     schema,
@@ -86,12 +87,14 @@ impl Writer {
         let mut worker = Worker {
             connection,
             path: path.to_owned(),
+            beside: Beside::of(path),
             roots,
             failure_count: failure_count.clone(),
             failures: BTreeMap::new(),
         };
         let write = move || {
             worker.run(&received);
+            schema::fold(&worker.connection);
             // The file is closed before others may have it.
             drop(worker);
             drop(lock);
@@ -172,6 +175,7 @@ pub fn wait_for_closed_logs() {
 struct Worker {
     connection: Connection,
     path: PathBuf,
+    beside: Beside,
     roots: Arc<RootSets>,
     failure_count: Arc<AtomicU64>,
     /// The number of the last failure under each name. There are as many as jobs that met a failing disk.
@@ -191,6 +195,7 @@ impl Worker {
             }
             if !group.is_empty() {
                 self.write_group(group);
+                self.beside.look();
             }
             for settled in settling {
                 // Whoever asked may wait no longer.

@@ -1,14 +1,17 @@
 //! `starling job`: the jobs of a data directory.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use starling_client::{
-    AssumedFrom, DamagedJob, JobPhase, JobProgress, JobState, JobSummary, damaged_job, find_jobs,
-    list_jobs, load_job,
+    AssumedFrom, DamagedJob, JobPhase, JobProgress, JobState, JobSummary, Pruned, Recovered,
+    RecoveredReceipt, damaged_job, find_jobs, list_jobs, load_job,
 };
-use starling_store::JobKey;
+use starling_store::{DataDir, JobKey};
 use starling_types::ReceiptKind;
 
 use crate::{
@@ -23,6 +26,7 @@ use crate::{
 
 pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
     let dir = files::data_dir(common)?;
+    DataDir::check(&dir)?;
     match command {
         JobCommand::List => list(common, &dir).await,
         JobCommand::Show { job } => show(common, &dir, job).await,
@@ -44,6 +48,8 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
             prove::resume(common, &state, network, receipt).await
         }
         JobCommand::Cancel { job } => cancel(common, &dir, job).await,
+        JobCommand::Prune { older } => prune(common, &dir, *older).await,
+        JobCommand::Recover { out } => recover(common, &dir, out),
     }
 }
 
@@ -113,6 +119,58 @@ async fn cancel(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
         Opened::Theirs(freed) => freed,
     };
     print(common, vec![("job", json!(key)), ("freed_bytes", json!(freed))])
+}
+
+async fn prune(common: &Common, dir: &Path, older_days: u32) -> CommandResult {
+    let idle = Duration::from_secs(u64::from(older_days) * 24 * 3600);
+    let pruned = match is_there(dir) {
+        false => Pruned::default(),
+        true => {
+            let ask = async |owner| control::prune(owner, idle).await;
+            let (purpose, bounds) = ("starling job prune", Bounds::none());
+            match control::open_or_ask(dir, purpose, u64::MAX, &bounds, ask).await? {
+                Opened::Ours(client) => client.prune(idle)?,
+                Opened::Theirs(pruned) => pruned,
+            }
+        }
+    };
+    print(common, vec![("jobs", json!(pruned.jobs)), ("freed_bytes", json!(pruned.freed_bytes))])
+}
+
+/// Whether there is a directory: none is made to find nothing in it.
+fn is_there(dir: &Path) -> bool {
+    dir.symlink_metadata().is_ok()
+}
+
+fn recover(common: &Common, dir: &Path, out: &Path) -> CommandResult {
+    if !is_there(dir) {
+        return Err(Exit::usage(anyhow!("there is no data directory {}", dir.display())));
+    }
+    if !out.is_dir() {
+        return Err(Exit::usage(anyhow!("--out {} is no directory", out.display())));
+    }
+    let Some(Recovered { receipts, log, blob_bytes }) = starling_client::recover(dir, out)? else {
+        return Err(Exit::usage(anyhow!(
+            "nothing is wrong with the job log of {}: `starling job list` shows its jobs, and `starling job resume JOB` delivers the \
+             receipt of one that is done",
+            dir.display()
+        )));
+    };
+    let receipts: Vec<Value> = receipts
+        .iter()
+        .map(|RecoveredReceipt { file, kind, image_id }| {
+            json!({ "file": file.display().to_string(), "kind": kind, "image_id": image_id })
+        })
+        .collect();
+    let log = log.map(|log| log.display().to_string());
+    print(
+        common,
+        vec![
+            ("receipts", json!(receipts)),
+            ("log", json!(log)),
+            ("blob_bytes_lost", json!(blob_bytes)),
+        ],
+    )
 }
 
 /// The word for where a job stands, with its progress if it runs.

@@ -12,6 +12,7 @@ use starling_client::{
     Client, Delivered, GuestOutput, JobError, JobState, LocalNodes, NetworkOptions, RunOptions,
     Service, Written, work_receipt_path,
 };
+use starling_store::DataDir;
 use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
 use starling_zkvm::{Backend, groth16};
 use tokio_util::sync::CancellationToken;
@@ -412,9 +413,6 @@ fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
 
 /// Refuses a path that has a meaning in the data directory: its log, for one, must not become a receipt.
 fn check_outside(receipt: &Path, dir: &Path) -> CommandResult {
-    /// What `docs/data-directory.md` lists; the log has more files, whose names begin alike.
-    const OWN: [&str; 9] =
-        ["blobs", "control", "key", "local", "lock", "node", "scratch", "speed", "starling.db"];
     let Ok(dir) = dir.canonicalize() else { return Ok(()) };
     // Where there is nothing yet, it is its directory that counts.
     let place = receipt.canonicalize().or_else(|_| {
@@ -424,8 +422,7 @@ fn check_outside(receipt: &Path, dir: &Path) -> CommandResult {
     });
     let Ok(place) = place else { return Ok(()) };
     let Ok(within) = place.strip_prefix(&dir) else { return Ok(()) };
-    let first = within.iter().next().unwrap_or_default().to_string_lossy();
-    if !OWN.contains(&&*first) && !first.starts_with("starling.db-") {
+    if !within.iter().next().is_some_and(DataDir::has_own) {
         return Ok(());
     }
     Err(Exit::usage(anyhow::anyhow!(

@@ -131,7 +131,7 @@ impl Watch {
                 }
                 Ok(Some(Reply::Delivered(delivery))) => return Ok(Some(delivery)),
                 Ok(Some(Reply::Failed(exit))) => return Err(self.failed(exit)),
-                Ok(Some(Reply::Cancelled { .. } | Reply::Running(_))) => {}
+                Ok(Some(Reply::Cancelled { .. } | Reply::Pruned(_) | Reply::Running(_))) => {}
                 Ok(Some(Reply::RunEnds) | None) | Err(ControlError::Io(_)) => {
                     if let Some(Leaving { cut, .. }) = &self.leaving {
                         return Err(cut.exit(&self.fate()));

@@ -43,6 +43,81 @@ fn a_damaged_job_log_is_an_error_and_stays_as_it_is() {
     assert_eq!(fs::read(&log).unwrap(), b"garbage");
 }
 
+#[test]
+fn a_directory_of_something_else_is_no_directory_without_jobs() {
+    let home = Home::new();
+    fs::create_dir(home.data_dir()).unwrap();
+    assert_eq!(home.run(&["job", "list"]).succeeds().stdout, "");
+    fs::write(home.data_dir().join("thesis"), "precious").unwrap();
+    for command in [&["list"][..], &["show", "01"], &["prune"], &["recover"]] {
+        let ran = home.run(&[&["job"], command, &["--json"]].concat());
+        ran.fails(1, &["is no data directory", "--data-dir"]);
+        assert!(ran.stdout.contains("\"class\":\"data_dir\""), "{ran:#?}");
+    }
+    assert_eq!(fs::read_dir(home.data_dir()).unwrap().count(), 1, "nothing is made in it");
+}
+
+#[test]
+fn jobs_that_are_over_are_forgotten_and_those_that_can_go_on_stay() {
+    let home = Home::new();
+    assert_eq!(home.run(&["job", "prune", "--json"]).json()["jobs"], 0);
+    assert!(!home.data_dir().exists());
+    let open = stopped_job(&home);
+    let links = home.write("few links", &4_u32.to_le_bytes());
+    home.prove(&[&guest("sha-chain"), "--input", &links]).fails(4, &["no node"]);
+    let ids = home.listed();
+    let other = ids.iter().find(|job| job["job"] != open.as_str()).unwrap()["job"].clone();
+    home.run(&["job", "cancel", other.as_str().unwrap()]).succeeds();
+    let prune = |days: &str| home.run(&["job", "prune", "--older", days, "--json"]).json();
+    assert_eq!((&prune("1")["jobs"], home.listed().len()), (&0.into(), 2), "it was today");
+    // The owner does it, where there is one.
+    let mut owner = executed_client(&home);
+    assert_eq!((&prune("0")["jobs"], home.listed().len()), (&1.into(), 1));
+    assert!(owner.is_running());
+    assert_eq!(home.listed()[0]["job"], open.as_str());
+}
+
+/// A data directory whose store has what a job that is done leaves there: the bytes of a receipt of this image id, which proves
+/// nothing, and other blobs.
+fn with_a_finished_receipt(home: &Home, image_id: [u8; 32]) -> Vec<u8> {
+    use risc0_zkvm::{FakeReceipt, InnerReceipt, MaybePruned, Receipt, ReceiptClaim};
+    let claim = ReceiptClaim::ok(risc0_zkvm::Digest::from(image_id), b"ok".to_vec());
+    let inner = InnerReceipt::Fake(FakeReceipt::new(MaybePruned::from(claim)));
+    let receipt = bincode::serialize(&Receipt::new(inner, b"ok".to_vec())).unwrap();
+    let dir = starling_store::DataDir::open(&home.data_dir(), "a test").unwrap();
+    let (log, budget) = (dir.log().unwrap(), starling_store::DiskBudget::up_to(1 << 30));
+    let blobs = dir.blobs_of(&log, budget).unwrap();
+    for bytes in [&receipt[..], b"a segment", b"\x01\0\0\0 no receipt"] {
+        blobs.put(bytes).unwrap();
+    }
+    receipt
+}
+
+#[test]
+fn finished_receipts_are_written_to_files_where_the_log_is_ruined_and_the_directory_is_of_use_again()
+ {
+    let home = Home::new();
+    let receipt = with_a_finished_receipt(&home, [7; 32]);
+    let sound = ["nothing is wrong with the job log"];
+    home.run(&["job", "recover"]).fails(2, &sound);
+    let log = home.data_dir().join("starling.db");
+    fs::write(&log, "garbage").unwrap();
+    home.run(&["job", "list"]).fails(1, &["starling job recover"]);
+    home.run(&["job", "recover", "--out", "nowhere"]).fails(2, &["is no directory"]);
+    let recovered = home.run(&["job", "recover", "--json"]).json();
+    let found = recovered["receipts"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "{recovered}");
+    let file = home.path().join(found[0]["file"].as_str().unwrap());
+    assert_eq!(fs::read(&file).unwrap(), receipt);
+    assert_eq!(found[0]["image_id"], "07".repeat(32));
+    let shown = home.run(&["inspect", file.to_str().unwrap(), "--json"]).json();
+    assert_eq!(shown["what"], "fake receipt");
+    assert_eq!(fs::read(recovered["log"].as_str().unwrap()).unwrap(), b"garbage");
+    assert_eq!(home.run(&["job", "list"]).succeeds().stdout, "");
+    home.prove(&[&guest("sha-chain")]).fails(1, &[]);
+    home.run(&["job", "recover"]).fails(2, &sound);
+}
+
 /// Changes one event of the log as only something other than Starling does.
 fn tamper(home: &Home, change: &str) {
     let log = rusqlite::Connection::open(home.data_dir().join("starling.db")).unwrap();
