@@ -6,7 +6,7 @@ use starling_cost::Costs;
 use starling_types::{MemoryBytes, Po2, Profile, TaskKind};
 use starling_zkvm::{KECCAK_PO2, SEGMENT_PO2_MAX, SEGMENT_PO2_MIN};
 
-use crate::machine;
+use crate::machine::Memory;
 
 /// What a node with so much memory and one slot can take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +38,10 @@ impl Capacity {
         }
     }
 
-    /// That of this machine.
-    pub fn here() -> Self {
-        Self::of(machine::memory_for_proving())
-    }
-
     /// That of this machine, for the end of a `--help`.
     pub fn help() -> String {
-        format!("This machine: {}", Self::here())
+        let Memory { for_proving, bound } = Memory::here();
+        format!("This machine: {}. The memory is {bound}", Self::of(for_proving))
     }
 }
 
@@ -80,7 +76,7 @@ impl fmt::Display for Capacity {
 pub struct Offer {
     pub memory: MemoryBytes,
     pub slots: u32,
-    /// All that the machine has, where that is known.
+    /// All that its process can have, where that is known.
     pub total: Option<MemoryBytes>,
 }
 
@@ -129,8 +125,7 @@ impl Offer {
         }
         if let Some(total) = total.filter(|total| *total < memory) {
             said.push(format!(
-                "--memory {}: this machine has {}, and provers that need more are killed",
-                memory, total
+                "--memory {memory}: a process can have {total} here, and provers that need more are killed"
             ));
         }
         Ok(said)
@@ -194,7 +189,7 @@ mod tests {
         let idle = check(4, Some(memory)).expect("a warning");
         assert!(idle[0].contains("at most 3 are proved side by side"), "{idle:?}");
         let killed = check(1, Some(join)).expect("a warning");
-        let has = format!("this machine has {}", join);
+        let has = format!("a process can have {join} here");
         assert!(killed[0].contains(&has), "{killed:?}");
     }
 }

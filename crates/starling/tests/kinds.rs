@@ -49,6 +49,7 @@ impl Bench {
 
     fn starling(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_starling"))
+            .env_remove("XDG_RUNTIME_DIR")
             .args(args)
             .args(["--json", "--data-dir", &self.path("data")])
             .output()

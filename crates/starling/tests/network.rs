@@ -33,6 +33,7 @@ impl Process {
     fn start(args: &[&str], dir: &Path, name: &str) -> Self {
         let log = dir.join(format!("{name}.log"));
         let child = Command::new(env!("CARGO_BIN_EXE_starling"))
+            .env_remove("XDG_RUNTIME_DIR")
             .args(args)
             .env("RUST_LOG", "warn,starling=info,starling_client=debug,starling_node=info")
             .stdin(Stdio::null())
@@ -265,7 +266,11 @@ fn finish(mut process: Process, stdout: &Path) -> Value {
 
 /// Runs a command that must succeed, and returns the JSON on its stdout.
 fn starling(args: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_starling")).args(args).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_starling"))
+        .env_remove("XDG_RUNTIME_DIR")
+        .args(args)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

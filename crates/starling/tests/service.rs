@@ -227,6 +227,7 @@ impl Process {
     fn start(dir: &Path, name: &str, args: &[&str]) -> Self {
         let (log, out) = (dir.join(format!("{name}.log")), dir.join(format!("{name}.out")));
         let child = Command::new(env!("CARGO_BIN_EXE_starling"))
+            .env_remove("XDG_RUNTIME_DIR")
             .args(args)
             .env("STARLING_DATA_DIR", dir.join("data"))
             .env("RUST_LOG", "warn,starling=info,starling_client=debug,starling_node=info")

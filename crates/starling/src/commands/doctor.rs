@@ -6,7 +6,7 @@ use rand::Rng as _;
 use serde_json::json;
 use starling_child::{ProverProcess, SandboxPolicy};
 use starling_cost::{CostModel, Costs};
-use starling_store::DiskBudget;
+use starling_store::{DataDir, DiskBudget};
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::{Backend, ZKVM_VERSION, backend, groth16, selftest::self_test};
 
@@ -15,7 +15,8 @@ use crate::{
     capacity::Capacity,
     commands::node::prover_config,
     exit::{Code, CommandResult, Exit},
-    files, machine,
+    files,
+    machine::{self, Memory},
     output::{Fields, print},
     terminal, yardstick,
 };
@@ -65,18 +66,18 @@ pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
 }
 
 fn memory(fields: &mut Fields, problems: &mut Vec<String>) {
-    let capacity = Capacity::here();
-    let usable = capacity.memory;
+    let Memory { for_proving: usable, bound } = Memory::here();
+    let capacity = Capacity::of(usable);
     fields.push(("memory_for_proving", json!(usable.to_string())));
+    fields.push(("memory_bound", json!(bound.to_string())));
     fields.push(("largest_po2", json!(capacity.largest_po2)));
     fields.push(("largest_po2_usual", json!(capacity.largest_po2_usual)));
     fields.push(("capacity", json!(capacity.to_string())));
     if capacity.joins.is_none() {
         let need = CostModel::ADMISSION.memory(TaskKind::Join, None);
-        problems.push(format!("{usable} of memory is usable, the smallest task needs {need}"));
-    }
-    if let Some(limit) = machine::process_limit() {
-        fields.push(("process_memory_limit", json!(limit.to_string())));
+        problems.push(format!(
+            "{usable} of memory is usable ({bound}), the smallest task needs {need}"
+        ));
     }
 }
 
@@ -88,6 +89,7 @@ fn disk(fields: &mut Fields, problems: &mut Vec<String>, dir: &Path) {
     }
     let free = machine::free_space(existing);
     fields.push(("disk_free_mib", json!(free.map(|free| free >> 20))));
+    fields.push(("data_dir_disk", json!(DataDir::disk_fault(dir).unwrap_or("local".into()))));
     let least = DiskBudget::up_to(0).min_free_bytes;
     if free.is_some_and(|free| free < least) {
         problems.push(format!(

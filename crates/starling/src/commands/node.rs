@@ -25,13 +25,18 @@ use crate::{
     args::{Common, NodeArgs},
     capacity::Offer,
     exit::{CommandResult, Exit},
-    files, machine,
+    files,
+    machine::{self, Memory, Promise},
     output::print,
     signals,
 };
 
 /// Results that are kept for others take up to one part in this many of the disk budget: inputs need the rest.
 const RESULTS_SHARE: u64 = 2;
+
+/// The least disk budget of a node: a join, the smallest of its tasks, has two receipts of some hundred KiB to read and one to
+/// keep, and results have half.
+const DISK_BUDGET_LEAST: u64 = 4 << 20;
 
 pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
     check_offer(args)?;
@@ -53,8 +58,11 @@ pub async fn run(common: &Common, args: &NodeArgs) -> CommandResult {
         only,
     };
     let net = Net::bind(network, blobs).await?;
+    let config = config(args)?;
+    // A client has noted what its nodes may take.
+    let _promise = if args.supervised { None } else { Promise::note(config.memory) };
     let files = NodeFiles { scratch: dir.scratch()?, home: dir.path().to_owned() };
-    let node = Node::new(net.clone(), files, config(args)?).context("can't start the node")?;
+    let node = Node::new(net.clone(), files, config).context("can't start the node")?;
 
     let stop = if args.supervised { end_of(stdin) } else { signals::stop_token("the node") };
     let result = match client {
@@ -147,7 +155,21 @@ fn check_offer(args: &NodeArgs) -> CommandResult {
     if args.supervised {
         return Ok(());
     }
-    let memory = args.memory.map_or_else(machine::memory_for_proving, MemoryBytes);
+    let disk_budget = args.endpoint.disk_budget;
+    if disk_budget < DISK_BUDGET_LEAST {
+        return Err(Exit::usage(anyhow!(
+            "--disk-budget of {disk_budget} bytes: the inputs and the result of no task fit; give {} MiB or more",
+            DISK_BUDGET_LEAST >> 20
+        )));
+    }
+    let memory = match args.memory {
+        Some(memory) => MemoryBytes(memory),
+        None => {
+            let Memory { for_proving, bound } = Memory::here();
+            tracing::info!("{for_proving} of memory for proving: {bound}");
+            for_proving
+        }
+    };
     let offer = Offer { memory, slots: args.slots, total: machine::total_memory() };
     let costs = costs_of(args.prover.backend());
     let said = offer.check(&costs, &kinds_of(args)).map_err(|why| Exit::usage(anyhow!("{why}")))?;

@@ -23,7 +23,8 @@ use crate::{
     commands::node,
     control::{self, Control, HandOver, Host, Opened},
     exit::{CommandResult, Exit},
-    files, handover, machine,
+    files, handover,
+    machine::{self, Promise},
     order::{Order, Prepared, ProveOrder, exit},
     output::print,
     progress, signals,
@@ -171,6 +172,9 @@ async fn own(
 ) -> CommandResult {
     let is_reachable = network.reachable;
     let sandbox = network.local.as_ref().map(|nodes| nodes.sandbox);
+    let _promise = network.local.as_ref().and_then(|nodes| {
+        Promise::note(MemoryBytes(nodes.memory_each.0.saturating_mul(nodes.count.into())))
+    });
     let started = bounds.within(Service::start(client, network)).await;
     let started = started.map_err(|cut| cut.exit(NOT_BEGUN))?;
     let service = Arc::new(started.map_err(|error| exit(Arc::new(error)))?);

@@ -72,6 +72,8 @@ impl Home {
             .env("STARLING_DATA_DIR", self.data_dir())
             .env_remove("RUST_LOG")
             .env_remove("NO_COLOR")
+            // Tests side by side would leave each other no memory.
+            .env_remove("XDG_RUNTIME_DIR")
             .stdin(Stdio::null());
         command
     }

@@ -113,8 +113,10 @@ fn a_node_that_could_take_nothing_is_refused_and_one_that_could_take_less_than_i
     let needs = format!("join, needs {} MiB", join.0.div_ceil(1 << 20));
     node(&[&joins[..], &["1MiB"]].concat()).fails(2, &["takes no task", &needs, "--memory"]);
     node(&["--memory", "1"]).fails(2, &["1 MiB for proving takes no task"]);
+    let no_room = ["--disk-budget", "1", "--memory", "1GiB"];
+    node(&no_room).fails(2, &["--disk-budget of 1 bytes", "give 4 MiB or more"]);
     let mut greedy = home.start(&["node", "--loopback", "--memory", "1000TiB"]);
-    greedy.wait_for("this machine has");
+    greedy.wait_for("a process can have");
     let elsewhere = Home::new();
     let mut idle = elsewhere.start(&["node", "--loopback", "--memory", "1GiB", "--slots", "64"]);
     idle.wait_for("side by side");
@@ -168,4 +170,30 @@ fn a_local_node_and_its_prover_have_no_ticket_and_no_key_in_arguments_or_environ
 fn a_node_that_no_client_has_started_does_not_wait_to_be_told_whom_to_prove_for() {
     let home = Home::new();
     home.run(&["node", "--supervised"]).fails(1, &["no client has told", "--client TICKET"]);
+}
+
+#[test]
+fn what_one_prover_of_a_user_was_promised_another_does_not_count_on() {
+    let home = Home::new();
+    let command = |home: &Home, args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("XDG_RUNTIME_DIR", home.path());
+        command
+    };
+    let bound = || {
+        let ran = home.start_command(command(&home, &["doctor", "--quick", "--json"])).wait();
+        let found: serde_json::Value =
+            serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+        found["memory_bound"].as_str().unwrap().to_owned()
+    };
+    assert!(!bound().contains("other provers"), "{}", bound());
+    let args = ["node", "--loopback", "--bind", "127.0.0.1:0", "--memory", "1000TiB"];
+    let mut greedy = home.start_command(command(&home, &args));
+    greedy.wait_for("waiting for jobs");
+    let of_others = bound();
+    assert!(of_others.contains("0 MiB that are left"), "{of_others}");
+    assert!(of_others.contains("other provers of this user may take"), "{of_others}");
+    greedy.signal("KILL");
+    greedy.wait();
+    assert!(!bound().contains("other provers"), "a note without its process counts for nothing");
 }

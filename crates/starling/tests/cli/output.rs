@@ -67,7 +67,17 @@ fn a_verbose_log_neither_reaches_stdout_nor_changes_what_the_guest_does() {
 fn doctor_says_what_the_machine_has() {
     let home = Home::new();
     let found = home.run(&["doctor", "--quick", "--json"]).json();
-    for field in ["version", "zkvm", "cpu", "memory_for_proving", "capacity", "groth16", "udp"] {
+    for field in [
+        "version",
+        "zkvm",
+        "cpu",
+        "memory_for_proving",
+        "memory_bound",
+        "capacity",
+        "data_dir_disk",
+        "groth16",
+        "udp",
+    ] {
         assert!(!found[field].as_str().unwrap().is_empty(), "{field}: {found}");
     }
     assert_eq!(found["problems"], "none");
@@ -80,6 +90,7 @@ fn help_says_which_segments_fit_this_machine_and_how_they_are_proved() {
         let help = home.run(&[command, "--help"]).stdout;
         assert!(help.contains("This machine: "), "{help}");
         assert!(help.contains(" of memory for proving, "), "{help}");
+        assert!(help.contains("The memory is 75 % of "), "{help}");
     }
 }
 
