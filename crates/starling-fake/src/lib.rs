@@ -13,7 +13,8 @@
 //! be ([`Expected`]). Kinds of tasks mean nothing here. What a prover does wrong is in its parameters ([`Manners`]).
 //!
 //! Three kinds of jobs are played through the real client: [`Segments`], [`Merges`], [`Rounds`]. `starling-fake-client` runs
-//! one of them, `starling-fake-node` proves for it, `starling-fake-many` measures one with many nodes.
+//! one of them, `starling-fake-node` proves for it, `starling-fake-many` measures one with many nodes, and `starling-hostile` keeps
+//! to no rules: a [`Scene`] is a job beside which it is at work.
 
 mod claimant;
 mod expected;
@@ -22,6 +23,7 @@ mod manners;
 mod node;
 mod process;
 mod prover;
+mod scene;
 mod sum;
 mod trespass;
 
@@ -32,8 +34,9 @@ pub use jobs::{
 };
 pub use manners::{Manners, ParseMannersError};
 pub use node::fake_prover;
-pub use process::{Running, free_port, node};
+pub use process::{Running, free_port, log_as_told, node};
 pub use prover::Hashing;
+pub use scene::{Deeds, Enemy, Played, Scene, Victim};
 pub use sum::{NotASum, Sum};
 pub use trespass::TRY_COUNT;
 

@@ -38,6 +38,15 @@ pub fn node(
     Ok(Running(child))
 }
 
+/// Logs to stderr if `RUST_LOG` says what: nothing otherwise, since the programs of tests share one stderr.
+pub fn log_as_told() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+        log.with_writer(io::stderr).init();
+    }
+}
+
 /// A UDP port of the loopback interface that nobody uses at this moment.
 ///
 /// # Errors

@@ -277,6 +277,9 @@ impl<S: Script> JobCore<S> {
         // Nodes that work for other jobs of this client come to this one in its turn.
         let served_at = self.others_served_at.unwrap_or_default();
         let idle = self.scheduler.idle_since().map(|since| since.max(served_at));
+        // Who was given work while there was patience has its time to begin; who comes after that does not make it longer.
+        let may_begin = |since: Millis| self.scheduler.may_begin(since + self.config.node_wait);
+        let idle = idle.filter(|since| !may_begin(*since));
         [unable, idle].into_iter().flatten().min()
     }
 

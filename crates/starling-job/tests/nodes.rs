@@ -114,6 +114,27 @@ fn nodes_that_only_decline_and_those_that_take_work_and_do_none_are_nobody_to_wa
 }
 
 #[test]
+fn many_nodes_that_do_nothing_one_after_the_other_are_waited_for_no_longer_than_one() {
+    // One lease or another always stands that nobody has said anything of yet.
+    for (habit, count) in [(Habit::Declining, 64), (Habit::Mute, 8)] {
+        let mut world = World::new(Segments::new(2)).with(&vec![habit; count]);
+        world.begin();
+        world.go_on_until(|world| world.now >= Millis(600_000));
+        let (waited, reason) = waited(&world);
+        assert!((120_000..=140_000).contains(&waited.0), "{habit:?}: {waited}");
+        assert!(matches!(reason, WaitReason::NobodyWorks { grants: 3.., .. }), "{reason}");
+    }
+}
+
+#[test]
+fn a_node_that_was_given_work_just_before_patience_ends_has_its_time_to_begin() {
+    let mut world = World::new(Segments::new(2)).with(&[Habit::Silent]);
+    world.add_later(2, Habit::Slow, 119_000);
+    world.run();
+    assert!(is_proved(&world, 2), "{:?}", world.end);
+}
+
+#[test]
 fn a_node_that_only_fails_at_tasks_is_nobody_to_wait_for_whatever_it_says() {
     for class in [FailureClass::Input, FailureClass::Node] {
         let mut world = World::new(Segments::new(2)).with(&[Habit::Refusing(class)]);

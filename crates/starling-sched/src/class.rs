@@ -24,31 +24,42 @@ impl FromIterator<Class> for ClassSet {
 
 /// What the classes of a plan need, by their number.
 #[derive(Debug, Clone)]
-pub(crate) struct Demands(Vec<Demand>);
+pub(crate) struct Demands {
+    demands: Vec<Demand>,
+    /// All classes, those with the least work first.
+    cheapest_first: Vec<Class>,
+}
 
 impl Demands {
     /// # Panics
     /// When there are more than [`CLASS_COUNT_MAX`]: a plan is code of ours.
     pub(crate) fn new(demands: &[Demand]) -> Self {
         assert!(demands.len() <= CLASS_COUNT_MAX, "a plan has at most {CLASS_COUNT_MAX} classes");
-        Self(demands.to_vec())
+        let mut cheapest_first: Vec<Class> = (0..demands.len() as u8).map(Class).collect();
+        cheapest_first.sort_by_key(|class| demands[usize::from(class.0)].cost.work);
+        Self { demands: demands.to_vec(), cheapest_first }
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.demands.len()
     }
 
     /// All classes in the order in which their tasks are given out.
     pub(crate) fn classes(&self) -> impl Iterator<Item = Class> + use<> {
-        (0..self.0.len() as u8).map(Class)
+        (0..self.demands.len() as u8).map(Class)
+    }
+
+    /// The classes one after the other, the one with the least work first; `None` behind the last.
+    pub(crate) fn nth_cheapest(&self, index: usize) -> Option<Class> {
+        self.cheapest_first.get(index).copied()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Class, &Demand)> {
-        self.classes().zip(&self.0)
+        self.classes().zip(&self.demands)
     }
 
     pub(crate) fn of(&self, class: Class) -> &Demand {
-        &self.0[usize::from(class.0)]
+        &self.demands[usize::from(class.0)]
     }
 }
 

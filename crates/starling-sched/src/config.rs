@@ -25,7 +25,7 @@ pub struct Config {
     /// fetches the inputs while it proves, and need not wait for them afterwards.
     pub leases_ahead: bool,
     /// Leases that one task has at once, at most: the first and one backup. The second copy removes most of
-    /// what a straggler costs, a third little more.
+    /// what a straggler costs, a third little more. Those of strangers are counted apart, and as many.
     pub copies_max: u32,
     /// An idle node may back a task up that has run for this part of its expected time, in permille. Half:
     /// early enough to save something where the holder is slow, late enough that most tasks end unaided.

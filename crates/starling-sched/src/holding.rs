@@ -142,7 +142,9 @@ impl<P: Plan> Scheduler<P> {
         let task = record.task;
         let has_room = self.nodes.get(node).is_some_and(|state| match waits {
             true => state.may_hold_ahead() && self.leases.flight(task).is_none(),
-            false => state.has_room(record.memory) && self.leases.may_copy(task),
+            false => {
+                state.has_room(record.memory) && self.leases.may_copy(task, state.is_vouched())
+            }
         });
         let has_room = has_room && self.nodes.get(node).is_some_and(Node::may_take);
         let state = if waits { LeaseState::Ahead } else { LeaseState::Running };
@@ -180,7 +182,8 @@ impl<P: Plan> Scheduler<P> {
         if let LeaseState::Checking { .. } = state {
             self.nodes.reported(past.node);
         }
-        let record = LeaseRecord { renew_by, state, terms, is_heard_of: true, ..past };
+        let is_vouched = self.is_vouched(past.node);
+        let record = LeaseRecord { renew_by, state, terms, is_heard_of: true, is_vouched, ..past };
         self.leases.open(epoch, spec, record);
         true
     }

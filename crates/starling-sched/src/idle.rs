@@ -1,8 +1,9 @@
 //! How long there has been work for nodes that nobody does.
 //!
 //! That a node is connected says little: it may never ask for work, decline all that it gets, or be here for other jobs. What
-//! counts is its word that it works on a lease, a result, or what it found out about the task. A lease that was granted and not heard of yet ends no idleness, and
-//! while it stands nobody is called idle: its node may be about to begin.
+//! counts is its word that it works on a lease, a result, or what it found out about the task. A lease that was granted and not heard of yet ends no idleness. Its node may be about to
+//! begin, so that it is waited for; but only if it was granted in time, or nodes that take leases and say nothing would be waited
+//! for one after the other.
 
 use starling_plan::Plan;
 use starling_types::Millis;
@@ -19,10 +20,16 @@ pub(crate) struct Idle {
 }
 
 impl<P: Plan> Scheduler<P> {
-    /// Since when there has been work that nobody does; `None` while somebody does some, while a lease stands that its node
-    /// may be about to begin, and while there is none to be done. Work that waits for the client itself is none.
+    /// Since when there has been work that nobody does; `None` while somebody does some, and while there is none to be done.
+    /// Work that waits for the client itself is none.
     pub fn idle_since(&self) -> Option<Millis> {
-        self.idle.filter(|_| self.leases.none_has_begun()).map(|idle| idle.since)
+        self.idle.map(|idle| idle.since)
+    }
+
+    /// Whether a lease stands that was granted before this time and whose node may be about to begin: it has said nothing of it
+    /// yet. Such a lease ends soon by itself. It walks the leases.
+    pub fn may_begin(&self, granted_before: Millis) -> bool {
+        self.leases.is_any_unheard_since(granted_before)
     }
 
     /// Why nobody works, for people. It walks the classes.

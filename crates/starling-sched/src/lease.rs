@@ -13,6 +13,10 @@ use starling_types::{Epoch, Incarnation, MemoryBytes, Millis, NodeId, Task};
 /// nearly always the first; a few more are enough to pass over those that the asker itself holds.
 const BACKUP_CANDIDATES: usize = 4;
 
+/// How long a stranger's result may be on its way to be judged before one that something speaks for may do its task as well. Five
+/// seconds: a result and its check take less, and one that comes byte by byte, or not at all, takes as long as its maker likes.
+const CHECK_PATIENCE: Millis = Millis(5_000);
+
 /// All of a task, in thousandths.
 pub(crate) const DONE_PERMILLE: u32 = 1000;
 
@@ -56,6 +60,8 @@ pub(crate) struct LeaseRecord {
     pub(crate) needs_backup: bool,
     /// Whether its node has said since that it works on it.
     pub(crate) is_heard_of: bool,
+    /// Whether anything spoke for its node when it was granted.
+    pub(crate) is_vouched: bool,
 }
 
 impl LeaseRecord {
@@ -93,6 +99,16 @@ impl LeaseRecord {
     }
 }
 
+/// Who asks for a backup.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    pub(crate) node: NodeId,
+    /// Whether anything speaks for it.
+    pub(crate) is_vouched: bool,
+    /// When it would be done.
+    pub(crate) done_at: Millis,
+}
+
 /// A task that is started in the plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Flight {
@@ -120,6 +136,8 @@ pub(crate) struct Leases {
     backups_at: BTreeSet<(Millis, Epoch)>,
     /// By class, the running leases that need a backup and may have one, by when they should be done.
     late: Vec<BTreeSet<(Millis, Epoch)>>,
+    /// And those that may have one of a node that something speaks for only, since strangers have as many as they may.
+    held_up: Vec<BTreeSet<(Millis, Epoch)>>,
     /// By class, the leases that were granted ahead and have not begun.
     ahead: Vec<BTreeSet<Epoch>>,
     open_count: usize,
@@ -146,6 +164,7 @@ impl Leases {
             looks: BTreeSet::new(),
             backups_at: BTreeSet::new(),
             late: vec![BTreeSet::new(); class_count],
+            held_up: vec![BTreeSet::new(); class_count],
             ahead: vec![BTreeSet::new(); class_count],
             open_count: 0,
             worked_on_count: 0,
@@ -193,9 +212,11 @@ impl Leases {
         self.standing.len() - self.worked_on_count
     }
 
-    /// Whether none stands but those that were granted ahead.
-    pub(crate) fn none_has_begun(&self) -> bool {
-        self.standing.len() == self.ahead.iter().map(BTreeSet::len).sum::<usize>()
+    /// Whether one stands that was granted before this time and that its node has said nothing of yet.
+    pub(crate) fn is_any_unheard_since(&self, granted_before: Millis) -> bool {
+        let is_unheard = |record: &LeaseRecord| record.is_running() && !record.is_heard_of;
+        let mut standing = self.standing.values();
+        standing.any(|record| is_unheard(record) && record.terms.granted_at < granted_before)
     }
 
     /// The leases of this class that were granted ahead, the last first.
@@ -204,10 +225,12 @@ impl Leases {
         epochs.filter_map(|epoch| Some((*epoch, self.standing.get(epoch)?)))
     }
 
-    /// Whether another node may work on the task.
-    pub(crate) fn may_copy(&self, task: Task) -> bool {
+    /// Whether another node may work on the task: `is_vouched` is whether anything speaks for it. Strangers keep out other
+    /// strangers and nobody else; so a task has twice [`copies_max`](crate::Config::copies_max) leases at most.
+    pub(crate) fn may_copy(&self, task: Task, is_vouched: bool) -> bool {
         self.in_flight.get(&task).is_none_or(|flight| {
-            let open = flight.copies.iter().filter(|copy| self.is_open(**copy));
+            let open = flight.copies.iter().filter_map(|copy| self.standing.get(copy));
+            let open = open.filter(|record| record.is_open() && (record.is_vouched || !is_vouched));
             open.count() < self.copies_max
         })
     }
@@ -315,6 +338,7 @@ impl Leases {
     pub(crate) fn report(&mut self, epoch: Epoch, now: Millis) {
         self.stop_clocks(epoch);
         self.edit(epoch, |record| record.state = LeaseState::Checking { reported_at: now });
+        self.start_clocks(epoch);
         if let Some(record) = self.standing.get(&epoch) {
             self.list_late(record.task);
         }
@@ -359,19 +383,20 @@ impl Leases {
         firsts.into_iter().flatten().map(|(at, _)| *at).min()
     }
 
-    /// The late task that `asker`, who would be done at `done_at`, saves most time on, of those that it may have; `None` if
-    /// none.
+    /// The late task that an asker saves most time on, of those that it may have; `None` if none.
     pub(crate) fn straggler(
         &self,
         class: Class,
-        asker: NodeId,
-        done_at: Millis,
+        asker: Asker,
         now: Millis,
         may: impl Fn(Task) -> bool,
     ) -> Option<Task> {
-        let late = &self.late[usize::from(class.0)];
-        let overdue_longest = late.iter().take(BACKUP_CANDIDATES);
-        let due_last = late.iter().rev().take(BACKUP_CANDIDATES);
+        let Asker { node: asker, is_vouched, done_at } = asker;
+        let index = usize::from(class.0);
+        let held_up = is_vouched.then_some(&self.held_up[index]);
+        let lists = || [Some(&self.late[index]), held_up].into_iter().flatten();
+        let overdue_longest = lists().flat_map(|late| late.iter().take(BACKUP_CANDIDATES));
+        let due_last = lists().flat_map(|late| late.iter().rev().take(BACKUP_CANDIDATES));
         let candidates = overdue_longest.chain(due_last).filter_map(|(_, epoch)| {
             let record = self.standing.get(epoch)?;
             let copies = &self.in_flight.get(&record.task)?.copies;
@@ -383,19 +408,22 @@ impl Leases {
         candidates.max().map(|(_, task)| task)
     }
 
-    fn is_open(&self, epoch: Epoch) -> bool {
-        self.standing.get(&epoch).is_some_and(LeaseRecord::is_open)
-    }
-
     fn is_running(&self, epoch: Epoch) -> bool {
         self.standing.get(&epoch).is_some_and(LeaseRecord::is_running)
     }
 
-    /// Puts an open lease into everything that looks at the time.
+    /// Puts a lease into everything that looks at the time. While its result is checked, nothing does but where that is a
+    /// stranger's.
     fn start_clocks(&mut self, epoch: Epoch) {
-        let Some(record) = self.standing.get(&epoch).filter(|record| record.is_open()) else {
+        let Some(record) = self.standing.get_mut(&epoch) else { return };
+        if let LeaseState::Checking { reported_at } = record.state {
+            record.needs_backup = false;
+            record.terms.backup_at = reported_at + CHECK_PATIENCE;
+            if !record.is_vouched {
+                self.backups_at.insert((record.terms.backup_at, epoch));
+            }
             return;
-        };
+        }
         self.open_count += 1;
         self.look_at.insert(epoch, record.ends_at());
         self.looks.insert((record.ends_at(), epoch));
@@ -406,35 +434,47 @@ impl Leases {
         }
     }
 
-    /// Takes an open lease out of it.
+    /// Takes a lease out of it.
     fn stop_clocks(&mut self, epoch: Epoch) {
-        let Some(record) = self.standing.get(&epoch).filter(|record| record.is_open()) else {
-            return;
-        };
-        self.open_count -= 1;
+        let Some(record) = self.standing.get(&epoch) else { return };
+        self.open_count -= usize::from(record.is_open());
         self.ahead[usize::from(record.class.0)].remove(&epoch);
         self.backups_at.remove(&(record.terms.backup_at, epoch));
-        self.late[usize::from(record.class.0)].remove(&(record.terms.expected_at, epoch));
+        let (index, at) = (usize::from(record.class.0), (record.terms.expected_at, epoch));
+        self.late[index].remove(&at);
+        self.held_up[index].remove(&at);
         if let Some(at) = self.look_at.remove(&epoch) {
             self.looks.remove(&(at, epoch));
         }
     }
 
-    /// Puts the leases of a task into the set of those that may have a backup, or takes them out. A task
-    /// whose result is being checked needs none: it is about to be done.
+    /// Puts the leases of a task into a set of those that may have a backup, or takes them out. A task
+    /// whose result is being checked needs none: it is about to be done, unless that is a stranger's and takes long.
     fn list_late(&mut self, task: Task) {
         let Some(flight) = self.in_flight.get(&task) else { return };
-        let is_open = flight.copies.len() < self.copies_max
+        let is_vouched =
+            |copy: &&Epoch| self.standing.get(copy).is_some_and(|copy| copy.is_vouched);
+        let vouched_count = flight.copies.iter().filter(is_vouched).count();
+        // Of a stranger's result that is long on its way nobody knows whether it comes.
+        let is_stuck =
+            |copy: &LeaseRecord| !copy.is_open() && !copy.is_vouched && copy.needs_backup;
+        let is_undone = |copy: &Epoch| {
+            self.standing.get(copy).is_some_and(|copy| copy.is_running() || is_stuck(copy))
+        };
+        let is_late = flight.copies.len() < self.copies_max
             && flight.copies.iter().all(|copy| self.is_running(*copy));
+        let is_held_up =
+            !is_late && vouched_count < self.copies_max && flight.copies.iter().all(is_undone);
         for epoch in &flight.copies {
-            let Some(record) = self.standing.get(epoch).filter(|record| record.is_running()) else {
-                continue;
-            };
-            let late = &mut self.late[usize::from(record.class.0)];
-            if is_open && record.needs_backup {
-                late.insert((record.terms.expected_at, *epoch));
-            } else {
-                late.remove(&(record.terms.expected_at, *epoch));
+            let is_known = |record: &&LeaseRecord| !record.is_ahead();
+            let Some(record) = self.standing.get(epoch).filter(is_known) else { continue };
+            let (index, at) = (usize::from(record.class.0), (record.terms.expected_at, *epoch));
+            let sets = [(&mut self.late[index], is_late), (&mut self.held_up[index], is_held_up)];
+            for (set, has_place) in sets {
+                match has_place && record.needs_backup {
+                    true => set.insert(at),
+                    false => set.remove(&at),
+                };
             }
         }
     }

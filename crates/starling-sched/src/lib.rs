@@ -9,9 +9,13 @@
 //! - Nodes pull. A lease fits its node: slots, kinds, sizes, and the memory that its own prover needs.
 //! - Leaves go before what is made of them, the largest to the fastest node that waits; a join, a union, a
 //!   resolve or an unwrap goes to a node that holds an input if one waits.
+//! - A node of which nothing was accepted yet, and that is not the client's own, is a stranger. It gets work after all others that
+//!   wait, begins with the cheapest, and gets a second task when nobody without one waits. Its leases keep no node out that has
+//!   shown something.
 //! - A lease expires when its node is silent, and ends at a deadline set by the node's own speed, where another could begin with
 //!   its task.
-//!   Its task is then ready again, once, unless another node still works on it.
+//!   Its task is then ready again, once, unless another node still works on it. A node that misses deadlines gets longer ones, up to
+//!   eightfold.
 //! - The first valid result wins. A late one, of a lease that expired, is as good; what comes after the
 //!   first is not looked at.
 //! - Idle nodes back up tasks that they would finish before those who have them.

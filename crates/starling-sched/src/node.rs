@@ -41,6 +41,11 @@ const UNPROVED_MAX: u64 = 4;
 /// them. Three: one may be a prover that somebody killed, two one machine's bad moment.
 const FAILURES_MAX: u32 = 3;
 
+/// How many times as long as by what it had shown before a node's deadlines get by being missed, in all, until a result of it is
+/// accepted. Eight: a machine that is shared or throttled is often two times slower than it measured, seldom eight; and who takes
+/// tasks to keep them has each for as long as that.
+const OVERRUN_FACTOR_MAX: u32 = 8;
+
 /// In how long a time.
 const EXCUSES_PERIOD: Millis = Millis(60_000);
 
@@ -69,8 +74,10 @@ pub(crate) struct Shown {
     memory_noted_at: Millis,
     /// How many of its results were accepted.
     accepted_count: u32,
-    /// The speed of its slots by its own results.
+    /// The speed of its slots by its own results, and by the deadlines that it missed since the last of them.
     speed_permille: Option<u32>,
+    /// The least that missed deadlines make of that.
+    overrun_permille_min: Option<u32>,
     pauses: BTreeMap<Class, Pause>,
     failures: BTreeMap<Class, Failures>,
     /// How often it declined work for having other work, since when.
@@ -83,6 +90,8 @@ pub(crate) struct Shown {
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     capability: Capability,
+    /// Whether it is one of the client's own.
+    is_believed: bool,
     /// By class, the memory that it takes by the node's own statement; `None` for what it does not take.
     needs: Vec<Option<MemoryBytes>>,
     pub(crate) shown: Shown,
@@ -111,9 +120,20 @@ pub(crate) struct Held {
     expected_at: Millis,
 }
 
+/// Who gets a task first of those that wait for it: the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Rank {
+    /// Whether anything speaks for it: keys are free, so that a stranger comes after all that have shown something.
+    is_vouched: bool,
+    /// Of strangers: whether it has nothing yet. It gets a second task when no other waits.
+    has_nothing: bool,
+    speed_permille: u32,
+}
+
 /// All of a node that decides where it stands in the sets of [`Nodes`](crate::nodes::Nodes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Standing {
+    pub(crate) rank: Rank,
     /// The classes of which it would take a task now.
     pub(crate) waiting: ClassSet,
     /// The classes of which it could take a task if it were idle.
@@ -170,10 +190,16 @@ impl Shown {
 }
 
 impl Node {
-    pub(crate) fn new(capability: Capability, shown: Shown, demands: &Demands) -> Self {
+    pub(crate) fn new(
+        capability: Capability,
+        is_believed: bool,
+        shown: Shown,
+        demands: &Demands,
+    ) -> Self {
         Self {
             needs: needs(&capability, demands),
             capability,
+            is_believed,
             shown,
             open_requests: 0,
             is_silent: false,
@@ -313,6 +339,19 @@ impl Node {
         self.shown.accepted_count > 0
     }
 
+    /// Whether anything speaks for it: it is the client's own, or a result of it was accepted.
+    pub(crate) fn is_vouched(&self) -> bool {
+        self.is_believed || self.has_proved()
+    }
+
+    fn rank(&self) -> Rank {
+        let is_vouched = self.is_vouched();
+        let has_nothing =
+            self.leases.is_empty() && self.ahead.is_empty() && self.unjudged_count == 0;
+        let has_nothing = has_nothing && !is_vouched;
+        Rank { is_vouched, has_nothing, speed_permille: self.speed_permille() }
+    }
+
     /// Whether it has only failed at tasks of this class lately, more often than bad luck explains.
     pub(crate) fn fails_at(&self, class: Class) -> bool {
         self.shown.failures.get(&class).is_some_and(|failures| failures.count >= FAILURES_MAX)
@@ -334,6 +373,7 @@ impl Node {
         let past = u64::from(self.speed_permille());
         let speed = (past * SPEED_PAST_WEIGHT + latest) / (SPEED_PAST_WEIGHT + 1);
         self.shown.speed_permille = Some(speed.max(1) as u32);
+        self.shown.overrun_permille_min = None;
     }
 
     /// A result of it counts for good.
@@ -341,11 +381,16 @@ impl Node {
         self.shown.accepted_count = self.shown.accepted_count.saturating_add(1);
     }
 
-    /// It was not done with `work` in `wall` time: it is slower than that.
+    /// It was not done with `work` in `wall` time: it is slower than that, as far as that is believed.
     pub(crate) fn overran(&mut self, work: Millis, wall: Millis) {
-        let at_most = (work.0.saturating_mul(1000) / wall.0.max(1)).max(1);
-        let speed = u64::from(self.speed_permille()).min(at_most);
-        self.shown.speed_permille = Some(speed as u32);
+        let speed = self.speed_permille();
+        let least = *self
+            .shown
+            .overrun_permille_min
+            .get_or_insert_with(|| (speed / OVERRUN_FACTOR_MAX).max(1));
+        let at_most = work.0.saturating_mul(1000) / wall.0.max(1);
+        let at_most = u32::try_from(at_most).unwrap_or(u32::MAX).max(least);
+        self.shown.speed_permille = Some(speed.min(at_most));
     }
 
     /// The memory that a task of this class takes there; `None` when it takes none such.
@@ -387,6 +432,7 @@ impl Node {
                 .filter(|class| capable.contains(*class) && self.fails_at(*class))
                 .collect(),
             capable,
+            rank: self.rank(),
             speed_permille: self.speed_permille(),
             slots: self.slots(),
             memory,

@@ -12,7 +12,7 @@ use starling_types::{Capability, MemoryBytes, Millis, NodeId};
 use crate::{
     Believed, Config, WaitReason,
     class::Demands,
-    node::{Node, SPEED_PERMILLE_MAX, Shown, Standing},
+    node::{Node, Rank, SPEED_PERMILLE_MAX, Shown, Standing},
     recent::Recent,
 };
 
@@ -36,8 +36,8 @@ pub(crate) struct Nodes {
     unjudged: BTreeMap<NodeId, u32>,
     /// Nodes that proved wrong.
     dismissed: Recent<NodeId, ()>,
-    /// By class, the nodes that would take a task now, slowest first.
-    waiting: Vec<BTreeSet<(u32, NodeId)>>,
+    /// By class, the nodes that would take a task now, strangers before others and slow ones before fast ones.
+    waiting: Vec<BTreeSet<(Rank, NodeId)>>,
     /// By class, the nodes that would take a task ahead, whose slot is free first.
     ahead: Vec<BTreeSet<(Millis, NodeId)>>,
     /// By class, how many nodes could take a task if they were idle.
@@ -92,13 +92,14 @@ impl Nodes {
 
     /// Adds a node, or takes a new statement of one that is there.
     pub(crate) fn join(&mut self, id: NodeId, mut capability: Capability) {
-        if !self.believed.has(id) || capability.speed_permille == 0 {
+        let is_believed = self.believed.has(id);
+        if !is_believed || capability.speed_permille == 0 {
             capability.speed_permille = self.speed_assumed_permille;
         }
         capability.speed_permille = capability.speed_permille.clamp(1, SPEED_PERMILLE_MAX);
         if !self.connected.contains_key(&id) {
             let shown = self.departed.remove(id).unwrap_or_default();
-            let mut node = Node::new(capability, shown, &self.demands);
+            let mut node = Node::new(capability, is_believed, shown, &self.demands);
             node.unjudged_count = self.unjudged.remove(&id).unwrap_or(0);
             self.pause_ends.extend(node.pause_ends().map(|until| (until, id)));
             self.connected.insert(id, node);
@@ -229,7 +230,7 @@ impl Nodes {
         self.pause_ends.first().map(|(until, _)| *until)
     }
 
-    /// The nodes that would take a task of `class` now, fastest first.
+    /// The nodes that would take a task of `class` now: those that something speaks for before strangers, and the fastest first.
     pub(crate) fn waiting(&self, class: Class) -> impl Iterator<Item = NodeId> + '_ {
         self.waiting[usize::from(class.0)].iter().rev().map(|(_, id)| *id)
     }
@@ -293,11 +294,11 @@ impl Nodes {
         for class in self.demands.classes() {
             let index = usize::from(class.0);
             let (was, is) = (old.waiting.contains(class), new.waiting.contains(class));
-            if was && (!is || old.speed_permille != new.speed_permille) {
-                self.waiting[index].remove(&(old.speed_permille, id));
+            if was && (!is || old.rank != new.rank) {
+                self.waiting[index].remove(&(old.rank, id));
             }
             if is {
-                self.waiting[index].insert((new.speed_permille, id));
+                self.waiting[index].insert((new.rank, id));
             }
             let (was, is) = (old.ahead.contains(class), new.ahead.contains(class));
             if was && (!is || old.frees_at != new.frees_at) {

@@ -7,7 +7,7 @@ use starling_types::{BlobRef, Epoch, Millis, NodeId, Task};
 use crate::{
     Action, Lease, LeaseInput, RevokeReason, Scheduler, WaitReason,
     class::expected,
-    lease::{LeaseRecord, LeaseState, Terms},
+    lease::{Asker, LeaseRecord, LeaseState, Terms},
     node::Node,
 };
 
@@ -20,6 +20,15 @@ const BACKUP_ASKERS: usize = 4;
 /// until one of them is: whoever calls so many things impossible is seldom of use for the next.
 const BARRED_MAX: usize = 8;
 
+/// Who of those that wait may have a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takers {
+    /// Those that something speaks for.
+    Vouched,
+    /// Strangers as well.
+    All,
+}
+
 impl<P: Plan> Scheduler<P> {
     pub(crate) fn place(&mut self) {
         if self.is_over() {
@@ -29,14 +38,13 @@ impl<P: Plan> Scheduler<P> {
             return self.say_missing(None);
         }
         for class in self.demands.classes() {
-            loop {
-                while let Some((task, node)) = self.next_match(class) {
-                    self.start(task, node, class, LeaseState::Running);
-                }
-                if !self.take_from_ahead(class) {
-                    break;
-                }
-            }
+            self.fill(class, Takers::Vouched);
+        }
+        // What strangers keep should cost little.
+        let mut index = 0;
+        while let Some(class) = self.demands.nth_cheapest(index) {
+            self.fill(class, Takers::All);
+            index += 1;
         }
         for class in self.demands.classes() {
             while let Some((spec, node)) = self.next_backup(class) {
@@ -53,6 +61,18 @@ impl<P: Plan> Scheduler<P> {
         self.say_missing(self.missing());
     }
 
+    /// Gives out what there is of a class to those that wait for it.
+    fn fill(&mut self, class: Class, takers: Takers) {
+        loop {
+            while let Some((task, node)) = self.next_match(class, takers) {
+                self.start(task, node, class, LeaseState::Running);
+            }
+            if !self.take_from_ahead(class, takers) {
+                break;
+            }
+        }
+    }
+
     fn start(&mut self, task: Task, node: NodeId, class: Class, state: LeaseState) {
         let spec = self.plan.start(task).expect("the plan itself named the task as ready");
         self.grant(node, spec, class, state);
@@ -64,42 +84,61 @@ impl<P: Plan> Scheduler<P> {
     }
 
     /// The next ready task of a class, and the node that waits for it.
-    fn next_match(&self, class: Class) -> Option<(Task, NodeId)> {
-        self.nodes.waiting(class).next()?;
-        self.ready(class).find_map(|spec| Some((spec.id, self.taker(&spec, class, None)?)))
+    fn next_match(&self, class: Class, takers: Takers) -> Option<(Task, NodeId)> {
+        self.takers(class, takers).next()?;
+        self.ready(class).find_map(|spec| Some((spec.id, self.taker(&spec, class, takers, None)?)))
+    }
+
+    /// Those that wait for a task of a class, in the order in which they get one.
+    fn takers(&self, class: Class, takers: Takers) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes
+            .waiting(class)
+            .take_while(move |id| takers == Takers::All || self.is_vouched(*id))
+    }
+
+    /// Whether anything speaks for a node.
+    pub(crate) fn is_vouched(&self, node: NodeId) -> bool {
+        self.nodes.get(node).is_some_and(Node::is_vouched)
     }
 
     /// Who of those that wait gets a task, `but` not this one: who holds a receipt that the task reads, if there is such; else
-    /// the fastest. Whoever declined or failed it last gets it if there is nobody else, whoever is barred from it never.
-    fn taker(&self, spec: &TaskSpec, class: Class, but: Option<NodeId>) -> Option<NodeId> {
+    /// the first. A node that declined or failed it last gets it if there is nobody else, one that is barred from it never.
+    fn taker(
+        &self,
+        spec: &TaskSpec,
+        class: Class,
+        takers: Takers,
+        but: Option<NodeId>,
+    ) -> Option<NodeId> {
         let demand = self.demands.of(class);
         let shunned = self.shunned.get(spec.id).copied();
         let faults = self.faults.get(spec.id);
         let may = |id: NodeId| but != Some(id) && !faults.is_some_and(|faults| faults.bars(id));
-        let fastest = self.nodes.waiting(class).find(|id| may(*id))?;
+        let first = self.takers(class, takers).find(|id| may(*id))?;
         let is_first_choice = |id: &NodeId| shunned != Some(*id) && may(*id);
         let holders = spec.inputs.iter().flat_map(|input| self.holders.of(input.reference));
         let nearest = holders
             .copied()
             .filter(is_first_choice)
+            .filter(|id| takers == Takers::All || self.is_vouched(*id))
             .filter_map(|id| Some((self.nodes.get(id)?, id)))
             .filter(|(node, _)| demand.reads_results && node.standing.waiting.contains(class))
             .max_by_key(|(node, id)| (node.speed_permille(), *id));
         let nearest = nearest.map(|(_, id)| id);
-        let other = || self.nodes.waiting(class).find(is_first_choice);
-        nearest.or_else(other).or(Some(fastest))
+        let other = || self.takers(class, takers).find(is_first_choice);
+        nearest.or_else(other).or(Some(first))
     }
 
     /// Gives a node that waits a task that another was granted ahead and has not begun. Whether there was one.
-    fn take_from_ahead(&mut self, class: Class) -> bool {
-        if self.nodes.waiting(class).next().is_none() {
+    fn take_from_ahead(&mut self, class: Class, takers: Takers) -> bool {
+        if self.takers(class, takers).next().is_none() {
             return false;
         }
         let found = self.leases.ahead(class).take(BARRED_MAX).find_map(|(epoch, record)| {
             // Of one that somebody works on as well there is nothing to take.
             let flight =
                 self.leases.flight(record.task).filter(|flight| flight.copies.len() == 1)?;
-            Some((epoch, self.taker(&flight.spec, class, Some(record.node))?))
+            Some((epoch, self.taker(&flight.spec, class, takers, Some(record.node))?))
         });
         let Some((epoch, taker)) = found else { return false };
         let Some(record) = self.close_lease(epoch) else { return false };
@@ -121,17 +160,18 @@ impl<P: Plan> Scheduler<P> {
         self.ready(class).find_map(|spec| {
             let may = |id: &NodeId| !self.is_barred(*id, spec.id);
             let node = self.nodes.ahead(class).take(BARRED_MAX).find(may)?;
-            self.taker(&spec, class, None).is_none().then_some((spec.id, node))
+            self.taker(&spec, class, Takers::All, None).is_none().then_some((spec.id, node))
         })
     }
 
     /// A late task of a class, and an idle node that should be done with it earlier.
     fn next_backup(&self, class: Class) -> Option<(TaskSpec, NodeId)> {
         self.nodes.waiting(class).take(BACKUP_ASKERS).find_map(|id| {
-            let speed = self.nodes.get(id)?.speed_permille();
-            let done_at = self.now() + expected(self.demands.of(class), speed);
+            let node = self.nodes.get(id)?;
+            let done_at = self.now() + expected(self.demands.of(class), node.speed_permille());
+            let asker = Asker { node: id, is_vouched: node.is_vouched(), done_at };
             let may = |task| !self.is_barred(id, task);
-            let task = self.leases.straggler(class, id, done_at, self.now(), may)?;
+            let task = self.leases.straggler(class, asker, self.now(), may)?;
             Some((self.leases.flight(task)?.spec.clone(), id))
         })
     }
@@ -182,6 +222,7 @@ impl<P: Plan> Scheduler<P> {
             done_permille: 0,
             needs_backup: false,
             is_heard_of: false,
+            is_vouched: self.is_vouched(node),
         }
     }
 

@@ -5,7 +5,7 @@ mod common;
 mod world;
 
 use proptest::prelude::*;
-use starling_sched::{Config, Status};
+use starling_sched::{Believed, Config, Status};
 use starling_types::Millis;
 use world::{HABITS, Habit, Job, World, capability};
 
@@ -14,6 +14,8 @@ const EVENT_COUNT_MAX: usize = 200_000;
 
 #[derive(Debug, Clone)]
 struct Setting {
+    /// Whether all nodes are the client's own.
+    are_believed: bool,
     job: Job,
     nodes: Vec<(Habit, u64, u32, u32)>,
     heal_after_s: u64,
@@ -43,16 +45,24 @@ fn setting() -> impl Strategy<Value = Setting> {
         1u32..4,
     );
     let nodes = proptest::collection::vec(node, 0..12);
-    (job(), nodes, 0u64..1200, any::<u64>()).prop_map(|(job, nodes, heal_after_s, seed)| Setting {
-        job,
-        nodes,
-        heal_after_s,
-        seed,
-    })
+    (any::<bool>(), job(), nodes, 0u64..1200, any::<u64>()).prop_map(
+        |(are_believed, job, nodes, heal_after_s, seed)| Setting {
+            are_believed,
+            job,
+            nodes,
+            heal_after_s,
+            seed,
+        },
+    )
 }
 
 fn config() -> Config {
     Config { leases_ahead: true, ..common::config() }
+}
+
+/// As for nodes on the open internet.
+fn among_strangers() -> Config {
+    Config { believed: Believed::default(), ..config() }
 }
 
 fn run(setting: &Setting) -> World {
@@ -61,7 +71,8 @@ fn run(setting: &Setting) -> World {
 
 /// A run in which all nodes say at all times that they are so far with all their tasks.
 fn run_hinting(setting: &Setting, hint_permille: u32) -> World {
-    let mut world = World::new(config(), &setting.job, setting.seed);
+    let config = if setting.are_believed { config() } else { among_strangers() };
+    let mut world = World::new(config, &setting.job, setting.seed);
     world.hint_permille = hint_permille;
     for (name, (habit, memory_mib, speed, slots)) in (1..).zip(&setting.nodes) {
         world.add(name, *habit, capability(*memory_mib, *speed, *slots));
@@ -121,4 +132,30 @@ fn many_nodes_share_many_segments() {
     let accepted: Vec<_> = progress.stages.iter().map(|stage| stage.accepted).collect();
     assert_eq!(accepted, [600, 599, 100, 99, 2, 0]);
     assert_eq!((lease_count, checking_count), (0, 0));
+}
+
+/// How long a job of 64 segments takes of so many honest nodes, among so many that take tasks and never end.
+fn time_among(honest: u32, stalling: u32) -> Millis {
+    let job = Job { po2s: vec![common::po2(15); 64], ..Job::default() };
+    let mut world =
+        World::new(Config { deadline_min: Millis(300_000), ..among_strangers() }, &job, 3);
+    for name in 0..stalling {
+        // Names are free, and so are claims.
+        world.add(name, Habit::Stalling, capability(100_000, 1_000_000, 1024));
+    }
+    for name in stalling..stalling + honest {
+        world.add(name, Habit::Honest, capability(1000, 250, 1));
+    }
+    world.run(Millis(u64::MAX), 20 * EVENT_COUNT_MAX);
+    assert_eq!(world.outcome, Some(job.outcome()));
+    world.now
+}
+
+#[test]
+fn nodes_that_take_tasks_and_never_end_delay_a_job_by_little() {
+    for (honest, stalling) in [(4, 1), (4, 22), (2, 40)] {
+        let (alone, among) = (time_among(honest, 0), time_among(honest, stalling));
+        println!("{honest} honest: {alone}; with {stalling} that stall: {among}");
+        assert!(among.0 <= 3 * alone.0 / 2, "{honest} and {stalling}: {among} for {alone}");
+    }
 }

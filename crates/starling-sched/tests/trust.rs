@@ -774,6 +774,126 @@ fn a_missed_deadline_lengthens_the_next_of_that_node_and_nobody_elses() {
 }
 
 #[test]
+fn a_strangers_result_that_is_long_on_its_way_keeps_nobody_from_its_task_who_has_proved_something()
+{
+    let mut bench = among_strangers(&[18, 18]);
+    let slow = bench.enter(1, capability(600, 1000));
+    let proved = bench.enter(2, capability(600, 1000));
+    bench.finish(2, proved.epoch);
+    bench.report(1, slow.epoch);
+    let mut actions = bench.ask(2);
+    actions.extend(bench.wait(4_000));
+    assert_eq!(granted_tasks(&actions), [], "its check takes a moment");
+    bench.join(3, capability(600, 1000));
+    bench.ask(3);
+    assert_eq!(granted_tasks(&bench.wait(2_000)), [(2, TaskId::Lift(0))], "and no stranger");
+    // Whichever comes first counts.
+    let actions = bench.accept(slow.epoch);
+    let is_revoked =
+        |action: &Action| matches!(action, Action::Revoke { node: to, .. } if *to == node(2));
+    assert!(actions.iter().any(is_revoked), "{actions:?}");
+}
+
+/// A node takes the only task and renews it until its deadline, when another takes it; and again. Its deadlines.
+fn missed_deadlines(times: usize) -> Vec<Millis> {
+    let mut bench =
+        Bench::new(Config { copies_max: 1, deadline_min: Millis(0), ..config() }, &[18]);
+    bench.join(1, capability(600, 1000));
+    bench.join(2, capability(600, 1000));
+    let mut deadlines = Vec::new();
+    while deadlines.len() < times {
+        let mut actions = bench.ask(1);
+        while grant_to(1, &actions).is_none() {
+            actions = bench.wait(1000);
+        }
+        let lease = grant_to(1, &actions).unwrap();
+        deadlines.push(lease.deadline);
+        let mut actions = bench.ask(2);
+        let until = bench.now + lease.deadline + Millis(1000);
+        while bench.now < until {
+            bench.renew(1, lease.epoch);
+            actions.extend(bench.wait(1000));
+        }
+        // The other has it, and drops it.
+        assert!(grant_to(2, &actions).is_some(), "{actions:?}");
+        bench.tell(Event::NodeLeft { node: node(2) });
+        bench.join(2, capability(600, 1000));
+    }
+    deadlines
+}
+
+#[test]
+fn a_node_that_misses_its_deadlines_gets_longer_ones_and_eightfold_ones_at_most() {
+    let deadlines = missed_deadlines(6);
+    let first = deadlines[0].0;
+    assert!((3 * first..=5 * first).contains(&deadlines[1].0), "a slow machine gets its time");
+    assert!(deadlines[2..].iter().all(|deadline| *deadline == Millis(8 * first)), "{deadlines:?}");
+}
+
+/// A scheduler that knows nobody, with these segments.
+fn among_strangers(po2s: &[u32]) -> Bench {
+    Bench::new(Config { believed: Believed::default(), ..config() }, po2s)
+}
+
+#[test]
+fn a_node_that_has_proved_something_goes_before_strangers_however_slow_it_is() {
+    let mut bench = Bench::executing(Config { believed: Believed::default(), ..config() });
+    bench.segment(18);
+    let lease = bench.enter(1, capability(600, 1));
+    for _ in 0..100 {
+        bench.wait(15_000);
+        bench.renew(1, lease.epoch);
+    }
+    bench.finish(1, lease.epoch);
+    for name in [2, 1, 3] {
+        bench.join(name, capability(600, 1_000_000));
+        bench.ask(name);
+    }
+    assert_eq!(granted_tasks(&bench.segment(18)), [(1, TaskId::Lift(1))]);
+}
+
+#[test]
+fn a_stranger_gets_a_second_task_when_no_other_waits_and_not_before() {
+    let mut bench = Bench::executing(Config { believed: Believed::default(), ..config() });
+    bench.segment(18);
+    let slots = Capability { slots: 8, ..capability(6000, 1_000_000) };
+    bench.enter(9, slots);
+    bench.ask(9);
+    bench.join(1, capability(600, 1));
+    bench.ask(1);
+    assert_eq!(granted_tasks(&bench.segment(18)), [(1, TaskId::Lift(1))]);
+    assert_eq!(granted_tasks(&bench.segment(18)), [(9, TaskId::Lift(2))], "nobody else waits");
+}
+
+#[test]
+fn a_stranger_begins_with_the_cheapest_that_is_ready() {
+    let mut bench = among_strangers(&[18, 13, 16]);
+    assert_eq!(bench.enter(1, capability(1000, 1000)).task, TaskId::Lift(1).into());
+    // One of the client's own begins with the largest.
+    let mut bench = Bench::new(config(), &[18, 13, 16]);
+    assert_eq!(bench.enter(1, capability(1000, 1000)).task, lift());
+}
+
+#[test]
+fn tasks_that_strangers_keep_are_backed_up_by_a_node_that_has_proved_something() {
+    let mut bench = among_strangers(&[18, 18]);
+    let held = bench.enter(1, capability(600, 1000));
+    let proved = bench.enter(2, capability(600, 1000));
+    bench.finish(2, proved.epoch);
+    // A stranger backs the first one up, and both keep it.
+    bench.join(3, capability(600, 1000));
+    let mut actions = bench.ask(3);
+    while grant_to(3, &actions).is_none() {
+        assert!(bench.now < Millis(300_000), "{actions:?}");
+        actions.extend(bench.wait(5000));
+        bench.renew(1, held.epoch);
+    }
+    bench.join(4, capability(600, 1000));
+    assert_eq!(granted_tasks(&bench.ask(4)), [], "one more stranger is of no use");
+    assert_eq!(granted_tasks(&bench.ask(2)), [(2, TaskId::Lift(0))]);
+}
+
+#[test]
 fn a_join_that_a_node_gave_back_is_not_offered_to_it_as_a_holder_of_the_other_input() {
     let mut bench = Bench::new(config(), &[13, 13]);
     let leases = [1, 2].map(|name| bench.enter(name, capability(1000, 1000)));

@@ -1,8 +1,9 @@
-//! A node whose provers are fake: `starling-fake-node TICKET DIR KEY MANNERS`. It ends when its client says goodbye.
+//! A node whose provers are fake: `starling-fake-node TICKET DIR KEY MANNERS`. It ends when its client says goodbye. With `-`
+//! instead of a ticket it says its own, works for all clients that it hears of there, and does not end.
 
 use std::{error::Error, path::Path};
 
-use starling_fake::{SYSTEMS, fake_prover};
+use starling_fake::{SYSTEMS, fake_prover, log_as_told};
 use starling_net::{Net, NetConfig};
 use starling_node::{NAMED_PATIENCE, Node, NodeConfig, NodeFiles};
 use starling_proto::Ticket;
@@ -15,11 +16,15 @@ const DISK_BYTES: u64 = 1 << 30;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    log_as_told();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [ticket, dir, key, manners] = &arguments[..] else {
         return Err("starling-fake-node TICKET DIR KEY MANNERS".into());
     };
-    let Ticket(client) = ticket.parse()?;
+    let client = match ticket.as_str() {
+        "-" => None,
+        ticket => Some(ticket.parse::<Ticket>()?.0),
+    };
     let data_dir = DataDir::open(Path::new(dir), "a fake node")?;
     let budget = DiskBudget { max_bytes: DISK_BYTES, min_free_bytes: 0 };
     let blobs = data_dir.unrooted_blobs(budget)?;
@@ -36,7 +41,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let files = NodeFiles { scratch: data_dir.scratch()?, home: data_dir.path().to_owned() };
     let node = Node::new(net.clone(), files, config)?;
-    let ended = node.serve_client(client, CancellationToken::new()).await;
+    let stop = CancellationToken::new();
+    let ended = match client {
+        Some(client) => node.serve_client(client, stop).await,
+        None => {
+            println!("ticket {}", net.ticket());
+            node.serve_ads(net.ads(&[]).await?, stop).await;
+            Ok(())
+        }
+    };
     net.close().await;
     Ok(ended?)
 }

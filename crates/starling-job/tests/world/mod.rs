@@ -26,6 +26,9 @@ pub use scripts::*;
 /// How often a node says that it still works.
 const RENEWAL_MS: u64 = 5_000;
 
+/// When a node asks again that says nothing of what it has: its lease has expired by then.
+const MUTE_MS: u64 = 21_000;
+
 /// What a node says that refuses a task.
 pub const REFUSAL: &str = "it makes no sense to me";
 
@@ -36,6 +39,8 @@ pub enum Habit {
     Lying,
     /// Takes a lease and is never heard again.
     Hung,
+    /// Takes each lease, says nothing of it, and asks for the next once that has expired.
+    Mute,
     /// Is connected and never asks for work.
     Silent,
     /// Asks for work, and takes none that it gets.
@@ -69,6 +74,7 @@ enum Pending<S: Fake> {
     Look(Vec<BlobRef>),
     Done(NodeId, Epoch),
     Declined(NodeId, Epoch),
+    Asked(NodeId),
     Renewed(NodeId, Epoch),
     Group(GroupId),
     /// What was proved is put together.
@@ -413,6 +419,7 @@ impl<S: Fake> World<S> {
                     self.say(name, Word::WorkRequested);
                 }
             }
+            Pending::Asked(name) => self.say(name, Word::WorkRequested),
             Pending::Declined(name, epoch) => {
                 self.say(name, Word::Declined { epoch, busy: false });
                 self.say(name, Word::WorkRequested);
@@ -644,6 +651,7 @@ impl<S: Fake> World<S> {
                 self.push(WORK.0, Pending::Done(name, epoch));
             }
             Habit::Hung | Habit::Silent => {}
+            Habit::Mute => self.push(MUTE_MS, Pending::Asked(name)),
             Habit::Declining => self.push(50, Pending::Declined(name, epoch)),
             Habit::Endless => self.push(RENEWAL_MS, Pending::Renewed(name, epoch)),
             Habit::Slow => {

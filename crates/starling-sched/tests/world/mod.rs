@@ -12,7 +12,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 use starling_plan::{Outcome, ZkvmInput};
-use starling_sched::{Config, Judgement, Lease, TaskFailure};
+use starling_sched::{Believed, Config, Judgement, Lease, TaskFailure};
 use starling_types::{
     Capability, Epoch, FailureClass, Incarnation, MemoryBytes, Millis, NodeId, Task, TaskKind,
 };
@@ -46,9 +46,11 @@ pub enum Habit {
     Withholding,
     /// Asks for work and declines it.
     Declining,
+    /// Takes whatever it gets, says that it works on it, and never ends.
+    Stalling,
 }
 
-pub const HABITS: [Habit; 8] = [
+pub const HABITS: [Habit; 9] = [
     Habit::Honest,
     Habit::Slow,
     Habit::Silent,
@@ -57,6 +59,7 @@ pub const HABITS: [Habit; 8] = [
     Habit::Crashing,
     Habit::Withholding,
     Habit::Declining,
+    Habit::Stalling,
 ];
 
 struct Peer {
@@ -93,6 +96,8 @@ struct Ledger {
     unjudged: BTreeSet<Epoch>,
     /// Nodes of which a result was accepted.
     proved: BTreeSet<NodeId>,
+    /// Leases of nodes that something spoke for.
+    vouched: BTreeSet<Epoch>,
     accepted: BTreeSet<Task>,
 }
 
@@ -308,6 +313,9 @@ impl World {
         let (epoch, fetching) = (lease.epoch, fetched_at.since(self.now).0);
         self.proving_ms += wall;
         peer.running.insert(epoch, lease);
+        if self.peers[&id].habit == Habit::Stalling {
+            return;
+        }
         self.push(fetching + wall / 2, Pending::HalfDone(id, epoch));
         self.push(fetching + wall, Pending::Done(id, epoch));
     }
@@ -375,7 +383,8 @@ impl World {
 
     fn deliver(&mut self, event: Event) {
         let actions = self.scheduler.handle(self.now, event.clone());
-        self.ledger.note(&event, &actions, &self.peers);
+        let are_believed = self.config.believed == Believed::All;
+        self.ledger.note(&event, &actions, &self.peers, are_believed);
         for action in &actions {
             self.act(action.clone());
         }
@@ -427,7 +436,13 @@ impl World {
 }
 
 impl Ledger {
-    fn note(&mut self, event: &Event, actions: &[Action], peers: &BTreeMap<NodeId, Peer>) {
+    fn note(
+        &mut self,
+        event: &Event,
+        actions: &[Action],
+        peers: &BTreeMap<NodeId, Peer>,
+        are_believed: bool,
+    ) {
         match event {
             // It begins if it fits: what says that a slot is free may be late.
             Event::LeaseRenewed { node, epoch, waits: false, .. }
@@ -469,6 +484,9 @@ impl Ledger {
                     assert!(self.epochs.insert(lease.epoch), "{} was used before", lease.epoch);
                     let is_accepted = self.accepted.contains(&lease.task);
                     assert!(!is_accepted, "{} has a result", lease.task);
+                    if are_believed || self.proved.contains(node) {
+                        self.vouched.insert(lease.epoch);
+                    }
                     let entry = (*node, lease.task, lease.memory);
                     self.leases.insert(lease.epoch, entry);
                     self.live.insert(lease.epoch, entry);
@@ -476,7 +494,11 @@ impl Ledger {
                         self.ahead.insert(lease.epoch);
                     }
                 }
-                Action::Revived { epoch, .. } => {
+                Action::Revived { epoch, node, .. } => {
+                    match are_believed || self.proved.contains(node) {
+                        true => self.vouched.insert(*epoch),
+                        false => self.vouched.remove(epoch),
+                    };
                     self.live.insert(*epoch, self.leases[epoch]);
                     if matches!(event, Event::LeaseRenewed { waits: true, .. }) {
                         self.ahead.insert(*epoch);
@@ -509,9 +531,11 @@ impl Ledger {
 
     /// `begun` are the nodes that have just got something.
     fn check(&self, peers: &BTreeMap<NodeId, Peer>, config: &Config, begun: &BTreeSet<NodeId>) {
-        let mut by_task: BTreeMap<Task, u32> = BTreeMap::new();
-        for (_, task, _) in self.live.values() {
-            *by_task.entry(*task).or_default() += 1;
+        let mut by_task: BTreeMap<Task, (u32, u32)> = BTreeMap::new();
+        for (epoch, (_, task, _)) in &self.live {
+            let (all, vouched) = by_task.entry(*task).or_default();
+            *all += 1;
+            *vouched += u32::from(self.vouched.contains(epoch));
         }
         for (node, peer) in peers {
             let (count, memory, ahead) = self.held(*node);
@@ -528,8 +552,11 @@ impl Ledger {
             let may = open <= open_max || !begun.contains(node);
             assert!(may, "{node:?} got more and has {open} open");
         }
-        for (task, copies) in by_task {
-            assert!(copies <= config.copies_max, "{task} has {copies} leases");
+        for (task, (all, vouched)) in by_task {
+            // Of those that something speaks for so many, and of others as many again.
+            let strangers = all - vouched;
+            let is_bounded = vouched <= config.copies_max && strangers <= config.copies_max;
+            assert!(is_bounded, "{task} has {all} leases, {vouched} of them vouched for");
         }
     }
 }
