@@ -81,7 +81,7 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
     };
     let reading = std::thread::Builder::new().name("requests".into()).spawn(reader);
     reading.map_err(ServeError::Thread)?;
-    // All threads are there: whoever cannot start them is not ready.
+    // All threads are there: a child that cannot start them is not ready.
     answers.send(&Ready { system: P::system(), sandbox }, &[])?;
 
     for (request, inputs) in requests {

@@ -270,7 +270,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> ProveFailure {
     ProveFailure::Refused { class: FailureClass::Input, message }
 }
 
-/// Writes a result where it is wanted. It is not synced: whoever stores it does that, and until then it can be made again.
+/// Writes a result where it is wanted. It is not synced: the store does that, and until then it can be made again.
 async fn keep_result(path: PathBuf, result: Vec<u8>) -> Result<(), ProveFailure> {
     let shown = path.display().to_string();
     let write = move || {
@@ -338,7 +338,7 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        // Ctrl-C goes to the whole foreground group: whoever runs this child decides what it means.
+        // Ctrl-C goes to the whole foreground group: the process that runs this child decides what it means.
         #[cfg(unix)]
         command.process_group(0);
         // Provers on rayon's global pool take their threads from here.

@@ -1,12 +1,12 @@
 //! What a supervisor and its prover child say to each other: one JSON object for each line.
 //!
-//! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate. Before an answer
-//! that ends a task the child may send some that say how far it is, each farther than the last.
-//! Blobs follow the line that announces their sizes, one after the other: the inputs a request, the result the answer that ends a
-//! task well. The child so needs no file. Both ends are the same release, so nothing here is versioned.
+//! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate. Before the answer
+//! that ends a task, the child may send answers that say how far it is, each farther than the last.
+//! Blobs follow the line that announces their sizes: the inputs follow a request, the result follows an answer that ends a
+//! task well. So the child needs no file. Both ends are the same release, so nothing here is versioned.
 //!
-//! Lines are read by the standard library, up to a limit: the child reads on a thread, which `tokio_util`'s `LinesCodec` is
-//! not for, and one of the two rules of what a line is would be one too many.
+//! The standard library reads the lines, up to a limit. The child reads on a thread, for which `tokio_util`'s `LinesCodec` is not
+//! made, and both ends should share one rule of what a line is.
 
 use std::{
     io::{self, Read},

@@ -4,7 +4,7 @@ use iroh::{EndpointAddr, PublicKey, SecretKey, TransportAddr, endpoint::Connecti
 use starling_proto::PeerAddr;
 use starling_types::NodeId;
 
-/// The address as iroh dials it, or `None` when the id is no key.
+/// The address as iroh dials it, or `None` when the id is not a key.
 pub(crate) fn to_endpoint_addr(addr: &PeerAddr) -> Option<EndpointAddr> {
     let id = PublicKey::from_bytes(&addr.node_id.0).ok()?;
     let direct = addr.direct.iter().copied().map(TransportAddr::Ip);

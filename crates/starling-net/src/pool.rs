@@ -64,7 +64,7 @@ pub(crate) async fn dial(
         return Err(ConnectError::NoAddr { peer: peer.node_id });
     }
     let addr = addr::to_endpoint_addr(peer)
-        .ok_or_else(|| failed("its id is no ed25519 public key".to_owned()))?;
+        .ok_or_else(|| failed("its id is not an ed25519 public key".to_owned()))?;
     match timeout(patience, endpoint.connect(addr, alpn)).await {
         Ok(Ok(connection)) => {
             connection.set_receive_window(VarInt::from_u32(UNREAD_BYTES_DIALED_MAX));

@@ -1,8 +1,8 @@
 //! Whose turn it is: so many transfers at once in all, shared fairly between the peers that they come from or go to.
 //!
-//! A peer that is slow holds its own places and no others: one has a few at most, and only one once half of all are
-//! taken. Whoever waits gets a place in turn, peer by peer, however many transfers each of them has waiting. The wait is
-//! nobody's failure: time limits begin with the place.
+//! A slow peer holds only its own places: each peer has a few at most, and only one once half of all are
+//! taken. Peers that wait get places in turn, however many transfers each of them has waiting. Nobody fails by
+//! waiting: time limits begin with the place.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,7 +34,7 @@ impl Turns {
         let (sender, turn) = oneshot::channel();
         self.table().waiting.entry(peer).or_default().push_back(sender);
         self.give_out();
-        turn.await.expect("whoever waits keeps the table, and the table its sender")
+        turn.await.expect("a waiting task keeps the table, and the table its sender")
     }
 
     fn give_out(&self) {

@@ -7,14 +7,14 @@
 //!
 //! - A lease belongs to a client and a job, not to a connection: it goes on while the connection is broken, and
 //!   the client is told of it once the node is welcomed again (`links.rs`).
-//! - One time limit covers all of a task, from the grant to the stored result (`tasks.rs`); of a lease that was granted ahead,
-//!   from when it has a slot.
-//! - What a task needs is what clients were told of it in the greeting.
-//! - Inputs have a time of their own to come, slot or not; a client whose inputs do not come gets no slot for a while, longer
-//!   each time. What was granted ahead and cannot begin goes back.
-//! - A slot and its memory are taken before a lease is accepted, and given back when whatever ran for it has
-//!   stopped, not when it was told to (`slots.rs`).
-//! - A full disk is a state of the node and no failure of a task: it asks for nothing until there is room.
+//! - One time limit covers all of a task, from the grant to the stored result (`tasks.rs`). For a lease that was granted ahead it
+//!   begins when the lease has a slot.
+//! - A task needs what the greeting told clients that it needs.
+//! - Inputs have their own time to come, with a slot or without. A client whose inputs do not come gets no slot for a while, longer
+//!   each time. A lease that was granted ahead and cannot begin goes back.
+//! - A slot and its memory are taken before a lease is accepted, and given back when the lease's work has
+//!   stopped, not when it was told to stop (`slots.rs`).
+//! - A full disk is a state of the node, and fails no task: the node asks for nothing until there is room.
 //! - Nothing grows with what strangers send: every table has a bound.
 //!
 //! ```

@@ -1,8 +1,8 @@
 //! How long there has been work for nodes that nobody does.
 //!
-//! That a node is connected says little: it may never ask for work, decline all that it gets, or be here for other jobs. What
-//! counts is its word that it works on a lease, a result, or what it found out about the task. A lease that was granted and not heard of yet ends no idleness, and
-//! while it stands nobody is called idle: its node may be about to begin.
+//! A connected node may never ask for work, decline all that it gets, or be here for other jobs. So what counts is its word that it
+//! works on a lease, its result, or what it found out about the task. A granted lease that was not heard of yet does not end the
+//! idleness, but while it stands nobody is called idle: its node may be about to begin.
 
 use starling_plan::Plan;
 use starling_types::Millis;
@@ -20,7 +20,7 @@ pub(crate) struct Idle {
 
 impl<P: Plan> Scheduler<P> {
     /// Since when there has been work that nobody does; `None` while somebody does some, while a lease stands that its node
-    /// may be about to begin, and while there is none to be done. Work that waits for the client itself is none.
+    /// may be about to begin, and while there is none to be done. Work that waits for the client itself does not count.
     pub fn idle_since(&self) -> Option<Millis> {
         self.idle.filter(|_| self.leases.none_has_begun()).map(|idle| idle.since)
     }

@@ -1,5 +1,5 @@
-//! Who gets work now: ready tasks first, then what others were granted ahead and have not begun, then backups for what runs
-//! late. What is ready after that is granted ahead.
+//! Who gets work now: ready tasks first, then tasks that others were granted ahead and have not begun, then backups of tasks that
+//! run late. Tasks that are ready after that are granted ahead.
 
 use starling_plan::{Class, Plan, TaskSpec};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Task};
@@ -17,7 +17,7 @@ const BACKUP_ASKERS: usize = 4;
 
 /// Ready tasks of one class that are looked at, since those who wait may be barred from the first, or nodes that may be from one.
 /// A node that was not believed of so many tasks, all of which are still to be done by somebody else, gets nothing of their class
-/// until one of them is: whoever calls so many things impossible is seldom of use for the next.
+/// until one of them is: a node that calls so many things impossible is seldom of use for the next.
 const BARRED_MAX: usize = 8;
 
 impl<P: Plan> Scheduler<P> {
@@ -69,8 +69,8 @@ impl<P: Plan> Scheduler<P> {
         self.ready(class).find_map(|spec| Some((spec.id, self.taker(&spec, class, None)?)))
     }
 
-    /// Who of those that wait gets a task, `but` not this one: who holds a receipt that the task reads, if there is such; else
-    /// the fastest. Whoever declined or failed it last gets it if there is nobody else, whoever is barred from it never.
+    /// Which of the waiting nodes gets a task, `but` not this one: one that holds a receipt that the task reads, if there is such;
+    /// else the fastest. A node that declined or failed it last gets it if there is nobody else, a node that is barred never.
     fn taker(&self, spec: &TaskSpec, class: Class, but: Option<NodeId>) -> Option<NodeId> {
         let demand = self.demands.of(class);
         let shunned = self.shunned.get(spec.id).copied();
@@ -253,7 +253,7 @@ impl<P: Plan> Scheduler<P> {
         });
     }
 
-    /// Whether a node gets this task no more, whoever else is there.
+    /// Whether a node never gets this task again, even if nobody else is there.
     pub(crate) fn is_barred(&self, node: NodeId, task: Task) -> bool {
         self.faults.get(task).is_some_and(|faults| faults.bars(node))
     }

@@ -57,7 +57,7 @@ pub enum DataDirError {
         purpose: String,
     },
     /// What lies there under a name that a data directory uses was not made by one, and would be overwritten or removed.
-    #[error("{} is no data directory, and has `{name}` in it, which would not be safe there", path.display())]
+    #[error("{} is not a data directory, and has `{name}` in it, which would not be safe there", path.display())]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -120,7 +120,7 @@ impl DataDir {
             }
             Err(TryLockError::Error(error)) => return Err(io_error("lock", &lock_path)(error)),
         }
-        // Who owns it is a courtesy: a disk too full to say so is no reason to stop here.
+        // Who owns it is a courtesy: a disk that is too full for it does not stop us here.
         let _ = write_owner(&mut lock, purpose);
         Ok(Self { path: path.to_owned(), lock: Arc::new(Lock(lock)) })
     }
@@ -222,7 +222,7 @@ fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
     match lock.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => match File::open(&lock) {
             Ok(lock) if Owner::read(&lock).is_none() => foreign("lock"),
-            // Whoever opens it to write says what is wrong with it.
+            // Opening it to write says what is wrong with it.
             _ => Ok(()),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => match folder {
@@ -242,8 +242,8 @@ struct Owner {
 }
 
 impl Owner {
-    /// Reads a lock from its beginning; `None` for a file that is none, which holds a process id and a purpose on one line, or
-    /// nothing.
+    /// Reads a lock from its beginning; `None` for a file that is not a lock. A lock holds a process id and a purpose on one line,
+    /// or nothing.
     fn read(lock: &File) -> Option<Self> {
         let mut bytes = Vec::new();
         lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
@@ -461,7 +461,7 @@ mod tests {
         assert!(made.unwrap().success());
         let error = data.load_or_create_key(|| [7; 32]).unwrap_err().to_string();
         assert!(error.starts_with("cannot open the key file"), "{error}");
-        assert!(error.ends_with("it is no regular file"), "{error}");
+        assert!(error.ends_with("it is not a regular file"), "{error}");
     }
 
     #[test]

@@ -263,7 +263,7 @@ impl FromStr for TaskId {
                 }
                 TaskKind::Unwrap if text == word => IndexRange::single(0),
                 TaskKind::Unwrap => return None,
-                // `u32::MAX` is no index: its range would have no end.
+                // `u32::MAX` is not an index: its range would have no end.
                 _ => {
                     IndexRange::new(rest.parse().ok()?, rest.parse::<u32>().ok()?.checked_add(1)?)?
                 }

@@ -30,7 +30,7 @@ pub enum SourceError {
     /// It does not serve the blob.
     #[error("refuses to serve it")]
     Refused,
-    /// It has a blob of that name and another size. Either it or whoever told the size is wrong.
+    /// It has a blob of that name and another size. Either it or the peer that told the size is wrong.
     #[error("has {actual_bytes} bytes where {expected_bytes} are expected")]
     WrongSize {
         /// What was expected.
@@ -38,7 +38,7 @@ pub enum SourceError {
         /// What the source says.
         actual_bytes: u64,
     },
-    /// It answered with something that is no answer.
+    /// It answered with something that is not an answer.
     #[error("broke the protocol: {0}")]
     Protocol(ProtocolError),
     /// The connection broke before the end.

@@ -76,7 +76,7 @@ pub enum LogError {
     },
     /// What is at its place is empty, something else, or damaged as a whole.
     #[error(
-        "{} is no job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
+        "{} is not a job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
          backup; receipts that were written to files are not. The blobs beside it stay until another log is begun there: a \
          finished receipt is a file in its blobs/. Put a backup in its place; or move {} away and ask for the jobs again",
         path.display(),
@@ -170,7 +170,7 @@ impl<T> SqliteContext<T> for rusqlite::Result<T> {
     }
 }
 
-/// Whether what SQLite reads is no database, or one whose pages do not fit together.
+/// Whether what SQLite reads is not a database, or one whose pages do not fit together.
 fn is_damage(error: &rusqlite::Error) -> bool {
     error
         .sqlite_error_code()
