@@ -30,6 +30,8 @@ mod phases;
 mod process;
 mod protocol;
 mod prover;
+#[doc(hidden)]
+pub mod rules;
 mod sandbox;
 mod tail;
 mod usage;

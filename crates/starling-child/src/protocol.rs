@@ -33,6 +33,9 @@ pub(crate) const LINE_BYTES_MAX: u64 = (REST_BYTES_MAX + 2 * ARGUMENTS_BYTES_MAX
 /// The most characters of an error message in an answer.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 4000;
 
+/// How far a task is that is done, in thousandths of it.
+pub(crate) const DONE_PERMILLE: u32 = 1000;
+
 /// The parent's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Configure {
@@ -142,6 +145,33 @@ pub(crate) struct Answer {
     pub(crate) result_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Failed>,
+}
+
+/// What an answer means to a parent that waits for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The task is so far, in thousandths of it, and goes on.
+    Progress(u32),
+    /// The task has ended, and its result follows if it ended well.
+    End,
+}
+
+impl Answer {
+    /// What this is to a parent that waits for the answer to request `id`, and has heard of `done_permille`; `None` where no child
+    /// of ours would say it.
+    pub(crate) fn heard(&self, id: u64, done_permille: u32) -> Option<Heard> {
+        if self.id != id || self.result_bytes > RESULT_BYTES_MAX {
+            return None;
+        }
+        match self.progress {
+            None => Some(Heard::End),
+            // Each is farther than the last, so that no child talks for ever.
+            Some(permille) => {
+                let is_farther = permille > done_permille && permille <= DONE_PERMILLE;
+                is_farther.then_some(Heard::Progress(permille))
+            }
+        }
+    }
 }
 
 /// What a finished task cost.

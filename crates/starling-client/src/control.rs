@@ -199,8 +199,7 @@ impl ControlChannel {
     }
 
     fn over(stream: UnixStream) -> Self {
-        let codec = LinesCodec::new_with_max_length(MESSAGE_SIZE_BYTES_MAX);
-        Self { lines: Framed::new(stream, codec) }
+        Self { lines: Framed::new(stream, codec()) }
     }
 
     /// Sends a message.
@@ -225,6 +224,11 @@ impl ControlChannel {
             None => Ok(None),
         }
     }
+}
+
+/// How messages are told from each other.
+pub(crate) fn codec() -> LinesCodec {
+    LinesCodec::new_with_max_length(MESSAGE_SIZE_BYTES_MAX)
 }
 
 /// Says so where the owner of `dir` is not this user's.

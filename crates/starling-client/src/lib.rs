@@ -47,6 +47,8 @@ mod pool;
 mod progress;
 mod request;
 mod room;
+#[doc(hidden)]
+pub mod rules;
 mod run;
 mod runner;
 mod runs;

@@ -236,9 +236,9 @@ fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
 
 /// Who a lock says that its owner is: nobody, where it is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Owner {
-    pid: Option<u32>,
-    purpose: String,
+pub(crate) struct Owner {
+    pub(crate) pid: Option<u32>,
+    pub(crate) purpose: String,
 }
 
 impl Owner {
@@ -247,10 +247,15 @@ impl Owner {
     fn read(lock: &File) -> Option<Self> {
         let mut bytes = Vec::new();
         lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        Self::parse(&bytes)
+    }
+
+    /// As [`Self::read`], of what is in the file.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8_lossy(bytes);
         let (pid, purpose) = text.split_once(' ').filter(|_| !text.contains('\n'))?;
         let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
         Some(Self { pid: Some(pid.parse().ok()?), purpose })

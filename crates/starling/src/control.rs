@@ -551,3 +551,6 @@ pub async fn cancel(mut owner: Owner, job: JobKey) -> Result<Option<u64>, Exit> 
         Err(unheard) => Err(unheard.exit()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use starling_types::{INPUT_COUNT_MAX, IndexRange, KindCode, Profile, Task};
 
 use super::*;
-use crate::InputFile;
+use crate::{InputFile, RESULT_BYTES_MAX};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -5,6 +5,8 @@
 //! digest of an input, which guests cannot read anyway.
 
 mod client;
+#[doc(hidden)]
+pub mod rules;
 mod wire;
 
 use std::{path::Path, sync::atomic::AtomicBool};
