@@ -53,7 +53,7 @@ for crate in starling-blobs starling-net starling-node starling-node-core; do
     without "$crate" 'starling-cost|starling-zkvm|starling-claims|starling-fastprove|risc0-.*' 'a proof system'
 done
 for crate in starling starling-client starling-zkvm; do
-    without "$crate" starling-fake 'what is there for tests'
+    without "$crate" 'starling-(fake|strangers)' 'what is there for tests'
 done
 
 cd "$host"

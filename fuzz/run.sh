@@ -13,7 +13,7 @@ cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuz
 # No address sanitizer, which needs nightly and finds little in code without `unsafe`. No `cfg(fuzzing)`
 # either, which makes some dependencies behave otherwise than they do for users. Debug assertions are
 # Cargo.toml's business: with --release, cargo-fuzz does not turn them on for every crate.
-flags=(--release --sanitizer none --no-cfg-fuzzing --features zkvm)
+flags=(--release --sanitizer none --no-cfg-fuzzing)
 
 targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then
@@ -24,9 +24,8 @@ cargo fuzz build "${flags[@]}"
 broken=()
 for target in "${targets[@]}"; do
     printf '\n== %s ==\n' "$target"
-    folders=("corpus/$target")
+    folders=("corpus/$target" "seeds/$target")
     mkdir -p "${folders[0]}"
-    [[ -d seeds/$target ]] && folders+=("seeds/$target")
     cargo fuzz run "${flags[@]}" "$target" "${folders[@]}" -- \
         -max_total_time="$seconds" -print_final_stats=1 || broken+=("$target")
 done

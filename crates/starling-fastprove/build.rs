@@ -92,7 +92,7 @@ impl Circuit {
             let directory = fs::canonicalize(&list)?;
             let directory = directory.parent().and_then(Path::to_str);
             let directory = directory.ok_or_else(|| {
-                format!("the path of {} is no text that a source file can name", list.display())
+                format!("the path of {} cannot be written in a source file", list.display())
             })?;
             println!("cargo::rustc-env={variable}={directory}");
         }

@@ -1,6 +1,6 @@
 //! Takes the programs that lift keccak proofs from the source of the keccak circuit's crate.
 //!
-//! The crate ships them in its source and shows them only together with its prover, whose C++ nobody here wants. Cargo
+//! The crate ships them in its source, but shows them only together with its prover, whose C++ is not built here. Cargo
 //! has that source on disk, beside that of `risc0-sys`, whose build script tells where it is: in its registry or in a
 //! vendored tree. For a circuit crate from elsewhere (a fork, by path or git), a variable names the directory of its
 //! source.

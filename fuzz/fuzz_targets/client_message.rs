@@ -1,9 +1,5 @@
-//! What a client says on a job connection.
+//! `client_message` of `starling-strangers`.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use starling_fuzz::check_message;
-use starling_proto::ClientMessage;
-
-fuzz_target!(|bytes: &[u8]| check_message::<ClientMessage>(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| starling_strangers::check("client_message", bytes));

@@ -1,9 +1,5 @@
-//! What a node says on a job connection.
+//! `node_message` of `starling-strangers`.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use starling_fuzz::check_message;
-use starling_proto::NodeMessage;
-
-fuzz_target!(|bytes: &[u8]| check_message::<NodeMessage>(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| starling_strangers::check("node_message", bytes));

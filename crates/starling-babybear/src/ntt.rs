@@ -239,7 +239,10 @@ pub fn bit_reverse(isa: Isa, matrix: &mut [u32], rows: usize) {
 /// What a transform takes: whole columns of field elements.
 fn check(matrix: &[u32], rows: usize) {
     check_shape(matrix.len(), rows);
-    debug_assert!(matrix.iter().all(|&word| word < P), "a word is no element in Montgomery form");
+    debug_assert!(
+        matrix.iter().all(|&word| word < P),
+        "a word is not an element in Montgomery form"
+    );
 }
 
 fn check_shape(len: usize, rows: usize) {

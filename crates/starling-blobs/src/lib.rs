@@ -16,7 +16,7 @@
 //! let blobs = MemoryBlobs::new(1 << 20);
 //! let pin = blobs.put(b"hello world")?;
 //!
-//! // Whoever knows the name gets the bytes, for as long as somebody holds them.
+//! // Everybody who knows the name gets the bytes, for as long as somebody holds them.
 //! let mut bytes = Vec::new();
 //! blobs.open(pin.reference)?.expect("it is pinned").read_to_end(&mut bytes)?;
 //! assert_eq!(bytes, b"hello world");

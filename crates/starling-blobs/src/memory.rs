@@ -98,7 +98,7 @@ impl Sink for Growing {
         let mut books = self.shared.books();
         let Books { used_bytes, max_bytes, .. } = *books;
         if extra_bytes > max_bytes.saturating_sub(used_bytes) {
-            // What the blob itself has reserved so far is no other blob's use.
+            // What the blob itself has reserved so far is not used by another blob.
             let used_bytes = used_bytes - self.reserved_bytes;
             return Err(NoSpace::Memory { needed_bytes: size_bytes, used_bytes, max_bytes }.into());
         }

@@ -24,7 +24,7 @@ struct Counts {
 impl Pins {
     /// Pins whatever is or will be stored as `blob`.
     ///
-    /// Whoever looks for a blob pins it first, and whoever removes one looks here under the lock of its store, which the
+    /// A search for a blob pins it first, and a removal looks here under the lock of its store, which the
     /// first look takes as well: so what was found does not go away.
     pub fn pin(&self, blob: BlobRef) -> Pin {
         *self.counts().pins.entry(blob.reference).or_default() += 1;

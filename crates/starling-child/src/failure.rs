@@ -18,8 +18,8 @@ pub enum ProveFailure {
         /// What the system said.
         source: std::io::Error,
     },
-    /// What was started is no prover of this system and release.
-    #[error("{program} is no prover of this release: {detail}")]
+    /// What was started is not a prover of this system and release.
+    #[error("{program} is not a prover of this release: {detail}")]
     NotProver {
         /// What was started.
         program: PathBuf,

@@ -18,6 +18,7 @@ use std::{
     },
 };
 
+use starling_types::MemoryBytes;
 use thiserror::Error;
 
 use crate::{
@@ -81,7 +82,7 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
     };
     let reading = std::thread::Builder::new().name("requests".into()).spawn(reader);
     reading.map_err(ServeError::Thread)?;
-    // All threads are there: whoever cannot start them is not ready.
+    // All threads are there: a child that cannot start them is not ready.
     answers.send(&Ready { system: P::system(), sandbox }, &[])?;
 
     for (request, inputs) in requests {
@@ -109,7 +110,7 @@ pub fn serve<P: Prover>(phases: Phases) -> Result<(), ServeError> {
 }
 
 /// The blobs of a task's inputs, in their order.
-type Inputs = Vec<Vec<u8>>;
+pub(crate) type Inputs = Vec<Vec<u8>>;
 
 /// Proves what is asked for.
 fn run(
@@ -156,7 +157,7 @@ fn read_requests(
     sender: &mpsc::SyncSender<(Request, Inputs)>,
     pending: &AtomicU32,
 ) {
-    while let Ok(Some(request)) = read_request(&mut stdin) {
+    while let Ok(Some(request)) = read_request(&mut stdin, limit_memory) {
         pending.fetch_add(1, Ordering::SeqCst);
         if sender.send(request).is_err() {
             break;
@@ -170,11 +171,14 @@ fn read_requests(
 }
 
 /// Reads a request with its inputs; `None` at the end of the stream. The parent sends the next only after the answer to
-/// the last, so that this task's limit can be set before its inputs take memory.
-fn read_request(stdin: &mut BufReader<io::Stdin>) -> io::Result<Option<(Request, Inputs)>> {
+/// the last, so that this task's limit can be set, by `limit`, before its inputs take memory.
+pub(crate) fn read_request(
+    stdin: &mut impl io::BufRead,
+    limit: impl FnOnce(Option<MemoryBytes>) -> io::Result<()>,
+) -> io::Result<Option<(Request, Inputs)>> {
     let Some(line) = read_line(stdin)? else { return Ok(None) };
     let request: Request = serde_json::from_str(&line)?;
-    limit_memory(request.memory_limit)?;
+    limit(request.memory_limit)?;
     let sizes = request.inputs.iter().map(|input| input.size_bytes);
     let inputs = sizes.map(|size_bytes| read_blob(stdin, size_bytes)).collect::<io::Result<_>>()?;
     Ok(Some((request, inputs)))

@@ -1,8 +1,8 @@
 //! Who killed a child, as far as the system tells.
 //!
-//! Signal 9 comes from a person, or from the kernel, for want of memory: the child's own, or somebody else's while the child
-//! was merely the largest. Control groups count both kinds (Linux, cgroup v2): `oom_kill` every process that the kernel ended
-//! in them, `oom` each time that their own limit was reached. That a child was large is no evidence by itself, for every good
+//! Signal 9 comes from a person, or from the kernel when memory is short: the child itself took too much, or another process did
+//! and the child was merely the largest. Control groups count both kinds (Linux, cgroup v2): `oom_kill` counts the processes that
+//! the kernel killed in a group, `oom` how often the group reached its own limit. The child's size proves nothing, because every good
 //! proof is as large as it was counted for.
 
 use std::{

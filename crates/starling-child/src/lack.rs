@@ -1,8 +1,7 @@
-//! How it shows that the system denied a process memory or a thread: by what is said of it. A thread that does not start is
-//! lack of memory too, or of the number of threads that its user or its container may have: another machine has more, and
-//! the task is not to blame.
+//! How to tell that the system denied a process memory or a thread: by what the process said. If a thread does not start, memory
+//! is short, or the user or the container may have no more threads. Another machine has more, and the task is not to blame.
 
-/// What allocators and whoever starts threads say: Rust's and C++'s, and the system's words for `ENOMEM` and `EAGAIN`.
+/// What allocators and starters of threads say: Rust's and C++'s, and the system's words for `ENOMEM` and `EAGAIN`.
 const WORDS: [&str; 4] = ["memory allocation of", "bad_alloc", "Cannot allocate memory", NO_THREAD];
 
 /// The system's word on a thread or a process that it does not start.

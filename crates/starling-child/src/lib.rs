@@ -31,6 +31,8 @@ mod phases;
 mod process;
 mod protocol;
 mod prover;
+#[doc(hidden)]
+pub mod rules;
 mod sandbox;
 mod tail;
 mod usage;

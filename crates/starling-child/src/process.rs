@@ -17,7 +17,7 @@ use std::{
 use starling_types::{FailureClass, INPUT_COUNT_MAX, MemoryBytes, SystemName};
 use tokio::{
     fs::File,
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
     sync::Notify,
     task::JoinHandle,
@@ -26,11 +26,10 @@ use tokio::{
 
 use self::files::{Inputs, keep_result, unreadable};
 use crate::{
-    ARGUMENTS_BYTES_MAX, Ended, ProveFailure, RESULT_BYTES_MAX, Sandbox, SandboxPolicy, TaskWork,
-    WorkReport,
+    ARGUMENTS_BYTES_MAX, Ended, ProveFailure, Sandbox, SandboxPolicy, TaskWork, WorkReport,
     killed::{Groups, Killer, LOOK_PERIOD, Watch},
     lack::lack_in,
-    protocol::{Answer, Configure, LINE_BYTES_MAX, Ready, Request},
+    protocol::{Answer, Configure, Heard, LINE_BYTES_MAX, Ready, Request},
     tail::Tail,
 };
 
@@ -334,7 +333,7 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        // Ctrl-C goes to the whole foreground group: whoever runs this child decides what it means.
+        // Ctrl-C goes to the whole foreground group: the process that runs this child decides what it means.
         #[cfg(unix)]
         command.process_group(0);
         // Provers on rayon's global pool take their threads from here.
@@ -399,19 +398,16 @@ impl Running {
         let mut done_permille = 0;
         loop {
             let answer: Answer = self.read_watched().await.map_err(|_| Broken::Child)?;
-            if answer.id != request.id || answer.result_bytes > RESULT_BYTES_MAX {
-                return Err(Broken::Child);
+            match answer.heard(request.id, done_permille).ok_or(Broken::Child)? {
+                Heard::Progress(permille) => {
+                    done_permille = permille;
+                    progress(permille);
+                }
+                Heard::End => {
+                    let result = read_result(&mut self.stdout, answer.result_bytes).await;
+                    return result.map(|result| (answer, result)).map_err(|_| Broken::Child);
+                }
             }
-            let Some(permille) = answer.progress else {
-                let result = self.read_blob(answer.result_bytes).await;
-                return result.map(|result| (answer, result)).map_err(|_| Broken::Child);
-            };
-            // Each is farther than the last, so that no child talks for ever.
-            if !(done_permille + 1..=1000).contains(&permille) {
-                return Err(Broken::Child);
-            }
-            done_permille = permille;
-            progress(permille);
         }
     }
 
@@ -437,16 +433,6 @@ impl Running {
             left_bytes -= count as u64;
         }
         self.stdin.flush().await.map_err(|_| Broken::Child)
-    }
-
-    /// Reads so many bytes. Memory is taken for what arrives, not for what the child announces.
-    async fn read_blob(&mut self, size_bytes: u64) -> std::io::Result<Vec<u8>> {
-        let mut blob = Vec::new();
-        (&mut self.stdout).take(size_bytes).read_to_end(&mut blob).await?;
-        if blob.len() as u64 == size_bytes {
-            return Ok(blob);
-        }
-        Err(std::io::Error::other("it closed its output"))
     }
 
     async fn write(&mut self, message: &impl serde::Serialize) -> std::io::Result<()> {
@@ -504,9 +490,22 @@ impl Running {
     }
 }
 
+/// Reads so many bytes. Memory is taken for what arrives, not for what the child announces.
+pub(crate) async fn read_result(
+    stdout: &mut (impl AsyncBufRead + Unpin),
+    size_bytes: u64,
+) -> std::io::Result<Vec<u8>> {
+    let mut result = Vec::new();
+    stdout.take(size_bytes).read_to_end(&mut result).await?;
+    if result.len() as u64 == size_bytes {
+        return Ok(result);
+    }
+    Err(std::io::Error::other("it closed its output"))
+}
+
 /// Reads one message.
-async fn read<T: serde::de::DeserializeOwned>(
-    stdout: &mut BufReader<ChildStdout>,
+pub(crate) async fn read<T: serde::de::DeserializeOwned>(
+    stdout: &mut (impl AsyncBufRead + Unpin),
 ) -> std::io::Result<T> {
     let mut line = Vec::new();
     stdout.take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await?;

@@ -1,12 +1,12 @@
 //! What a supervisor and its prover child say to each other: one JSON object for each line.
 //!
-//! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate. Before an answer
-//! that ends a task the child may send some that say how far it is, each farther than the last.
-//! Blobs follow the line that announces their sizes, one after the other: the inputs a request, the result the answer that ends a
-//! task well. The child so needs no file. Both ends are the same release, so nothing here is versioned.
+//! The parent opens with [`Configure`], the child answers [`Ready`]; then requests and answers alternate. Before the answer
+//! that ends a task, the child may send answers that say how far it is, each farther than the last.
+//! Blobs follow the line that announces their sizes: the inputs follow a request, the result follows an answer that ends a
+//! task well. So the child needs no file. Both ends are the same release, so nothing here is versioned.
 //!
-//! Lines are read by the standard library, up to a limit: the child reads on a thread, which `tokio_util`'s `LinesCodec` is
-//! not for, and one of the two rules of what a line is would be one too many.
+//! The standard library reads the lines, up to a limit. The child reads on a thread, for which `tokio_util`'s `LinesCodec` is not
+//! made, and both ends should share one rule of what a line is.
 
 use std::{
     io::{self, Read},
@@ -32,6 +32,9 @@ pub(crate) const LINE_BYTES_MAX: u64 = (REST_BYTES_MAX + 2 * ARGUMENTS_BYTES_MAX
 
 /// The most characters of an error message in an answer.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 4000;
+
+/// How far a task is that is done, in thousandths of it.
+pub(crate) const DONE_PERMILLE: u32 = 1000;
 
 /// The parent's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +145,33 @@ pub(crate) struct Answer {
     pub(crate) result_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Failed>,
+}
+
+/// What an answer means to a parent that waits for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The task is so far, in thousandths of it, and goes on.
+    Progress(u32),
+    /// The task has ended, and its result follows if it ended well.
+    End,
+}
+
+impl Answer {
+    /// What this is to a parent that waits for the answer to request `id`, and has heard of `done_permille`; `None` where no child
+    /// of ours would say it.
+    pub(crate) fn heard(&self, id: u64, done_permille: u32) -> Option<Heard> {
+        if self.id != id || self.result_bytes > RESULT_BYTES_MAX {
+            return None;
+        }
+        match self.progress {
+            None => Some(Heard::End),
+            // Each is farther than the last, so that no child talks for ever.
+            Some(permille) => {
+                let is_farther = permille > done_permille && permille <= DONE_PERMILLE;
+                is_farther.then_some(Heard::Progress(permille))
+            }
+        }
+    }
 }
 
 /// What a finished task cost.

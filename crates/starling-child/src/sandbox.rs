@@ -1,12 +1,12 @@
 //! What a prover child may do to the machine that it runs on: compute.
 //!
-//! It is native code that works on strangers' bytes, in a process of the node's user. Nothing that it needs has a name: inputs and
-//! results travel through its pipes. So before it reads the first of them it gives up, for good and for all of its threads, files,
-//! network, other programs and signals to others. On Linux that is done twice, since kernels differ in what they have: by Landlock
-//! with no rule at all, and by a filter of system calls. Other systems have nothing that safe code can ask for.
+//! It is native code that works on strangers' bytes, in a process of the node's user. Inputs and results travel through its pipes,
+//! so it needs no files. Before it reads the first input it gives up files, network, other programs and signals to others, for good
+//! and for all of its threads. On Linux two mechanisms do that, since kernels differ in what they have: Landlock without any
+//! rule, and a filter of system calls. Other systems have nothing that safe code can ask for.
 //!
-//! It keeps what takes such code over from reading keys and from reaching the network. It does not keep it from using the
-//! processor, or from answering falsely, which is checked by whoever asked.
+//! If somebody takes this code over, the sandbox keeps them from reading keys and from reaching the network. They can still use the
+//! processor and answer falsely, which the parent's client checks.
 
 #[cfg(target_os = "linux")]
 mod calls;

@@ -5,7 +5,7 @@
 //! allocated is capped, and nothing may trail.
 //!
 //! Receipts are read and written here. They are stored as they are: nine tenths of one are random field elements, which
-//! no compressor makes smaller. Segments and keccak requests, which are mostly zeros, are compressed by whoever executes
+//! no compressor makes smaller. Segments and keccak requests, which are mostly zeros, are compressed by the code that executes
 //! and proves; of them this module knows the name and the largest size.
 
 use bincode::Options as _;
@@ -112,7 +112,7 @@ impl BlobKind {
     /// The kind that a blob says it is.
     ///
     /// # Errors
-    /// When the bytes are no blob of this build's version.
+    /// When the bytes are not a blob of this build's version.
     pub fn of(blob: &[u8]) -> Result<Self, CodecError> {
         let Some((header, _)) = blob.split_first_chunk::<HEADER_BYTES>() else {
             return Err(CodecError::NotBlob { size_bytes: blob.len() });
@@ -149,7 +149,7 @@ impl std::fmt::Display for BlobKind {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CodecError {
     /// The bytes do not begin like a blob.
-    #[error("the {size_bytes} bytes are no blob of Starling")]
+    #[error("the {size_bytes} bytes are not a blob of Starling")]
     NotBlob {
         /// How many bytes there are.
         size_bytes: usize,
@@ -299,7 +299,7 @@ pub fn encode_content(kind: BlobKind, content: &impl Serialize) -> Result<Vec<u8
 /// What the whole of `content`, of a blob of this kind, decodes to.
 ///
 /// # Errors
-/// When it is no such thing, or more than that, or larger than it can be.
+/// When it is something else, has bytes left over, or is larger than it can be.
 pub fn decode_content<T: DeserializeOwned>(
     kind: BlobKind,
     content: &[u8],
@@ -338,7 +338,7 @@ pub fn seal(kind: BlobKind, body: &[u8]) -> Vec<u8> {
 /// What a blob of this kind holds.
 ///
 /// # Errors
-/// When it says that it is another, or is none of this build's version.
+/// When it says that it is of another kind, or is not a blob of this build's version.
 pub fn open(expected: BlobKind, blob: &[u8]) -> Result<&[u8], CodecError> {
     let found = BlobKind::of(blob)?;
     if found != expected {

@@ -1,4 +1,4 @@
-//! What an execution ended in: what a receipt of it must say.
+//! How an execution ended, which a receipt of it must say.
 
 use crate::{AssumptionId, Digest, ExitCode, OutputParts, SegmentClaim};
 

@@ -1,8 +1,8 @@
 //! What this proof system is called.
 //!
-//! Two releases prove for each other as long as circuits, recursion programs and our own encodings are the same, whatever
-//! their crates are called. So the name has the root over all recursion programs and the number of the encodings. The tests
-//! pin what else a change of circuits shows in, so that no new version of a crate changes the system unseen.
+//! Two releases prove for each other if circuits, recursion programs and our own encodings are the same, even if their crates have
+//! other versions. So the name consists of the root over all recursion programs and the number of the encodings. Tests
+//! pin everything else in which a change of circuits shows, so that no new version of a crate changes the system unseen.
 
 use std::sync::LazyLock;
 

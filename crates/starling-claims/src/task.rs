@@ -1,4 +1,4 @@
-//! What a lease of the zkVM has to say besides its task and inputs: to the engine between client and prover it is bytes.
+//! What a lease of the zkVM says besides its task and inputs. The engine between client and prover sees only bytes.
 
 use starling_types::{Po2, Task, TaskId, TaskKind};
 use thiserror::Error;
@@ -12,7 +12,7 @@ pub struct TaskArguments {
     pub work_claims: bool,
 }
 
-/// Bytes that are no arguments of a task.
+/// Bytes that are not arguments of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ArgumentsError {
     /// They are not so many.
@@ -64,7 +64,7 @@ impl TaskArguments {
     }
 }
 
-/// The po2 that the cost of a task depends on, `None` within where it depends on none; `None` without for what is no task of
+/// The po2 that the cost of a task depends on, `None` within where it depends on none; `None` without for what is not a task of
 /// the zkVM.
 pub fn size_of(task: Task, arguments: &[u8]) -> Option<Option<Po2>> {
     let task = TaskId::try_from(task).ok()?;

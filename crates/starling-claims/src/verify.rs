@@ -57,7 +57,7 @@ pub struct Refusal {
 /// What is wrong with a receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RefusalReason {
-    /// The bytes are no receipt, or one that is not written as a prover writes it.
+    /// The bytes are not a receipt, or not one as a prover writes it.
     #[error("{0}")]
     Malformed(String),
     /// A receipt, or a segment, of another kind than the task asks for.

@@ -105,7 +105,7 @@ fn unfetched<S: System>(
     }
 }
 
-/// Reads and verifies what was fetched. A refused result is not removed here: whoever reported it named a blob,
+/// Reads and verifies what was fetched. A refused result is not removed here: the node that reported it named a blob,
 /// and that may be somebody else's. It is garbage when nobody else holds it.
 fn judge<S: System>(blobs: &BlobStore, task: Task, pin: Pin, expected: &S::Expected) -> Verdict<S> {
     let bytes = match blobs.get(pin.reference, S::RESULT_SIZE_BYTES_MAX) {

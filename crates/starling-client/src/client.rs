@@ -205,7 +205,7 @@ impl Client<ZkvmScript> {
     /// The job for this guest and input: the one that is there already, or a new one.
     ///
     /// # Errors
-    /// When the guest is no program, or there is no room for it and its input.
+    /// When the guest is not a program, or there is no room for it and its input.
     pub fn create(
         &self,
         guest: &Guest,

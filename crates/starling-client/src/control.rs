@@ -1,10 +1,10 @@
 //! The socket through which other processes speak to the one that owns a data directory.
 //!
-//! It is the file `control` in the directory, made when its owner wants to be spoken to. What is said is up to the two
-//! programs: here are messages, one line of JSON each, of bounded size. Only the same user gets in: by the mode of the
-//! socket, 0600, and once more by what the system says of who connects. A socket whose owner was killed is nobody's:
-//! connecting to it fails, and the next owner, who has the directory's lock, removes it. The path of a socket is a short one on
-//! every system; of a directory with a longer path there is a detour ([`Detour`]).
+//! It is the file `control` in the directory. An owner that wants to be spoken to makes it. The two programs decide what they
+//! say; this module carries messages of bounded size, one line of JSON each. Only the same user gets in: the socket has mode
+//! 0600, and the owner asks the system who connects. When an owner is killed, its socket stays, but connecting to it fails,
+//! and the next owner, which has the directory's lock, removes it. Every system wants a short path for a socket; if the directory's
+//! path is too long, there is a detour ([`Detour`]).
 
 use std::{
     fs::{self, File},
@@ -74,7 +74,7 @@ pub enum ControlError {
     /// A message is longer than any.
     #[error("a message of more than {MESSAGE_SIZE_BYTES_MAX} bytes")]
     TooLong,
-    /// A message is none that is known here.
+    /// A message is not known here.
     #[error("a message that is not understood ({0}): are both of the same release?")]
     Unknown(#[from] serde_json::Error),
 }
@@ -192,15 +192,14 @@ impl ControlChannel {
         }
     }
 
-    /// The process on the other side, where the system tells: of whoever has connected to an owner, the owner's.
+    /// The process on the other side, if the system tells; for the side that connected, the owner.
     pub fn pid(&self) -> Option<u32> {
         let pid = self.lines.get_ref().peer_cred().ok()?.pid()?;
         u32::try_from(pid).ok()
     }
 
     fn over(stream: UnixStream) -> Self {
-        let codec = LinesCodec::new_with_max_length(MESSAGE_SIZE_BYTES_MAX);
-        Self { lines: Framed::new(stream, codec) }
+        Self { lines: Framed::new(stream, codec()) }
     }
 
     /// Sends a message.
@@ -218,13 +217,18 @@ impl ControlChannel {
     /// The next message; `None` when the other side has ended. Nothing is lost when the future is dropped early.
     ///
     /// # Errors
-    /// When the connection fails or the message is none.
+    /// When the connection fails or the message is not understood.
     pub async fn recv<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ControlError> {
         match self.lines.next().await {
             Some(line) => Ok(Some(serde_json::from_str(&line?)?)),
             None => Ok(None),
         }
     }
+}
+
+/// How messages are told from each other.
+pub(crate) fn codec() -> LinesCodec {
+    LinesCodec::new_with_max_length(MESSAGE_SIZE_BYTES_MAX)
 }
 
 /// Says so where the owner of `dir` is not this user's.

@@ -1,7 +1,7 @@
-//! Jobs whose logs came to harm: what is still known of one, and how it is done with.
+//! Jobs whose logs are damaged: what is still known of such a job, and how to begin it anew or give it up.
 //!
-//! The log of one job is no worse for the harm of another's. One that does not add up is never gone on with, since what is missing
-//! of it nobody knows: the job is begun anew, or given up.
+//! Damage to the log of one job leaves other jobs alone. A job whose log does not add up never goes on, because nobody knows what
+//! is missing.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ impl DamagedJob {
 }
 
 /// What is wrong with events that no job's id stands at.
-pub(crate) const NO_ID: &str = "what it stands under is no job's id: which job it is can't be told";
+pub(crate) const NO_ID: &str = "its key is not the id of a job, so nobody can tell which job it is";
 
 /// What is known of a damaged job of the data directory at `path`, whether or not a process has it open; `None` when nothing is
 /// wrong with it, or there is none.

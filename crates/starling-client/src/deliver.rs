@@ -103,7 +103,7 @@ impl Delivered {
     }
 }
 
-/// What a job's receipts were put together to.
+/// What came of putting a job's receipts together.
 pub(crate) struct Assembled {
     pub(crate) receipt: Receipt,
     /// The bytes of the work receipt's file, of jobs that count their work.
@@ -249,7 +249,7 @@ pub(crate) fn keep_work_receipt(
     bytes.map(|bytes| keep(blobs, |to| to.write_all(bytes))).transpose()
 }
 
-/// A disk or a budget that is full is no reason to call a job failed whose receipt is there: it is only named then, and
+/// A job whose receipt is there has not failed because a disk or a budget is full: it is only named then, and
 /// asking again says that it is not here.
 fn keep(
     blobs: &BlobStore,

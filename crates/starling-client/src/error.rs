@@ -39,7 +39,7 @@ pub enum JobError {
     /// The guest's input could not be read.
     #[error("can't read the input: {0}")]
     Input(std::io::Error),
-    /// The guest is no program.
+    /// The guest is not a program.
     #[error(transparent)]
     Guest(#[from] GuestError),
     /// The guest did not run to its end.
@@ -142,7 +142,7 @@ pub enum JobError {
         /// The job.
         job: JobId,
     },
-    /// Something that the job was asked with is not in the store any more: whoever asked has it.
+    /// Something that the job was asked with is not in the store any more: the user who asked has it.
     #[error("{what}, which job {job} was asked with, is missing or damaged in the store")]
     AskedMissing {
         /// What it is.

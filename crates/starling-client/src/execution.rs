@@ -149,7 +149,7 @@ impl ExecutionThread {
             let _ = sender.blocking_send(ExecutionEvent::Ended(ended));
         });
         if let Err(error) = started {
-            // The sender has gone with it: whoever listens hears that there is no execution.
+            // The sender has gone with it: listeners hear that there is no execution.
             tracing::error!(%error, "there is no thread to execute on");
         }
         Self { first: VecDeque::new(), events, output, cancel }
@@ -243,7 +243,7 @@ pub(crate) fn stored_given(
 pub(crate) struct OutputTail(Arc<Mutex<VecDeque<u8>>>);
 
 impl OutputTail {
-    /// The text, with what is no UTF-8 replaced.
+    /// The text, with bytes that are not UTF-8 replaced.
     pub(crate) fn text(&self) -> String {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(bytes.make_contiguous()).into_owned()

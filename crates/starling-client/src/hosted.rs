@@ -263,7 +263,7 @@ impl Drop for NetworkProver {
         if let Some(thread) = self.thread.take() {
             // It panics with the runtime only, which has said so.
             let _ = thread.join();
-            // The directory is free for whoever opens it next.
+            // The directory is free for the next process.
             starling_store::wait_for_closed_logs();
         }
     }

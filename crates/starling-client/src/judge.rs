@@ -1,7 +1,7 @@
 //! A second look at results that were accepted, and at inputs that nodes refuse: whether they are what they must be.
 //!
-//! Nodes may lie, so they are not believed; but a result that was accepted once may be damaged on this disk since, or may
-//! not be what a stricter check takes. All of it reads whole files: it blocks.
+//! Nodes may lie, so they are not believed. But a result that was accepted once may have been damaged on this disk since, or may
+//! fail a stricter check. All of this reads whole files, so it blocks.
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@
 //! - `service.rs`, what jobs share; `pool.rs`, the connected nodes; `peers.rs`, a job's view of them;
 //! - `run.rs`, a job from its log to what it delivers; `runner.rs`, the pump around its core in the middle;
 //! - `check.rs`, what a result must pass before it counts; `judge.rs`, a second look at results; `look.rs`, what is still here;
-//! - `journal.rs`, the log when no run has it; `damaged.rs`, one that came to harm; `meter.rs`, what is counted;
+//! - `journal.rs`, the log when no run has it; `damaged.rs`, a log that is damaged; `meter.rs`, what is counted;
 //! - `control.rs`, how other processes speak to the owner of a data directory;
 //! - `local.rs`, nodes on this machine; `advertise.rs`, telling nodes elsewhere.
 //!
@@ -51,6 +51,8 @@ mod prune;
 mod recover;
 mod request;
 mod room;
+#[doc(hidden)]
+pub mod rules;
 mod run;
 mod runner;
 mod runs;

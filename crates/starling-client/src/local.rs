@@ -29,7 +29,7 @@ use crate::{Assignment, JobError, run::blocking};
 /// How often in a row a local node that dies young is started again.
 const RESTARTS_MAX: u32 = 5;
 
-/// A node that has lived so long is no node that can't start.
+/// A node that has lived so long is able to start.
 const YOUNG: Duration = Duration::from_secs(60);
 
 /// How long to wait before starting it again, times the deaths in a row.

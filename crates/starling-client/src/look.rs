@@ -56,7 +56,7 @@ pub(crate) struct Found {
 enum Seen {
     Here(Pin),
     Gone,
-    /// The disk can't say. Whoever reads it finds out.
+    /// The disk can't say. A reader finds out.
     Unknown,
 }
 
@@ -113,7 +113,7 @@ impl Found {
 }
 
 fn look_at(blobs: &BlobStore, patience: &DiskPatience, blob: &BlobRef) -> Seen {
-    // Whoever asks has a reason: nodes blame it, or something could not be read, or time has passed.
+    // The caller has a reason: nodes blame it, or something could not be read, or time has passed.
     match patience.read(|| blobs.recheck(blob.reference)) {
         Ok(Some(pin)) => Seen::Here(pin),
         Err(error) if is_passing(&error) => {

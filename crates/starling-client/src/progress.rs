@@ -1,4 +1,4 @@
-//! What a job tells whoever watches it.
+//! What a job tells its watchers.
 
 use serde::{Deserialize, Serialize};
 use starling_types::Millis;
@@ -22,7 +22,7 @@ pub struct JobProgress {
     /// What there is no room for on the client's disk, when the job waits for some.
     #[serde(default)]
     pub lacks_room: Option<String>,
-    /// Blobs of an earlier run that are still to be looked at before anything is handed out; 0 when none is.
+    /// Blobs of an earlier run that are still to be looked at before anything is handed out; 0 when there are none.
     #[serde(default)]
     pub looking_at: u32,
     /// Whether all tasks are done and the receipt is being put together.

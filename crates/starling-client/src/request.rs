@@ -15,7 +15,7 @@ use starling_zkvm::AssumptionId;
 /// resumed when the files it came from have changed or gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRequest {
-    /// The proof system and version: segments and receipts of one release are none of another.
+    /// The proof system and version: segments and receipts of one release do not fit another.
     pub zkvm: SystemName,
     /// What is proved.
     pub source: Subject,

@@ -1,10 +1,10 @@
 //! Room for what a job puts on this disk.
 //!
-//! Of the two that fill it, results come first: an accepted one lets go of what it was made of, and so makes room. So a
-//! source leaves some room to them, and where there is no more than that it waits, on its own thread, until results have made
-//! some, or people have. Nothing is lost by that: it goes on where it stopped.
+//! The source and the results fill the disk. Results come first: an accepted result lets go of its inputs, and so makes room.
+//! So the source leaves some room for results. If there is no more room than that, the source waits on its own thread until results
+//! or people have made some. Nothing is lost: it goes on where it stopped.
 //!
-//! Whether the wait is in vain, the job's core says. It is told for that whether anything but the job itself is in the way.
+//! The job's core decides whether the wait is in vain. For that it is told whether anything but the job itself is in the way.
 
 use std::{
     sync::{Arc, OnceLock},

@@ -1,7 +1,7 @@
-//! Who has a job of the data directory: a run of it, or whoever changes its log from outside.
+//! Who has a job of the data directory: a run of it, or a caller that changes its log from outside.
 //!
-//! It is one at a time, job by job: the lock that all share is held for a look, never while something is read or written. Who
-//! finds a run that is ending waits for its end, and no longer than [`END_TIMEOUT`].
+//! Each job has one at a time. The lock that all jobs share is held for a look, never while something is read or written. A caller
+//! that finds a run that is ending waits for its end, but no longer than [`END_TIMEOUT`].
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +32,7 @@ struct Shared<S: System> {
 struct Held<S: System> {
     /// The last run of it that was asked for. It may still wait for the one before to end.
     run: Option<JobHandle<S>>,
-    /// The run that has the log, from its beginning to its end, whoever was asked for since and gave up waiting.
+    /// The run that has the log, from its beginning to its end, even if others asked for it since and gave up waiting.
     has_log: Option<JobHandle<S>>,
     /// Whether its log is being changed from outside.
     is_changed: bool,

@@ -100,7 +100,7 @@ impl Script for ZkvmScript {
         self.expected_of(TaskId::try_from(task).ok()?)
     }
 
-    /// A task that is no segment and no keccak proof has no size of its own.
+    /// A task that is neither a segment nor a keccak proof has no size of its own.
     fn arguments(&self, _task: Task, po2: Option<Po2>) -> ZkvmArguments {
         let po2 = po2.or(self.request.segment_po2()).unwrap_or(PO2_UNSIZED);
         ZkvmArguments { po2, counts_work: self.request.counts_work() }

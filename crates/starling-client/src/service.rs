@@ -74,7 +74,7 @@ pub struct JobHandle<S: System> {
     outcome: watch::Receiver<Option<Outcome<S>>>,
     stop: CancellationToken,
     giving_up: Arc<GivingUp>,
-    /// Whoever keeps a handle keeps the directory from nobody.
+    /// A handle that is kept keeps the directory from nobody.
     log: Arc<LogReader>,
 }
 

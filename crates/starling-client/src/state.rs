@@ -213,7 +213,7 @@ impl ZkvmScript {
             ZkvmEvent::Created { .. } => return Err("the job is created twice".into()),
             ZkvmEvent::Given { receipts } => match &mut self.request.source {
                 Subject::Guest(run) => run.assumptions.extend(receipts),
-                _ => return Err("nothing is given to what is no guest's run".into()),
+                _ => return Err("nothing is given to what is not a guest's run".into()),
             },
             ZkvmEvent::SegmentStored { index, po2, blob, claim, work } => {
                 if *index as usize != self.segments.len() {

@@ -187,7 +187,7 @@ pub enum PutOut<S: System> {
     Last(Finish<S>),
 }
 
-/// A source that is none: of systems whose work is known at once.
+/// No source, for systems whose work is known at once.
 #[derive(Debug)]
 pub enum NoSource {}
 

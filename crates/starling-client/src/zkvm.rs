@@ -96,7 +96,7 @@ impl System for ZkvmScript {
     }
 
     fn check(task: Task, bytes: &[u8], expected: &Expected) -> Result<Certainty, String> {
-        let task = TaskId::try_from(task).map_err(|task| format!("{task} is no task of it"))?;
+        let task = TaskId::try_from(task).map_err(|task| format!("{task} is not a task of it"))?;
         verify_task(task, bytes, expected).map_err(|refusal| refusal.to_string())?;
         Ok(Certainty::Final)
     }

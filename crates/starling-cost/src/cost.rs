@@ -87,7 +87,7 @@ impl CostModel {
     pub const ADMISSION: Self = figures::ADMISSION;
 
     /// What a task of this kind needs. A segment or a keccak proof whose po2 is not given is taken for the
-    /// largest. So is a keccak proof of a po2 that there are none of, which a stranger may name.
+    /// largest. So is a keccak proof of a po2 without such proofs, which a stranger may name.
     pub fn cost(&self, kind: TaskKind, po2: Option<Po2>) -> TaskCost {
         let segment = (po2.map_or(Po2::MAX, Po2::get) - Po2::MIN) as usize;
         match kind {

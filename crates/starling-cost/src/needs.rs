@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(needs.of(TaskKind::Join.code(), Some(po2(18))), None);
         assert_eq!(needs.of(TaskKind::Lift.code(), Some(po2(18))), None);
         let needs = Costs::FAST.needs(&TaskKind::ALL.into(), po2(14), MemoryBytes(0));
-        assert!(needs.of(TaskKind::Keccak.code(), Some(po2(18))).is_some(), "it is no segment");
+        assert!(needs.of(TaskKind::Keccak.code(), Some(po2(18))).is_some(), "it is not a segment");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What results must be, for whoever has the raw data: the verifier that compares.
+//! What results must be, for a client that has the raw data: the verifier that compares.
 
 use starling_types::IndexRange;
 use thiserror::Error;
@@ -8,7 +8,7 @@ use crate::{NotASum, Sum};
 /// A result is not what it must be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Mismatch {
-    /// It is no result at all.
+    /// It is not a result at all.
     #[error(transparent)]
     NotASum(#[from] NotASum),
     /// It is another.

@@ -9,7 +9,7 @@
 //!   result that begins where the first does is folded into that, as an assumption is resolved.
 //! - A task on one result marks it finished.
 //!
-//! So any plan of leaves, merges, chains and rounds can be played, and whoever has the raw data knows what each result must
+//! So any plan of leaves, merges, chains and rounds can be played, and a client that has the raw data knows what each result must
 //! be ([`Expected`]). Kinds of tasks mean nothing here. What a prover does wrong is in its parameters ([`Manners`]).
 //!
 //! Three kinds of jobs are played through the real client: [`Segments`], [`Merges`], [`Rounds`]. `starling-fake-client` runs

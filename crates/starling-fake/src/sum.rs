@@ -26,9 +26,9 @@ pub struct Sum {
     words: [u64; WORDS],
 }
 
-/// Bytes that are no result of the fake system.
+/// Bytes that are not a result of the fake system.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the {size_bytes} bytes are no fake result")]
+#[error("the {size_bytes} bytes are not a fake result")]
 pub struct NotASum {
     /// How many there are.
     pub size_bytes: usize,

@@ -1,4 +1,4 @@
-//! What somebody tries who has taken a prover over: files, the network, other programs, other processes.
+//! What an attacker tries who has taken a prover over: files, the network, other programs, other processes.
 
 use std::{
     fs::{self, File},

@@ -236,7 +236,7 @@ fn a_plan_like_the_zkvms_ends_though_a_node_lies_and_the_client_is_killed() {
 /// killed with some of them in its log.
 #[test]
 fn wide_merges_end_though_a_node_lies_unseen_at_first_and_the_client_is_killed() {
-    // Of eight results each there are fewer than a group has, whoever is how fast.
+    // Of eight results each there are fewer than a group has, however fast each node is.
     let cast = Cast { plan: "merges", count: 90, liar: "pace=40,lies", at_first: ",hangs-at=9" };
     let played = play(&cast, |log| log.makers().len() == 3);
     assert_eq!(played.delivered, [sums(90).whole().unwrap().finish()]);

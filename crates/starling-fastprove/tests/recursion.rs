@@ -300,7 +300,7 @@ fn receipts_that_do_not_fit_are_refused() {
     let mut malformed = left.clone();
     malformed.control_inclusion_proof.digests[0] = Digest::from([u32::MAX; 8]);
     let error = prover().join(&malformed, right).unwrap_err();
-    assert!(error.to_string().contains("is no Poseidon2 digest"), "{error}");
+    assert!(error.to_string().contains("is not a Poseidon2 digest"), "{error}");
     malformed = left.clone();
     // The verifier reads eight bits; modulo P it is another index.
     malformed.control_inclusion_proof.index += 0x7800_0100;

@@ -65,10 +65,10 @@ pub fn write_whole(
 /// place would be waited for, until somebody writes to it.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] when it is no regular file; what the operating system says.
+/// [`io::ErrorKind::InvalidInput`] when it is not a regular file; what the operating system says.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     if !path.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     File::open(path)
 }
@@ -147,7 +147,7 @@ mod tests {
         assert!(made.success());
         for path in [&pipe, dir.path()] {
             let error = open_regular(path).unwrap_err();
-            assert_eq!(error.to_string(), "it is no regular file");
+            assert_eq!(error.to_string(), "it is not a regular file");
         }
         assert_eq!(open_regular(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
         write(&file, Existing::Keep, b"bytes").unwrap();

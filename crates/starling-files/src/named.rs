@@ -92,7 +92,7 @@ pub fn check_named(path: &Path) -> io::Result<()> {
 pub fn elsewhere(path: &Path) -> io::Result<PathBuf> {
     match Target::of(path)? {
         Target::File(path) => std::path::absolute(path),
-        Target::Stream(_) => Err(io::Error::new(ErrorKind::InvalidInput, "it is no file")),
+        Target::Stream(_) => Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file")),
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
 
         let (_reader, writer) = io::pipe().unwrap();
         let refused = elsewhere(&own(&writer)).unwrap_err().to_string();
-        assert_eq!(refused, "it is no file");
+        assert_eq!(refused, "it is not a file");
         // A file that it has open has a name that others know.
         let file = tempfile::NamedTempFile::new().unwrap();
         let place = file.path().canonicalize().unwrap();
@@ -201,7 +201,7 @@ mod tests {
         write(&pipe, b"all of it").unwrap();
         assert_eq!(reader.join().unwrap(), b"all of it");
         assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
-        // Whoever runs this may be able to replace it.
+        // The user may be able to replace it.
         for device in ["/dev/null", "/dev/full"].map(Path::new).into_iter().filter(|at| at.exists())
         {
             check_named(device).unwrap();

@@ -13,7 +13,7 @@ use crate::{
 
 /// A memory image: pages that may hold something, all others being zero, and the tree of digests over them.
 ///
-/// Pages are shared with whoever else holds them until one of both writes to them. Writing pages costs nothing; the
+/// Pages are shared with other holders until one of them writes. Writing pages costs nothing; the
 /// tree is brought up to date when something of it is asked for, or by [`Image::update_digests`].
 #[derive(Clone, Default)]
 pub struct Image {
@@ -27,7 +27,7 @@ impl Image {
     /// The memory that a program begins with: its own ELF and its kernel's, loaded, and where each of them starts.
     ///
     /// # Errors
-    /// When one of both is no ELF that the zkVM loads.
+    /// When one of the two is not an ELF that the zkVM loads.
     pub fn of_program(user_elf: &[u8], kernel_elf: &[u8]) -> Result<Self, LoadError> {
         let pages = load::program(user_elf, kernel_elf)?;
         let stale = pages.keys().copied().collect();

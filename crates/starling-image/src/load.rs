@@ -52,7 +52,7 @@ pub enum ElfError {
         reason: String,
     },
     /// It is for another machine, or not executable.
-    #[error("ELF is no executable for 32-bit RISC-V")]
+    #[error("ELF is not an executable for 32-bit RISC-V")]
     NotExecutable,
     /// It has more program headers than are read.
     #[error("ELF has {count} program headers, the limit is {PROGRAM_HEADERS_MAX}")]

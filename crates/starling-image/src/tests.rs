@@ -172,7 +172,7 @@ fn programs_load_as_risc_zero_loads_them_whatever_their_segments() {
     let code: Vec<u8> = (1..=255).cycle().take(3000).collect();
     let at = 0x0020_0800;
     for segments in [
-        // A page, less, more, with bytes that are no whole word, and with zeros behind.
+        // A page, less, more, with bytes that are not a whole word, and with zeros behind.
         &[(at, &code[..1024], 1024_u32)][..],
         &[(at, &code[..7], 7)],
         &[(at, &code[..7], 9)],

@@ -11,7 +11,7 @@ pub(crate) const DIVERGENCES_MAX: u32 = 1;
 pub(crate) const SOURCE_RUNS_MAX: u32 = 4;
 
 /// How many times in one run what was proved is put together, when something of it turns out to be lost. What is lost is made again;
-/// a disk that loses something each time is no disk to go on with.
+/// with a disk that loses something each time nothing gets done.
 pub(crate) const DELIVERIES_MAX: u32 = 4;
 
 /// What a job may be told to do otherwise.

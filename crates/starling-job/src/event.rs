@@ -85,7 +85,7 @@ pub enum Event<S: Script> {
         /// What.
         word: Word,
     },
-    /// Nodes work for other jobs of the same client, and come to this one in its turn: that is no waiting for nodes.
+    /// Nodes work for other jobs of the same client, and come to this one in its turn: that is not waiting for nodes.
     OthersServed,
     /// The answer to [`Action::Grant`] where the node has other work meanwhile: the lease was not sent.
     LeaseReturned {
@@ -123,7 +123,7 @@ pub enum Event<S: Script> {
         task: Task,
         /// What is wrong with its inputs.
         faults: Vec<Fault>,
-        /// Whether all of them could be read: what could not be now says nothing of whoever refuses the task.
+        /// Whether all of them could be read: what could not be now says nothing of the nodes that refuse the task.
         is_whole: bool,
     },
     /// The answer to [`Action::CheckGroup`].

@@ -1,8 +1,7 @@
-//! Results that count for now: checked later, many at once, and taken back where they prove false.
+//! Results that count for now: checked later, many at once, and taken back if they prove false.
 //!
-//! A group is the oldest of them. What a result was made of is older than it, so that by the time a result is judged all that
-//! it was made of has been: the first that is false has a liar for its maker, and what was made of it falls with it, whoever
-//! did so in good faith.
+//! A group is the oldest of them. The inputs of a result are older than the result, so they are judged before it. So the maker
+//! of the first false result is a liar. What other nodes made of that result in good faith falls with it, and blames nobody.
 
 use std::{collections::BTreeSet, sync::Arc};
 

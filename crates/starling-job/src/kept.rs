@@ -1,4 +1,4 @@
-//! What the log keeps for the job: what is still needed, and little more, so that a long job does not fill the disk.
+//! Which blobs the log keeps for the job: those still needed, and few more, so that a long job does not fill the disk.
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,11 @@
 //! A disk without room, and what the job does until there is some.
 //!
-//! It is a state of the client and nobody's fault. What is done with is let go at once. The source holds back what it puts out.
-//! A result that finds no room stays where it is and is asked for again; meanwhile nobody is given anything new, whose
-//! result would find none either. The job can be stopped, and runs out of time, as ever.
+//! A full disk is a state of the client and nobody's fault. The job lets go at once of what it no longer needs, and the source holds
+//! back its output. A result that finds no room stays with its node and is asked for again. Meanwhile the job grants no new work,
+//! because those results would find no room either. It can be stopped and runs out of time, as usual.
 //!
-//! There may be none ever: where all that is in the way is what the job itself still needs, and nothing of it is under way that
-//! would make room. Then the run ends and says so. It goes on from there when it is given more.
+//! There may never be room: if only the job's own blobs are in the way, and nothing under way would free any of them. Then the
+//! run ends and says so. A later run goes on from there with more room.
 
 use std::collections::BTreeMap;
 

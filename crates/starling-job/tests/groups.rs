@@ -155,7 +155,7 @@ fn a_merge_of_what_proves_false_is_taken_back_from_its_node_and_its_result_count
     let is_taken_back =
         |(_, _, reason): &&(NodeId, Epoch, RevokeReason)| *reason == RevokeReason::InputRevoked;
     assert!(world.revoked.iter().filter(is_taken_back).count() > 0, "{:?}", world.revoked);
-    assert!(world.group.is_none(), "what is left is no group");
+    assert!(world.group.is_none(), "what is left is not a group");
     world.group_ms = Some(1_000);
     world.go_on_until(|_| false);
     assert!(is_proved(&world), "{:?}", world.end);

@@ -1,8 +1,8 @@
 //! Job ads over gossip: how nodes hear of clients that nobody told them about.
 //!
 //! An ad is a hint. It is signed by its client, repeated every few seconds and forgotten when it ends.
-//! What arrives here was verified, is news, and comes at a bounded rate; that a client is really
-//! there, only dialing it shows.
+//! What arrives here was verified, is news, and comes at a bounded rate. Only dialing shows whether a client is really
+//! there.
 
 mod clock;
 mod filter;

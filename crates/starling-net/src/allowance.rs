@@ -1,5 +1,5 @@
-//! How much a peer may say: a store of messages that fills with time. One that says more is not read for a while, so that it
-//! waits on its own side; nothing of what it says is lost.
+//! How much a peer may say: an allowance of messages that grows with time. A peer that says more is not read for a while, so it
+//! waits on its own side; nothing that it says is lost.
 
 use std::time::Duration;
 

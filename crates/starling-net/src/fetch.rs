@@ -1,7 +1,7 @@
-//! Getting a blob from whoever has it: source after source, until one has sent all of it.
+//! Getting a blob from a peer that has it: source after source, until one has sent all of it.
 //!
 //! Nobody is believed. The size is agreed on before the first byte, and the whole is hashed before it is
-//! stored. All of it comes from one source, so who sent wrong bytes is certain, and is named.
+//! stored. All of it comes from one source, so it is certain who sent wrong bytes, and that peer is named.
 
 mod attempt;
 mod flight;
@@ -59,8 +59,8 @@ pub struct FetchReport {
     pub from: Option<NodeId>,
     /// Sources that sent wrong bytes before.
     pub liars: Vec<NodeId>,
-    /// The place of the transfer, where there was one: no other transfer has it as long as this is kept. So whoever keeps it
-    /// until the blob is dealt with fetches no faster than that.
+    /// The place of the transfer, where there was one: no other transfer has it as long as this is kept. So a caller that keeps it
+    /// until it has dealt with the blob fetches no faster than that.
     pub turn: Option<Turn>,
 }
 
@@ -216,7 +216,7 @@ impl Fetcher {
     }
 }
 
-/// How long whoever asks for a blob waits for another fetch of it.
+/// How long a caller that asks for a blob waits for another fetch of it.
 fn flight_patience(blob: BlobRef) -> Duration {
     let usual = Duration::from_secs(blob.size_bytes / FLIGHT_BYTES_PER_SECOND);
     (FLIGHT_PATIENCE_MIN + usual).min(FLIGHT_PATIENCE_MAX)

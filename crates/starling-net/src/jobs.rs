@@ -1,5 +1,5 @@
-//! Job connections, from both ends: a node dials and speaks first, a client accepts. Whoever is on the
-//! other end may ask for blobs over further streams.
+//! Job connections, from both ends: a node dials and speaks first, a client accepts. Both may ask
+//! for blobs over further streams.
 
 use iroh::{
     endpoint::Connection,

@@ -6,12 +6,12 @@
 //!
 //! - Nodes dial clients ([`Net::connect_job`], [`Net::accept_job`]); both get a [`Session`] of typed
 //!   messages in order, bounded in size and number.
-//! - Blobs are fetched by name from whoever has them ([`Net::fetch`]), over a connection of their own or
+//! - Blobs are fetched by name from peers that have them ([`Net::fetch`]), over a connection of their own or
 //!   over a job connection in either direction, so that a node behind a NAT can hand out results.
 //! - Ads spread by gossip ([`Net::ads`]).
 //!
 //! Every peer is known by its key. Nothing that it sends is believed beyond that: sizes are checked
-//! before they are used, bytes are hashed before they are stored, and whoever stops answering is left.
+//! before they are used, bytes are hashed before they are stored, and a peer that stops answering is left.
 //! All bounds are in [`limits`].
 //!
 //! Where blobs lie is the store's matter ([`Blobs`](starling_blobs::Blobs)), and time and tasks are `n0_future`'s, so that a

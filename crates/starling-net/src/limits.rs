@@ -91,7 +91,7 @@ pub const BUSY_PATIENCE: Duration = Duration::from_secs(120);
 /// Blobs that are fetched at once: each holds a file, a blocking thread and a few buffers. The rest wait.
 pub const FETCH_COUNT_MAX: usize = 64;
 
-/// And from one peer, while less than half of those are taken; after that, one: slow peers are no hindrance to others.
+/// And from one peer, while less than half of those are taken; after that, one: slow peers do not hinder others.
 pub const FETCH_COUNT_PER_PEER_MAX: usize = 8;
 
 /// Sources that are tried for one blob.
@@ -167,7 +167,7 @@ pub const BLOB_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 /// since many fetch over one link at the same time.
 pub const BLOB_BYTES_PER_SECOND_FLOOR: u64 = BLOB_BYTES_PER_SECOND_MIN / 4;
 
-/// How long whoever asks for a blob that is being fetched waits for that, before it goes to its own sources as well: this, and
+/// How long a caller that asks for a blob that is being fetched waits for that, before it goes to its own sources as well: this, and
 /// what a usual link takes for the bytes.
 pub const FLIGHT_PATIENCE_MIN: Duration = Duration::from_secs(2);
 

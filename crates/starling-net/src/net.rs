@@ -91,7 +91,7 @@ pub enum BindError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The relay's URL is none.
+    /// The relay's URL is not a URL.
     #[error("{url:?} is not the URL of a relay; expected something like https://relay.example.org")]
     Relay {
         /// The text as given.
@@ -127,7 +127,7 @@ struct Shared {
 }
 
 impl Net {
-    /// Starts listening, and serving the blobs of `blobs` to whoever knows their names. With a relay, waits
+    /// Starts listening, and serving the blobs of `blobs` to peers that know their names. With a relay, waits
     /// a few seconds for it to answer.
     ///
     /// # Errors
@@ -265,7 +265,7 @@ impl Net {
     }
 
     /// [`Self::fetch`], with a limit of its own to the time that each source may take once it is its turn. How long others
-    /// go first does not count: that is no source's fault.
+    /// go first does not count: that is not a source's fault.
     ///
     /// # Errors
     /// As there.

@@ -1,9 +1,10 @@
 //! The places for connections: so many at once, and nobody keeps one for ever without being of use.
 //!
-//! Talk is cheap, so that it earns nothing: a place is kept by work, of which its owner tells ([`Merit`]). When all are taken,
-//! a newcomer gets that of the peer that has been of no use for longest, if that is long; one that has delivered before
-//! need not wait for that where the other was of no use yet. So nodes that work stay, those that only wait take turns, and strangers
-//! push nobody out who works. Of one peer and of the strangers of one network there are only so many, whatever is free.
+//! Messages earn nothing, since they are cheap. Work keeps a place, and the layer above says who works ([`Merit`]). When all places
+//! are taken, a newcomer gets the place of the peer that has been of no use for longest, if that is long enough. A newcomer that has
+//! delivered before need not wait so long for the place of a peer that never was of use. So nodes that work stay, nodes that only wait
+//! take turns, and strangers push out nobody who works. One peer, and the strangers of one network, get only so many places, even
+//! if more are free.
 
 use std::{
     collections::BTreeMap,
@@ -56,7 +57,7 @@ pub(crate) struct Who {
 }
 
 impl Who {
-    /// Whoever is on the other end of `connection`.
+    /// The peer on the other end of `connection`.
     pub fn of(connection: &Connection) -> Self {
         let addr = addr::remote_addr(connection);
         Self { peer: addr.node_id, network: network_of(addr.direct.first().copied()) }
@@ -90,7 +91,7 @@ impl<C> Places<C> {
         Self { table: Arc::new(Mutex::new(Table::new(count_max))), started: Instant::now() }
     }
 
-    /// A place for `holder`, and whoever had to leave it; the holder itself where there is none.
+    /// A place for `holder`, and the holder that had to leave it; the holder itself if there is no place.
     pub fn enter(&self, who: Who, holder: C) -> Result<(Place<C>, Option<C>), C> {
         let (id, left) = self.table().enter(self.started.elapsed(), who, holder)?;
         Ok((Place { places: self.clone(), id }, left))

@@ -34,7 +34,7 @@ pub type NodeSession = Session<NodeMessage, ClientMessage>;
 /// Why a message was not sent or received. The session is over.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SessionError {
-    /// The peer sent something that is no message. The connection was closed and the peer told why.
+    /// The peer sent something that is not a message. The connection was closed and the peer told why.
     #[error("peer {peer:#} broke the protocol: {problem}")]
     Protocol {
         /// The peer.

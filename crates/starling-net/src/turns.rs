@@ -99,7 +99,7 @@ impl Turns {
         let id = self.table().wait(whose, sender);
         let _waiting = Waiting { turns: self, peer: whose.peer, id };
         self.give_out();
-        turn.await.expect("whoever waits keeps the table, and the table its sender")
+        turn.await.expect("a waiting task keeps the table, and the table its sender")
     }
 
     /// Waits for so long; `None` when there was no place.

@@ -37,7 +37,7 @@ pub struct Figures {
     /// What tasks need of it. What is not in it is neither offered nor taken.
     pub needs: Needs,
     /// Reads a task and its arguments: the po2 that its needs depend on, `None` within where they depend on none; `None`
-    /// without for what is no task of the system.
+    /// without for what is not a task of the system.
     pub size_of: fn(Task, &[u8]) -> Option<Option<Po2>>,
     /// What people call a task of the system.
     pub name_of: fn(Task) -> String,

@@ -99,7 +99,7 @@ pub const NEWS_PERMILLE: u32 = 50;
 /// But not before this has passed since the last.
 pub const NEWS_PERIOD: Millis = Millis(1_000);
 
-/// How often a proof is begun again after its prover was killed from outside. Twice in a row is no accident: the
+/// How often a proof is begun again after its prover was killed from outside. Twice in a row is not an accident: the
 /// system is short of memory.
 pub const KILLS_FORGIVEN: u32 = 1;
 

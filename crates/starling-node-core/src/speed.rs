@@ -119,7 +119,8 @@ impl Speed {
             po2 => Some(po2.parse().ok()?),
         };
         let (work_ms, elapsed_ms) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        let system = words.next()?.into();
+        // One with a line break in it would be read otherwise than it was written.
+        let system = words.next().filter(|name| !name.contains(char::is_control))?.into();
         let tasks = &mut self.counted(&system, revision).tasks;
         tasks.insert((kind, po2), Measured { work_ms, elapsed_ms });
         Some(())
@@ -181,8 +182,9 @@ mod tests {
         speed.observe(&a(), 2, LIFT, Millis(u64::MAX), Millis(u64::MAX));
         speed.observe(&a(), 2, LIFT, Millis(u64::MAX), Millis(u64::MAX));
         assert_eq!(speed.to_string().parse(), Ok(speed.clone()));
-        let damaged =
-            format!("walk 1 - 1 2 a/1\n2 1 - 1 1\n2 1 12 1 1 a/1\n2 x 2\n1500\n\n{speed}");
+        let damaged = format!(
+            "walk 1 - 1 2 a/1\n1 4 - 1 2 a/1\r\r\n2 1 - 1 1\n2 1 12 1 1 a/1\n2 x 2\n1500\n\n{speed}"
+        );
         assert_eq!(damaged.parse(), Ok(speed));
     }
 }

@@ -214,7 +214,7 @@ impl Core {
         let (now, held, has_slot) =
             (self.now, self.now.since(work.accepted_at), work.slot.is_some());
         let client = self.clients.get_mut(&work.client);
-        // That a client is away is no trick of it.
+        // A client that is away does not cheat.
         if let Some(client) = client.filter(|client| client.serving().is_some()) {
             client.stalled(held, now);
         }

@@ -344,7 +344,11 @@ fn a_proof_whose_prover_was_killed_is_begun_again_once() {
     let (_, order) = proving(&actions).expect("begun again");
     let day = 24 * 3_600_000;
     assert_eq!((order.time_left, failed(&actions)), (Millis(day - 10_000), None));
-    assert_eq!(failed(&node.tell(killed())), Some(FailureClass::Memory), "twice is no accident");
+    assert_eq!(
+        failed(&node.tell(killed())),
+        Some(FailureClass::Memory),
+        "twice is not an accident"
+    );
     assert_eq!(node.core.counts().killed, 2);
 }
 

@@ -2,9 +2,9 @@
 //!
 //! This is for machines with threads and files. A browser would do the same at once, and remember its speed elsewhere.
 //!
-//! What is asked for is done in that order, and garbage goes before what is asked for after it. So a blob that is forgotten and at
-//! once needed again is fetched anew, and not found here a moment before it goes: whoever fetches waits for [`Disk::settled`]
-//! first.
+//! Requests are carried out in their order, so garbage goes before a later request is met. A blob that is forgotten and at once
+//! needed again must be fetched anew, and not be found here a moment before it goes: so a fetch first waits for
+//! [`Disk::settled`].
 //!
 //! A disk may hang, and clients go on to grant and to revoke meanwhile: no more waits for it than [`CHORES_MAX`].
 

@@ -1,7 +1,7 @@
 //! The blobs that a node keeps, each by its pin: what it fetched for a lease, and what it made. The core says when one goes.
 //!
-//! It changes where the core is told and asked, and nowhere else: what the core counts as held is kept, whatever is still on its
-//! way to be told of it. So two works may make the same blob, and one lets it go while the other has just made it.
+//! Pins change only where the core is told and asked, so that a blob stays as long as the core counts it as held, even while news
+//! about it is on its way. So one task may let go of a blob while another task has just made the same blob.
 
 use std::collections::BTreeMap;
 

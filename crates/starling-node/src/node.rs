@@ -25,7 +25,7 @@ use crate::{
     work::{Bench, Ended},
 };
 
-/// Events that may wait for the loop; whoever would exceed it waits in turn.
+/// Events that may wait for the loop; a sender that would exceed it waits in turn.
 const EVENTS_MAX: usize = 1024;
 
 /// How long last words and the ends of provers may take.

@@ -1,7 +1,7 @@
 //! The prover processes of one slot: one for each system, of which one is warm.
 //!
-//! A task is a function from bytes to bytes, and processes are one host of it; their files are in `scratch.rs`. A worker of a
-//! browser would be another, with neither.
+//! A task is a function from bytes to bytes, and a process is one host of it, with its files in `scratch.rs`. A browser's worker
+//! would be another, without processes and files.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use starling_child::{ProverConfig, ProverProcess};
 use starling_types::SystemName;
 use tokio::sync::Mutex;
 
-/// Those of one slot: held by whoever proves in it.
+/// Those of one slot: held by the task that proves in it.
 pub(crate) type SharedProvers = Arc<Mutex<SlotProvers>>;
 
 /// Each system's, by its name.

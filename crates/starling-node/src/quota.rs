@@ -1,5 +1,5 @@
-//! How many lines of the log what others say may cause: a store that fills with time. What is beyond is counted, and told with the
-//! next line.
+//! How many lines of the log others may cause: an allowance that grows with time. Lines beyond it are counted, and the next line
+//! tells how many there were.
 
 use starling_types::Millis;
 

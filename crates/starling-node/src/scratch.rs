@@ -1,7 +1,7 @@
 //! The files of prover processes: inputs on their way from the blobs to a process, and its result on the way back.
 //!
-//! Where blobs are files, a process reads them where they lie. Where they are not, it gets a copy in the scratch folder,
-//! which need be no disk either.
+//! If blobs are files, a process reads them in place. Otherwise it gets copies in the scratch folder,
+//! which need not be on a disk either.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! Turns panics of code that is fed by others into values, without the noise on stderr.
+//! Turns panics of code that works on others' data into values, without the noise on stderr.
 //!
 //! RISC Zero asserts where it could return errors: the executor on a segment limit that is too small, the
 //! verifier on a seal that is too short. The panic hook is global to the process, so one that honours a

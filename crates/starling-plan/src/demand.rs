@@ -1,4 +1,4 @@
-//! What tasks need of whoever does them.
+//! What tasks need of a node that does them.
 
 use starling_types::{KindCode, MemoryBytes, Millis, Po2};
 

@@ -56,9 +56,9 @@ pub enum PlanError {
         /// How many were named the second time.
         actual_count: usize,
     },
-    /// The task is none of this plan's.
+    /// The plan has no such task.
     #[error(
-        "{task} is no task of this {leaf_kind} job of {segment_count} segments, {keccak_count} keccak requests \
+        "{task} is not a task of this {leaf_kind} job of {segment_count} segments, {keccak_count} keccak requests \
          and {resolve_count} resolves so far"
     )]
     UnknownTask {
@@ -73,8 +73,8 @@ pub enum PlanError {
         /// How many resolves are known: none before the execution has ended.
         resolve_count: u32,
     },
-    /// The task is none of this plan's.
-    #[error("{task} is no task of this plan, as far as it is known")]
+    /// The plan has no such task.
+    #[error("{task} is not a task of this plan, as far as it is known")]
     NoSuchTask {
         /// The task as named.
         task: Task,

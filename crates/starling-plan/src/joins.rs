@@ -144,8 +144,8 @@ impl Joins {
         self.tree.provisional_count()
     }
 
-    /// Takes a result back that proved false, and all that was made of it; `None` when there is none. Whoever took the
-    /// topmost of them out of here has put it back before.
+    /// Takes a result back that proved false, and all that was made of it; `None` when there is none. The
+    /// caller that took the topmost of them out of here has put it back before.
     pub(crate) fn revoke(&mut self, range: IndexRange) -> Option<Dissolved> {
         let top = self.tree.contains(range).then(|| self.tree.top(range))?;
         let mut dissolved = Dissolved::default();

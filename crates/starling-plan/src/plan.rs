@@ -24,7 +24,7 @@ pub trait Plan {
     fn input(&mut self, input: Self::Input) -> Result<(), PlanError>;
 
     /// The tasks of this class that can be started, the best to start first: each is named as if those before it had been
-    /// started, so that all of them can be. Each costs O(log n); whoever looks at more than the first bounds how far.
+    /// started, so that all of them can be. Each costs O(log n); a caller that looks at more than the first bounds how far.
     fn ready(&self, class: Class) -> impl Iterator<Item = TaskSpec> + '_;
 
     /// The task of this class to start next.
@@ -67,7 +67,7 @@ pub trait Plan {
     /// had consumed is ready again.
     fn revoke(&mut self, task: Task) -> Result<Revoked, PlanError>;
 
-    /// Says that a blob is missing or damaged. A result is taken back that is still read, by a task or by whoever checks what is
+    /// Says that a blob is missing or damaged. A result is taken back that is still read, by a task or by the check of what is
     /// provisional; what reads an input from outside is not offered
     /// until the input is [found](Self::found).
     fn lost(&mut self, blob: Reference) -> Revoked;

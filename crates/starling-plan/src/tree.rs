@@ -1,7 +1,7 @@
 //! What each accepted result was made of: results that merge form a tree, and this keeps it.
 //!
-//! A result that proves false takes those down that were made of it. What else they consumed stands again; so the tree
-//! remembers it, and says which of the consumed blobs may be read again while something is provisional.
+//! When a result proves false, the results that were made of it fall, and the other results that they consumed stand again. So the
+//! tree remembers what was consumed, and says which of these blobs may be read again while something is provisional.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -150,7 +150,7 @@ impl Tree {
         self.nodes.get(&range).is_some_and(|node| node.certainty == Certainty::Provisional)
     }
 
-    /// The provisional results, consumed or not: whoever checks them reads them once more.
+    /// The provisional results, consumed or not: a check reads them once more.
     pub(crate) fn provisional(&self) -> impl Iterator<Item = BlobRef> + '_ {
         let provisional = |node: &&Node| node.certainty == Certainty::Provisional;
         self.nodes.values().filter(provisional).map(|node| node.blob)

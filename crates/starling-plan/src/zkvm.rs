@@ -15,8 +15,8 @@
 //! **Resolves** follow when all segments are one receipt, one after the other, since each takes the first
 //! assumption from what the one before left.
 //!
-//! **Keccak proofs are needed** while the execution runs, since it may yet assume their root, and then only
-//! if it did. What is not needed is not offered and not waited for.
+//! **Keccak proofs are needed** while the execution runs, since it may yet assume their root, and afterwards only
+//! if it did. A task that is not needed is neither offered nor waited for.
 
 use std::iter;
 

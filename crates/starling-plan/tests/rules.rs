@@ -131,7 +131,7 @@ fn the_smallest_pair_is_joined_first_unless_it_would_leave_a_receipt_alone() {
     let mut plan = lifted(6);
     plan.accept(join(0, 2), blob(70)).unwrap();
     plan.accept(join(4, 6), blob(71)).unwrap();
-    // Four, sizes 2 1 1 2: the middle pair is smallest but would leave two that are no neighbours.
+    // Four, sizes 2 1 1 2: the middle pair is smallest but would leave two that are not neighbours.
     assert_eq!(any(&plan), Some(join(0, 3)));
 }
 

@@ -1,10 +1,10 @@
 //! RISC Zero's recursion programs: their names, and their code as words.
 //!
 //! The circuits' crates ship them as data, packed with xz, in crates of their own (lifts; everything else) and in the
-//! source of the keccak circuit's crate. This reads them from there, so that who proves recursion programs needs none
+//! source of the keccak circuit's crate. This crate reads them from there, so that a prover of recursion programs needs none
 //! of RISC Zero's provers, which come with C++ that takes half an hour to compile.
 //!
-//! It knows nothing of what programs do, and trusts none: whoever proves one checks its control id.
+//! It knows nothing of what programs do, and trusts none: the prover of one checks its control id.
 
 use std::io::Read as _;
 
@@ -52,7 +52,7 @@ pub fn words(name: &str) -> Result<Vec<u32>, ProgramsError> {
     }
     let (words, rest) = bytes.as_chunks();
     if !rest.is_empty() {
-        return Err(unreadable(format!("its {} bytes are no whole words", bytes.len())));
+        return Err(unreadable(format!("its {} bytes are not whole words", bytes.len())));
     }
     Ok(words.iter().map(|word| u32::from_le_bytes(*word)).collect())
 }

@@ -41,7 +41,7 @@ pub struct JobAd {
 /// Why an ad was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AdError {
-    /// It is no ad at all.
+    /// It is not an ad at all.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Its signature is not one of its signer over its payload.
@@ -89,7 +89,7 @@ impl JobAd {
     /// The ad in `bytes`, which [`Self::sign`] made, after checking everything that can be checked.
     ///
     /// # Errors
-    /// When the bytes are no ad, the signature is not the client's, or the ad is not valid at
+    /// When the bytes are not an ad, the signature is not the client's, or the ad is not valid at
     /// `now_unix_ms`.
     pub fn verify(bytes: &[u8], now_unix_ms: u64) -> Result<Self, AdError> {
         let Envelope { payload, signer, signature } = Envelope::decode(bytes)?;

@@ -92,16 +92,16 @@ pub enum FieldProblem {
         /// The one after the last.
         end: u32,
     },
-    /// Bytes that are no ed25519 public key.
-    #[error("is no ed25519 public key")]
+    /// Bytes that are not an ed25519 public key.
+    #[error("is not an ed25519 public key")]
     NotAKey,
-    /// A text that is no IP address and port.
+    /// A text that is not an IP address and port.
     #[error("is {text:?}, expected IP:PORT")]
     NotAnAddr {
         /// The text, cleaned.
         text: String,
     },
-    /// A text that is no URL of a relay.
+    /// A text that is not the URL of a relay.
     #[error("is {text:?}, expected an http or https URL")]
     NotARelayUrl {
         /// The text, cleaned.

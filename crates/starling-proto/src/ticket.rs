@@ -24,7 +24,7 @@ const CHECKSUM_SIZE_BYTES: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket(pub PeerAddr);
 
-/// A text that is no ticket.
+/// A text that is not a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParseTicketError {
     /// It does not begin like one.

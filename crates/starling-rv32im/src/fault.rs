@@ -1,4 +1,4 @@
-//! What a guest does that the machine does not do, as values: the included executor returns them in its errors.
+//! What a guest tried that the machine cannot do, as values, which the included executor returns in its errors.
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 //!
 //! A guest brings two programs for each call of the accelerator: one that computes (products, quotients, inverses) and is
 //! not proved, and one whose instructions take a row each and prove that what was computed is right. The first comes from
-//! whoever made the segment, and left alone it computes as long, and stores as much, as it likes. Here its work is paid for
+//! the maker of the segment, and left alone it computes as long, and stores as much, as it likes. Here its work is paid for
 //! in rows of the second: a segment has only so many, and a program that proves nothing computes nothing.
 //!
 //! A [`Budget`] is made before anything of a program is read, and asked before each of its operations. The unit of work

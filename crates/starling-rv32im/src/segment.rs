@@ -21,7 +21,7 @@ pub struct SessionSegment<Output> {
 /// Why a segment cannot be read.
 #[derive(Debug, Error)]
 pub enum SegmentError {
-    /// The bytes or the value are no segment.
+    /// The bytes or the value are not a segment.
     #[error("not a segment of rv32im: {0}")]
     Malformed(#[from] postcard::Error),
     /// Something follows the segment.
@@ -35,7 +35,7 @@ pub enum SegmentError {
 ///
 /// # Errors
 ///
-/// If the bytes are no such segment, or more than one.
+/// If the bytes are something else, or more than one segment.
 pub fn decode_segment(bytes: &[u8]) -> Result<Segment, SegmentError> {
     let (segment, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() { Ok(segment) } else { Err(SegmentError::Trailing(rest.len())) }

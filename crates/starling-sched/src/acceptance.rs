@@ -22,7 +22,7 @@ const UNFETCHABLE_MAX: u32 = 3;
 
 impl<P: Plan> Scheduler<P> {
     /// A result is checked if its task still needs one, even when the lease had expired: the first valid
-    /// result wins, whoever's it is.
+    /// result wins, from whichever node it comes.
     pub(crate) fn result_reported(&mut self, node: NodeId, epoch: Epoch, blob: BlobRef) {
         self.hear(node);
         if self.nodes.is_dismissed(node) {
@@ -145,7 +145,7 @@ impl<P: Plan> Scheduler<P> {
             Ok(record) => record.clone(),
             Err(reason) => return self.ignore(reason),
         };
-        // Whoever fails at a task has tried it, but for a node that is in no state to.
+        // A node that fails at a task has tried it, unless it is in no state to.
         if !matches!(failure.class, FailureClass::Node | FailureClass::Disk) {
             self.note_work();
         }
@@ -231,8 +231,8 @@ impl<P: Plan> Scheduler<P> {
             >= u64::from(self.nodes.capable_count(class))
     }
 
-    /// Where nothing is wrong with what a task reads, those who call it impossible get it no more, and whoever else comes
-    /// does: what nodes say never ends a job. Where something is, they may have been right.
+    /// Where nothing is wrong with what a task reads, nodes that call it impossible get it no more, and other nodes
+    /// do: what nodes say never ends a job. Where something is, they may have been right.
     pub(crate) fn judged(&mut self, task: Task, judgement: Judgement) {
         let Some(faults) = self.faults.get_mut(task) else { return };
         faults.is_judged = false;

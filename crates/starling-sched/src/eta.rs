@@ -1,5 +1,5 @@
-//! How far the tasks under way are, and how long what is left of a job should still take: for people to see. Nodes say
-//! themselves how far they are, so nothing is decided by it.
+//! How far the tasks under way are, and how long the rest of a job should take: for people to see. It rests on what nodes say of
+//! themselves, so it decides nothing.
 
 use std::collections::BTreeMap;
 

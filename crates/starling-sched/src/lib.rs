@@ -19,13 +19,13 @@
 //! - The first valid result wins. A late one, of a lease that expired, is as good; what comes after the
 //!   first is not looked at.
 //! - Idle nodes back up tasks that they would finish before those who have them.
-//! - A lease that is declined or failed pauses its node, longer each time; not so when another client was quicker, unless the
-//!   node says so without end. A node of which no result can be had gets nothing at all, longer each time.
+//! - A lease that is declined or failed pauses its node, longer each time. If another client was quicker, that is no reason to pause
+//!   it, unless the node says so without end. A node whose results cannot be fetched gets nothing at all, longer each time.
 //! - A node has at most so many leases and results that are not judged yet: one for each slot while it has proved nothing,
-//!   a few after. What it asks for beyond that it gets when a verdict comes; leaving and coming back changes nothing.
-//! - That a node is connected is no work: since when there is work that nobody does is told from what nodes say of their leases.
-//! - Where all who could do a task refuse it, fail at its kind again and again, or are not believed, it waits, and what they said is
-//!   told.
+//!   a few afterwards. Further requests are granted when a verdict comes; to leave and come back changes nothing.
+//! - A connected node does not count as work: what nodes say of their leases tells since when nobody has worked.
+//! - If all nodes that could do a task refuse it, fail at its kind again and again, or are not believed, the task waits, and people
+//!   are told what the nodes said.
 //! - What a node says of its progress is shown to people and decides nothing.
 //! - A node that reports a false result is dismissed. What it proved right stays.
 //! - Lease numbers are never used twice, across all runs of a client.

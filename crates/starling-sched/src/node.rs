@@ -17,7 +17,7 @@ const MEMORY_STEP: u64 = 8;
 /// A node that states so many times what a task needs is not held unable to do that one task.
 const MEMORY_PLENTY: u64 = 2;
 
-/// How long a ceiling stands before it rises. Ten minutes: a proof or two of whoever shares the machine.
+/// How long a ceiling stands before it rises. Ten minutes: a proof or two of a program that shares the machine.
 const MEMORY_RECOVERY: Millis = Millis(600_000);
 
 /// The weight of a node's past speed against its latest result, which has weight one. Three: two or three
@@ -25,7 +25,7 @@ const MEMORY_RECOVERY: Millis = Millis(600_000);
 const SPEED_PAST_WEIGHT: u64 = 3;
 
 /// How often a node may decline work for having other work by then, at no cost: a client is asked again by a node that
-/// waits every few seconds at most, for each slot. Whoever does so without end gets as little as one that fails.
+/// waits every few seconds at most, for each slot. A node that does so without end gets as little as one that fails.
 const EXCUSES_MAX: u32 = 8;
 
 /// How many leases, and results that are not judged yet, a node has for each of its slots at most once it has proved something;

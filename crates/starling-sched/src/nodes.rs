@@ -19,7 +19,7 @@ use crate::{
 /// Departed nodes of which something is remembered: two for each node of a network of 30,000.
 const DEPARTED_NODES_MAX: usize = 65_536;
 
-/// Dismissed nodes that are remembered. A key costs nothing, so that whoever wants to be forgotten can come under another
+/// Dismissed nodes that are remembered. A key costs nothing, so that a node that wants to be forgotten can come under another
 /// as well: this bounds memory, not lies.
 const DISMISSED_NODES_MAX: usize = 65_536;
 

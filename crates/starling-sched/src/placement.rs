@@ -1,5 +1,5 @@
-//! Who gets work now: ready tasks first, then what others were granted ahead and have not begun, then backups for what runs
-//! late. What is ready after that is granted ahead.
+//! Who gets work now: ready tasks first, then tasks that others were granted ahead and have not begun, then backups of tasks that
+//! run late. Tasks that are ready after that are granted ahead.
 
 use starling_plan::{Class, Plan, TaskSpec};
 use starling_types::{BlobRef, Epoch, Millis, NodeId, Task};
@@ -17,7 +17,7 @@ const BACKUP_ASKERS: usize = 4;
 
 /// Ready tasks of one class that are looked at, since those who wait may be barred from the first, or nodes that may be from one.
 /// A node that was not believed of so many tasks, all of which are still to be done by somebody else, gets nothing of their class
-/// until one of them is: whoever calls so many things impossible is seldom of use for the next.
+/// until one of them is: a node that calls so many things impossible is seldom of use for the next.
 const BARRED_MAX: usize = 8;
 
 /// Who of those that wait may have a task.
@@ -294,7 +294,7 @@ impl<P: Plan> Scheduler<P> {
         });
     }
 
-    /// Whether a node gets this task no more, whoever else is there.
+    /// Whether a node never gets this task again, even if nobody else is there.
     pub(crate) fn is_barred(&self, node: NodeId, task: Task) -> bool {
         self.faults.get(task).is_some_and(|faults| faults.bars(node))
     }

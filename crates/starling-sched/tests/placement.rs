@@ -357,7 +357,7 @@ fn a_proved_job_goes_on_when_what_it_delivers_is_lost_or_proves_false() {
         else {
             panic!("{proved:?}")
         };
-        // Whoever comes and goes meanwhile is known when there is work again.
+        // Nodes that come and go meanwhile are known when there is work again.
         bench.join(2, capability(1000, 1000));
         bench.ask(2);
         bench.tell(Event::NodeLeft { node: node(1) });

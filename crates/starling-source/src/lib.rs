@@ -1,8 +1,8 @@
 //! Finds the sources of published crates as cargo unpacked them, for build scripts that take something private from them.
 //!
-//! `risc0-sys`, on which the crate that is built has to depend and which has a `links` name, tells where its own source lies; the others of the family lie beside
-//! it, in cargo's registry as in a vendored directory. Neither the network nor cargo is asked. For a crate from elsewhere
-//! (a fork, by path or git), a variable names what is wanted of it.
+//! The crate that is built has to depend on `risc0-sys`, which has a `links` name and tells where its own source lies. The other
+//! crates of the family lie beside it, in cargo's registry and in a vendored directory alike. Neither the network nor cargo is asked.
+//! For a crate from elsewhere (a fork, by path or git), a variable names the place.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -46,7 +46,7 @@ pub struct Usage {
     pub pinned_bytes: u64,
     /// Blobs that nothing holds and that are not collected yet.
     pub garbage_bytes: u64,
-    /// What is no blob yet, and what is none any more and not removed yet.
+    /// What is not yet a blob, and what was one and is not yet removed.
     pub changing_bytes: u64,
 }
 
@@ -71,7 +71,7 @@ struct Shared {
     ledger: Mutex<Ledger>,
     /// Told whenever a file that was being changed is changed.
     changed: Condvar,
-    /// Whoever collects: one at a time, so that what was let go before is gone after.
+    /// Held by a collection: one at a time, so that what was let go before it is gone after it.
     collecting: Mutex<()>,
     pins: Pins,
     roots: Arc<RootSets>,

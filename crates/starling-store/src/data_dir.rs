@@ -61,7 +61,7 @@ pub enum DataDirError {
         purpose: String,
     },
     /// What lies there under a name that a data directory uses was not made by one, and would be overwritten or removed.
-    #[error("{} is no data directory, and has `{name}` in it, which would not be safe there", path.display())]
+    #[error("{} is not a data directory, and has `{name}` in it, which would not be safe there", path.display())]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -130,7 +130,7 @@ impl DataDir {
             }
             Err(TryLockError::Error(error)) => return Err(io_error("lock", &lock_path)(error)),
         }
-        // Who owns it is a courtesy: a disk too full to say so is no reason to stop here.
+        // Who owns it is a courtesy: a disk that is too full for it does not stop us here.
         let _ = write_owner(&mut lock, purpose);
         Ok(Self { path: path.to_owned(), lock: Arc::new(Lock(lock)) })
     }
@@ -288,21 +288,26 @@ impl Drop for Lock {
 
 /// Who a lock says that its owner is: nobody, where it is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Owner {
-    pid: Option<u32>,
-    purpose: String,
+pub(crate) struct Owner {
+    pub(crate) pid: Option<u32>,
+    pub(crate) purpose: String,
 }
 
 impl Owner {
-    /// Reads a lock from its beginning; `None` for a file that is none, which holds a process id and a purpose on one line, or
-    /// nothing.
+    /// Reads a lock from its beginning; `None` for a file that is not a lock. A lock holds a process id and a purpose on one line,
+    /// or nothing.
     fn read(lock: &File) -> Option<Self> {
         let mut bytes = Vec::new();
         lock.take(LOCK_SIZE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        Self::parse(&bytes)
+    }
+
+    /// As [`Self::read`], of what is in the file.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8_lossy(bytes);
         let (pid, purpose) = text.split_once(' ').filter(|_| !text.contains('\n'))?;
         let purpose = purpose.chars().filter(|c| !c.is_control()).collect();
         Some(Self { pid: Some(pid.parse().ok()?), purpose })
@@ -478,7 +483,7 @@ mod tests {
         assert!(made.unwrap().success());
         let error = data.load_or_create_key(|| [7; 32]).unwrap_err().to_string();
         assert!(error.starts_with("cannot open the key file"), "{error}");
-        assert!(error.ends_with("it is no regular file"), "{error}");
+        assert!(error.ends_with("it is not a regular file"), "{error}");
     }
 
     #[test]

@@ -48,6 +48,8 @@ mod blobs;
 mod data_dir;
 mod log;
 mod roots;
+#[doc(hidden)]
+pub mod rules;
 
 pub use blobs::{BlobFile, BlobStore, DiskBudget, Usage};
 pub use data_dir::{DataDir, DataDirError, KEY_SIZE_BYTES};

@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// The event log of the process that owns the data directory. When it is dropped, what was handed to it is written before
-/// anybody else can have the directory. Whoever drops it waits for that, but for the threads of an async runtime.
+/// anybody else can have the directory. To drop it waits for that, except on the threads of an async runtime.
 #[derive(Debug)]
 pub struct EventLog {
     reader: Arc<LogReader>,
@@ -83,7 +83,7 @@ impl EventLog {
     /// Appends `entry`; the number of the job's last event, once that is on the disk. To drop the future does not take the entry
     /// back.
     ///
-    /// The entry is handed over before this returns: entries are written in the order of these calls. Whoever calls it bounds
+    /// The entry is handed over before this returns: entries are written in the order of these calls. The caller bounds
     /// how many are under way.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! Roots: named sets of blobs that must stay, as they are in memory. The table on the disk is the log's
-//! (`log/schema.rs`); what is here follows each of its commits, and nothing else.
+//! Roots, named sets of blobs that must stay, in memory. The log has their table on the disk
+//! (`log/schema.rs`); this copy changes with each of its commits, and at no other time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

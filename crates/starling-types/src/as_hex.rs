@@ -13,7 +13,7 @@ pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S:
 /// Reads them back.
 ///
 /// # Errors
-/// When it is no string of hex digits.
+/// When it is not a string of hex digits.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     hex::decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }

@@ -7,9 +7,25 @@ use thiserror::Error;
 
 /// A non-empty run of neighbouring indices, of segments or of keccak proofs: `start` included, `end` excluded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Ends")]
 pub struct IndexRange {
     start: u32,
     end: u32,
+}
+
+/// A range as a file or another process has it, which may be empty.
+#[derive(Deserialize)]
+struct Ends {
+    start: u32,
+    end: u32,
+}
+
+impl TryFrom<Ends> for IndexRange {
+    type Error = String;
+
+    fn try_from(Ends { start, end }: Ends) -> Result<Self, String> {
+        Self::new(start, end).ok_or_else(|| format!("the range {start}..{end} is empty"))
+    }
 }
 
 impl IndexRange {
@@ -148,7 +164,7 @@ impl fmt::Display for TaskKind {
 /// Joins and unions are named by the range that they cover. A join may have been split anywhere, since
 /// joining is associative: every split of a range claims the same. A range of keccak proofs is united in one
 /// way only.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaskId {
     /// Prove this segment.
     Prove(u32),
@@ -263,7 +279,7 @@ impl FromStr for TaskId {
                 }
                 TaskKind::Unwrap if text == word => IndexRange::single(0),
                 TaskKind::Unwrap => return None,
-                // `u32::MAX` is no index: its range would have no end.
+                // `u32::MAX` is not an index: its range would have no end.
                 _ => {
                     IndexRange::new(rest.parse().ok()?, rest.parse::<u32>().ok()?.checked_add(1)?)?
                 }
@@ -285,6 +301,19 @@ mod tests {
         assert_eq!(range(0, 2).join(range(3, 5)), None);
         assert_eq!(range(2, 5).join(range(0, 2)), None);
         assert_eq!(IndexRange::new(4, 4), None);
+    }
+
+    #[test]
+    fn a_range_that_is_read_is_as_one_that_is_made_never_empty() {
+        let range = IndexRange::new(12, 14).unwrap();
+        let text = serde_json::to_string(&range).unwrap();
+        assert_eq!(text, r#"{"start":12,"end":14}"#);
+        assert_eq!(serde_json::from_str::<IndexRange>(&text).unwrap(), range);
+        for (start, end) in [(4, 4), (5, 4), (u32::MAX, 1), (u32::MAX, u32::MAX)] {
+            let text = format!(r#"{{"start":{start},"end":{end}}}"#);
+            let error = serde_json::from_str::<IndexRange>(&text).unwrap_err().to_string();
+            assert!(error.contains(&format!("the range {start}..{end} is empty")), "{error}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl fmt::Display for MemoryBytes {
 #[serde(try_from = "u32", into = "u32")]
 pub struct Po2(u8);
 
-/// A number that is no po2 of the rv32im circuit.
+/// A number that is not a po2 of the rv32im circuit.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("po2 {value} is out of range: a segment has 2^{min} to 2^{max} cycles", min = Po2::MIN, max = Po2::MAX)]
 pub struct ParsePo2Error {

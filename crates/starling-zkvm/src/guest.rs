@@ -174,7 +174,7 @@ impl fmt::Debug for Guest {
     }
 }
 
-/// Names what the file is when it is no program binary, and which length field overruns it when it is one.
+/// Names what the file is when it is not a program binary, and which length field overruns it when it is one.
 fn check_envelope(bytes: &[u8]) -> Result<(), GuestError> {
     const BUILD: &str =
         "build the guest with `cargo risczero build` and pass the .bin file it writes";

@@ -58,7 +58,7 @@ pub use starling_claims::{
 };
 
 /// The size of keccak proofs where nobody asks for another: the largest that take no more memory than a lift, so that
-/// whoever lifts can prove them. RISC Zero's own default is four times as large. What a guest claims in the end does
+/// every node that lifts can prove them. RISC Zero's own default is four times as large. What a guest claims in the end does
 /// not depend on it.
 pub const KECCAK_PO2_DEFAULT: u32 = 15;
 

@@ -1,8 +1,8 @@
 //! A proof that does not verify is made once more.
 //!
-//! A proof that was made without an error and does not verify is nobody's fault: a bit that flipped, or one of the few
-//! draws of randomness that a prover gets wrong (risc0 #3798). Randomness is drawn anew with each proof, so the second
-//! is another. Twice the same is no accident: then the error stands, and is this machine's.
+//! If a proof was made without an error and does not verify, a bit flipped, or it was one of the few
+//! draws of randomness that a prover gets wrong (risc0 #3798). Each proof draws new randomness, so the second proof differs. If it
+//! fails too, that is not an accident: then the error stands, and this machine is at fault.
 
 use std::{cell::Cell, fmt::Display};
 

@@ -17,9 +17,9 @@ use crate::capacity::Capacity;
 
 /// Prove big RISC Zero programs on networks of small machines.
 ///
-/// One process has a data directory. A `prove`, `compress` or `job resume` in a directory that another of them has is carried
-/// out by that one, with its nodes and beside its jobs; Ctrl-C stops the job as usual. What the command says of nodes, provers
-/// and the disk is that process's to say then, and ignored with a warning.
+/// One process at a time owns a data directory. If another process owns it already, a `prove`, `compress` or `job resume` hands
+/// its job over to the owner, which proves it beside its own jobs and with its own nodes; Ctrl-C stops the job as usual. Options
+/// about nodes, provers and the disk are then ignored with a warning, because the owner decides these.
 ///
 /// Results go to stdout, progress and logs to stderr (RUST_LOG sets what is logged).
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 receipt does not verify, 4 no capacity or out of time,
@@ -84,8 +84,8 @@ pub struct GuestArgs {
     /// The bytes of the guest's standard input; `-` reads them from this process's own.
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
-    /// A frame on the guest's standard input, behind --input: the size of the file as `env::read_frame` wants it, and its
-    /// bytes. May be given several times.
+    /// A frame on the guest's standard input, after --input: the size of the file in the form that `env::read_frame` wants, then
+    /// the file's bytes. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub frame: Vec<PathBuf>,
     /// An argument of the guest; may be given several times. Other users of this machine can see it: what is secret goes into
@@ -99,7 +99,7 @@ pub struct GuestArgs {
     /// The receipt of something that the guest verifies (`env::verify`); may be given several times.
     #[arg(long = "assumption", value_name = "FILE")]
     pub assumptions: Vec<PathBuf>,
-    /// Segments have at most 2^N cycles, 14 to 22 but not 15: smaller ones fit weaker nodes, larger ones waste less.
+    /// Segments have at most 2^N cycles, 14 to 22 but not 15: smaller segments fit weaker nodes, larger ones waste less.
     #[arg(long, value_name = "N", default_value_t = po2(SEGMENT_PO2_DEFAULT), value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
     /// Keccak proofs have 2^N cycles, 14 to 18, of which each permutation takes 200.
@@ -120,11 +120,11 @@ pub struct ProveArgs {
     /// Where to write the receipt [default: the guest's name with `.receipt`, here].
     #[arg(long, value_name = "OUT")]
     pub receipt: Option<PathBuf>,
-    /// Prove also that the guest ended with another exit code than zero.
+    /// Also prove a guest that ends with an exit code other than zero.
     #[arg(long)]
     pub prove_guest_errors: bool,
-    /// Count the work of the job for this work log (an Ethereum address, PoVW), and deliver the work receipt too,
-    /// beside the receipt with `.work` at its end.
+    /// Count the job's work for this work log (an Ethereum address, PoVW), and write the work receipt too, beside the receipt,
+    /// with `.work` at the end of its name.
     #[arg(long, value_name = "LOG_ID")]
     pub povw: Option<WorkLogId>,
     /// Forget what an earlier run of the same job has done, and start it anew.
@@ -159,7 +159,7 @@ pub struct ClientNetworkArgs {
     pub local: Option<u32>,
     #[command(flatten)]
     pub prover: ProverArgs,
-    /// Print a ticket with which nodes come to this job by themselves (`starling node --client TICKET`).
+    /// Print a ticket with which nodes can come to this job (`starling node --client TICKET`).
     #[arg(long)]
     pub listen: bool,
     #[command(flatten)]
@@ -179,19 +179,19 @@ impl ClientNetworkArgs {
 /// When a job gives up, and its share of the nodes.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct RunArgs {
-    /// Seconds without a node that could take what is ready, or without any that does something for the job while there is
-    /// work, before giving up. A node that is merely connected does not count; one that proves for another job of the same data
+    /// Give up after so many seconds in which no node could take what was ready, or no node worked for the job though there was
+    /// work. A node that is merely connected does not count as working; one that proves for another job of the same data
     /// directory does.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub node_wait: u64,
-    /// Seconds that this command may take, from its beginning, before its job is stopped (it can be resumed). A job that another
-    /// command asked for first goes on without this one.
+    /// Stop the job after so many seconds from the start of this command; it can be resumed. A job that another command asked for
+    /// first goes on without this command.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
-    /// The job's share of the nodes against that of other jobs in the same data directory.
+    /// The job's share of the nodes against the shares of other jobs in the same data directory.
     #[arg(long, value_name = "N", default_value_t = Terms::WEIGHT_USUAL, value_parser = clap::value_parser!(u32).range(1..=i64::from(WEIGHT_MAX)))]
     pub weight: u32,
-    /// Seconds in which the job should be done: until then it goes before others in the same data directory.
+    /// Seconds in which the job should be done: until then it goes before other jobs in the same data directory.
     #[arg(long, value_name = "SECONDS")]
     pub deadline: Option<u64>,
 }
@@ -199,13 +199,12 @@ pub struct RunArgs {
 /// How proofs are made on this machine.
 #[derive(Debug, Clone, Args)]
 pub struct ProverArgs {
-    /// What proves here: `fast`, which is Starling's own code, or, in a build with the feature `stock`, `stock`, that of
-    /// risc0-zkvm, to compare.
+    /// The prover: `fast` is Starling's own code; `stock`, in builds with the feature `stock`, is that of risc0-zkvm, to compare.
     #[arg(long, value_name = "PROVER", default_value = "fast", value_parser = parse_backend)]
     prover: Backend,
 
-    /// Whether provers here, which work on what strangers sent, give up files, network and other programs first: `require`
-    /// refuses to prove where the system offers only a part of that, `try` takes what there is and says what is missing,
+    /// Whether provers first give up files, network and other programs, since they work on what strangers sent: `require`
+    /// refuses to prove if the system offers only a part of that, `try` takes what the system offers and says what is missing,
     /// `off` is for debugging.
     #[arg(long, value_name = "POLICY", default_value_t, value_parser = parse_sandbox)]
     pub sandbox: SandboxPolicy,
@@ -244,7 +243,7 @@ pub struct EndpointArgs {
 
 #[derive(Debug, Args)]
 pub struct NodeArgs {
-    /// The ticket of another node: jobs that it hears of are heard of here too; may be given several times.
+    /// The ticket of another node: this node hears of the jobs that the other hears of. May be given several times.
     #[arg(long, value_name = "TICKET")]
     pub join: Vec<Ticket>,
     /// Prove for this one client (its ticket: `starling prove --listen`), and exit with its job.
@@ -254,9 +253,9 @@ pub struct NodeArgs {
     /// comes back [default: 60].
     #[arg(long, value_name = "SECONDS", requires = "client", value_parser = clap::value_parser!(u64).range(..=PATIENCE_MAX))]
     pub patience: Option<u64>,
-    /// The memory that proving may use [default: three quarters of what is free]. Tasks that fit a slot's share of it with
-    /// everything kept are proved so; others with less, which takes little longer. A prover process may allocate a quarter
-    /// and 256 MiB more than its task is counted for.
+    /// The memory that proving may use [default: three quarters of what is free]. If a task fits a slot's share of it with
+    /// everything kept, it is proved so; otherwise it is proved with less memory and takes little longer. A prover process may
+    /// allocate a quarter and 256 MiB more than its task is counted for.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
     /// Tasks proved side by side; the memory and the cores are shared between them.
@@ -368,7 +367,7 @@ pub enum BenchCommand {
     Tasks(BenchTasksArgs),
     /// A job's wall time against the least that its tasks allow.
     Job(BenchJobArgs),
-    /// Proofs with each set of vectors and in each profile, in turn with those of another prover, several times over.
+    /// Proofs with each set of vectors and in each profile, in turn with proofs of another prover, several times.
     Versus(BenchVersusArgs),
 }
 
@@ -411,10 +410,10 @@ pub struct BenchTasksArgs {
     /// The largest segments to measure.
     #[arg(long, value_name = "N", default_value = "18", value_parser = parse_segment_po2)]
     pub po2_max: Po2,
-    /// Measure these tasks alone; keccak proofs as far as segments go, and to 2^18 [default: all].
+    /// Measure only these tasks; keccak proofs are measured for the sizes of segments, up to 2^18 [default: all].
     #[arg(long, value_name = "TASK", num_args = 1.., value_delimiter = ',')]
     pub only: Vec<BenchTask>,
-    /// How memory is traded for time [default: both ways].
+    /// How provers trade memory for time [default: both ways].
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<ProfileArg>,
     /// Say where the time of each task goes.
@@ -583,7 +582,7 @@ fn parse_external_addr(text: &str) -> Result<SocketAddr, String> {
 fn parse_size(text: &str) -> Result<u64, String> {
     let size = text.parse::<ByteSize>().map(|size| size.as_u64());
     size.map_err(|_| {
-        format!("{text:?} is no size: write bytes, or a number with KiB, MiB, GiB or TiB")
+        format!("{text:?} is not a size: write bytes, or a number with KiB, MiB, GiB or TiB")
     })
 }
 

@@ -1,4 +1,4 @@
-//! What ends a command before its time, whatever it waits for: Ctrl-C, and its `--timeout`, which counts from its beginning.
+//! What ends a command early: Ctrl-C, and its `--timeout`, which counts from its beginning. Both end every wait.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What kind of end a failed command came to, in a word that does not change: for programs, which should not have to read
+//! How a command failed, in a word that does not change: for programs, which should not have to read
 //! sentences.
 
 use std::{error::Error, io, sync::Arc};
@@ -20,9 +20,9 @@ pub enum Class {
     Failed,
     /// The command line.
     Usage,
-    /// A file is no guest.
+    /// A file is not a guest.
     NotAGuest,
-    /// A file is no receipt, or of no use as one here.
+    /// A file is not a receipt, or of no use as one here.
     NotAReceipt,
     /// The input can't be read.
     Input,

@@ -1,12 +1,12 @@
-//! What commands say to the process that owns their data directory, and what that does.
+//! What commands say to the process that owns their data directory, and what the owner does then.
 //!
-//! While a `prove` runs, its process owns the directory, and runs what others ask for in it: a second `prove` hands its
-//! order over and shows how far it is, `job cancel` ends a job. When the owner ends, whoever waits takes the directory
-//! over and goes on with its own job.
+//! While a `prove` runs, its process owns the directory and carries out what other commands ask for: a second `prove` hands its
+//! order over and shows how far it is, `job cancel` ends a job. When the owner ends, a waiting command becomes the owner
+//! and goes on with its own job.
 //!
-//! The owner speaks first, and says every second that it lives as long as it is at work for who asked: one that is stopped or
+//! The owner speaks first. While it works for a command it says every second that it lives. So an owner that is stopped or
 //! hangs is given no order, and nobody waits for it longer than [`OWNER_WAIT`] without knowing. A command that is to end says so,
-//! and the owner reads that before anything else it has not begun.
+//! and the owner reads that before it begins anything else.
 
 mod watch;
 
@@ -45,7 +45,7 @@ use crate::{
 /// machine that proves on every core is late with all that it does, but not by so much.
 const OWNER_WAIT: Duration = Duration::from_secs(10);
 
-/// After how long whoever waits for it is told so.
+/// After how long a command that waits for it is told so.
 const WORD_AFTER: Duration = Duration::from_secs(2);
 
 /// How often the owner says that it lives.
@@ -57,7 +57,7 @@ const OWNER_POLL: Duration = Duration::from_millis(200);
 /// How long answers may take to leave when the owner ends.
 const ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Lines of a guest that may wait for whoever watches its job: what is more is lost, and the guest does not wait.
+/// Lines of a guest that may wait for a watcher of its job: further lines are lost, and the guest does not wait.
 const LINES_WAITING_MAX: usize = 64;
 
 /// What is asked of the owner, once it has said that it is there.
@@ -73,14 +73,14 @@ pub enum Request {
     Running,
 }
 
-/// What may follow [`Request::Run`]: stop the run, or don't begin it. Whoever merely hangs up does not stop it.
+/// What may follow [`Request::Run`]: stop the run, or don't begin it. A command that merely hangs up does not stop it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Stop;
 
 /// How far the jobs are that run.
 pub type Running = BTreeMap<JobId, JobProgress>;
 
-/// How the owner of a data directory proves: what is its own to say, whoever asks for a job.
+/// How the owner of a data directory proves: it alone decides that, whichever command asks for a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// Whether nodes elsewhere may come to it.
@@ -94,7 +94,7 @@ pub struct Host {
 enum Reply {
     /// The first message of a conversation: it listens.
     Here(Host),
-    /// It is at work for whoever asked.
+    /// It is at work for the command that asked.
     Lives,
     Started {
         job: JobId,
@@ -344,7 +344,7 @@ fn is_anothers(error: &JobError, is_known: bool, is_stopped: bool) -> bool {
     }
 }
 
-/// What a guest prints, for whoever watches its job.
+/// What a guest prints, for the watchers of its job.
 #[derive(Clone)]
 struct Lines(mpsc::Sender<String>);
 
@@ -459,7 +459,7 @@ impl Unheard {
     }
 }
 
-/// What comes of `work`. Whoever waits for it is told so once, a little after `since`.
+/// What comes of `work`. The waiting command is told so once, a little after `since`.
 async fn telling<T>(
     since: Instant,
     is_said: &mut bool,
@@ -582,3 +582,6 @@ async fn asked(mut owner: Owner, request: Request, what: &str) -> Result<Option<
         Err(unheard) => Err(unheard.exit()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ pub fn read(path: &Path, what: &str, size_bytes_max: u64) -> Result<Vec<u8>, Exi
 pub fn read_guest(path: &Path) -> Result<Guest, Exit> {
     let bytes = read(path, "guest", GUEST_BYTES_MAX)?;
     Guest::parse(bytes)
-        .with_context(|| format!("{} is no guest", path.display()))
+        .with_context(|| format!("{} is not a guest", path.display()))
         .map_err(Exit::usage)
 }
 
@@ -81,7 +81,7 @@ pub fn is_program(path: &Path, what: &str) -> Result<bool, Exit> {
 }
 
 /// The receipt in the file `path`, of which nothing is known yet; `else_it_is` says what to call it
-/// when it holds none: "no receipt".
+/// when it holds none: "not a receipt".
 pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
     // Nothing is said here of a pipe, which has no size.
     if path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
@@ -141,7 +141,7 @@ impl Settled {
 
 /// The receipts in these files.
 pub fn read_receipts(paths: &[PathBuf]) -> Result<Vec<Receipt>, Exit> {
-    paths.iter().map(|path| read_receipt(path, "no receipt")).collect()
+    paths.iter().map(|path| read_receipt(path, "not a receipt")).collect()
 }
 
 /// Whether a path stands for this process's own standard input.
@@ -219,8 +219,8 @@ mod tests {
     #[test]
     fn an_empty_file_is_called_empty_whatever_it_should_hold() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let receipt = read_receipt(file.path(), "no receipt").unwrap_err().text();
-        assert!(receipt.ends_with(" is no receipt: it is empty"), "{receipt}");
+        let receipt = read_receipt(file.path(), "not a receipt").unwrap_err().text();
+        assert!(receipt.ends_with(" is not a receipt: it is empty"), "{receipt}");
         let guest = read_guest(file.path()).unwrap_err().text();
         assert!(guest.ends_with("the guest file is empty"), "{guest}");
         let any = is_program(file.path(), "file").unwrap_err().text();

@@ -1,8 +1,8 @@
-//! What of a command line belongs to the process that has the data directory, when a command hands its order over to that.
+//! Which options of a command line the owner of the data directory decides, when a command hands its order over to the owner.
 //!
-//! Where nodes come from, how provers here run and what the disk may hold are one process's. What is ignored of that is told in one
-//! line; where ignoring it would show a job to those that its user kept it from, or have it proved by provers that its user
-//! ruled out, nothing is handed over.
+//! Only one process can decide where nodes come from, how provers here run and what the disk may hold. One line tells which of these
+//! options are ignored. If ignoring them would show a job to nodes that its user kept it from, or have it proved by provers that its
+//! user ruled out, nothing is handed over.
 
 use anyhow::anyhow;
 use starling_client::SandboxPolicy;

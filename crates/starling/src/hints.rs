@@ -1,5 +1,5 @@
-//! What to do about an error, in the words of this command line. Libraries say what is wrong, with values; how anything is
-//! typed here, they do not know.
+//! What to do about an error, in the words of this command line. Libraries say what is wrong, with values, but they do not know
+//! how anything is typed here.
 
 use std::{error::Error, fmt::Display, path::Path, sync::Arc};
 

@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<Digest, Exit> {
         return Ok(files::read_guest(Path::new(text))?.image_id());
     }
     Err(Exit::usage(anyhow!(
-        "{text:?} is no image id: {wrong}; it is {DIGITS} hex digits, as `starling inspect GUEST` prints it, {WORDS} \
+        "{text:?} is not an image id: {wrong}; it is {DIGITS} hex digits, as `starling inspect GUEST` prints it, {WORDS} \
          numbers, as `methods.rs` has them, or a guest's file"
     )))
 }
@@ -38,7 +38,7 @@ fn of_text(text: &str) -> Result<Digest, String> {
     }
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     if let Some(other) = digits.chars().find(|char| !char.is_ascii_hexdigit()) {
-        return Err(format!("{other:?} is no hex digit"));
+        return Err(format!("{other:?} is not a hex digit"));
     }
     let mut bytes = [0; DIGITS / 2];
     hex::decode_to_slice(digits, &mut bytes)
@@ -65,7 +65,7 @@ fn word(text: &str) -> Result<u32, String> {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => plain.parse(),
     };
-    parsed.map_err(|error| format!("{text:?} is no 32-bit number ({error})"))
+    parsed.map_err(|error| format!("{text:?} is not a 32-bit number ({error})"))
 }
 
 #[cfg(test)]
@@ -105,8 +105,10 @@ mod tests {
     fn what_is_wrong_with_an_image_id_is_said() {
         assert_eq!(error(&ID[1..]), "it has 63 hex digits");
         assert_eq!(error(""), "it has 0 hex digits");
-        assert_eq!(error(&ID.replace('a', "g")), "'g' is no hex digit");
+        assert_eq!(error(&ID.replace('a', "g")), "'g' is not a hex digit");
         assert_eq!(error("[1, 2, 3]"), "it has 3 numbers");
-        assert!(error("[1, 2, 3, 4, 5, 6, 7, 4294967296]").contains("\"4294967296\" is no 32-bit"));
+        assert!(
+            error("[1, 2, 3, 4, 5, 6, 7, 4294967296]").contains("\"4294967296\" is not a 32-bit")
+        );
     }
 }

@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 fn show(shown: &clap::Error) -> ExitCode {
     let printed = shown.print().and_then(|()| io::stdout().flush());
     match printed {
-        // A reader that has seen enough is no error.
+        // A reader that has seen enough is not an error.
         Err(error) if !shown.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
             let what = anyhow::Error::from(error).context("can't write to stdout");
             Exit::from(what).report()

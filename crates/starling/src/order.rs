@@ -81,7 +81,7 @@ impl Order {
                 Prepared::Prove { guest, input, assumptions, options }
             }
             Self::Compress { composite, kind } => {
-                let composite = files::read_receipt(composite, "no receipt")?;
+                let composite = files::read_receipt(composite, "not a receipt")?;
                 Prepared::Compress { composite, kind: *kind }
             }
             Self::Resume { job } => Prepared::Resume { job: *job },
@@ -192,7 +192,7 @@ impl RunArgs {
     }
 }
 
-/// What an error of a job means to whoever started the command.
+/// What an error of a job means to the user who started the command.
 pub fn code_of(error: &JobError) -> Code {
     match error {
         JobError::NoCapacity { .. } | JobError::OutOfTime { .. } => Code::NoCapacity,

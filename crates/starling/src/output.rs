@@ -38,7 +38,7 @@ pub fn print(common: &Common, fields: Fields) -> CommandResult {
 ///
 /// # Errors
 /// When stdout can't be written, as on a full disk. A reader that has seen enough and closed its end
-/// (`starling job list | head -1`) is no error.
+/// (`starling job list | head -1`) is not an error.
 pub fn line(text: impl fmt::Display) -> CommandResult {
     match terminal::result_line(&text.to_string()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

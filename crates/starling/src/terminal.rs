@@ -158,7 +158,7 @@ fn take_text(bytes: &mut Vec<u8>) -> String {
     text
 }
 
-/// Bytes that are no text.
+/// Bytes that are not text.
 fn escaped(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "\\x{byte:02x}");

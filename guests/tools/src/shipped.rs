@@ -61,7 +61,7 @@ pub fn inputs(image_ids: &str) -> Result<BTreeMap<String, Vec<u8>>> {
         let Guest { image_id } = guests.get(guest).with_context(|| format!("no guest {guest}"))?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(image_id, &mut bytes)
-            .with_context(|| format!("{image_id} is no image id"))?;
+            .with_context(|| format!("{image_id} is not an image id"))?;
         Ok(Receipt { image_id: bytes, journal })
     };
     let hash = receipt("sha-ecall", sha_ecall_journal(1))?;

@@ -1,6 +1,6 @@
 //! Columns at a few points of the domain.
 //!
-//! A row of the values lies in one strip of the last stage, and a strip needs nothing of the others: whoever wants few
+//! A row of the values lies in one strip of the last stage, and a strip needs nothing of the others: a caller that wants few
 //! rows computes the blocks, and then the strips that these rows are in. Nothing is written but what is wanted.
 
 use super::plan::{Kind, Plan, Stage, TILE_WIDTH};

@@ -313,7 +313,7 @@ fn a_word_that_is_no_element_counts_modulo_p_where_it_is_let_through() {
 
 #[cfg(debug_assertions)]
 #[test]
-#[should_panic(expected = "a word is no element in Montgomery form")]
+#[should_panic(expected = "a word is not an element in Montgomery form")]
 fn debug_builds_refuse_words_that_are_no_elements() {
     interpolate(Isa::Scalar, &mut [0, P], 2);
 }

@@ -1,6 +1,6 @@
 //! Factors that are known before what they multiply.
 //!
-//! Whoever multiplies many elements by the same factor can prepare it once, and each backend has its own way to be quicker
+//! A caller that multiplies many elements by the same factor can prepare it once, and each backend has its own way to be quicker
 //! then: see [`Vector::Factor`](super::Vector::Factor). A [`Factors`] holds what any of them may want.
 
 use super::{MU, P};

@@ -7,7 +7,7 @@ use std::time::Instant;
 use starling_types::{INPUT_COUNT_MAX, IndexRange, KindCode, Profile, Task};
 
 use super::*;
-use crate::InputFile;
+use crate::{InputFile, RESULT_BYTES_MAX};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -326,7 +326,7 @@ async fn a_dropped_run_takes_the_child_with_it() {
 async fn a_program_that_is_no_prover_is_named() {
     let failure = shell("echo usage: sh >&2; exit 2").run(&work(), PATIENCE).await.unwrap_err();
     let shown = failure.to_string();
-    assert!(shown.contains("/bin/sh is no prover"), "{shown}");
+    assert!(shown.contains("/bin/sh is not a prover"), "{shown}");
     assert!(shown.contains("usage: sh"), "{shown}");
     let other = r#"read line; echo '{"system":"hash/0","sandbox":"full"}'; read line"#;
     let failure = shell(other).run(&work(), PATIENCE).await.unwrap_err();

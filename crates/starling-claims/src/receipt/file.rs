@@ -62,7 +62,7 @@ pub fn read_receipt(path: &Path) -> Result<Receipt, ReceiptError> {
     decode_receipt(source, limit_bytes).map_err(not_receipt)
 }
 
-/// The receipt that `source` holds, and nothing else. It is decoded as it is read: what is no receipt is known by its first
+/// The receipt that `source` holds, and nothing else. It is decoded as it is read: what is not a receipt is known by its first
 /// bytes, however much follows them.
 pub(super) fn decode_receipt(source: impl Read, limit_bytes: u64) -> Result<Receipt, String> {
     let options = bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit_bytes);

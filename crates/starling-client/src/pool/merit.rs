@@ -1,7 +1,7 @@
-//! What a node does for this client, as far as it decides who stays connected when there are more than places.
+//! What a node does for this client, which decides who stays connected when there are more nodes than places.
 //!
-//! It works as long as it renews leases that it was granted and that are not taken back, and it has delivered when a result of it
-//! was accepted. What it says beyond that earns nothing.
+//! A node works as long as it renews leases that it was granted and that were not taken back. It has delivered once one of its
+//! results was accepted. Nothing else that it says earns anything.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -298,5 +298,5 @@ async fn a_node_that_renews_a_lease_is_known_to_serve_its_job_and_one_that_was_o
     node.send(&renewal(job(1))).await.unwrap();
     next(&mut first).await;
     assert!(second.others_are_served());
-    assert!(!first.others_are_served(), "its own job is no other");
+    assert!(!first.others_are_served(), "its own job is not another");
 }

@@ -1,4 +1,4 @@
-//! The source of a job, as far as it runs: of its runs the last that was asked for counts, however late they start.
+//! The source of a job while it runs. The run that was asked for last counts, even if others start later.
 
 use starling_job::SourceRun;
 

@@ -16,7 +16,7 @@ fn store() -> (tempfile::TempDir, BlobStore) {
     (dir, blobs)
 }
 
-/// A job of a guest that is no program, so that it never runs.
+/// A job of a guest that is not a program, so that it never runs.
 struct Asked {
     job: ZkvmScript,
     run: GuestRun,
@@ -45,7 +45,7 @@ impl Asked {
             Err(JobError::AskedMissing { what, .. }) => Some(what),
             Err(JobError::Guest(_)) => None,
             Err(error) => panic!("{error}"),
-            Ok(_) => panic!("executed what is no program"),
+            Ok(_) => panic!("executed what is not a program"),
         }
     }
 }

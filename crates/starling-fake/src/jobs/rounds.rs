@@ -1,8 +1,8 @@
-//! A job of rounds: each round's tasks hash their columns with a challenge, and that follows from the results of the round
-//! before as the log names them. Makers pad their results each in their own way, so that nobody but the log knows it.
+//! A job of rounds: the tasks of a round hash their columns with a challenge, which follows from the results of the round before
+//! as the log names them. Each maker pads its results in its own way, so that the challenge follows only from the log.
 //!
-//! A result that is lost or false voids the rounds after its own. They are named anew, under numbers that no task had: tasks of a
-//! round have the numbers of one block, and a column's place in it is its index.
+//! A lost or false result voids the rounds after its own. They are named anew, under numbers that no task had: the tasks of a
+//! round have the numbers of one block, and a column's place in the block is its index.
 
 use std::{collections::BTreeMap, convert::Infallible};
 

@@ -403,7 +403,7 @@ fn execute(request: Request, first: u32, room: &JobRoom, told: &mpsc::Sender<Sai
         (raw, Box::new(move |blob| SegmentsEvent::Segment { index, blob, sum }) as Event)
     });
     let keccaks = (0..keccak_count).map(|index| {
-        // Numbered on, so that it is no segment's.
+        // Numbered on, so that it is not a segment's.
         let raw = raw(first + request.count + index, request.size_bytes);
         let sum = Sum::of_raw(index, &raw);
         (raw, Box::new(move |blob| SegmentsEvent::Keccak { index, blob, sum }) as Event)

@@ -56,7 +56,7 @@ async fn a_prover_that_dies_costs_its_task_another_try_elsewhere() {
     let mortal = Setup::new(27, "pace=10,dies-of=2").serve(client.addr()).await;
     let _other = Setup::new(28, "pace=10").serve(client.addr()).await;
     client.finish().await;
-    assert!(client.seen.dismissed.is_empty(), "to die is no lie");
+    assert!(client.seen.dismissed.is_empty(), "to die is not a lie");
     let of_nodes = client.seen.failures.iter().all(|failure| failure.class == FailureClass::Node);
     assert!(of_nodes, "{:?}", client.seen.failures);
     assert_eq!(soon(mortal.ended()).await, Ok(()));

@@ -164,7 +164,7 @@ impl Drop for Worker {
 /// What a worker does until its stdin ends. An answer is the time of a proof in seconds and the peak of memory in KiB.
 pub fn work(prover: &str) {
     let segments = support::segments();
-    // What is joined is made by whoever is quickest.
+    // The quickest prover makes what is joined.
     let [left, right] = {
         let prover = Prover::new(Options::default(), starling_programs::words, rand::random);
         [0, 1].map(|at| prover.lift(&segments.session[at]).unwrap())

@@ -110,10 +110,10 @@ pub struct Arm {
     pub code: Code,
 }
 
-/// Why words are no program.
+/// Why words are not a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// The bytes are no whole number of words.
+    /// The bytes are not a whole number of words.
     PartialWord,
     /// The words end inside of something.
     Truncated,
@@ -127,7 +127,7 @@ impl std::fmt::Display for DecodeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::PartialWord => {
-                write!(f, "constraint bytecode is no whole number of 32-bit words")
+                write!(f, "constraint bytecode is not a whole number of 32-bit words")
             }
             Self::Truncated => write!(f, "constraint bytecode ends inside of an operation"),
             Self::Trailing => write!(f, "constraint bytecode goes on after its last operation"),

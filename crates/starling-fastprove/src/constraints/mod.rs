@@ -48,7 +48,7 @@ const CHUNK_ROWS: usize = 16 * BLOCK;
 /// Why a [`Constraints`] cannot be made.
 #[derive(Debug, thiserror::Error)]
 enum LoadError {
-    /// The bytes are no bytecode.
+    /// The bytes are not bytecode.
     #[error(transparent)]
     Bytecode(#[from] DecodeError),
     /// The bytecode refers to what the circuit does not have.
@@ -62,7 +62,7 @@ enum LoadError {
         /// The results that are wanted.
         expected: usize,
     },
-    /// The bytecode's running sums are none that columns could be filled with.
+    /// The bytecode's running sums cannot fill columns.
     #[error("the running sums {0}")]
     Sums(&'static str),
 }

@@ -239,7 +239,7 @@ impl Columns<'_> {
         let (group, first, _) = self.tap(taps[0])?;
         for (coordinate, tap) in taps.into_iter().enumerate() {
             if self.tap(tap)? != (group, first + coordinate, back) {
-                return Err(LoadError::Sums("are in columns that are no neighbours"));
+                return Err(LoadError::Sums("are in columns that are not neighbours"));
             }
         }
         Ok((group, first))

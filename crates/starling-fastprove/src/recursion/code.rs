@@ -1,4 +1,4 @@
-//! The code of recursion programs, as whoever has it hands it in: this crate has none of it, and reads no file.
+//! The code of recursion programs. The caller hands it in: this crate has none of it, and reads no file.
 
 use std::fmt::{self, Display};
 

@@ -26,7 +26,7 @@ pub enum ProgramError {
         /// The hash function.
         hashfn: &'static str,
     },
-    /// The program's code cannot be had, or is none.
+    /// The program's code cannot be read, or is not code.
     #[error("recursion program {name} cannot be read: {reason}")]
     Unreadable {
         /// The program.

@@ -21,7 +21,7 @@ pub(crate) const DIGEST_ELEMENTS: usize = 8;
 /// Values of the memory that one row uses, at most.
 pub(crate) const USES_MAX: usize = 9;
 
-/// Why a row is no instruction that can be proved here.
+/// Why a row is not an instruction that can be proved here.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum RowError {
     /// No instruction, or several at once, are selected.

@@ -119,7 +119,7 @@ pub(crate) fn control_root<Claim>(
     // The hash function panics on others.
     let mut digests = proof.digests.iter().chain([&receipt.control_id]);
     if let Some(digest) = digests.find(|digest| !suite.hashfn.is_digest_valid(digest)) {
-        return Err(unfit(format!("{digest} is no Poseidon2 digest")));
+        return Err(unfit(format!("{digest} is not a Poseidon2 digest")));
     }
     Ok(proof.root(&receipt.control_id, suite.hashfn.as_ref()))
 }

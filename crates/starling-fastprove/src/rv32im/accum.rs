@@ -27,7 +27,7 @@ pub enum Unset {
     Zero,
     /// What the stock prover leaves there, so that seals can be compared: it adds the sum of the rows before to a word of
     /// all ones, as if that were an element, and the result may be none either. Only for tests: transforms of
-    /// what is no element are wrong.
+    /// what is not an element is wrong.
     Stock,
 }
 

@@ -1,4 +1,4 @@
-//! Three made-up proof systems. A result is named by what it is of, so that whoever checks it only compares names.
+//! Three made-up proof systems. A result is named by what it is of, so that a check only compares names.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -55,7 +55,7 @@ pub fn made_here(story: u8, number: u32) -> BlobRef {
 pub struct Trouble(pub &'static str);
 
 /// What is put out by no source.
-const TROUBLE: Trouble = Trouble("that is no piece");
+const TROUBLE: Trouble = Trouble("that is not a piece");
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,7 +42,7 @@ pub enum SourceError {
         /// What the source says.
         actual_bytes: u64,
     },
-    /// It answered with something that is no answer.
+    /// It answered with something that is not an answer.
     #[error("broke the protocol: {0}")]
     Protocol(ProtocolError),
     /// The connection broke before the end.

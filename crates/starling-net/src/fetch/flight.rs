@@ -1,5 +1,5 @@
-//! One transfer for each blob at a time, as long as it gets on: whoever asks for the same blob waits for it a little, and then
-//! goes to its own sources. As soon as the blob is here, by whomever, all who wait for it know.
+//! One transfer for each blob at a time, as long as it makes progress. Others that ask for the same blob wait for it a little, then
+//! go to their own sources. As soon as one transfer has brought the blob, all who wait for it know.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! How fast a sender has to be: not on the average of a whole blob, which a drip reaches for long, but all the time.
+//! How fast a sender has to be: all the time, not on the average of a whole blob, with which a slow drip would pass for long.
 
 use std::time::Duration;
 

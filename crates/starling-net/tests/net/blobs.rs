@@ -170,7 +170,7 @@ async fn a_damaged_blob_is_not_served_and_is_fetched_anew_by_its_holder() {
     let error = soon(asker.net.fetch(blob(), &[Source::peer(holder.addr())])).await.unwrap_err();
     let FetchError::Unavailable { failures, .. } = &error else { panic!("{error}") };
     assert!(matches!(failures[0].error, SourceError::Absent), "{error}");
-    // What is damaged is not here: it is no reason not to fetch it.
+    // A damaged blob counts as missing, so that it is fetched.
     flip(&other);
     soon(asker.net.fetch(blob(), &[Source::peer(other.addr())])).await.unwrap_err();
     holder.blobs.put(&bytes()).unwrap();

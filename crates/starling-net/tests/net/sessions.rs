@@ -113,7 +113,7 @@ async fn refused(first_bytes: &[u8], then_finish: bool) -> ProtocolError {
         bad.stream.finish().unwrap();
     }
     let Err(SessionError::Protocol { peer, problem }) = soon(bad.session.recv()).await else {
-        panic!("the session took what is no message");
+        panic!("the session took what is not a message");
     };
     assert_eq!(peer, bad.session.peer());
     // The peer is told, in the same words.

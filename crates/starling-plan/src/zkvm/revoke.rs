@@ -1,5 +1,5 @@
-//! What the zkVM's plan does when a receipt proves false, or a blob is gone. Its receipts are all checked for themselves, so
-//! this is the way back from a check that was not strict enough, and from a damaged disk.
+//! What the zkVM's plan does when a receipt proves false, or a blob is gone. Each of its receipts is checked by itself, so
+//! this happens after a check that was not strict enough, and on a damaged disk.
 
 use starling_types::{BlobRef, IndexRange, Reference, Task, TaskId};
 

@@ -112,7 +112,7 @@ fn a_grant_with_a_wrong_field_is_refused_by_its_path() {
         ),
         (
             |g| holder(g).node_id = [2; 32].to_vec(),
-            "grant.inputs[0].holders[0].node_id is no ed25519 public key",
+            "grant.inputs[0].holders[0].node_id is not an ed25519 public key",
         ),
         (
             |g| holder(g).direct_addrs = vec!["10.0.0.1:1".into(); 17],

@@ -1,4 +1,4 @@
-//! The executor: without debugger, analysis and tests. What its circuit cannot prove it refuses, and it says what a guest did.
+//! The executor, without debugger, analysis and tests. It refuses what its circuit cannot prove, and says what a guest did.
 
 use super::Edit;
 

@@ -7,7 +7,7 @@ const PAGER: &str = "execute/pager.rs";
 const TABLES: &str = "prove/witgen/paged_map.rs";
 
 pub const EDITS: &[Edit] = &[
-    // A page that a segment did not bring is no page of zeros: there would be one for every row that reads.
+    // A page that a segment did not bring is not a page of zeros: there would be one for every row that reads.
     Edit::once(
         PAGER,
         "    tracing_enabled: bool,\n    trace_events",

@@ -86,8 +86,8 @@ pub enum WitnessError {
     /// An equation of big integers does not hold.
     #[error("the segment's big integers are not equal: {0}")]
     BigInt(String),
-    /// The caller's random element or mix is none.
-    #[error("{0:#010x} is no field element in Montgomery form")]
+    /// The caller's random element or mix is not a field element.
+    #[error("{0:#010x} is not a field element in Montgomery form")]
     NotElement(u32),
     /// The caller's columns are of another size.
     #[error("the columns have {found} words, not {expected}")]

@@ -1,7 +1,7 @@
-//! Changing the file of a blob: it comes to its place, is removed as garbage, or for being damaged.
+//! Changing the file of a blob: moving it to its place, and removing it as garbage or because it is damaged.
 //!
 //! Each of these takes as long as the disk likes, so none is done under the lock of the books: puts of other blobs don't wait
-//! for it. Whoever changes a file holds the [`Claim`] of its name, and whoever wants to change the same waits. The books say
+//! for it. A change of a file holds the [`Claim`] of its name, and another change of the same file waits. The books say
 //! that a blob is there after its file is durable, and that it is not before the file goes: so a blob that is found there
 //! survives a power cut, and one that is pinned and found stays.
 
@@ -38,8 +38,8 @@ impl Shared {
         Claim { shared: self, reference }
     }
 
-    /// Moves a finished, synced file to its place as `blob`, durably; its space is no longer reserved, but used. Whoever does
-    /// this has pinned the blob, and found it missing since. If somebody else has put it meanwhile, that one stays.
+    /// Moves a finished, synced file to its place as `blob`, durably; its space is no longer reserved, but used. The
+    /// caller has pinned the blob, and found it missing since. If somebody else has put it meanwhile, that one stays.
     pub(super) fn settle(
         &self,
         blob: BlobRef,
@@ -79,7 +79,7 @@ impl Shared {
 
     /// Takes a blob that nothing holds out of the books, but for its space. From now on nobody finds it.
     fn depart(&self, reference: Reference) -> Option<u64> {
-        // Locked throughout: whoever looks for a blob pins it first. And the pins before the roots: a blob whose pin is gone by
+        // Locked throughout: a search for a blob pins it first. And the pins before the roots: a blob whose pin is gone by
         // now is named by its root already.
         let mut ledger = self.ledger();
         let is_held = self.pins.hold(reference) || self.roots.hold(reference);
@@ -104,7 +104,7 @@ impl Shared {
     }
 }
 
-/// Removes a file; one that is gone already is no error.
+/// Removes a file; one that is gone already is not an error.
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

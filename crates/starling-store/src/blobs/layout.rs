@@ -57,7 +57,7 @@ impl Layout {
     /// The directory of the blob, on disk.
     pub fn create_shard(&self, blob_path: &Path) -> io::Result<PathBuf> {
         let shard = blob_path.parent().unwrap_or(&self.dir);
-        // Locked throughout, which happens once for each: whoever finds one there relies on it.
+        // Locked throughout, which happens once for each: code that finds one there relies on it.
         let mut durable = self.durable_shards.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = match fs::create_dir(shard) {
             Ok(()) => true,
@@ -97,7 +97,9 @@ impl Layout {
                     Some(reference) => {
                         ledger.insert_blob(BlobRef { reference, size_bytes: metadata.len() });
                     }
-                    None => debug!(path = %path.display(), "leaving a file that is no blob alone"),
+                    None => {
+                        debug!(path = %path.display(), "leaving a file that is not a blob alone")
+                    }
                 }
             }
         }

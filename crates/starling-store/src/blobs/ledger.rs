@@ -44,7 +44,7 @@ pub(super) struct Ledger {
     reserved_bytes: u64,
     /// The share of `reserved_bytes` that is not written yet, so that the disk still counts it as free.
     pending_bytes: u64,
-    /// Of blobs that are none any more, and whose files are being removed.
+    /// Of former blobs whose files are being removed.
     departing_bytes: u64,
     /// Blobs whose files are being changed.
     claimed: BTreeSet<Reference>,
@@ -142,7 +142,7 @@ impl Ledger {
         if used_bytes.checked_add(wanted_bytes).is_none_or(|sum| sum > self.budget.max_bytes) {
             return Some(NoSpace::Budget {
                 needed_bytes: ask.needed_bytes,
-                // What the blob itself has reserved so far is no other blob's use.
+                // What the blob itself has reserved so far is not used by another blob.
                 used_bytes: used_bytes - (ask.needed_bytes - ask.extra_bytes).min(used_bytes),
                 max_bytes: self.budget.max_bytes,
             });

@@ -1,9 +1,9 @@
 //! Reading blobs back: a file counts once its bytes were hashed and are those of its name.
 //!
 //! A file is hashed in whole before it is handed out, and again only when it may have changed since: its
-//! [`Stamp`] is remembered. That does not show when a disk reads back something else than was written, so whoever has a reason
-//! for doubt has it [hashed](BlobStore::recheck) whatever its stamp says. A damaged one is dropped here, and nowhere else; to
-//! all that ask it is missing.
+//! [`Stamp`] is remembered. That does not show when a disk reads back something else than was written, so a caller with a reason
+//! for doubt has it [hashed](BlobStore::recheck) whatever its stamp says. A damaged blob is dropped here, and nowhere else; it
+//! counts as missing.
 
 use std::{
     fs::{File, Metadata},

@@ -407,7 +407,7 @@ fn whoever_changes_a_file_has_it_alone_and_others_do_not_wait() {
 fn a_blob_that_was_let_go_is_collected_once_also_when_it_cannot_be_removed_the_first_time() {
     let (dir, store) = open(ROOMY);
     let reference = store.put(b"hello world").unwrap().reference;
-    // Where a file should be is something that is no file.
+    // Where a file should be is something that is not a file.
     let path = path_of(&dir, reference);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();

@@ -59,7 +59,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // The lock may be held by whoever has released the space already.
+        // The lock may be held by code that has released the space already.
         if self.reserved_bytes > 0 {
             let shared = self.shared.clone();
             self.release(&mut shared.ledger());

@@ -44,7 +44,7 @@ impl Entry {
         Self { job: Some(key), anew: true, ..Self::of_root(root) }
     }
 
-    /// A change of a root that is no job's.
+    /// A change of a root that is not a job's.
     pub(super) fn of_root(root: RootName) -> Self {
         let (events, change) = (Vec::new(), RootChange::default());
         Self { job: None, at_ms: 0, anew: false, events, root, change }

@@ -164,7 +164,7 @@ impl<T> SqliteContext<T> for rusqlite::Result<T> {
     }
 }
 
-/// Whether what SQLite reads is no database, or one whose pages do not fit together.
+/// Whether what SQLite reads is not a database, or one whose pages do not fit together.
 fn is_damage(error: &rusqlite::Error) -> bool {
     error
         .sqlite_error_code()

@@ -18,7 +18,7 @@ impl JobKey {
         &self.0
     }
 
-    /// The job; `None` where this is no job's id, so that nobody knows whose the events are.
+    /// The job; `None` where this is not a job's id, so that nobody knows whose the events are.
     pub fn job(&self) -> Option<JobId> {
         JobId::from_slice(&self.0)
     }

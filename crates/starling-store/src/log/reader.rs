@@ -1,4 +1,4 @@
-//! Reading a log, whoever writes it.
+//! Reading a log, also one that another process writes.
 
 use std::{
     fs,
@@ -67,7 +67,7 @@ impl LogReader {
     /// Opens the log in the file at `path` to read only; `None` when there is none yet.
     ///
     /// # Errors
-    /// [`LogError::OtherSchema`] when another version of Starling has written it, [`LogError::Ruined`] when it is no log.
+    /// [`LogError::OtherSchema`] when another version of Starling has written it, [`LogError::Ruined`] when it is not a log.
     pub fn open(path: &Path) -> Result<Option<Self>, LogError> {
         if !schema::exists(path)? {
             return Ok(None);
@@ -188,7 +188,7 @@ impl LogReader {
 /// The event in a row, whose number, kind, body and time stand in this order from a column on.
 fn stored(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredEvent> {
     let (seq, at_ms) = (row.get::<_, i64>(first)?, row.get::<_, i64>(first + 3)?);
-    // What is no text on a damaged disk is of one event: it is no event then, and its job's log is damaged, not all of them.
+    // Text that a damaged disk has changed belongs to one event: that event is lost and its job's log is damaged, not every log.
     let text = |column| -> rusqlite::Result<String> {
         Ok(row.get_ref(column)?.as_str().unwrap_or_default().to_owned())
     };
@@ -201,7 +201,7 @@ fn stored(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredEvent> {
 }
 
 /// A connection that writes nothing. Where nothing may be written, not even the files that SQLite has beside a log in use, it
-/// takes the log as one that nobody changes: whoever could change it would have those files there.
+/// takes the log as one that nobody changes: a process that could change it would have those files there.
 fn connect(path: &Path) -> Result<Connection, LogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).context("open", path)?;

@@ -1,4 +1,4 @@
-//! A root by itself: blobs that must stay, whatever the events of jobs say.
+//! A root by itself: blobs that must stay, independently of the events of jobs.
 
 use std::collections::BTreeSet;
 

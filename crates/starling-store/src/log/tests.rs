@@ -161,7 +161,7 @@ fn a_file_that_is_no_log_is_refused_in_plain_words_and_left_as_it_is() {
     let error = refused(&path);
     let name = path.display();
     assert!(
-        error.starts_with(&format!("{name} is no job log that can be read: it is empty.")),
+        error.starts_with(&format!("{name} is not a job log that can be read: it is empty.")),
         "{error}"
     );
     assert!(error.ends_with("Put a backup in its place"), "{error}");
@@ -248,7 +248,7 @@ fn what_came_to_harm_of_one_job_is_its_own_harm_and_can_be_removed() {
         log.append_blocking(entry(job, "began", &()).holding([pin])).unwrap();
     }
     tick(&log, JOB, &());
-    // An event that is no text, and one of a job whose id lost a byte.
+    // An event that is not text, and one of a job whose id lost a byte.
     tamper(
         &path,
         "UPDATE events SET body = CAST(x'22ff22' AS TEXT) WHERE job = x'01010101010101010101010101010101' AND seq = 2",
@@ -257,12 +257,12 @@ fn what_came_to_harm_of_one_job_is_its_own_harm_and_can_be_removed() {
         &path,
         "UPDATE events SET job = x'020202' WHERE job = x'02020202020202020202020202020202'",
     );
-    // A root that is none.
+    // A root that is not one.
     tamper(&path, "INSERT INTO roots VALUES ('job/x', x'00')");
     drop((store, log));
     let log = EventLog::open(&path).unwrap();
     let store = blobs(&dir, &log);
-    assert_eq!(log.read(JOB).unwrap()[1].body, "", "it is no JSON");
+    assert_eq!(log.read(JOB).unwrap()[1].body, "", "it is not JSON");
     assert_eq!(log.begun_without(&["ended"]).unwrap().len(), 1, "of the one job that is known");
     let keys = log.keys().unwrap();
     let strays: Vec<_> = keys.iter().filter(|key| key.job().is_none()).collect();

@@ -145,7 +145,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.requests = None;
         let Some(thread) = self.thread.take() else { return };
-        // Whoever holds the log last may be a task, on a thread that others wait for as well: there the writer ends by itself.
+        // The last holder of the log may be a task, on a thread that others wait for as well: there the writer ends by itself.
         if tokio::runtime::Handle::try_current().is_ok() {
             ending().push(thread);
         } else {
@@ -198,7 +198,7 @@ impl Worker {
                 self.beside.look();
             }
             for settled in settling {
-                // Whoever asked may wait no longer.
+                // The asker may have stopped waiting.
                 let _ = settled.send(());
             }
         }

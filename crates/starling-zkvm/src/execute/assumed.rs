@@ -150,7 +150,7 @@ mod tests {
     fn what_nobody_can_prove_is_refused_at_once() {
         let all = Assumed::new(vec![AssumptionId::of_receipt(claim(1)), keccak(2)]);
         assert_eq!(all.assume(assumed(3), Proof::AtHand), Err(Refused::Unknown));
-        // A receipt from other programs is no proof for those who ask for an ordinary one, nor the reverse.
+        // A receipt from other programs is not a proof for those who ask for an ordinary one, nor the reverse.
         assert_eq!(all.assume(assumed(2), Proof::AtHand), Err(Refused::Unknown));
         assert_eq!(all.assume(keccak(1), Proof::AtHand), Err(Refused::Unknown));
         all.assume(keccak(2), Proof::AtHand).unwrap();

@@ -13,7 +13,7 @@ use crate::{
     machine::{Fault, OverLimit},
 };
 
-/// The error of whoever receives what is to be proved.
+/// The error of the receiver of what is to be proved.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The most characters of a guest's panic message that are kept.
@@ -108,7 +108,7 @@ pub enum ExecuteError {
     /// A segment or a keccak request could not be encoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// Whoever receives what is to be proved failed.
+    /// The receiver of what is to be proved failed.
     #[error("a part of the execution could not be handed on: {0}")]
     Sink(#[source] SinkError),
     /// The execution was cancelled.

@@ -1,4 +1,4 @@
-//! What a guest did that the machine does not do, in a person's words: what, where, and what it usually means.
+//! What a guest tried that the machine cannot do, in a person's words: what, where, and what it usually means.
 
 use thiserror::Error;
 

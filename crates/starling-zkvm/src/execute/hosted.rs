@@ -1,10 +1,12 @@
 //! Execution for a host program, under the environment that it made; everything leaves as it does from
 //! [`execute`](super::execute()).
 //!
-//! An environment cannot be looked into, so RISC Zero's client does that (`client.rs`). What it does not tell is
-//! lost: the digest of an input, which guests cannot read anyway.
+//! Only RISC Zero's client can look into an environment, so it does that for us (`client.rs`). One thing it does not tell: the
+//! digest of an input, which guests cannot read anyway.
 
 mod client;
+#[doc(hidden)]
+pub mod rules;
 mod wire;
 
 use std::{path::Path, sync::atomic::AtomicBool};
@@ -187,7 +189,7 @@ fn given(environment: &Environment) -> Vec<(AssumptionId, SuccinctReceipt<Unknow
         let bytes = assumption.proven.as_ref()?.inline.as_deref()?;
         let receipt: InnerReceipt = prost::Message::decode(bytes).ok()?;
         let receipt = receipt_of(receipt.succinct?)?;
-        // The hash function panics on what are no digests of it.
+        // The hash function panics on words that are not its digests.
         let id = panic::catch(|| id_of(&receipt)).ok().flatten()?;
         Some((id, receipt))
     });
@@ -222,7 +224,7 @@ fn receipt_of(message: Succinct) -> Option<SuccinctReceipt<Unknown>> {
 /// What RISC Zero's provers return of `receipt`.
 ///
 /// # Errors
-/// When `work_receipt` is no work receipt's file.
+/// When `work_receipt` is not the file of a work receipt.
 pub fn prove_info(
     receipt: Receipt,
     work_receipt: Option<&[u8]>,

@@ -91,7 +91,7 @@ pub(super) fn prepare_keccak(
     request: &KeccakRequest,
     assumed: &Assumed,
 ) -> Result<Emitted, ExecuteError> {
-    // No proof would be made of a false request, and whoever tried would get the blame.
+    // No proof would be made of a false request, and a node that tried would get the blame.
     if request.input.is_empty() {
         let reason = "it asks for a keccak proof of nothing".into();
         return Err(ExecuteError::GuestFault { reason });

@@ -143,7 +143,7 @@ fn prove_segment(
     let blob = read_blob(blob, BlobKind::Segment, codec::segment_bytes_max(po2_max))?;
     let segment = codec::decode_segment_within(po2_max, &blob).map_err(|error| {
         let message = format!("the segment input: {error}");
-        // One that is larger than it should be is no damaged one: it is as large for everybody.
+        // If it is larger than it should be, it is not damaged: it is as large for everybody.
         let too_large = matches!(error, CodecError::TooLarge { .. });
         if too_large { Refusal::task(message) } else { Refusal::input(message) }
     })?;

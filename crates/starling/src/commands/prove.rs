@@ -446,7 +446,7 @@ fn check_writable(path: &Path) -> Result<(), Exit> {
 fn check_work_receipt(receipt: &Path) -> Result<(), Exit> {
     if std::fs::metadata(receipt).is_ok_and(|found| !found.is_file()) {
         return Err(Exit::usage(anyhow::anyhow!(
-            "{} is no file, and --povw writes a work receipt beside the receipt: name a file with --receipt",
+            "{} is not a file, and --povw writes a work receipt beside the receipt: name a file with --receipt",
             receipt.display()
         )));
     }

@@ -20,7 +20,7 @@ pub fn run(common: &Common, args: &VerifyArgs) -> CommandResult {
         let text = anyhow!("{} is a program, not a receipt", args.receipt.display());
         return Err(Exit::usage(text).classed(Class::NotAReceipt));
     }
-    let receipt = files::read_receipt(file.path(), "no receipt")?;
+    let receipt = files::read_receipt(file.path(), "not a receipt")?;
     if let Err(error) = receipt::verify_receipt(&receipt, image_id) {
         let text = format!("{} does not verify: {error}", args.receipt.display());
         return Err(Exit::message(Code::Invalid, text));

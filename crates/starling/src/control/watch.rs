@@ -1,4 +1,4 @@
-//! An order that was handed over, as long as the owner carries it out: what this command shows of it, and how it leaves it.
+//! An order that was handed over, while the owner carries it out: what this command shows of it, and how it leaves it.
 
 use std::{io::Write, path::PathBuf, time::Duration};
 

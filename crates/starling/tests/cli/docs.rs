@@ -28,7 +28,7 @@ const FOR_USERS: [&str; 5] = [
     "docs/protocol.md",
 ];
 
-/// What begins like a command and is none: the text before what an ad's signature is over.
+/// What begins like a command and is not one: the text before what an ad's signature is over.
 const NO_COMMAND: &str = r"starling job ad v1\0";
 
 fn root() -> PathBuf {

@@ -80,7 +80,7 @@ fn verify_tells_what_is_no_receipt_and_what_is_no_image_id() {
     for (path, expected) in [
         ("gone", "No such file"),
         ("/", "is a directory"),
-        (text.as_str(), "is no receipt"),
+        (text.as_str(), "is not a receipt"),
         (empty.as_str(), "is empty"),
         (guest("sha-chain").as_str(), "is a program, not a receipt"),
     ] {
@@ -88,13 +88,13 @@ fn verify_tells_what_is_no_receipt_and_what_is_no_image_id() {
     }
     for wrong in ["", "xyz", &id[1..], &format!("{id}00"), "0x"] {
         home.run(&["verify", &text, "--image-id", wrong])
-            .fails(2, &["no image id", "64 hex digits"]);
+            .fails(2, &["not an image id", "64 hex digits"]);
     }
     home.run(&["verify", &text]).fails(2, &["--image-id"]);
     // In whatever way it is written, it is taken, and the receipt is looked at.
     let words = "[1, 2, 3, 4, 5, 6, 7, 0xffff_ffff]";
     for right in [&format!("0X{}", id.to_uppercase()), words, &guest("sha-chain")] {
-        home.run(&["verify", &text, "--image-id", right]).fails(2, &["is no receipt"]);
+        home.run(&["verify", &text, "--image-id", right]).fails(2, &["is not a receipt"]);
     }
 }
 
@@ -209,7 +209,7 @@ fn a_directory_in_which_others_have_the_names_of_ours_is_refused_and_left_as_it_
     let dir = home.path().to_str().unwrap();
     let (guest, input) = (guest("sha-chain"), input("sha-chain-1"));
     let prove = ["prove", &guest, "--input", &input, "--timeout", "1", "--data-dir", dir];
-    home.run(&prove).fails(1, &["is no data directory", "`scratch`", "--data-dir"]);
+    home.run(&prove).fails(1, &["is not a data directory", "`scratch`", "--data-dir"]);
     assert_eq!(fs::read(thesis).unwrap(), b"precious");
     assert!(!home.path().join("blobs").exists() && !home.path().join("lock").exists());
 }

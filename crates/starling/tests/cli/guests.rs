@@ -66,7 +66,7 @@ fn a_guest_that_exits_with_a_failure_is_not_proved() {
             "--prove-guest-errors",
         ],
     );
-    // Looking at what it does is no failure.
+    // Looking at what it does is not a failure.
     let executed = home.run(&["execute", &guest, "--input", &input, "--json"]).json();
     assert_eq!(executed["exit_code"], "Halted(7)");
 }
@@ -160,7 +160,7 @@ fn what_is_given_as_a_receipt_is_looked_at_before_the_job_begins() {
     let home = Home::new();
     let garbage = home.write("garbage", b"no receipt at all");
     let compose = guest("compose");
-    home.prove(&[&compose, "--assumption", &garbage]).fails(2, &["garbage", "no receipt"]);
+    home.prove(&[&compose, "--assumption", &garbage]).fails(2, &["garbage", "not a receipt"]);
     home.prove(&[&compose, "--assumption", "nowhere"]).fails(2, &["nowhere"]);
     assert_eq!(home.jobs().len(), 0);
 }

@@ -195,7 +195,7 @@ fn jobs_are_looked_at_where_nothing_may_be_written() {
     let home = Home::new();
     let job = stopped_job(&home);
     let [wal, shm] = ["starling.db-wal", "starling.db-shm"].map(|name| home.data_dir().join(name));
-    // Whoever looked at it last could make these, and leaves them.
+    // The last reader could make these, and leaves them.
     if shm.exists() {
         assert_eq!(fs::metadata(&wal).unwrap().len(), 0, "all is in the log itself");
         for file in [&wal, &shm] {
@@ -330,7 +330,7 @@ fn a_second_client_on_a_data_directory_hands_its_job_to_the_first() {
     assert_eq!((&jobs[1]["job"], &jobs[1]["executed"]), (&job.as_str().into(), &true.into()));
     assert_eq!((&jobs[0]["phase"], &jobs[1]["phase"]), (&"running".into(), &"open".into()));
     assert!(owner.is_running());
-    // A file that is none is refused where it was named.
+    // A file that is not there is refused where it was named.
     home.prove(&["no-such-guest"]).fails(2, &["no-such-guest"]);
 }
 
@@ -342,7 +342,7 @@ fn ctrl_c_stops_the_job_that_was_handed_over_and_no_other() {
     client.signal("INT");
     client.wait().fails(130, &[&format!("starling job resume {job}")]);
     assert!(owner.is_running());
-    // Whoever looks at a job that another command asked for leaves it alone.
+    // A command that looks at a job of another command leaves it alone.
     let (client, same) = second_client(&home, 100, &[]);
     assert_eq!(same, home.jobs()[0]["job"].as_str().unwrap());
     client.signal("INT");

@@ -1,4 +1,4 @@
-//! What goes where: results to stdout and nothing else, plain lines to a stderr that is no terminal.
+//! What goes where: results to stdout and nothing else, plain lines to a stderr that is not a terminal.
 
 use std::{fs::File, process::Stdio};
 

@@ -168,7 +168,7 @@ fn a_receipt_that_goes_to_what_only_this_process_has_is_not_written_by_another()
     // Where there is none, as in some containers, there is nothing to mistake.
     if std::path::Path::new("/dev/tty").exists() {
         let own = prove(&home, 3, &["--receipt", "/dev/tty"]).wait();
-        own.fails(2, &["/dev/tty", "it is no file", "another --data-dir"]);
+        own.fails(2, &["/dev/tty", "it is not a file", "another --data-dir"]);
     }
     assert_eq!(home.listed().len(), 1);
 }
@@ -185,7 +185,7 @@ fn a_job_that_is_kept_on_this_machine_is_not_handed_to_an_owner_that_strangers_m
     told.wait_for("proving, in the process that has this data directory");
 }
 
-/// The blobs of what a job was asked with are put back by whoever has the files.
+/// The blobs of what a job was asked with are put back by a command that has the files.
 #[test]
 fn a_job_whose_guest_is_lost_says_so_and_the_same_command_puts_it_back() {
     let home = Home::new();

@@ -7,7 +7,7 @@
 //!
 //! `(this - previous) * divisor - part - part - part = 0`,
 //!
-//! and at the end `total - last = 0`. Anything else under a condition is no arm. An arm's program computes from the other
+//! and at the end `total - last = 0`. Anything else under a condition is not an arm. An arm's program computes from the other
 //! columns all its divisors and dividends, whose quotients are what each column adds.
 
 use super::super::bytecode::{Arm, COORDINATES, Sums};

@@ -51,8 +51,8 @@ pub enum Reason {
     /// The input is too short.
     #[error("the input ends after {0} words")]
     InputEnds(usize),
-    /// A word of the input is no element of the field.
-    #[error("word {index} of the input, {word:#x}, is no element of the field")]
+    /// A word of the input is not an element of the field.
+    #[error("word {index} of the input, {word:#x}, is not an element of the field")]
     NoElement {
         /// Which word.
         index: usize,

@@ -41,7 +41,7 @@ const RUNS: [(&str, &str, At); 12] = [
     ("sha-ecall", "sha-chain-1", At::Last),
 ];
 
-/// The input that is no file: 128 KiB to be committed as they come.
+/// The input that is not a file: 128 KiB to be committed as they come.
 const LARGE_INPUT: &str = "128-kib";
 
 /// Those whose seals a test compares: the first is enough where everything is checked, and slow.

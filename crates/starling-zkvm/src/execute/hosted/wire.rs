@@ -1,5 +1,5 @@
-//! What RISC Zero's client says to a server that executes for it: the messages that are used here, of
-//! `protos/api.proto` in its crate. Where that has one of several fields, these have options.
+//! What RISC Zero's client and a server that executes for it say to each other: those messages of `protos/api.proto` in its
+//! crate that are used here. A `oneof` there is several optional fields here.
 
 use std::{
     collections::HashMap,

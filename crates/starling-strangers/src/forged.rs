@@ -10,7 +10,7 @@ use starling_types::WorkLogId;
 use starling_zkvm::{AssumptionId, BlobKind, ReceiptClaim, SegmentClaim, Work, WorkReceipt};
 
 /// The segment that [`segment_receipt`] is of.
-pub const SEGMENT_INDEX: u32 = 4;
+pub(crate) const SEGMENT_INDEX: u32 = 4;
 
 /// The least a blob begins with, but for its kind: magic and version.
 const HEADER: &[u8] = b"STRL\x02";
@@ -19,10 +19,21 @@ const HEADER: &[u8] = b"STRL\x02";
 const ZSTD_LEVEL: i32 = 1;
 
 /// A blob of `kind` that holds `content`, in a frame where such blobs have one: no fuzzer writes zstd.
+pub(crate) fn fold(kind: BlobKind, content: &[u8]) -> Vec<u8> {
+    match kind {
+        BlobKind::Segment | BlobKind::KeccakRequest => {
+            let frame = zstd::bulk::compress(content, ZSTD_LEVEL).expect("memory compresses");
+            seal_as(kind, &frame)
+        }
+        _ => seal_as(kind, content),
+    }
+}
+
+/// A blob of `kind` that holds `body`, as it is.
 ///
 /// # Panics
 /// When blobs have got another header, so that this must follow.
-pub fn fold(kind: BlobKind, content: &[u8]) -> Vec<u8> {
+pub(crate) fn seal_as(kind: BlobKind, body: &[u8]) -> Vec<u8> {
     let kind_byte = match kind {
         BlobKind::Segment => 1,
         BlobKind::SegmentReceipt => 2,
@@ -31,19 +42,13 @@ pub fn fold(kind: BlobKind, content: &[u8]) -> Vec<u8> {
         BlobKind::WorkReceipt => 5,
         BlobKind::AssumptionReceipt => 6,
     };
-    let body = match kind {
-        BlobKind::Segment | BlobKind::KeccakRequest => {
-            zstd::bulk::compress(content, ZSTD_LEVEL).expect("memory compresses")
-        }
-        _ => content.to_vec(),
-    };
-    let blob = [HEADER, &[kind_byte], &body].concat();
+    let blob = [HEADER, &[kind_byte], body].concat();
     assert_eq!(BlobKind::of(&blob), Ok(kind), "blobs have another header");
     blob
 }
 
 /// The claim that [`segment_receipt`], [`succinct_receipt`] and [`work_receipt`] make.
-pub fn claim() -> SegmentClaim {
+pub(crate) fn claim() -> SegmentClaim {
     SegmentClaim {
         pre: Digest::from([1; 8]),
         post: Digest::from([2; 8]),
@@ -54,30 +59,30 @@ pub fn claim() -> SegmentClaim {
 }
 
 /// What [`work_receipt`] counts.
-pub fn work() -> Work {
+pub(crate) fn work() -> Work {
     Work { log_id: WorkLogId([9; 20]), job: 7, first: 4, last: 5, value: 1 << 19 }
 }
 
 /// What [`assumption_receipt`] is about.
-pub fn assumption() -> AssumptionId {
+pub(crate) fn assumption() -> AssumptionId {
     AssumptionId::of_receipt(Digest::from([3; 8]))
 }
 
 /// A receipt that says everything right and lacks only the proof.
-pub fn segment_receipt(seal: Vec<u32>) -> SegmentReceipt {
+pub(crate) fn segment_receipt(seal: Vec<u32>) -> SegmentReceipt {
     let parameters = SegmentReceiptVerifierParameters::default().digest::<Sha256>();
     let fields = (seal, SEGMENT_INDEX, "poseidon2", parameters, claim().to_receipt_claim());
     reread(&fields)
 }
 
 /// A receipt that says everything right and lacks only the proof.
-pub fn succinct_receipt(seal: Vec<u32>) -> SuccinctReceipt<ReceiptClaim> {
+pub(crate) fn succinct_receipt(seal: Vec<u32>) -> SuccinctReceipt<ReceiptClaim> {
     let claim = MaybePruned::Value(claim().to_receipt_claim());
     receipt_of(seal, &claim, SuccinctReceiptVerifierParameters::default())
 }
 
 /// A receipt that says everything right and lacks only the proof.
-pub fn work_receipt(seal: Vec<u32>) -> WorkReceipt {
+pub(crate) fn work_receipt(seal: Vec<u32>) -> WorkReceipt {
     let Work { log_id, job, first, last, value } = work();
     let job = PovwJobId { log: PovwLogId::from_be_bytes(log_id.0), job };
     let (nonce_min, nonce_max) = (job.nonce(first), job.nonce(last));
@@ -89,7 +94,7 @@ pub fn work_receipt(seal: Vec<u32>) -> WorkReceipt {
 }
 
 /// A receipt that says everything right and lacks only the proof.
-pub fn assumption_receipt(seal: Vec<u32>) -> SuccinctReceipt<Unknown> {
+pub(crate) fn assumption_receipt(seal: Vec<u32>) -> SuccinctReceipt<Unknown> {
     let AssumptionId { claim, control_root } = assumption();
     let parameters = SuccinctReceiptVerifierParameters { control_root, ..Default::default() };
     receipt_of(seal, &MaybePruned::<Unknown>::Pruned(claim), parameters)
@@ -113,7 +118,7 @@ fn reread<T: serde::de::DeserializeOwned>(fields: &impl serde::Serialize) -> T {
 
 /// A seal of a length that verifiers take seriously: the first two bytes say how many words, the rest are
 /// repeated until there are so many.
-pub fn seal(bytes: &[u8]) -> Vec<u32> {
+pub(crate) fn seal(bytes: &[u8]) -> Vec<u32> {
     let Some((word_count, pattern)) = bytes.split_first_chunk() else { return Vec::new() };
     let word_count = u16::from_le_bytes(*word_count).into();
     let words = pattern.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));

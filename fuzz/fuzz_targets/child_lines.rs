@@ -1,0 +1,5 @@
+//! `child_lines` of `starling-strangers`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| starling_strangers::check("child_lines", bytes));

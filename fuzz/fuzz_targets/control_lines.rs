@@ -1,0 +1,5 @@
+//! `control_lines` of `starling-strangers`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| starling_strangers::check("control_lines", bytes));

@@ -1,0 +1,5 @@
+//! `hosted_wire` of `starling-strangers`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| starling_strangers::check("hosted_wire", bytes));

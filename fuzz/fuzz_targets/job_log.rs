@@ -1,0 +1,5 @@
+//! `job_log` of `starling-strangers`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| starling_strangers::check("job_log", bytes));

@@ -1,0 +1,5 @@
+//! `zstd_frame` of `starling-strangers`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| starling_strangers::check("zstd_frame", bytes));
