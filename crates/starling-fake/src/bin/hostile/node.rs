@@ -109,7 +109,7 @@ async fn act(
     match manner {
         Manner::Declines => talk.say(&NodeMessage::Decline { lease, busy: false }).await?,
         Manner::Blames => {
-            let is_even = lease.epoch.0 % 2 == 0;
+            let is_even = lease.epoch.0.is_multiple_of(2);
             let class = if is_even { FailureClass::Input } else { FailureClass::Task };
             talk.say(&failed(lease, class)).await?;
         }
