@@ -5,6 +5,7 @@
 
 mod arguments;
 mod docs;
+mod ends;
 mod files;
 mod guests;
 mod harness;
@@ -12,3 +13,5 @@ mod jobs;
 mod nodes;
 mod output;
 mod owner;
+#[cfg(target_os = "linux")]
+mod threads;
