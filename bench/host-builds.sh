@@ -6,6 +6,9 @@
 # network, for which `ring` wants a clang besides: it is not checked here.)
 #   --build    also builds it, in CARGO_TARGET_DIR if that is set, and checks these for wasm32-unknown-unknown, which
 #              the toolchain needs then: rustup target add wasm32-unknown-unknown
+#   --both     builds a host that has RISC Zero's own prover besides, whose C++ has the names that ours has too, in both
+#              orders of linking, without and with link-time optimisation, and has both provers prove. Compiles RISC Zero's
+#              kernels and needs target/release/starling: half an hour and more the first time
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 host=$(mktemp -d)
@@ -75,4 +78,38 @@ if [[ ${1:-} == --build ]]; then
     cargo check --release --locked --target "$wasm" --package starling-fastprove --package starling-types \
         --package starling-swarm --package starling-blobs --package starling-proto --package starling-plan \
         --package starling-sched --package starling-job --package starling-node-core
+fi
+if [[ ${1:-} == --both ]]; then
+    starling=${CARGO_TARGET_DIR:-$root/target}/release/starling
+    [[ -x $starling ]] || { echo "$0: first: cargo build --release --bin starling" >&2; exit 1; }
+    cd "$host"
+    # The host of above as a part of this one.
+    sed 's/^fn main/pub fn main/' src/main.rs >src/network.rs
+    sed -i 's/^risc0-zkvm = .*/risc0-zkvm = { version = "=3.1.0-rc.1", features = ["prove"] }/' Cargo.toml
+    printf '\n[profile.lto]\ninherits = "release"\nlto = "fat"\n' >>Cargo.toml
+    for order in "risc0_zkvm starling_client" "starling_client risc0_zkvm"; do
+        read -r first second <<<"$order"
+        cat >src/main.rs <<RUST
+extern crate $first as _;
+extern crate $second as _;
+
+mod network;
+
+fn main() -> anyhow::Result<()> {
+    network::main()?;
+    let guest = std::env::args_os().nth(2).expect("network has looked");
+    let elf = std::fs::read(guest)?;
+    let mut env = risc0_zkvm::ExecutorEnv::builder();
+    let env = env.segment_limit_po2(16).write_slice(&[3_u32]).build()?;
+    let stock = risc0_zkvm::get_prover_server(&risc0_zkvm::ProverOpts::composite())?;
+    stock.prove(env, &elf)?.receipt.verify(risc0_zkvm::compute_image_id(&elf)?)?;
+    Ok(())
+}
+RUST
+        for profile in release lto; do
+            cargo build --profile "$profile"
+            "${CARGO_TARGET_DIR:-target}/$profile/host" "$starling" "$root/guests/bin/sha-ecall.bin" "$host/data-$first-$profile"
+            echo "both provers work, $first linked first, profile $profile"
+        done
+    done
 fi

@@ -78,8 +78,10 @@ pub struct Written {
     /// What there is to say of it.
     pub facts: Facts,
     /// The receipt file.
+    #[serde(with = "crate::paths")]
     pub receipt: PathBuf,
     /// The work receipt file, of jobs that count their work.
+    #[serde(with = "crate::paths")]
     pub work_receipt: Option<PathBuf>,
 }
 

@@ -6,7 +6,11 @@
 use std::{
     collections::VecDeque,
     future::Future,
-    sync::{Arc, mpsc as blocking},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc as blocking,
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -18,7 +22,7 @@ use risc0_zkvm::{
 use starling_job::Shortage;
 use starling_types::{HostRunId, JobId, Po2, ReceiptKind};
 use starling_zkvm::{
-    Guest,
+    ExecuteError, Guest,
     execute::hosted::{HostedExecution, execute_hosted, prove_info},
     groth16::compress_groth16,
     zkvm,
@@ -126,8 +130,8 @@ impl NetworkProver {
         self
     }
 
-    /// Once it is cancelled, proofs under way end with an error, and so do those that are asked for later. Guests end at
-    /// their next segment.
+    /// Once it is cancelled, proofs under way end with an error, and so do those that are asked for later. Guests end within a
+    /// second before their first segment, and at their next one then; one that waits for its host ends when that answers.
     pub fn stop_token(&self) -> CancellationToken {
         self.options.stop.clone()
     }
@@ -168,16 +172,26 @@ impl NetworkProver {
         opts: &ProverOpts,
     ) -> anyhow::Result<ProveInfo> {
         let guest = Guest::parse(elf.to_vec())?;
+        if let Some(remark) = guest.remark() {
+            tracing::warn!("{remark}");
+        }
         let client = self.service.client();
         // Not tokio's channel: this thread may be one of a runtime, on which that refuses to wait.
         let (pieces, events) = blocking::sync_channel(PIECES_WAITING_MAX);
         let room = JobRoom::of_none_yet(client.blobs.clone(), result_size_bytes(kind_of(opts)?));
+        let cancel = Arc::new(AtomicBool::new(false));
+        let watch = self.cancel_when_stopped(cancel.clone());
         let (executed, proved) = std::thread::scope(|scope| {
             let job = scope.spawn(|| self.run_job(&guest, opts, &room, events));
             let send = |event| pieces.send(event).is_ok();
-            let on_emitted = |emitted| stored(emitted, &room, send);
-            let executed =
-                execute_hosted(&env, &guest, rand::random(), &client.scratch, on_emitted);
+            // From the first segment on there is a job, which ends the execution when it ends itself.
+            let on_emitted = |emitted| {
+                watch.abort();
+                stored(emitted, &room, send)
+            };
+            let (seed, scratch) = (rand::random(), &client.scratch);
+            let executed = execute_hosted(&env, &guest, seed, scratch, on_emitted, &cancel);
+            watch.abort();
             let (ended, stats) = match executed {
                 Ok(HostedExecution { execution, keccak_count, given, stats }) => {
                     let ended = || {
@@ -197,6 +211,21 @@ impl NetworkProver {
         let proved = proved.map_err(|_| anyhow::anyhow!("the job's thread panicked"))??;
         let stats = executed.context("a job was proved whose execution failed")?;
         Ok(prove_info(proved.receipt.clone(), proved.work_receipt.as_deref(), stats)?)
+    }
+
+    /// Sets `cancel` when proofs are to stop, or their time is over.
+    fn cancel_when_stopped(&self, cancel: Arc<AtomicBool>) -> tokio::task::AbortHandle {
+        let (RunOptions { patience, stop, .. }, ending) =
+            (self.options.clone(), self.ending.clone());
+        let watch = self.runtime.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = ending.cancelled() => {}
+                _ = over(patience.timeout) => {}
+            }
+            cancel.store(true, Ordering::Relaxed);
+        });
+        watch.abort_handle()
     }
 
     /// Waits for the first segment, since it tells what job it is, and runs that job.
@@ -284,6 +313,9 @@ fn first_of(
     let mut pieces = VecDeque::new();
     loop {
         match events.recv().context("the execution died")? {
+            ExecutionEvent::Ended(Err(JobError::Execute(ExecuteError::Cancelled))) => {
+                bail!("stopped before the guest's first segment, or its time was over");
+            }
             ExecutionEvent::Ended(ended) => {
                 ended?;
                 bail!("the execution ended without a segment");
@@ -371,21 +403,23 @@ async fn bounded<T: Send + 'static>(
     stops: [CancellationToken; 2],
     work: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<T> {
-    let time_is_over = async {
-        match limit {
-            Some(limit) => {
-                tokio::time::sleep(limit).await;
-                limit
-            }
-            None => std::future::pending().await,
-        }
-    };
     let [stop, ending] = &stops;
     tokio::select! {
         done = apart(what, work) => Ok(done?),
         () = stop.cancelled() => bail!("{what} is not made: it was stopped"),
         () = ending.cancelled() => bail!("{what} is not made: its prover ends"),
-        limit = time_is_over => bail!("{what} is not made after {} s", limit.as_secs()),
+        limit = over(limit) => bail!("{what} is not made after {} s", limit.as_secs()),
+    }
+}
+
+/// Waits until the time is over that something may take; what it was.
+async fn over(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -479,6 +513,49 @@ mod tests {
             let (stopped, ()) = tokio::join!(waiting, telling);
             assert!(stopped.unwrap_err().to_string().starts_with("work is not made: "));
         }
+    }
+
+    /// The guest that fails as its input says, and an input of a shipped name.
+    fn failing(input: &str) -> (Vec<u8>, Vec<u8>) {
+        let guests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
+        let read = |path: &str| std::fs::read(guests.join(path)).unwrap();
+        (read("bin/fail.bin"), read(&format!("inputs/{input}.bin")))
+    }
+
+    /// What a prover to which no node comes says of an endless guest in such an environment.
+    fn refused(prover: &NetworkProver, po2: u32, cycles: Option<u64>) -> anyhow::Error {
+        let (elf, input) = failing("fail-endless");
+        let mut env = ExecutorEnv::builder();
+        env.write_slice(&input).segment_limit_po2(po2).session_limit(cycles);
+        prover.prove(env.build().unwrap(), &elf).unwrap_err()
+    }
+
+    #[test]
+    fn a_host_is_told_of_limits_as_the_command_line_tells_and_without_a_node() {
+        let dir = tempfile::tempdir().unwrap();
+        let client = Client::open(dir.path(), "a test", 1 << 30).unwrap();
+        let prover = NetworkProver::new(client, NetworkOptions::default()).unwrap();
+        let execute = |error: &anyhow::Error| match error.downcast_ref() {
+            Some(JobError::Execute(error)) => error.to_string(),
+            _ => panic!("{error:?}"),
+        };
+        for po2 in [10, 13, 23, 24, 32] {
+            let expected = ExecuteError::Po2OutOfRange { po2 }.to_string();
+            assert_eq!(execute(&refused(&prover, po2, None)), expected);
+        }
+        let expected = ExecuteError::CycleLimit { limit: 1000 }.to_string();
+        assert_eq!(execute(&refused(&prover, 16, Some(1000))), expected);
+        assert!(crate::list_jobs(dir.path()).unwrap().is_empty());
+
+        // And stops before the first segment: here the largest there is, of a guest that never ends.
+        let stop = prover.stop_token();
+        let stopping = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            stop.cancel();
+        });
+        let stopped = refused(&prover, 22, None).to_string();
+        assert!(stopped.starts_with("stopped before the guest's first segment"), "{stopped}");
+        stopping.join().unwrap();
     }
 
     fn wait(limit: Option<Duration>) -> RoomWait {

@@ -44,6 +44,7 @@ mod look;
 pub mod meter;
 mod notes;
 mod options;
+pub mod paths;
 mod peers;
 mod pool;
 mod progress;

@@ -1,6 +1,9 @@
 //! Program binaries: checked before anything runs, so that a wrong file gets a sentence instead of a
 //! fault deep in the executor.
 
+mod envelope;
+mod kernel;
+
 use std::{fmt, sync::Arc};
 
 use elf::{
@@ -12,9 +15,13 @@ use elf::{
 use risc0_binfmt::{AbiKind, ProgramBinary};
 use risc0_zkos_v1compat::V1COMPAT_ELF;
 use risc0_zkvm::Digest;
-use starling_image::Image;
+use starling_image::{ElfError, Image, LoadError};
 use thiserror::Error;
 
+pub use self::{
+    envelope::{COMPRESSION_BYTES, Compression},
+    kernel::Kernel,
+};
 use crate::panic;
 
 /// The magic of the RISC Zero binary format.
@@ -26,7 +33,7 @@ const FORMAT_VERSION: u32 = 1;
 /// The most bytes of a program binary. Guests are a few MiB; data belongs into the input.
 pub const GUEST_BYTES_MAX: u64 = 128 << 20;
 
-/// The most memory that the two ELFs may ask to be initialised. RISC Zero's own loader, which others load the same guest
+/// The most memory that each of the two ELFs may ask to be initialised. RISC Zero's own loader, which others load the same guest
 /// with, keeps a tree node for every word, so a flipped bit in one size field could otherwise ask for 12 GiB.
 const IMAGE_BYTES_MAX: u64 = GUEST_BYTES_MAX;
 
@@ -53,6 +60,14 @@ pub enum GuestError {
         /// How to get from there to a program binary.
         hint: &'static str,
     },
+    /// The file is compressed as a whole.
+    #[error("the guest file is compressed with {name}; unpack it first: `{command} FILE`")]
+    Compressed {
+        /// With what.
+        name: &'static str,
+        /// The command that unpacks such a file.
+        command: &'static str,
+    },
     /// The file ends too early.
     #[error("the program binary is cut off: {what}; copy or build it again")]
     Truncated {
@@ -67,11 +82,13 @@ pub enum GuestError {
         /// What would be right.
         expected: &'static str,
     },
-    /// The kernel in the binary is not the one that this zkVM ships.
-    #[error("the guest carries another kernel ({found_bytes} bytes) than risc0-zkvm {version}; rebuild it with the risc0-build of that release", version = crate::ZKVM_VERSION)]
-    WrongKernel {
-        /// The size of the kernel in the file.
-        found_bytes: usize,
+    /// The kernel inside cannot be loaded.
+    #[error(
+        "the guest's kernel cannot be loaded: {reason}; build the guest again with `cargo risczero build`"
+    )]
+    BadKernel {
+        /// What the loader said.
+        reason: String,
     },
     /// The program inside cannot be loaded.
     #[error(
@@ -83,7 +100,7 @@ pub enum GuestError {
     },
 }
 
-/// A program binary that loads: user program, kernel and image id agree with this zkVM.
+/// A program binary that loads.
 #[derive(Clone)]
 pub struct Guest {
     bytes: Vec<u8>,
@@ -91,34 +108,49 @@ pub struct Guest {
     image_id: Digest,
     user_elf_bytes: usize,
     kernel_elf_bytes: usize,
+    kernel: Kernel,
+    was_bare: bool,
     entry: u32,
     memory_end: u32,
 }
 
 impl Guest {
-    /// Checks and loads a program binary, as `cargo risczero build` writes it.
+    /// Checks and loads a program binary, as `cargo risczero build` writes it, with whatever kernel it carries. The ELF of a
+    /// program alone, as a linker writes it, is packed with the kernel that is linked here.
     ///
     /// # Errors
     /// [`GuestError`] says what the bytes are instead. No bytes make this panic.
-    pub fn parse(bytes: Vec<u8>) -> Result<Self, GuestError> {
-        check_envelope(&bytes)?;
+    pub fn parse(mut bytes: Vec<u8>) -> Result<Self, GuestError> {
+        let was_bare = envelope::is_bare(&bytes);
+        if was_bare {
+            bytes = ProgramBinary::new(&bytes, V1COMPAT_ELF).encode();
+        }
+        envelope::check(&bytes)?;
         let binary = panic::catch(|| ProgramBinary::decode(&bytes))
             .unwrap_or_else(|message| Err(anyhow::anyhow!(message)))
             .map_err(|error| GuestError::Truncated { what: format!("{error:#}") })?;
         check_abi(&binary)?;
-        if binary.kernel_elf != V1COMPAT_ELF {
-            return Err(GuestError::WrongKernel { found_bytes: binary.kernel_elf.len() });
-        }
-        let (entry, memory_end) =
-            check_user_elf(binary.user_elf).map_err(|reason| GuestError::BadProgram { reason })?;
         let bad = |reason| GuestError::BadProgram { reason };
+        let (entry, memory_end) = check_elf(binary.user_elf).map_err(bad)?;
+        check_elf(binary.kernel_elf)
+            .map_err(|reason| GuestError::BadKernel { reason: format!("its ELF: {reason}") })?;
         let mut image = panic::catch(|| Image::of_program(binary.user_elf, binary.kernel_elf))
             .map_err(bad)?
-            .map_err(|error| bad(error.to_string()))?;
+            .map_err(of_load)?;
         let image_id = image.program_id();
         let (user_elf_bytes, kernel_elf_bytes) = (binary.user_elf.len(), binary.kernel_elf.len());
-        let image = Arc::new(image);
-        Ok(Self { bytes, image, image_id, user_elf_bytes, kernel_elf_bytes, entry, memory_end })
+        let (kernel, image) = (Kernel::of(binary.kernel_elf), Arc::new(image));
+        Ok(Self {
+            bytes,
+            image,
+            image_id,
+            user_elf_bytes,
+            kernel_elf_bytes,
+            kernel,
+            was_bare,
+            entry,
+            memory_end,
+        })
     }
 
     /// What a receipt of this guest is verified against.
@@ -126,7 +158,7 @@ impl Guest {
         self.image_id
     }
 
-    /// The program binary as given.
+    /// The program binary: as given, or as packed here.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -144,6 +176,22 @@ impl Guest {
     /// The size of the kernel's ELF.
     pub fn kernel_elf_bytes(&self) -> usize {
         self.kernel_elf_bytes
+    }
+
+    /// Which kernel it is.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// What a person should know who runs it, if anything: that its kernel was not tried, or that it had none.
+    pub fn remark(&self) -> Option<String> {
+        if self.was_bare {
+            return Some(format!(
+                "the guest is an ELF without a kernel: it is packed with {}, which gives the image id {}",
+                self.kernel, self.image_id
+            ));
+        }
+        kernel::warning(self.kernel)
     }
 
     /// The address of the user program's first instruction.
@@ -174,76 +222,6 @@ impl fmt::Debug for Guest {
     }
 }
 
-/// Names what the file is when it is not a program binary, and which length field overruns it when it is one.
-fn check_envelope(bytes: &[u8]) -> Result<(), GuestError> {
-    const BUILD: &str =
-        "build the guest with `cargo risczero build` and pass the .bin file it writes";
-    let size_bytes = bytes.len() as u64;
-    if bytes.is_empty() {
-        return Err(GuestError::Empty);
-    }
-    if size_bytes > GUEST_BYTES_MAX {
-        return Err(GuestError::TooLarge { size_bytes });
-    }
-    let not = |looks_like, hint| Err(GuestError::NotProgramBinary { looks_like, hint });
-    if !bytes.starts_with(MAGIC) {
-        if bytes.starts_with(b"\x7fELF\x01") && bytes.get(18..20) == Some(&[0xf3, 0]) {
-            return not(
-                "a 32-bit RISC-V ELF without its kernel",
-                "combine it with the kernel: `cargo risczero build` writes such a .bin file, \
-                 `risc0_binfmt::ProgramBinary` does it in code",
-            );
-        }
-        if bytes.starts_with(b"\x7fELF") {
-            return not("an ELF for another machine", BUILD);
-        }
-        if MAGIC.starts_with(bytes) {
-            return Err(GuestError::Truncated { what: "the file ends within its magic".into() });
-        }
-        if bytes.starts_with(b"STRL") {
-            return not("a segment or receipt blob of Starling", BUILD);
-        }
-        if bytes.iter().take(512).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
-        {
-            return not("text", BUILD);
-        }
-        return not("something else", BUILD);
-    }
-    let mut rest = &bytes[MAGIC.len()..];
-    let version = take_u32(&mut rest, "its format version")?;
-    if version != FORMAT_VERSION {
-        return Err(GuestError::WrongAbi {
-            found: format!("binary format {version}"),
-            expected: "binary format 1",
-        });
-    }
-    for what in ["its header", "its user program"] {
-        let size = take_u32(&mut rest, what)? as usize;
-        rest = rest.get(size..).ok_or_else(|| GuestError::Truncated {
-            what: format!("{what} should have {size} bytes, only {} follow", rest.len()),
-        })?;
-    }
-    if rest.is_empty() {
-        return Err(GuestError::Truncated { what: "its kernel is missing".into() });
-    }
-    // Shorter than the only kernel there is, and a beginning of it: cut off, not foreign.
-    if rest.len() < V1COMPAT_ELF.len() && V1COMPAT_ELF.starts_with(rest) {
-        let (expected, found) = (V1COMPAT_ELF.len(), rest.len());
-        return Err(GuestError::Truncated {
-            what: format!("its kernel should have {expected} bytes, only {found} follow"),
-        });
-    }
-    Ok(())
-}
-
-fn take_u32(rest: &mut &[u8], what: &str) -> Result<u32, GuestError> {
-    let (word, after) = rest
-        .split_first_chunk()
-        .ok_or_else(|| GuestError::Truncated { what: format!("the file ends before {what}") })?;
-    *rest = after;
-    Ok(u32::from_le_bytes(*word))
-}
-
 fn check_abi(binary: &ProgramBinary<'_>) -> Result<(), GuestError> {
     let header = &binary.header;
     if header.abi_kind == AbiKind::V1Compat && header.abi_version.major == 1 {
@@ -255,9 +233,20 @@ fn check_abi(binary: &ProgramBinary<'_>) -> Result<(), GuestError> {
     })
 }
 
-/// The entry point and the end of the memory that the program asks for, once that is known to be within bounds.
-fn check_user_elf(user_elf: &[u8]) -> Result<(u32, u32), String> {
-    let parsed = ElfBytes::<LittleEndian>::minimal_parse(user_elf).map_err(|e| e.to_string())?;
+/// What it means that the image cannot be made.
+fn of_load(error: LoadError) -> GuestError {
+    match error {
+        LoadError::Kernel(error @ ElfError::CutOff { .. }) => {
+            GuestError::Truncated { what: format!("its kernel's {error}") }
+        }
+        LoadError::Kernel(error) => GuestError::BadKernel { reason: format!("its {error}") },
+        error @ LoadError::User(_) => GuestError::BadProgram { reason: error.to_string() },
+    }
+}
+
+/// The entry point and the end of the memory that an ELF asks for, once that is known to be within bounds.
+fn check_elf(elf: &[u8]) -> Result<(u32, u32), String> {
+    let parsed = ElfBytes::<LittleEndian>::minimal_parse(elf).map_err(|e| e.to_string())?;
     let segments = parsed.segments().ok_or("it has no program headers")?;
     let (mut image_bytes, mut memory_end) = (0u64, 0u64);
     for segment in segments.iter().filter(|segment| segment.p_type == PT_LOAD) {

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use starling_child::SandboxPolicy;
-use starling_client::{Terms, WEIGHT_MAX};
+use starling_client::{Terms, WEIGHT_MAX, paths};
 use starling_proto::{RelayUrl, Ticket, is_dialable};
 use starling_types::{JobId, Po2, Profile, ReceiptKind, TaskKind, WorkLogId};
 use starling_zkvm::{
@@ -39,8 +39,8 @@ pub struct Common {
     /// Print the result as one JSON object on stdout.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Where jobs, blobs and keys are kept [default: the XDG data directory, `starling` in it].
-    #[arg(long, global = true, value_name = "DIR", env = "STARLING_DATA_DIR")]
+    /// Where jobs, blobs and keys are kept [default: what STARLING_DATA_DIR says, else `starling` in the XDG data directory].
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -80,13 +80,16 @@ pub enum Command {
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct GuestArgs {
     /// The guest: a program binary (R0BF), as `cargo risczero build` makes it.
+    #[serde(with = "paths")]
     pub guest: PathBuf,
     /// The bytes of the guest's standard input; `-` reads them from this process's own.
     #[arg(long, value_name = "FILE")]
+    #[serde(with = "paths")]
     pub input: Option<PathBuf>,
     /// A frame on the guest's standard input, after --input: the size of the file in the form that `env::read_frame` wants, then
     /// the file's bytes. May be given several times.
     #[arg(long, value_name = "FILE")]
+    #[serde(with = "paths")]
     pub frame: Vec<PathBuf>,
     /// An argument of the guest; may be given several times. Other users of this machine can see it: what is secret goes into
     /// the input.
@@ -98,6 +101,7 @@ pub struct GuestArgs {
     pub env: Vec<(String, String)>,
     /// The receipt of something that the guest verifies (`env::verify`); may be given several times.
     #[arg(long = "assumption", value_name = "FILE")]
+    #[serde(with = "paths")]
     pub assumptions: Vec<PathBuf>,
     /// Segments have at most 2^N cycles, 14 to 22 but not 15: smaller segments fit weaker nodes, larger ones waste less.
     #[arg(long, value_name = "N", default_value_t = po2(SEGMENT_PO2_DEFAULT), value_parser = parse_segment_po2)]

@@ -160,6 +160,10 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<Class> {
     if cause.is::<Groth16Error>() {
         return Some(Class::Groth16);
     }
+    // What was done on another thread panicked.
+    if cause.is::<tokio::task::JoinError>() {
+        return Some(Class::Internal);
+    }
     let of_io = |error: &io::Error| is_full(error).then_some(Class::NoSpace);
     cause.downcast_ref().and_then(of_store).or_else(|| cause.downcast_ref().and_then(of_io))
 }
@@ -178,9 +182,9 @@ fn of_receipt(error: &ReceiptError) -> Class {
         | ReceiptError::OtherSystem { .. }
         | ReceiptError::WrongImage { .. }
         | ReceiptError::WrongExit { .. } => Class::InvalidReceipt,
-        ReceiptError::NotReceipt { .. }
-        | ReceiptError::WrongKind { .. }
-        | ReceiptError::Read { .. } => Class::NotAReceipt,
+        ReceiptError::NotReceipt { .. } | ReceiptError::WrongKind { .. } => Class::NotAReceipt,
+        // As of any other file.
+        ReceiptError::Read { .. } => Class::Usage,
         ReceiptError::Assemble { .. } => Class::Internal,
         ReceiptError::Write { source, .. } if is_full(source) => Class::NoSpace,
         ReceiptError::Write { .. } => Class::Failed,
@@ -191,9 +195,8 @@ fn of_execution(error: &ExecuteError) -> Class {
     match error {
         ExecuteError::GuestPanicked { .. } => Class::GuestPanicked,
         ExecuteError::CycleLimit { .. } => Class::CycleLimit,
-        ExecuteError::SegmentLimitTooSmall { .. } | ExecuteError::Po2OutOfRange { .. } => {
-            Class::SegmentTooSmall
-        }
+        ExecuteError::SegmentLimitTooSmall { .. } => Class::SegmentTooSmall,
+        ExecuteError::Po2OutOfRange { .. } => Class::Usage,
         ExecuteError::UnknownAssumption { .. } => Class::UnknownAssumption,
         ExecuteError::Faulted(_)
         | ExecuteError::GuestFault { .. }

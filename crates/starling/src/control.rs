@@ -22,7 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use starling_client::{
     Client, ControlChannel, ControlError, ControlServer, GuestOutput, JobError, JobHandle,
-    JobProgress, Pruned, RunOptions, SandboxPolicy, Service, Written,
+    JobProgress, Pruned, RunOptions, SandboxPolicy, Service, Written, paths,
 };
 use starling_store::{DataDirError, JobKey};
 use starling_types::JobId;
@@ -64,7 +64,12 @@ const LINES_WAITING_MAX: usize = 64;
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Carry out an order, write the receipt to this path, and say how far it is.
-    Run { order: Order, receipt: PathBuf, run: RunArgs },
+    Run {
+        order: Order,
+        #[serde(with = "paths")]
+        receipt: PathBuf,
+        run: RunArgs,
+    },
     /// Give a job up.
     Cancel { job: JobKey },
     /// Forget jobs that have been over for so long.

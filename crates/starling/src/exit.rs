@@ -19,9 +19,9 @@ use crate::{
 /// Whether the command was asked for JSON: then a failure is told on stdout as well, whatever ends the process.
 static IN_JSON: AtomicBool = AtomicBool::new(false);
 
-/// From now on every failure is one JSON object on stdout, too.
-pub fn answer_in_json() {
-    IN_JSON.store(true, Ordering::Relaxed);
+/// Whether from now on every failure is one JSON object on stdout, too.
+pub fn answer_in_json(is_asked: bool) {
+    IN_JSON.store(is_asked, Ordering::Relaxed);
 }
 
 /// What the exit code of a failed command means. 0 is success.

@@ -9,11 +9,12 @@ use std::{
 use anyhow::{Context, anyhow};
 use starling_zkvm::{
     GUEST_BYTES_MAX, Guest, Receipt, ZKVM_VERSION,
+    guest::{COMPRESSION_BYTES, Compression},
     receipt::{self, ReceiptError},
 };
 use tempfile::NamedTempFile;
 
-use crate::{args::Common, class::Class, exit::Exit};
+use crate::{args::Common, class::Class, exit::Exit, terminal};
 
 /// The largest input that is read.
 pub const INPUT_SIZE_BYTES_MAX: u64 = 1 << 30;
@@ -21,15 +22,21 @@ pub const INPUT_SIZE_BYTES_MAX: u64 = 1 << 30;
 /// The most that is read from a pipe of a guest or a receipt.
 const PIPE_SIZE_BYTES_MAX: u64 = 256 << 20;
 
-/// The data directory: `--data-dir`, or `starling` in the XDG data directory.
+/// The variable that stands for `--data-dir`. One that is empty says nothing.
+const DATA_DIR_VARIABLE: &str = "STARLING_DATA_DIR";
+
+/// The data directory: `--data-dir`, what [`DATA_DIR_VARIABLE`] says, or `starling` in the XDG data directory.
 pub fn data_dir(common: &Common) -> Result<PathBuf, Exit> {
     use etcetera::BaseStrategy;
-    if let Some(dir) = &common.data_dir {
+    let given = common.data_dir.clone().map(|dir| ("--data-dir", dir));
+    let said = std::env::var_os(DATA_DIR_VARIABLE).filter(|said| !said.is_empty());
+    let said = said.map(|said| (DATA_DIR_VARIABLE, PathBuf::from(said)));
+    if let Some((from, dir)) = given.or(said) {
         // Else a directory that can't hold jobs would look like one that holds none.
         if dir.exists() && !dir.is_dir() {
-            return Err(Exit::usage(anyhow!("--data-dir {} is not a directory", dir.display())));
+            return Err(Exit::usage(anyhow!("{from} {} is not a directory", dir.display())));
         }
-        return Ok(dir.clone());
+        return Ok(dir);
     }
     let base = etcetera::choose_base_strategy()
         .map_err(|error| Exit::usage(anyhow!("no home directory ({error}): give --data-dir")))?;
@@ -65,19 +72,50 @@ pub fn read_guest(path: &Path) -> Result<Guest, Exit> {
         .map_err(Exit::usage)
 }
 
-/// Whether the file `path`, which is `what` to the user, begins as a program does: a guest, or an ELF
-/// that was not packed with its kernel. An empty file is an error.
+/// The guest in the file `path`, and what there is to remark on it, said.
+pub fn read_guest_aloud(path: &Path) -> Result<Guest, Exit> {
+    let guest = read_guest(path)?;
+    remark(&guest);
+    Ok(guest)
+}
+
+/// Says what a person should know of a guest, if anything.
+pub fn remark(guest: &Guest) {
+    if let Some(remark) = guest.remark() {
+        terminal::say(&remark);
+    }
+}
+
+/// Whether the file `path`, which is `what` to the user, begins as a program does: a guest, or an ELF. An empty file is an
+/// error, and so is a compressed one.
 pub fn is_program(path: &Path, what: &str) -> Result<bool, Exit> {
-    let mut magic = Vec::new();
+    let first = first_bytes(path, what)?;
+    if first.is_empty() {
+        let text = anyhow!("{what} {} is empty", path.display());
+        return Err(Exit::usage(text).classed(Class::NotAReceipt));
+    }
+    if let Some(compression) = Compression::of(&first) {
+        return Err(compressed(path, compression));
+    }
+    Ok(first.starts_with(b"R0BF") || first.starts_with(b"\x7fELF"))
+}
+
+/// So many bytes that they tell what a file is.
+fn first_bytes(path: &Path, what: &str) -> Result<Vec<u8>, Exit> {
+    let mut first = Vec::new();
     open(path, what)?
-        .take(4)
-        .read_to_end(&mut magic)
+        .take(COMPRESSION_BYTES as u64)
+        .read_to_end(&mut first)
         .with_context(|| format!("can't read {what} {}", path.display()))
         .map_err(Exit::usage)?;
-    if magic.is_empty() {
-        return Err(Exit::usage(anyhow!("{what} {} is empty", path.display())));
-    }
-    Ok(magic == b"R0BF" || magic == b"\x7fELF")
+    Ok(first)
+}
+
+fn compressed(path: &Path, Compression { name, command }: Compression) -> Exit {
+    let path = path.display();
+    Exit::usage(anyhow!("{path} is compressed with {name}"))
+        .classed(Class::NotAReceipt)
+        .hinted(format!("unpack it first: `{command} {path}`"))
 }
 
 /// The receipt in the file `path`, of which nothing is known yet; `else_it_is` says what to call it
@@ -89,12 +127,18 @@ pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
         return Err(Exit::usage(text).classed(Class::NotAReceipt));
     }
     receipt::read_receipt(path).map_err(|error| match error {
-        ReceiptError::NotReceipt { reason, .. } => Exit::usage(anyhow!(
-            "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it holds something else, is cut off, or \
-             another release wrote it ({reason})",
-            path.display()
-        ))
-        .classed(Class::NotAReceipt),
+        ReceiptError::NotReceipt { reason, .. } => {
+            let first = first_bytes(path, "receipt").unwrap_or_default();
+            let exit = match Compression::of(&first) {
+                Some(compression) => compressed(path, compression),
+                None => Exit::usage(anyhow!(
+                    "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it holds something else, is cut off, or \
+                     another release wrote it ({reason})",
+                    path.display()
+                )),
+            };
+            exit.classed(Class::NotAReceipt)
+        }
         error => Exit::usage(error),
     })
 }
@@ -114,7 +158,7 @@ impl Settled {
     pub fn new(path: &Path, what: &str) -> Result<Self, Exit> {
         let source: Box<dyn Read> = if is_stdin(path) {
             Box::new(io::stdin())
-        } else if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        } else if is_read_once(path) {
             Box::new(open(path, what)?)
         } else {
             return Ok(Self { path: path.to_owned(), _copy: None });
@@ -149,9 +193,20 @@ pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+/// Whether a path leads to what can be read once: this process's standard input, or a pipe.
+pub fn is_read_once(path: &Path) -> bool {
+    is_stdin(path) || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
 /// The guest's standard input: the file `input` (stdin for `-`), then each of `frames` behind its size, as
-/// `ExecutorEnv::write_frame` writes them. Nothing is read before it is asked for.
+/// `ExecutorEnv::write_frame` writes them. Nothing is read before it is asked for, but a frame that is no file.
 pub fn guest_input(input: Option<&Path>, frames: &[PathBuf]) -> Result<Box<dyn Read + Send>, Exit> {
+    let of_stdin = input.into_iter().chain(frames.iter().map(PathBuf::as_path));
+    if of_stdin.filter(|path| is_stdin(path)).count() > 1 {
+        return Err(Exit::usage(anyhow!(
+            "`-` is this process's standard input, which can be read once"
+        )));
+    }
     let mut stream: Box<dyn Read + Send> = match input {
         None => Box::new(io::empty()),
         Some(path) if is_stdin(path) => Box::new(io::stdin()),
@@ -167,7 +222,9 @@ pub fn guest_input(input: Option<&Path>, frames: &[PathBuf]) -> Result<Box<dyn R
         }
     };
     for path in frames {
-        let file = open(path, "frame")?;
+        // What has no size is read to its end first. The copy stays as long as it is open.
+        let settled = Settled::new(path, "frame")?;
+        let file = open(settled.path(), "frame")?;
         let size_bytes = file.metadata().map_err(Exit::usage)?.len();
         let size = u32::try_from(size_bytes).map_err(|_| {
             let path = path.display();

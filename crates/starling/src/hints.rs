@@ -172,8 +172,14 @@ fn other_user(_: &Path) -> Option<u32> {
 }
 
 fn of_groth16(error: &Groth16Error) -> Option<&'static str> {
-    matches!(error, Groth16Error::Unavailable { .. })
-        .then_some("ask for --receipt-kind succinct, or run this step on another machine")
+    Some(match error {
+        Groth16Error::Unavailable { .. } => {
+            "ask for --receipt-kind succinct, or run this step on another machine"
+        }
+        Groth16Error::Failed { .. } => {
+            "mend that; the job keeps its succinct receipt, and the same command, or `starling job resume`, does this step alone"
+        }
+    })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Result<Digest, Exit> {
         Err(wrong) => wrong,
     };
     if Path::new(text).is_file() {
-        return Ok(files::read_guest(Path::new(text))?.image_id());
+        return Ok(files::read_guest_aloud(Path::new(text))?.image_id());
     }
     Err(Exit::usage(anyhow!(
         "{text:?} is not an image id: {wrong}; it is {DIGITS} hex digits, as `starling inspect GUEST` prints it, {WORDS} \

@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod signals;
 mod terminal;
+mod threads;
 mod yardstick;
 
 use std::{
@@ -32,7 +33,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    args::{Cli, Command},
+    args::{Cli, Command, Common, JobCommand},
     class::Class,
     exit::{Code, CommandResult, Exit},
 };
@@ -44,13 +45,13 @@ const DEFAULT_LOG: &str =
 fn main() -> ExitCode {
     terminal::take_panics();
     // Before the words are understood: that they are not is an answer as well.
-    if std::env::args_os().any(|word| word == "--json") {
-        exit::answer_in_json();
-    }
+    exit::answer_in_json(std::env::args_os().any(|word| word == "--json"));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(shown) => return show(&shown),
     };
+    // It may have been a word for the guest.
+    exit::answer_in_json(cli.common.json);
     let log = tracing_subscriber::fmt::layer()
         .with_writer(progress::Stderr)
         .fmt_fields(terminal::log_fields())
@@ -95,6 +96,21 @@ fn show(shown: &clap::Error) -> ExitCode {
     }
 }
 
+/// Runs a command that leaves nothing to be put in order when it is ended.
+async fn at_once(common: Common, command: Command) -> CommandResult {
+    match command {
+        Command::Verify(args) => commands::verify::run(&common, &args),
+        Command::Inspect(args) => commands::inspect::run(&common, &args),
+        Command::Execute(args) => commands::execute::run(&common, args).await,
+        Command::Job(command) => commands::job::run(&common, &command).await,
+        Command::Doctor(args) => commands::doctor::run(&common, &args).await,
+        Command::Bench(command) => commands::bench::run(&common, &command).await,
+        Command::Prove(_) | Command::Compress(_) | Command::Node(_) | Command::Prover { .. } => {
+            unreachable!("handled before")
+        }
+    }
+}
+
 fn log_filter() -> EnvFilter {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     // At `debug` the zkVM decodes what guests print as UTF-8, and fails those that print anything else:
@@ -112,19 +128,18 @@ fn run(cli: Cli, phases: Phases) -> CommandResult {
     if let Command::Prover { system } = &cli.command {
         return commands::prover::run(system, phases);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = threads::runtime()?;
+    let Cli { common, command } = cli;
     let result = runtime.block_on(async {
-        match &cli.command {
-            Command::Prove(args) => commands::prove::run(&cli.common, args).await,
-            Command::Node(args) => commands::node::run(&cli.common, args).await,
-            Command::Verify(args) => commands::verify::run(&cli.common, args),
-            Command::Inspect(args) => commands::inspect::run(&cli.common, args),
-            Command::Compress(args) => commands::prove::compress(&cli.common, args).await,
-            Command::Execute(args) => commands::execute::run(&cli.common, args).await,
-            Command::Job(command) => commands::job::run(&cli.common, command).await,
-            Command::Doctor(args) => commands::doctor::run(&cli.common, args).await,
-            Command::Bench(command) => commands::bench::run(&cli.common, command).await,
-            Command::Prover { .. } => unreachable!("handled before the runtime is built"),
+        match command {
+            // These end in order.
+            Command::Prove(args) => commands::prove::run(&common, &args).await,
+            Command::Compress(args) => commands::prove::compress(&common, &args).await,
+            Command::Job(JobCommand::Resume { job, receipt, network }) => {
+                commands::job::resume(&common, &job, receipt, &network).await
+            }
+            Command::Node(args) => commands::node::run(&common, &args).await,
+            command => signals::or_interrupted(move || at_once(common, command)).await,
         }
     });
     // A blocking thread may sit in the executor or in a read of stdin: the result does not wait for it.

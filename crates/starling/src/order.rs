@@ -1,14 +1,15 @@
 //! What a person asks a client for, in words that another process can carry out: files are named by absolute paths.
 
 use std::{
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
-use starling_client::{JobError, JobHandle, JobOptions, Patience, RunOptions, Service};
+use starling_client::{JobError, JobHandle, JobOptions, Patience, RunOptions, Service, paths};
 use starling_types::{JobId, ReceiptKind, WorkLogId};
 use starling_zkvm::{Guest, Receipt};
 
@@ -24,7 +25,11 @@ pub enum Order {
     /// A guest's receipt.
     Prove(Box<ProveOrder>),
     /// A composite receipt made succinct, or more.
-    Compress { composite: PathBuf, kind: ReceiptKind },
+    Compress {
+        #[serde(with = "paths")]
+        composite: PathBuf,
+        kind: ReceiptKind,
+    },
     /// What a job was asked for that is in the data directory.
     Resume { job: JobId },
 }
@@ -91,15 +96,16 @@ impl Order {
     /// The same from any working directory.
     pub fn absolute(mut self) -> Self {
         let make = |path: &mut PathBuf| {
-            if let Ok(absolute) = std::path::absolute(&*path) {
-                *path = absolute;
+            // A link may lead to what is this process's own: its standard input, say.
+            if let Ok(place) = path.canonicalize().or_else(|_| std::path::absolute(&*path)) {
+                *path = place;
             }
         };
         match &mut self {
             Self::Prove(order) => {
                 let what = &mut order.guest;
                 make(&mut what.guest);
-                what.input.iter_mut().filter(|path| !files::is_stdin(path)).for_each(make);
+                what.input.iter_mut().for_each(make);
                 what.frame.iter_mut().for_each(make);
                 what.assumptions.iter_mut().for_each(make);
             }
@@ -109,9 +115,31 @@ impl Order {
         self
     }
 
-    /// Whether it reads the input from this process's own.
-    pub fn reads_stdin(&self) -> bool {
-        matches!(self, Self::Prove(order) if order.guest.input.as_deref().is_some_and(files::is_stdin))
+    /// Whether a part of the guest's input can be read once, and here alone: from a pipe, or this process's standard input.
+    pub fn reads_once(&self) -> bool {
+        let Self::Prove(order) = self else { return false };
+        let GuestArgs { input, frame, .. } = &order.guest;
+        input.iter().chain(frame).any(|path| files::is_read_once(path))
+    }
+
+    /// Refuses what another process could not read.
+    ///
+    /// # Errors
+    /// With exit code 2 when something else than the guest's input is no file.
+    pub fn check_elsewhere(&self) -> Result<(), Exit> {
+        let mut paths = match self {
+            Self::Prove(order) => [&order.guest.guest].into_iter().chain(&order.guest.assumptions),
+            Self::Compress { composite, .. } => [composite].into_iter().chain(&[]),
+            Self::Resume { .. } => return Ok(()),
+        };
+        match paths.find(|path| files::is_read_once(path)) {
+            None => Ok(()),
+            Some(path) => Err(Exit::usage(anyhow!(
+                "another process has this data directory and can't read {}, which is no file",
+                path.display()
+            ))
+            .hinted("put it into a file, or use another --data-dir")),
+        }
     }
 
     /// The files that it is made from, as far as they have names.
@@ -127,16 +155,25 @@ impl Order {
         paths.into_iter().map(PathBuf::as_path).filter(|path| !files::is_stdin(path)).collect()
     }
 
-    /// With the input in a file.
+    /// With all that the guest reads, its frames too, in a file.
     pub fn with_input(mut self, path: &Path) -> Self {
         if let Self::Prove(order) = &mut self {
             order.guest.input = Some(path.to_owned());
+            order.guest.frame.clear();
         }
         self
     }
 }
 
 impl Prepared {
+    /// What the guest reads, taken from here.
+    pub fn take_input(&mut self) -> Box<dyn Read + Send> {
+        match self {
+            Self::Prove { input, .. } => std::mem::replace(input, Box::new(io::empty())),
+            Self::Compress { .. } | Self::Resume { .. } => Box::new(io::empty()),
+        }
+    }
+
     /// Has the service run it.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use tracing_subscriber::{
     fmt::{FormatFields, format::debug_fn},
 };
 
-use crate::progress::Stderr;
+use crate::{progress::Stderr, threads};
 
 /// Where a second line of a log entry or an error begins: never where those of this program do.
 const INDENT: &str = "\n    ";
@@ -58,9 +58,12 @@ pub fn say(text: &str) {
 /// Lets panics, whose texts may quote what others sent, be printed as anything else is.
 pub fn take_panics() {
     let print = panic::take_hook();
-    panic::set_hook(Box::new(move |info| match info.payload_as_str() {
-        Some(text) if text.contains(is_acted_on) => say(&info.to_string()),
-        _ => print(info),
+    panic::set_hook(Box::new(move |info| {
+        match info.payload_as_str() {
+            Some(text) if text.contains(is_acted_on) => say(&info.to_string()),
+            _ => print(info),
+        }
+        threads::end_if_starting();
     }));
 }
 

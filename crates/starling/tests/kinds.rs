@@ -10,7 +10,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use risc0_zkvm::{
@@ -47,13 +47,15 @@ impl Bench {
         self.path(name)
     }
 
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_starling"));
+        command.env_remove("XDG_RUNTIME_DIR");
+        command.args(args).args(["--json", "--data-dir", &self.path("data")]);
+        command
+    }
+
     fn starling(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_starling"))
-            .env_remove("XDG_RUNTIME_DIR")
-            .args(args)
-            .args(["--json", "--data-dir", &self.path("data")])
-            .output()
-            .unwrap()
+        self.command(args).output().unwrap()
     }
 
     /// Proves a shipped guest through two nodes; the receipt is in the file `name`.
@@ -155,7 +157,9 @@ fn session(guest: &str, env: &mut ExecutorEnvBuilder<'_>) -> Session {
     let guest = Guest::parse(fs::read(guest_path(guest)).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let env = env.build().unwrap();
-    let hosted = execute_hosted(&env, &guest, [0; 32], folder.path(), |_| Ok(())).unwrap();
+    let hosted =
+        execute_hosted(&env, &guest, [0; 32], folder.path(), |_| Ok(()), &AtomicBool::new(false))
+            .unwrap();
     let claim = hosted.execution.resolved_claim();
     Session {
         exit_code: claim.exit_code,
@@ -317,6 +321,49 @@ fn a_failed_guest_is_proved_on_request_with_its_work_counted() {
     assert_eq!((work.nonce_min.segment, work.nonce_max.segment), (0, 0));
     // One segment, its padding counted.
     assert_eq!(proved.result["total_cycles"], work.value);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_docker_does_not_make_is_all_that_a_resume_does_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bench = Bench::new();
+    // It is there and answers; what it is to run, it may not.
+    let bin = bench.path("bin");
+    fs::create_dir(&bin).unwrap();
+    let docker = format!("{bin}/docker");
+    let script =
+        "#!/bin/sh\n[ \"$1\" = run ] || exit 0\necho 'docker: permission denied' >&2\nexit 126\n";
+    fs::write(&docker, script).unwrap();
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{bin}:{}", std::env::var("PATH").unwrap());
+    let fails = |args: &[&str]| -> Value {
+        let mut command = bench.command(args);
+        let output = command.env("PATH", &path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let mut answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let error = answer["error"].take();
+        assert_eq!(error["class"], "groth16", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("126") && message.ends_with("docker: permission denied"));
+        error
+    };
+    let (guest, input) = (guest_path("fail"), input_path("fail-ok"));
+    let prove = ["prove", guest.to_str().unwrap(), "--input", &input, "--local", "2"];
+    let kind = ["--receipt-kind", "groth16", "--segment-po2", SEGMENT_PO2];
+    let error = fails(&[&prove[..], &kind].concat());
+    let job = error["job"].as_str().unwrap();
+    let show = || -> Value {
+        serde_json::from_slice(&bench.starling(&["job", "show", job]).stdout).unwrap()
+    };
+    let shown = show();
+    assert_eq!(shown["phase"], "failed", "{shown}");
+    assert_eq!(shown["receipts_accepted"], shown["receipts_total"], "{shown}");
+    // Nobody proves for it, and nobody has to.
+    let alone = ["--local", "0", "--listen", "--bind", "127.0.0.1:0", "--node-wait", "1"];
+    fails(&[&["job", "resume", job], &alone[..]].concat());
+    assert_eq!(show()["receipts_accepted"], shown["receipts_accepted"]);
 }
 
 #[test]

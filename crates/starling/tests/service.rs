@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -77,7 +77,15 @@ fn env(count: u32) -> ExecutorEnv<'static> {
 fn journal(elf: &[u8], count: u32) -> Vec<u8> {
     let guest = Guest::parse(elf.to_vec()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let hosted = execute_hosted(&env(count), &guest, [0; 32], folder.path(), |_| Ok(())).unwrap();
+    let hosted = execute_hosted(
+        &env(count),
+        &guest,
+        [0; 32],
+        folder.path(),
+        |_| Ok(()),
+        &AtomicBool::new(false),
+    )
+    .unwrap();
     hosted.execution.journal
 }
 

@@ -68,7 +68,8 @@ pub struct HostedStats {
 /// Runs `guest` in `env` and hands everything that is to be proved to `on_emitted` as soon as it is complete.
 ///
 /// Blocks the calling thread, on which the environment's own code runs. `seed` is the guest's randomness, and `folder`
-/// takes a file for as long as the guest runs. Profiles, and callbacks that trace each instruction, are RISC Zero's
+/// takes a file for as long as the guest runs. `cancel` becoming true stops the execution, as of
+/// [`execute`](super::execute()). Profiles, and callbacks that trace each instruction, are RISC Zero's
 /// executor's: an environment that wants the latter is refused.
 ///
 /// # Errors
@@ -80,11 +81,12 @@ pub fn execute_hosted(
     seed: [u8; 32],
     folder: &Path,
     on_emitted: impl FnMut(Emitted) -> Result<(), SinkError> + Send,
+    cancel: &AtomicBool,
 ) -> Result<HostedExecution, ExecuteError> {
     let serve = |environment, remote| {
         // A panic here would leave the client waiting.
         panic::catch(std::panic::AssertUnwindSafe(|| {
-            execute_in(environment, &remote, guest, seed, on_emitted)
+            execute_in(environment, &remote, guest, seed, on_emitted, cancel)
         }))
         .unwrap_or_else(|message| Err(ExecuteError::ExecutorPanicked { message }))
     };
@@ -98,6 +100,7 @@ fn execute_in(
     guest: &Guest,
     seed: [u8; 32],
     on_emitted: impl FnMut(Emitted) -> Result<(), SinkError> + Send,
+    cancel: &AtomicBool,
 ) -> Result<HostedExecution, ExecuteError> {
     if environment.trace_events.is_some() {
         return Err(setup(&"trace callbacks are called by RISC Zero's own executor alone"));
@@ -117,8 +120,7 @@ fn execute_in(
 
     let journal = Journal::default();
     let assumed = Assumed::new(given.iter().map(|(id, _)| *id).collect());
-    let never = AtomicBool::new(false);
-    let outbox = Outbox::new(on_emitted, &never);
+    let outbox = Outbox::new(on_emitted, cancel);
     let mut files = Files::default();
     for fd in environment.read_fds {
         files.add_reader(fd, Box::new(remote.file(fd)));

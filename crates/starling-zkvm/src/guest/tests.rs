@@ -22,13 +22,40 @@ fn a_shipped_guest_has_the_image_id_that_risc0_computes() {
 #[test]
 fn a_file_that_is_no_guest_is_told_what_it_is() {
     assert_eq!(Guest::parse(Vec::new()).unwrap_err(), GuestError::Empty);
-    let bare = refusal(&halting_elf());
-    assert!(bare.contains("RISC-V ELF without its kernel"), "{bare}");
-    assert!(bare.contains("cargo risczero build"), "{bare}");
     assert!(refusal(b"\x7fELF\x02\x01").contains("an ELF for another machine"));
     assert!(refusal(b"{\"n\": 3}\n").contains("text"));
     assert!(refusal(&[0xff; 64]).contains("something else"));
     assert!(refusal(b"R0").contains("cut off"));
+}
+
+#[test]
+fn a_compressed_file_is_told_with_what_and_what_unpacks_it() {
+    let guest = guest_bytes("sha-chain.bin");
+    let zstd = zstd::encode_all(&guest[..], 1).unwrap();
+    assert!(refusal(&zstd).ends_with("compressed with zstd; unpack it first: `zstd -d FILE`"));
+    for (magic, command) in [
+        (&b"\x1f\x8b\x08\0"[..], "`gzip -dk FILE`"),
+        (b"\xfd7zXZ\0\0", "`xz -dk FILE`"),
+        (b"BZh9", "`bzip2 -dk FILE`"),
+        (b"PK\x03\x04\x14", "`unzip FILE`"),
+    ] {
+        let error = refusal(&[magic, &[0x5a; 100]].concat());
+        assert!(error.ends_with(command), "{error}");
+    }
+}
+
+#[test]
+fn an_elf_without_a_kernel_is_packed_with_the_one_that_is_linked_here() {
+    let elf = halting_elf();
+    let packed = ProgramBinary::new(&elf, V1COMPAT_ELF).encode();
+    let bare = Guest::parse(elf).unwrap();
+    assert_eq!(bare.bytes(), packed);
+    let image_id = risc0_zkvm::compute_image_id(&packed).unwrap();
+    assert_eq!(bare.image_id(), image_id);
+    let told = bare.remark().unwrap();
+    assert!(told.contains("without a kernel") && told.contains(&image_id.to_string()), "{told}");
+    // What was packed is a guest like any other.
+    assert_eq!(Guest::parse(packed).unwrap().remark(), None);
 }
 
 #[test]
@@ -54,12 +81,45 @@ fn a_damaged_guest_never_panics() {
     }
 }
 
+/// Today's kernel with other bytes behind its own, which nothing loads.
+fn other_kernel() -> Vec<u8> {
+    [V1COMPAT_ELF, b"another"].concat()
+}
+
+/// A kernel whose only instruction ends the machine.
+fn foreign_kernel() -> Vec<u8> {
+    let mut elf = tiny::elf(1, 0);
+    // The entry point, and the address of the only segment: where kernels are.
+    for at in [24, 52 + 8, 52 + 12] {
+        elf[at..at + 4].copy_from_slice(&0xc000_0000_u32.to_le_bytes());
+    }
+    elf
+}
+
 #[test]
-fn another_kernel_is_refused() {
-    let mut kernel = V1COMPAT_ELF.to_vec();
-    *kernel.last_mut().unwrap() ^= 1;
-    let error = refusal(&ProgramBinary::new(&halting_elf(), &kernel).encode());
-    assert!(error.contains("another kernel"), "{error}");
+fn the_image_id_is_that_of_the_kernel_that_a_guest_carries() {
+    for kernel in [other_kernel(), foreign_kernel()] {
+        let program = ProgramBinary::new(&halting_elf(), &kernel).encode();
+        let guest = Guest::parse(program.clone()).unwrap();
+        assert_eq!(guest.image_id(), risc0_zkvm::compute_image_id(&program).unwrap());
+        assert_eq!(guest.kernel_elf_bytes(), kernel.len());
+        let told = guest.remark().unwrap();
+        assert!(told.contains("was not tried") && told.contains("3.0.0 and 3.0.1"), "{told}");
+    }
+    let foreign = ProgramBinary::new(&halting_elf(), &foreign_kernel()).encode();
+    assert_ne!(Guest::parse(foreign).unwrap().image_id(), halting_guest().image_id());
+}
+
+#[test]
+fn a_kernel_that_cannot_be_loaded_is_told_from_a_program_that_cannot() {
+    let with_kernel = |kernel: &[u8]| refusal(&ProgramBinary::new(&halting_elf(), kernel).encode());
+    let cut = foreign_kernel();
+    assert!(with_kernel(&cut[..cut.len() - 4]).contains("cut off: its kernel's segment"));
+    assert!(with_kernel(b"no ELF at all").contains("the guest's kernel cannot be loaded"));
+    let mut large = foreign_kernel();
+    // `p_memsz` of the only program header.
+    large[52 + 20..52 + 24].copy_from_slice(&0x3000_0000_u32.to_le_bytes());
+    assert!(with_kernel(&large).contains("805306368 bytes of initialised memory"));
 }
 
 #[test]

@@ -7,43 +7,30 @@ use serde_json::json;
 use starling_cost::Costs;
 use starling_types::{Po2, TaskKind};
 use starling_zkvm::{
-    AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, Guest, Receipt, execute,
+    AssumptionId, Emitted, ExecuteError, ExecuteOptions, Execution, ExitCode, Guest, Receipt,
+    execute,
     receipt::{ReceiptError, receipt_info},
 };
 
 use crate::{
     args::{Common, GuestArgs},
     commands::prove::warn_of_small_segments,
-    exit::CommandResult,
+    exit::{CommandResult, Exit},
     files,
     output::{journal, print},
     terminal::GuestText,
 };
 
-pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
+pub async fn run(common: &Common, args: GuestArgs) -> CommandResult {
     warn_of_small_segments(args.segment_po2);
-    let guest = files::read_guest(&args.guest)?;
-    let assumptions = files::read_receipts(&args.assumptions)?;
-    let mut seed = [0; 32];
-    rand::rng().fill_bytes(&mut seed);
-    let options = ExecuteOptions {
-        input: files::guest_input(args.input.as_deref(), &args.frame)?,
-        args: args.args.clone(),
-        env: args.env.iter().cloned().collect(),
-        assumptions: assumptions.iter().map(proved).collect::<Result<_, _>>()?,
-        segment_po2: args.segment_po2,
-        keccak_po2: args.keccak_po2.get(),
-        cycle_limit: args.cycle_limit,
-        seed,
-        povw: None,
-        guest_output: Box::new(GuestText::to_stderr()),
-    };
+    let (guest, options) = prepare(args)?;
     let started = Instant::now();
     let (execution, segments) =
         tokio::task::spawn_blocking(move || run_guest(&guest, options)).await??;
     let seconds = started.elapsed().as_secs_f64();
 
     warn_of_paging(execution.user_cycles, segments.paging_cycles);
+    warn_of_exit(execution.exit_code);
     let assumptions = execution.assumptions().len();
     let cost = Costs::FAST.usual;
     let leaves = |kind, by_po2: &BTreeMap<Po2, u32>| -> u64 {
@@ -74,6 +61,44 @@ pub async fn run(common: &Common, args: &GuestArgs) -> CommandResult {
         ("seconds", json!(seconds)),
     ]);
     print(common, fields)
+}
+
+/// The guest, and what it is given.
+fn prepare(args: GuestArgs) -> Result<(Guest, ExecuteOptions), Exit> {
+    let guest = files::read_guest_aloud(&args.guest)?;
+    let assumptions = files::read_receipts(&args.assumptions)?;
+    let mut seed = [0; 32];
+    rand::rng().fill_bytes(&mut seed);
+    let options = ExecuteOptions {
+        input: files::guest_input(args.input.as_deref(), &args.frame)?,
+        args: args.args,
+        env: args.env.into_iter().collect(),
+        assumptions: assumptions.iter().map(proved).collect::<Result<_, _>>()?,
+        segment_po2: args.segment_po2,
+        keccak_po2: args.keccak_po2.get(),
+        cycle_limit: args.cycle_limit,
+        seed,
+        povw: None,
+        guest_output: Box::new(GuestText::to_stderr()),
+    };
+    Ok((guest, options))
+}
+
+/// Says so when the guest did not end well: to execute it is no failure, but `prove` takes it for one.
+fn warn_of_exit(exit_code: ExitCode) {
+    let is_paused = matches!(exit_code, ExitCode::Paused(_));
+    match exit_code {
+        ExitCode::Halted(0) => {}
+        ExitCode::Paused(0) => {
+            tracing::warn!(
+                "the guest paused: `prove` takes that with --receipt-kind composite alone"
+            );
+        }
+        _ => tracing::warn!(
+            "the guest ended with {exit_code:?}: `prove` takes that with --prove-guest-errors alone{}",
+            if is_paused { ", and with --receipt-kind composite" } else { "" }
+        ),
+    }
 }
 
 /// Says so when most cycles bring memory in and put it back.

@@ -16,7 +16,7 @@ const JOURNAL_SHOWN_BYTES: usize = 1024;
 pub fn run(common: &Common, args: &InspectArgs) -> CommandResult {
     let file = Settled::new(&args.file, "file")?;
     let fields = if files::is_program(file.path(), "file")? {
-        guest_fields(&files::read_guest(file.path())?)
+        guest_fields(&files::read_guest_aloud(file.path())?)
     } else {
         receipt_fields(&files::read_receipt(file.path(), "neither a guest nor a receipt")?)?
     };
@@ -31,6 +31,7 @@ fn guest_fields(guest: &Guest) -> Fields {
         ("size_bytes", json!(guest.bytes().len())),
         ("user_elf_bytes", json!(guest.user_elf_bytes())),
         ("kernel_elf_bytes", json!(guest.kernel_elf_bytes())),
+        ("kernel", json!(guest.kernel().to_string())),
         ("entry", json!(format!("{:#010x}", guest.entry()))),
     ]
 }

@@ -15,7 +15,7 @@ use starling_store::{DataDir, JobKey};
 use starling_types::ReceiptKind;
 
 use crate::{
-    args::{Common, JobArg, JobCommand},
+    args::{ClientNetworkArgs, Common, JobArg, JobCommand},
     bounds::Bounds,
     commands::prove,
     control::{self, Opened},
@@ -31,26 +31,37 @@ pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
         JobCommand::List => list(common, &dir).await,
         JobCommand::Show { job } => show(common, &dir, job).await,
         JobCommand::Resume { job, receipt, network } => {
-            let key = find(&dir, job)?;
-            let Some(id) = key.job() else {
-                return Err(Exit::usage(anyhow!(
-                    "which job {key} was can't be told, since its id came to harm in the log: ask for it anew with `starling \
-                     prove`; `starling job cancel {key}` frees what it holds"
-                )));
-            };
-            let state = load_job(&dir, id)?;
-            if state.phase == JobPhase::Cancelled {
-                return Err(Exit::usage(anyhow!(
-                    "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
-                )));
-            }
-            let receipt = receipt.clone().unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
-            prove::resume(common, &state, network, receipt).await
+            resume(common, job, receipt.clone(), network).await
         }
         JobCommand::Cancel { job } => cancel(common, &dir, job).await,
         JobCommand::Prune { older } => prune(common, &dir, *older).await,
         JobCommand::Recover { out } => recover(common, &dir, out),
     }
+}
+
+/// `starling job resume`.
+pub async fn resume(
+    common: &Common,
+    job: &JobArg,
+    receipt: Option<PathBuf>,
+    network: &ClientNetworkArgs,
+) -> CommandResult {
+    let dir = files::data_dir(common)?;
+    let key = find(&dir, job)?;
+    let Some(id) = key.job() else {
+        return Err(Exit::usage(anyhow!(
+            "which job {key} was can't be told, since its id came to harm in the log: ask for it anew with `starling prove`; \
+             `starling job cancel {key}` frees what it holds"
+        )));
+    };
+    let state = load_job(&dir, id)?;
+    if state.phase == JobPhase::Cancelled {
+        return Err(Exit::usage(anyhow!(
+            "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
+        )));
+    }
+    let receipt = receipt.unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
+    prove::resume(common, &state, network, receipt).await
 }
 
 fn find(dir: &Path, JobArg(digits): &JobArg) -> Result<JobKey, Exit> {

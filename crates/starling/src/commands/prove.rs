@@ -1,8 +1,9 @@
 //! `starling prove`, from a guest and its input to a receipt, and its kin: `compress`, `job resume`.
 
 use std::{
+    io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ use crate::{
     files, handover,
     machine::{self, Promise},
     order::{Order, Prepared, ProveOrder, exit},
-    output::print,
+    output::{Fields, print},
     progress, signals,
     terminal::{self, GuestText},
 };
@@ -119,21 +120,28 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
     let timeout = args.run.timeout.map(Duration::from_secs);
     let bounds = Bounds::new(signals::stop_token("the job"), timeout);
     let prepared = prepare(&bounds, order.clone()).await?;
+    if let Prepared::Prove { guest, .. } = &prepared {
+        files::remark(guest);
+    }
     check_kept(&receipt, &order.files())?;
     check_kind(&bounds, kind).await?;
     let network = network_options(args, po2, &receipt)?;
     let dir = files::data_dir(common)?;
     check_outside(&receipt, &dir)?;
+    let prepared = Mutex::new(prepared);
     let input = tokio::sync::OnceCell::new();
     let ask = async |owner: control::Owner| {
         if let Some(told) = handover::check(args, &owner.host)? {
             tracing::warn!("{told}");
         }
-        let mut order = order.clone().absolute();
-        if order.reads_stdin() {
-            let file = input.get_or_try_init(async || spooled_stdin(&bounds).await).await?;
+        order.check_elsewhere()?;
+        let mut order = order.clone();
+        if order.reads_once() {
+            let take = || lock(&prepared).take_input();
+            let file = input.get_or_try_init(async || spooled(take(), &bounds).await).await?;
             order = order.with_input(file.path());
         }
+        let order = order.absolute();
         let receipt = starling_files::elsewhere(&receipt)
             .with_context(|| format!("another process can't write to {}", receipt.display()))
             .map_err(|error| Exit::usage(error).hinted("name a file, or use another --data-dir"))?;
@@ -141,17 +149,23 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
         control::hand_over(owner, asked, &bounds).await
     };
     let disk_budget = args.endpoint.disk_budget;
-    match control::open_or_ask(&dir, &purpose, disk_budget, &bounds, ask).await? {
+    let opened = control::open_or_ask(&dir, &purpose, disk_budget, &bounds, ask).await?;
+    match opened {
         Opened::Theirs(delivery) => print_delivery(common, &delivery),
         Opened::Ours(client) => {
             let prepared = match input.get() {
                 // It has been read.
                 Some(file) => prepare(&bounds, order.with_input(file.path())).await?,
-                None => prepared,
+                None => prepared.into_inner().unwrap_or_else(PoisonError::into_inner),
             };
             own(common, client, network, prepared, &args.run, &receipt, &bounds).await
         }
     }
+}
+
+/// A panic elsewhere changes nothing here.
+fn lock(prepared: &Mutex<Prepared>) -> MutexGuard<'_, Prepared> {
+    prepared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens the files of an order: one of them may be a pipe that nobody writes to.
@@ -295,14 +309,16 @@ async fn wait_for_others(service: &Service, result: &CommandResult, stop: &Cance
     }
 }
 
-/// What stdin holds, in a file that another process can read.
-async fn spooled_stdin(bounds: &Bounds) -> Result<tempfile::NamedTempFile, Exit> {
+/// What the guest reads, in a file that another process can read.
+async fn spooled(
+    mut input: Box<dyn Read + Send>,
+    bounds: &Bounds,
+) -> Result<tempfile::NamedTempFile, Exit> {
     const NOT_KEPT: &str = "can't keep the input in a file";
     // It goes with this function, whatever still writes to it.
     let file = tempfile::NamedTempFile::new().context(NOT_KEPT)?;
     let mut spool = file.reopen().context(NOT_KEPT)?;
     let spooled = bounds.within_blocking(move || -> CommandResult {
-        let mut input = files::guest_input(Some(Path::new("-")), &[])?;
         std::io::copy(&mut input, &mut spool).context(NOT_KEPT)?;
         Ok(())
     });
@@ -454,6 +470,11 @@ fn check_work_receipt(receipt: &Path) -> Result<(), Exit> {
 }
 
 fn print_delivery(common: &Common, delivery: &Written) -> CommandResult {
+    print(common, delivery_fields(delivery))
+}
+
+/// What is printed of a finished job. JSON has text alone: of a path that is none, what can be shown.
+fn delivery_fields(delivery: &Written) -> Fields {
     let facts = &delivery.facts;
     let mut fields = vec![
         ("image_id", json!(facts.image_id)),
@@ -461,7 +482,7 @@ fn print_delivery(common: &Common, delivery: &Written) -> CommandResult {
         ("journal", json!(facts.journal)),
         ("journal_bytes", json!(facts.journal_bytes)),
         ("claim_digest", json!(facts.claim_digest)),
-        ("receipt", json!(delivery.receipt)),
+        ("receipt", json!(delivery.receipt.to_string_lossy())),
         ("receipt_kind", json!(facts.receipt_kind)),
         ("segments", json!(facts.segments)),
         ("keccaks", json!(facts.keccaks)),
@@ -472,7 +493,42 @@ fn print_delivery(common: &Common, delivery: &Written) -> CommandResult {
         ("job", json!(facts.job)),
     ];
     if let Some(path) = &delivery.work_receipt {
-        fields.push(("work_receipt", json!(path)));
+        fields.push(("work_receipt", json!(path.to_string_lossy())));
     }
-    print(common, fields)
+    fields
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    use starling_client::Facts;
+    use starling_types::{ClaimDigest, ImageId, JobId};
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_whose_path_is_no_text_is_told_as_far_as_it_can_be_shown() {
+        let path = PathBuf::from(OsStr::from_bytes(b"/tmp/b\xff.receipt"));
+        let facts = Facts {
+            image_id: ImageId([1; 32]),
+            exit_code: "Halted(0)".into(),
+            journal: None,
+            journal_bytes: 0,
+            claim_digest: ClaimDigest([2; 32]),
+            receipt_kind: "succinct".into(),
+            segments: 1,
+            keccaks: 0,
+            assumptions: 0,
+            user_cycles: 1,
+            total_cycles: 2,
+            seconds: 3.0,
+            job: JobId([3; 16]),
+        };
+        let work_receipt = Some(work_receipt_path(&path));
+        let fields = delivery_fields(&Written { facts, receipt: path, work_receipt });
+        let shown = crate::output::object(fields);
+        assert_eq!(shown["receipt"], "/tmp/b\u{fffd}.receipt");
+        assert_eq!(shown["work_receipt"], "/tmp/b\u{fffd}.receipt.work");
+    }
 }

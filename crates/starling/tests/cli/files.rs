@@ -1,27 +1,37 @@
 //! Files that are missing, unreadable, or something else than they should be.
 
-use std::{fs, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
-use crate::harness::{Home, guest, input};
+use crate::{
+    harness::{Home, WAITING, elf, guest, input},
+    jobs::executed_client,
+};
 
 /// What may be handed in instead of a guest, and the words that its error must have.
 fn wrong_guests(home: &Home) -> Vec<(String, Vec<&'static str>)> {
     let good = fs::read(guest("sha-chain")).unwrap();
-    let mut other_kernel = good.clone();
-    *other_kernel.last_mut().unwrap() ^= 1;
-    let mut riscv_elf = vec![0; 64];
-    riscv_elf[..5].copy_from_slice(b"\x7fELF\x01");
-    riscv_elf[18] = 0xf3;
+    let mut riscv_elf = elf(&[0x13]);
+    // Not an executable, but an object.
+    riscv_elf[16] = 1;
     vec![
         ("missing.bin".into(), vec!["missing.bin", "No such file"]),
         (home.path().to_str().unwrap().into(), vec!["is a directory"]),
         (home.write("empty.bin", b""), vec!["empty.bin", "is empty"]),
         (home.write("cut.bin", &good[..5000]), vec!["cut.bin", "cut off", "118208 bytes", "4968"]),
         (home.write("cut-kernel.bin", &good[..good.len() - 1]), vec!["cut off", "kernel"]),
-        (home.write("kernel.bin", &other_kernel), vec!["kernel.bin", "another kernel", "rebuild"]),
-        (home.write("riscv.elf", &riscv_elf), vec!["without its kernel", "cargo risczero build"]),
+        (home.write("riscv.elf", &riscv_elf), vec!["riscv.elf", "no executable for 32-bit RISC-V"]),
+        (
+            home.write("guest.gz", b"\x1f\x8b\x08\0"),
+            vec!["compressed with gzip", "`gzip -dk FILE`"],
+        ),
         (home.write("host.elf", b"\x7fELF\x02\x01\x01"), vec!["another machine"]),
         (home.write("guest.txt", b"fn main() {}"), vec!["looks like text"]),
         (home.write("noise.bin", &[0x9d; 4096]), vec!["not a RISC Zero program binary"]),
@@ -37,6 +47,39 @@ fn a_file_that_is_no_guest_is_told_by_what_it_is() {
         }
     }
     assert!(home.jobs().is_empty());
+}
+
+#[test]
+fn a_guest_with_another_kernel_runs_with_a_word_and_one_without_is_packed_with_a_word() {
+    let home = Home::new();
+    let mut bytes = fs::read(guest("fail")).unwrap();
+    // Behind what is loaded of it.
+    bytes.extend(b"another");
+    let (other, ok) = (home.write("other.bin", &bytes), input("fail-ok"));
+    let run = |guest: &str| home.run(&["execute", guest, "--input", &ok, "--json"]);
+    let ran = run(&other);
+    assert_eq!(ran.json()["journal"], "6f6b");
+    let told = "a kernel that was not tried here (SHA-256 ";
+    assert_eq!(ran.stderr.matches(told).count(), 1, "{ran:#?}");
+    assert!(ran.stderr.contains("risc0-build 3.0.0 and 3.0.1, 3.0.2, 3.0.3 to 3.0.6"), "{ran:#?}");
+    assert!(!run(&guest("fail")).stderr.contains("kernel"));
+
+    // The program of a guest, as its linker wrote it: behind the header, whose size is the third word, and its own size.
+    let bytes = fs::read(guest("fail")).unwrap();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let begin = 12 + word(8) + 4;
+    let bare = home.write("bare.elf", &bytes[begin..begin + word(begin - 4)]);
+    let ran = run(&bare);
+    assert_eq!(ran.json()["journal"], "6f6b");
+    let image_id = home.run(&["inspect", &guest("fail"), "--json"]).json()["image_id"].clone();
+    let told = format!("which gives the image id {}", image_id.as_str().unwrap());
+    assert_eq!(ran.stderr.matches(&told).count(), 1, "{ran:#?}");
+    let ran = home.prove(&[&bare, "--input", &ok]);
+    ran.fails(4, &[]);
+    assert_eq!(ran.stderr.matches(&told).count(), 1, "{ran:#?}");
+    assert_eq!(home.jobs()[0]["image_id"], image_id);
+    let shown = home.run(&["inspect", &bare, "--json"]).json();
+    assert_eq!(shown["kernel"], "that of risc0-build 3.0.3 to 3.0.6 and 3.1.0-rc.1");
 }
 
 #[test]
@@ -157,6 +200,99 @@ fn a_guest_and_a_receipt_may_come_from_a_pipe() {
     let mut command = home.command(&["verify", "-", "--image-id", &"ab".repeat(32)]);
     command.stdin(std::process::Stdio::null());
     home.start_command(command).wait().fails(2, &["is empty"]);
+}
+
+#[test]
+fn a_frame_from_a_pipe_is_as_long_as_what_comes_out_of_it() {
+    let home = Home::new();
+    let (echo, bytes) = (guest("echo"), vec![b'x'; 3000]);
+    let first = home.write("input", &[1, 0, 0, 0, 1]);
+    let piped = |args: &[&str]| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut command = home.command(&[&["execute", &echo, "--json"], args].concat());
+        command.stdin(Stdio::from(reader));
+        let process = home.start_command(command);
+        std::io::Write::write_all(&mut writer, &bytes).unwrap();
+        drop(writer);
+        process.wait()
+    };
+    let expected = {
+        let frame = home.write("frame", &bytes);
+        let args = ["execute", &echo, "--input", &first, "--frame", &frame, "--json"];
+        home.run(&args).json()["journal"].clone()
+    };
+    for frame in ["-", "/dev/stdin"] {
+        assert_eq!(piped(&["--input", &first, "--frame", frame]).json()["journal"], expected);
+    }
+    let twice = ["execute", &echo, "--input", "-", "--frame", "-"];
+    home.run(&twice).fails(2, &["can be read once"]);
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_handed_over_with_the_order() {
+    let home = Home::new();
+    let _owner = executed_client(&home);
+    let bytes = [7, 0, 0, 0];
+    for (flag, from) in [("--input", "-"), ("--input", "/dev/stdin")] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut command = home.command(&["prove", &guest("sha-chain"), flag, from, "--json"]);
+        command.args(["--receipt", "out", "--node-wait", "1"]).stdin(Stdio::from(reader));
+        let process = home.start_command(command);
+        std::io::Write::write_all(&mut writer, &bytes).unwrap();
+        drop(writer);
+        let error = process.wait().failure(4);
+        assert_eq!(error["class"], "no_capacity", "{error}");
+    }
+    // The owner has executed it: seven links, whichever way they came.
+    let jobs = home.jobs();
+    assert_eq!(jobs.len(), 2, "{jobs:#?}");
+    assert!(jobs.iter().all(|job| job["executed"] == true), "{jobs:#?}");
+    let pipe = home.path().join("guest-pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::write(pipe, fs::read(guest("sha-chain")).unwrap())
+    });
+    home.run(&["prove", pipe.to_str().unwrap(), "--receipt", "out"])
+        .fails(2, &["guest-pipe", "no file", "another --data-dir"]);
+    writer.join().unwrap().unwrap();
+}
+
+#[test]
+fn paths_may_have_any_bytes_here_and_in_what_is_handed_over() {
+    let home = Home::new();
+    let odd = |name: &[u8]| -> PathBuf { home.path().join(OsStr::from_bytes(name)) };
+    let (program, links, data) = (odd(b"guest-\xff.bin"), odd(b"links-\xfe"), odd(b"data-\xfd"));
+    fs::copy(guest("sha-chain"), &program).unwrap();
+    fs::write(&links, [9, 0, 0, 0]).unwrap();
+    let prove = |data: &Path| {
+        let mut command = home.command(&["prove", "--json", "--timeout", "2"]);
+        command.arg(&program).arg("--input").arg(&links);
+        command.arg("--receipt").arg(odd(b"out-\xfc")).arg("--data-dir").arg(data);
+        command.args(WAITING);
+        home.start_command(command).wait()
+    };
+    // By itself, in a directory of such a name; and handed over.
+    assert_eq!(prove(&data).failure(4)["class"], "out_of_time");
+    let mut list = home.command(&["job", "list", "--json", "--data-dir"]);
+    list.arg(&data);
+    let listed = home.start_command(list).wait().json();
+    assert_eq!(listed["jobs"][0]["phase"], "open", "{listed}");
+    let _owner = executed_client(&home);
+    let ran = prove(&home.data_dir());
+    assert_eq!(ran.failure(4)["class"], "out_of_time", "{ran:#?}");
+    assert!(ran.stderr.contains("goes to the process that has this data directory"), "{ran:#?}");
+    assert_eq!(home.listed().len(), 2);
+}
+
+#[test]
+fn an_empty_variable_for_the_data_directory_says_nothing() {
+    let home = Home::new();
+    let mut command = home.command(&["doctor", "--quick", "--json"]);
+    command.env("STARLING_DATA_DIR", "").env("XDG_DATA_HOME", home.path());
+    let shown = home.start_command(command).wait().json();
+    assert_eq!(shown["data_dir"], home.path().join("starling").to_str().unwrap());
+    home.run(&["doctor", "--quick", "--data-dir", ""]).fails(2, &["--data-dir"]);
 }
 
 #[test]

@@ -210,6 +210,19 @@ impl Process {
         }
     }
 
+    /// Waits until it has a handler of its own for Ctrl-C, without which it would end with nothing said.
+    #[cfg(target_os = "linux")]
+    pub fn wait_for_handler(&self) {
+        const SIGINT: u32 = 2;
+        let status = format!("/proc/{}/status", self.id());
+        eventually(|| {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            caught.is_some_and(|mask| mask & 1 << (SIGINT - 1) != 0)
+        });
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -255,6 +268,24 @@ pub struct Ran {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// A program without a kernel: an ELF for the zkVM with nothing but these instructions.
+pub fn elf(code: &[u32]) -> Vec<u8> {
+    const START: u32 = 0x0020_0800;
+    const HEADERS_BYTES: u32 = 52 + 32;
+    let mut elf = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut put = |halves: &[u16], words: &[u32]| {
+        elf.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
+        elf.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    };
+    // An executable for RISC-V, with one segment that is loaded.
+    put(&[2, 243], &[1, START, 52, 0, 0]);
+    put(&[52, 32, 1, 0, 0, 0], &[]);
+    let size_bytes = 4 * code.len() as u32;
+    put(&[], &[1, HEADERS_BYTES, START, START, size_bytes, size_bytes, 5, 4]);
+    put(&[], code);
+    elf
 }
 
 /// Waits until it is so.

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod docs;
+mod ends;
 mod files;
 mod guests;
 mod harness;
@@ -13,3 +14,5 @@ mod nodes;
 mod output;
 mod owner;
 mod reach;
+#[cfg(target_os = "linux")]
+mod threads;

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use risc0_zkvm::InnerAssumptionReceipt;
 
@@ -10,6 +10,9 @@ use crate::testing::{
     tiny::{End, Tiny},
 };
 
+/// What nobody cancels.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 /// Runs a guest in an environment; how many segments leave.
 fn run(env: &ExecutorEnv<'_>, guest: &Guest) -> Result<(HostedExecution, usize), ExecuteError> {
     let folder = tempfile::tempdir().unwrap();
@@ -18,7 +21,7 @@ fn run(env: &ExecutorEnv<'_>, guest: &Guest) -> Result<(HostedExecution, usize),
         count += usize::from(matches!(emitted, Emitted::Segment(_)));
         Ok(())
     };
-    let hosted = execute_hosted(env, guest, [1; 32], folder.path(), count_segments)?;
+    let hosted = execute_hosted(env, guest, [1; 32], folder.path(), count_segments, &NEVER)?;
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
     Ok((hosted, count))
 }
@@ -85,15 +88,69 @@ fn a_failing_sink_ends_the_execution_with_its_own_error() {
     let env = ExecutorEnv::builder().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let refuse = |_| Err("the disk is full".into());
-    let error = execute_hosted(&env, &halting_guest(), [1; 32], folder.path(), refuse).unwrap_err();
+    let error =
+        execute_hosted(&env, &halting_guest(), [1; 32], folder.path(), refuse, &NEVER).unwrap_err();
     assert!(matches!(error, ExecuteError::Sink(_)), "{error}");
+}
+
+#[test]
+fn a_guest_is_stopped_before_its_first_segment() {
+    // Endless, in one segment of as many cycles as there can be.
+    let mut env = ExecutorEnv::builder();
+    let env = env.stdin(std::io::Cursor::new(vec![3])).segment_limit_po2(22).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cancel = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            cancel.store(true, Ordering::Relaxed);
+        });
+        let count = |_| Ok(());
+        let ended =
+            execute_hosted(&env, &guest("fail.bin"), [1; 32], folder.path(), count, &cancel);
+        assert!(matches!(ended, Err(ExecuteError::Cancelled)), "{ended:?}");
+    });
+}
+
+#[test]
+fn sizes_of_segments_that_cannot_be_lifted_are_refused_before_the_guest_runs() {
+    for (po2, is_right) in [(10, false), (13, false), (15, true), (23, false), (24, false)] {
+        let mut env = ExecutorEnv::builder();
+        let env = env.segment_limit_po2(po2).build().unwrap();
+        let ended = run(&env, &halting_guest());
+        match ended {
+            Ok(_) => assert!(is_right, "{po2}"),
+            Err(ExecuteError::Po2OutOfRange { po2: refused }) => assert_eq!(refused, po2),
+            Err(error) => panic!("{po2}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_session_limit_is_the_last_count_of_user_cycles_that_passes() {
+    let run_with = |limit: Option<u64>| {
+        let mut env = ExecutorEnv::builder();
+        env.segment_limit_po2(14).session_limit(limit);
+        let program = Guest::parse(crate::testing::tiny::program(100, 0)).unwrap();
+        run(&env.build().unwrap(), &program)
+    };
+    let (hosted, _) = run_with(None).unwrap();
+    let cycles = hosted.stats.user_cycles;
+    assert!(run_with(Some(cycles)).is_ok());
+    for limit in [0, 1, cycles - 1] {
+        let error = run_with(Some(limit)).unwrap_err();
+        assert!(matches!(error, ExecuteError::CycleLimit { limit: said } if said == limit));
+        let expected = format!("did not end within {limit} user cycles");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
 }
 
 #[test]
 fn an_environment_on_a_file_system_that_cannot_be_written_is_an_error() {
     let env = ExecutorEnv::builder().build().unwrap();
     let folder = Path::new("/nonexistent");
-    let error = execute_hosted(&env, &halting_guest(), [1; 32], folder, |_| Ok(())).unwrap_err();
+    let error =
+        execute_hosted(&env, &halting_guest(), [1; 32], folder, |_| Ok(()), &NEVER).unwrap_err();
     assert!(error.to_string().contains("cannot write to /nonexistent"), "{error}");
 }
 
@@ -118,7 +175,8 @@ fn keccak_requests_leave_and_work_is_counted_as_the_environment_says() {
         }
         Ok(())
     };
-    let hosted = execute_hosted(&env, &guest("keccak.bin"), [1; 32], folder.path(), keep).unwrap();
+    let hosted =
+        execute_hosted(&env, &guest("keccak.bin"), [1; 32], folder.path(), keep, &NEVER).unwrap();
     assert_eq!((hosted.keccak_count, keccaks), (2, 2));
     assert!(hosted.given.is_empty(), "what keccak proves is not in the environment");
     assert!(jobs.len() == hosted.stats.segments && jobs.iter().all(|job| *job == 42), "{jobs:?}");
