@@ -18,8 +18,8 @@ use crate::{
     machine,
 };
 
-/// Threads that a command needs besides those that compute: the one that writes the log, those of the executor, of the
-/// network's look at its interfaces, of signals and of what blocks. A `prove` whose nodes are elsewhere was seen with 14.
+/// Threads that a command needs besides those that compute: [`BLOCKING_OF_FEW`], the three of the executor, the one that writes
+/// the log, and as many again for what libraries start by themselves.
 const LEAST: usize = 20;
 
 /// Threads for what blocks where there are few: reads, writes and checks wait for one another then.
