@@ -22,7 +22,7 @@ use risc0_zkvm::{
 use starling_job::Shortage;
 use starling_types::{HostRunId, JobId, Po2, ReceiptKind};
 use starling_zkvm::{
-    ExecuteError, Guest,
+    Emitted, ExecuteError, Guest,
     execute::hosted::{HostedExecution, execute_hosted, prove_info},
     groth16::compress_groth16,
     zkvm,
@@ -186,7 +186,9 @@ impl NetworkProver {
             let send = |event| pieces.send(event).is_ok();
             // From the first segment on there is a job, which ends the execution when it ends itself.
             let on_emitted = |emitted| {
-                watch.abort();
+                if matches!(emitted, Emitted::Segment(_)) {
+                    watch.abort();
+                }
                 stored(emitted, &room, send)
             };
             let (seed, scratch) = (rand::random(), &client.scratch);

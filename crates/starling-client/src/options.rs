@@ -41,7 +41,9 @@ impl NetworkOptions {
     /// Whether the nodes that the client starts are all that are meant to come. Who knows its address, as other users of the
     /// machine may, is kept out then.
     pub(crate) fn is_closed(&self) -> bool {
-        self.local.is_some() && !self.reachable && self.bind.is_none() && self.join.is_empty()
+        let Self { local, join, reachable, bind, external, relay } = self;
+        let says_where = bind.is_some() || !external.is_empty() || relay.is_some();
+        local.is_some() && !reachable && !says_where && join.is_empty()
     }
 }
 

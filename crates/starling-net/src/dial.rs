@@ -138,12 +138,12 @@ impl Dialer {
         let direct = match (chosen, &peer.relay) {
             (Ok(direct), _) => direct,
             // There is still another way.
-            (Err(NoChoice::Elsewhere), Some(_)) => Vec::new(),
+            (Err(_), Some(_)) => Vec::new(),
             (Err(NoChoice::Elsewhere), None) => {
                 let told = places(peer);
                 return Err(ConnectError::Elsewhere { peer: peer.node_id, told });
             }
-            (Err(NoChoice::TooMany), _) => {
+            (Err(NoChoice::TooMany), None) => {
                 return Err(ConnectError::TooMany { peer: peer.node_id });
             }
         };

@@ -9,6 +9,7 @@ mod pace;
 
 use std::{sync::Arc, time::Duration};
 
+use iroh::endpoint::Connection;
 use n0_future::time::{Instant, sleep};
 use starling_blobs::{Blobs, Pin, StoreError};
 use starling_proto::{PeerAddr, limits::BLOB_SIZE_BYTES_MAX};
@@ -24,9 +25,10 @@ use crate::{
         BUSY_PATIENCE, BUSY_PAUSE, FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX,
         FLIGHT_BYTES_PER_SECOND, FLIGHT_PATIENCE_MAX, FLIGHT_PATIENCE_MIN, SOURCE_COUNT_MAX,
     },
+    places::Places,
     pool::Pool,
     session::SessionHandle,
-    turns::{Shares, Turn, Turns, Whose},
+    turns::{Shares, Turn, Turns},
 };
 
 /// A peer that may have a blob.
@@ -95,10 +97,12 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Whether some source has the blob, or may have it, and had no turn for this process: it is nobody's failure.
-    pub fn is_busy(&self) -> bool {
+    /// Whether the source that was named last had no turn for this process, all the time that it was asked: that is nobody's
+    /// failure. The word of the others hides nothing that is wrong with the last, who gave the work.
+    pub fn is_busy(&self, last: NodeId) -> bool {
         let Self::Unavailable { failures, .. } = self else { return false };
-        failures.iter().any(|failure| matches!(failure.error, SourceError::Busy))
+        let mut of_last = failures.iter().filter(|failure| failure.peer == last);
+        of_last.any(|failure| matches!(failure.error, SourceError::Busy))
     }
 }
 
@@ -125,14 +129,16 @@ pub(crate) struct Fetcher {
     blobs: Arc<dyn Blobs>,
     pool: Pool,
     flights: Flights,
+    nodes: Places<Connection>,
     turns: Turns,
 }
 
 impl Fetcher {
-    pub fn new(dialer: Arc<Dialer>, blobs: Arc<dyn Blobs>) -> Self {
+    /// `nodes` are the job connections of the process.
+    pub fn new(dialer: Arc<Dialer>, blobs: Arc<dyn Blobs>, nodes: Places<Connection>) -> Self {
         let (pool, flights) = (Pool::new(dialer), Flights::default());
         let turns = Turns::new(Shares::new(FETCH_COUNT_MAX, FETCH_COUNT_PER_PEER_MAX));
-        Self { blobs, pool, flights, turns }
+        Self { blobs, pool, flights, nodes, turns }
     }
 
     pub async fn fetch(
@@ -180,7 +186,7 @@ impl Fetcher {
             let mut busy = Vec::new();
             for source in left {
                 let peer = source.peer.node_id;
-                let turn = self.turns.take(Whose::chosen(peer)).await;
+                let turn = self.turns.take(self.nodes.whose_result(peer)).await;
                 let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source, limit };
                 match attempt.run().await {
                     Ok(pin) => {

@@ -58,7 +58,9 @@ impl Handshakes {
         if !is_calm && !has_shown {
             return Answer::ShowAddress;
         }
-        if !is_calm && (self.open.len() >= HANDSHAKE_COUNT_MAX || self.is_full_of(network)) {
+        // Those that are near have as many again, so that a crowd from afar keeps none of them out.
+        let most = HANDSHAKE_COUNT_MAX * if network.is_none() { 2 } else { 1 };
+        if !is_calm && (self.open.len() >= most || self.is_full_of(network)) {
             return Answer::Refused;
         }
         self.open.push_back(Open { since: now, from, network });

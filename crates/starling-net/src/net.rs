@@ -160,13 +160,13 @@ impl Net {
         let (accepting, accepted) = mpsc::channel(JOB_BACKLOG_COUNT_MAX);
         let router = Router::builder(endpoint.clone())
             .incoming_filter(filter)
-            .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting, nodes))
+            .accept(JOB_ALPN, JobAcceptor::new(jobs.clone(), accepting, nodes.clone()))
             .accept(BLOB_ALPN, server)
             .accept(iroh_gossip::ALPN, GossipGate::new(gossip.clone()))
             .spawn();
         let own = Arc::new(Own::watch(endpoint.clone(), config.external).await);
         let dialer = Arc::new(Dialer::new(endpoint.clone(), own.clone()));
-        let fetcher = Fetcher::new(dialer.clone(), blobs.clone());
+        let fetcher = Fetcher::new(dialer.clone(), blobs.clone(), nodes);
         let accepted = Mutex::new(accepted);
         let shared = Shared {
             endpoint,

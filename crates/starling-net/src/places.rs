@@ -8,7 +8,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,7 +19,7 @@ use starling_proto::{Network, PeerAddr};
 use starling_types::NodeId;
 
 use crate::{
-    addr,
+    addr::{self, Range},
     limits::{
         DELIVERED_PEERS_MAX, PLACE_COUNT_PER_PEER_MAX, PLACE_USELESS_MAX, PLACES_PER_NETWORK_PART,
         WORKS_FOR,
@@ -67,16 +67,9 @@ impl Who {
 /// The network of who is at this address, or comes by relay; `None` where that says nothing.
 pub(crate) fn network_of(addr: Option<SocketAddr>) -> Option<Network> {
     let addr = PeerAddr { direct: addr.into_iter().collect(), ..PeerAddr::new(NodeId([0; 32])) };
-    let is_near = addr.direct.first().is_some_and(|addr| is_near(addr.ip()));
+    // Nobody has such an address on the open network.
+    let is_near = addr.direct.first().is_some_and(|addr| Range::of(addr.ip()) != Range::Public);
     if is_near { None } else { addr.network() }
-}
-
-/// Whether the address is one that nobody has on the open network.
-fn is_near(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
 }
 
 impl<C> Clone for Places<C> {
@@ -100,6 +93,11 @@ impl<C> Places<C> {
     /// How a transfer to this peer counts among others, by what it does and did in these places.
     pub fn whose(&self, who: Who) -> Whose {
         self.table().whose(self.started.elapsed(), who)
+    }
+
+    /// How the fetching of a result of this peer counts among others.
+    pub fn whose_result(&self, peer: NodeId) -> Whose {
+        self.table().whose_result(peer)
     }
 
     fn table(&self) -> MutexGuard<'_, Table<C>> {
@@ -213,6 +211,22 @@ impl<C> Table<C> {
             (false, false) => Sort::Stranger,
         };
         Whose { peer, sort, network: network.filter(|_| !has_delivered) }
+    }
+
+    /// Every peer with a result has had a lease, so that a lease says nothing here: those that have delivered nothing yet share what
+    /// strangers have, or with promises alone they would hold all turns. A process to which nobody comes has chosen its peers.
+    fn whose_result(&self, peer: NodeId) -> Whose {
+        let own = self.taken.values().find(|taken| taken.who.peer == peer);
+        let is_vouched = self.entered_count == 0
+            || self.delivered.contains_key(&peer)
+            || own.is_some_and(|taken| taken.has_delivered || taken.who.network.is_none());
+        match is_vouched {
+            true => Whose::chosen(peer),
+            false => {
+                let network = own.and_then(|taken| taken.who.network);
+                Whose { peer, sort: Sort::Stranger, network }
+            }
+        }
     }
 
     fn note(&mut self, now: Duration, id: u64, delivered: bool) {
@@ -375,6 +389,25 @@ mod tests {
     }
 
     #[test]
+    fn results_of_those_that_have_delivered_nothing_share_the_turns_of_strangers() {
+        let mut table = Table::new(8);
+        let chosen = |name| Whose::chosen(who(name).peer);
+        assert_eq!(table.whose_result(who(1).peer), chosen(1), "nobody comes here");
+        let (id, _) = table.enter(Duration::ZERO, who(1), 1).unwrap();
+        table.note(SOON, id, false);
+        let whose = table.whose_result(who(1).peer);
+        assert_eq!((whose.sort, whose.network), (Sort::Stranger, who(1).network), "with a lease");
+        table.note(SOON, id, true);
+        assert_eq!(table.whose_result(who(1).peer), chosen(1), "it has delivered");
+        table.leave(SOON, id);
+        assert_eq!(table.whose_result(who(1).peer), chosen(1), "and that is remembered");
+        // One that reports and leaves, and one that is near.
+        assert_eq!(table.whose_result(who(2).peer).sort, Sort::Stranger);
+        table.enter(SOON, Who { network: None, ..who(3) }, 3).unwrap();
+        assert_eq!(table.whose_result(who(3).peer), chosen(3));
+    }
+
+    #[test]
     fn of_those_that_have_delivered_so_many_are_remembered() {
         let mut table = Table::new(8);
         for name in 0..2 * DELIVERED_PEERS_MAX as u16 {
@@ -389,11 +422,15 @@ mod tests {
 
     #[test]
     fn addresses_that_are_on_no_open_network_are_near() {
-        for near in ["127.0.0.1", "192.168.1.7", "10.1.2.3", "169.254.0.1", "::1", "fd00::1"] {
-            assert!(is_near(near.parse().unwrap()), "{near}");
+        let network =
+            |ip: &str| network_of(Some((ip.parse::<std::net::IpAddr>().unwrap(), 1).into()));
+        for near in
+            ["127.0.0.1", "192.168.1.7", "10.1.2.3", "100.64.0.1", "169.254.0.1", "::1", "fd00::1"]
+        {
+            assert_eq!(network(near), None, "{near}");
         }
         for far in ["8.8.8.8", "2001:db8::1", "172.32.0.1"] {
-            assert!(!is_near(far.parse().unwrap()), "{far}");
+            assert!(network(far).is_some(), "{far}");
         }
     }
 }

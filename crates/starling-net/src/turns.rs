@@ -142,6 +142,8 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.turns.table().give_up(self.peer, self.id);
+        // The next of this peer may have a place where this one had none.
+        self.turns.give_out();
     }
 }
 

@@ -47,7 +47,12 @@ impl Bench {
             }
             Err(FetchError::Store(StoreError::NoSpace(_))) => InputFailure::NoRoom,
             Err(FetchError::Store(error)) => InputFailure::Storage(error.to_string()),
-            Err(error) if error.is_busy() => InputFailure::Busy,
+            // The client itself is named last.
+            Err(error)
+                if sources.last().is_some_and(|client| error.is_busy(client.peer.node_id)) =>
+            {
+                InputFailure::Busy
+            }
             Err(error) => InputFailure::Unavailable(error.to_string()),
         };
         Event::NotFetched { work, cause }.into()

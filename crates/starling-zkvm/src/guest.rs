@@ -183,7 +183,7 @@ impl Guest {
         self.kernel
     }
 
-    /// What a person should know who runs it, if anything: that its kernel was not tried, or that it had none.
+    /// What a person should know who runs it, if anything: that its kernel is not known, or that it had none.
     pub fn remark(&self) -> Option<String> {
         if self.was_bare {
             return Some(format!(

@@ -176,7 +176,9 @@ impl ClientNetworkArgs {
     /// Whether nodes elsewhere can come, so that the user lets them see the job.
     pub fn is_reachable(&self) -> bool {
         let Self { join, listen, endpoint, .. } = self;
-        *listen || !join.is_empty() || endpoint.bind.is_some() || !endpoint.external_addr.is_empty()
+        let EndpointArgs { bind, external_addr, relay, .. } = endpoint;
+        let says_where = bind.is_some() || !external_addr.is_empty() || relay.is_some();
+        *listen || !join.is_empty() || says_where
     }
 }
 

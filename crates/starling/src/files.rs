@@ -128,7 +128,10 @@ pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
     }
     receipt::read_receipt(path).map_err(|error| match error {
         ReceiptError::NotReceipt { reason, .. } => {
-            let first = first_bytes(path, "receipt").unwrap_or_default();
+            // What a pipe began with is gone, and to open it again might wait for ever.
+            let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+            let first = if is_file { first_bytes(path, "receipt").ok() } else { None };
+            let first = first.unwrap_or_default();
             let exit = match Compression::of(&first) {
                 Some(compression) => compressed(path, compression),
                 None => Exit::usage(anyhow!(
@@ -195,7 +198,10 @@ pub fn is_stdin(path: &Path) -> bool {
 
 /// Whether a path leads to what can be read once: this process's standard input, or a pipe.
 pub fn is_read_once(path: &Path) -> bool {
-    is_stdin(path) || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+    // A file that is there and has no name any more is what this process alone has open: a here-document, say.
+    let has_name = || path.canonicalize().is_ok();
+    let is_pipe = |found: std::fs::Metadata| !found.is_file() && !found.is_dir() || !has_name();
+    is_stdin(path) || path.metadata().is_ok_and(is_pipe)
 }
 
 /// The guest's standard input: the file `input` (stdin for `-`), then each of `frames` behind its size, as

@@ -77,7 +77,9 @@ pub(super) fn keep_others_out(path: &Path) {
         return;
     }
     let (shown, mode) = (path.display(), format!("{mode:o}"));
-    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw()
+    // A shared folder (`/tmp`, one of a group) is not ours for being empty.
+    let is_ours = metadata.mode() & 0o7000 == 0
+        && metadata.uid() == rustix::process::geteuid().as_raw()
         && names(path).is_ok_and(|names| names.iter().all(|name| is_own(name)));
     let closed = is_ours && fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_ok();
     if closed {

@@ -76,7 +76,7 @@ pub enum LogError {
     },
     /// What is at its place is empty, something else, or damaged as a whole.
     #[error(
-        "{} is no job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
+        "{} is not a job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
          backup; receipts that were written to files are not, and finished ones in the blobs beside it can be had until \
          another log is begun there. Put a backup in its place",
         path.display()

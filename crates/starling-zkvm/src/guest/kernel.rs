@@ -3,15 +3,15 @@
 //!
 //! A kernel is a part of the image, so an image id that somebody has written down, in a contract say, is that of its kernel
 //! too. The executor and the circuit know nothing of kernels: another one runs, or fails as a program does. So none is
-//! refused. Those that were tried are known by their hash; of others a person is told.
+//! refused. Those of releases are known by their hash; of others a person is told.
 
 use std::fmt;
 
 use risc0_zkp::core::hash::sha::{Impl as Sha256, Sha256 as _};
 use risc0_zkvm::Digest;
 
-/// The kernels that were tried, by their SHA-256, and the releases of `risc0-build` that pack them.
-const TRIED: [(&str, &str); 3] = [
+/// The kernels of releases, by their SHA-256, and the releases of `risc0-build` that pack them.
+const KNOWN: [(&str, &str); 3] = [
     ("c878cb36b367a518908de9336a61ee58699436fb7a535fc5c823030057ab942d", "3.0.0 and 3.0.1"),
     ("abe65930ab9e0a485b9309a75ca6a1e10331b9ed97ba1e0489e41d36f49cb7f6", "3.0.2"),
     (
@@ -23,8 +23,8 @@ const TRIED: [(&str, &str); 3] = [
 /// The kernel of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
-    /// One that was tried.
-    Tried {
+    /// One of a release.
+    Known {
         /// The releases of `risc0-build` that pack it.
         releases: &'static str,
     },
@@ -40,8 +40,8 @@ impl Kernel {
     pub(super) fn of(elf: &[u8]) -> Self {
         let sha256 = *Sha256::hash_bytes(elf);
         let hex = sha256.to_string();
-        match TRIED.iter().find(|(tried, _)| *tried == hex) {
-            Some(&(_, releases)) => Self::Tried { releases },
+        match KNOWN.iter().find(|(known, _)| *known == hex) {
+            Some(&(_, releases)) => Self::Known { releases },
             None => Self::Other { sha256 },
         }
     }
@@ -50,19 +50,19 @@ impl Kernel {
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tried { releases } => write!(f, "that of risc0-build {releases}"),
+            Self::Known { releases } => write!(f, "that of risc0-build {releases}"),
             Self::Other { sha256 } => write!(f, "unknown, with the SHA-256 {sha256}"),
         }
     }
 }
 
-/// What a person is told of a kernel that was not tried.
+/// What a person is told of a kernel that is not known.
 pub(super) fn warning(kernel: Kernel) -> Option<String> {
     let Kernel::Other { sha256 } = kernel else { return None };
-    let releases = TRIED.map(|(_, releases)| releases).join(", ");
+    let releases = KNOWN.map(|(_, releases)| releases).join(", ");
     Some(format!(
-        "the guest carries a kernel that was not tried here (SHA-256 {sha256}): it may do what cannot be executed or proved; \
-         those of risc0-build {releases} were tried"
+        "the guest carries a kernel that is not known here (SHA-256 {sha256}): it may do what cannot be executed or proved; \
+         those of risc0-build {releases} are known"
     ))
 }
 
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn the_kernel_that_is_linked_here_is_known_by_its_hash() {
         let kernel = Kernel::of(V1COMPAT_ELF);
-        assert_eq!(kernel, Kernel::Tried { releases: "3.0.3 to 3.0.6 and 3.1.0-rc.1" });
+        assert_eq!(kernel, Kernel::Known { releases: "3.0.3 to 3.0.6 and 3.1.0-rc.1" });
         assert_eq!(warning(kernel), None);
     }
 
     #[test]
-    fn of_another_kernel_one_is_told_its_hash_and_which_were_tried() {
+    fn of_another_kernel_one_is_told_its_hash_and_which_are_known() {
         let told = warning(Kernel::of(b"")).unwrap_or_default();
         // The hash of nothing, as everybody knows it.
         let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -10,7 +10,7 @@ use crate::harness::{Home, Process, WAITING, elf, guest, input};
 const EBREAK: u32 = 0x0010_0073;
 
 /// Every command, with as much behind it as makes it one.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 17] = [
     &["prove", "guest"],
     &["compress", "receipt"],
     &["node"],
@@ -21,6 +21,8 @@ const COMMANDS: [&[&str]; 15] = [
     &["job", "show", "0"],
     &["job", "resume", "0"],
     &["job", "cancel", "0"],
+    &["job", "prune"],
+    &["job", "recover"],
     &["doctor"],
     &["bench", "tasks"],
     &["bench", "job"],

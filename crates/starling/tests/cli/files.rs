@@ -27,7 +27,10 @@ fn wrong_guests(home: &Home) -> Vec<(String, Vec<&'static str>)> {
         (home.write("empty.bin", b""), vec!["empty.bin", "is empty"]),
         (home.write("cut.bin", &good[..5000]), vec!["cut.bin", "cut off", "118208 bytes", "4968"]),
         (home.write("cut-kernel.bin", &good[..good.len() - 1]), vec!["cut off", "kernel"]),
-        (home.write("riscv.elf", &riscv_elf), vec!["riscv.elf", "no executable for 32-bit RISC-V"]),
+        (
+            home.write("riscv.elf", &riscv_elf),
+            vec!["riscv.elf", "not an executable for 32-bit RISC-V"],
+        ),
         (
             home.write("guest.gz", b"\x1f\x8b\x08\0"),
             vec!["compressed with gzip", "`gzip -dk FILE`"],
@@ -59,7 +62,7 @@ fn a_guest_with_another_kernel_runs_with_a_word_and_one_without_is_packed_with_a
     let run = |guest: &str| home.run(&["execute", guest, "--input", &ok, "--json"]);
     let ran = run(&other);
     assert_eq!(ran.json()["journal"], "6f6b");
-    let told = "a kernel that was not tried here (SHA-256 ";
+    let told = "a kernel that is not known here (SHA-256 ";
     assert_eq!(ran.stderr.matches(told).count(), 1, "{ran:#?}");
     assert!(ran.stderr.contains("risc0-build 3.0.0 and 3.0.1, 3.0.2, 3.0.3 to 3.0.6"), "{ran:#?}");
     assert!(!run(&guest("fail")).stderr.contains("kernel"));

@@ -71,7 +71,9 @@ fn jobs_that_are_over_are_forgotten_and_those_that_can_go_on_stay() {
     let prune = |days: &str| home.run(&["job", "prune", "--older", days, "--json"]).json();
     assert_eq!((&prune("1")["jobs"], home.listed().len()), (&0.into(), 2), "it was today");
     // The owner does it, where there is one.
-    let mut owner = executed_client(&home);
+    let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
+    let mut owner = home.start(&[&["prove", &guest, "--input", &input], &WAITING[..]].concat());
+    owner.wait_for("no node is connected");
     assert_eq!((&prune("0")["jobs"], home.listed().len()), (&1.into(), 1));
     assert!(owner.is_running());
     assert_eq!(home.listed()[0]["job"], open.as_str());
