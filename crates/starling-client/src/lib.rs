@@ -39,6 +39,7 @@ mod hooks;
 mod hosted;
 mod journal;
 mod judge;
+mod lines;
 mod local;
 mod look;
 pub mod meter;

@@ -2,10 +2,28 @@
 
 use starling_job::Note;
 
-use crate::system::System;
+use crate::{lines, system::System};
+
+/// Whether nodes can have it said as often as they like.
+fn is_of_nodes(note: &Note) -> bool {
+    matches!(
+        note,
+        Note::Expired { .. }
+            | Note::Revived { .. }
+            | Note::ProvedFalse { .. }
+            | Note::Refused { .. }
+            | Note::Unfetchable { .. }
+            | Note::Failed { .. }
+            | Note::Judged { .. }
+            | Note::Disbelieved { .. }
+    )
+}
 
 /// Says it.
 pub(crate) fn say<S: System>(note: Note) {
+    if is_of_nodes(&note) && !lines::one_more() {
+        return;
+    }
     let named = S::name_of;
     match note {
         Note::Granted { node, epoch, task, po2, memory } => {

@@ -25,7 +25,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use self::merit::{Away, Merit, Use};
-use crate::peers::{Joined, PeerEvent, PeerEvents, introduced};
+use crate::{
+    lines,
+    peers::{Joined, PeerEvent, PeerEvents, introduced},
+};
 
 /// How long the sessions with nodes may take to end: what is queued for a node that reads is sent at once.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -224,7 +227,9 @@ impl Pool {
             let older = state.nodes.remove(&id).map(|older| older.merit);
             let merit = older.unwrap_or_else(|| state.away.take(id));
             let node = Node { connection, hello, outbox, handle, addr, merit };
-            tracing::info!(node = %format_args!("{id:#}"), memory = %node.hello.memory, slots = node.hello.slots, "a node joined");
+            if lines::one_more() {
+                tracing::info!(node = %format_args!("{id:#}"), memory = %node.hello.memory, slots = node.hello.slots, "a node joined");
+            }
             state.nodes.insert(id, node);
             for job in state.jobs.keys().copied().collect::<Vec<_>>() {
                 self.introduce(state, id, job, Some(room.clone()));
@@ -389,7 +394,9 @@ impl State {
     /// Lets a node go; its session ends when what is queued for it is sent.
     fn remove(&mut self, node: NodeId, reason: &str) {
         let Some(gone) = self.nodes.remove(&node) else { return };
-        tracing::info!(node = %format_args!("{node:#}"), reason, "a node left");
+        if lines::one_more() {
+            tracing::info!(node = %format_args!("{node:#}"), reason, "a node left");
+        }
         self.away.add(node, gone.merit);
         self.dispatcher.leave(node);
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use starling_store::{DataDir, DiskBudget};
+use starling_store::{Aside, DataDir, DiskBudget};
 use starling_types::{BlobRef, ImageId};
 use starling_zkvm::receipt::{read_receipt, receipt_info, write_receipt};
 
@@ -19,7 +19,9 @@ pub struct Recovered {
     pub receipts: Vec<RecoveredReceipt>,
     /// Where the ruined log is now; none where there was none at all.
     pub log: Option<PathBuf>,
-    /// What the blobs take that no log names any more, in bytes: they go when the directory is used next.
+    /// Where the blobs are now, which no other log names: for a backup of the log, or to be removed.
+    pub blobs: Option<PathBuf>,
+    /// What they take, in bytes.
     pub blob_bytes: u64,
 }
 
@@ -34,8 +36,8 @@ pub struct RecoveredReceipt {
     pub image_id: Option<ImageId>,
 }
 
-/// Writes the finished receipts among the blobs of the data directory at `path` to files in `to`, and puts its log aside, which is
-/// ruined or gone. `None` when nothing is wrong with the log: then all that is there can be had with its help. Blocks.
+/// Writes the finished receipts among the blobs of the data directory at `path` to files in `to`, and puts its log and blobs aside: the log
+/// is ruined or gone. `None` when nothing is wrong with the log: then all that is there can be had with its help. Blocks.
 ///
 /// # Errors
 /// When another process has the directory, or something can't be read or written. The log stays in its place then.
@@ -56,8 +58,9 @@ pub fn recover(path: &Path, to: &Path) -> Result<Option<Recovered>, JobError> {
             receipts.push(receipt);
         }
     }
-    let log = dir.put_log_aside()?;
-    Ok(Some(Recovered { receipts, log, blob_bytes }))
+    drop(blobs);
+    let Aside { log, blobs } = dir.put_aside()?;
+    Ok(Some(Recovered { receipts, log, blobs, blob_bytes }))
 }
 
 /// The receipt that is in a blob's file, if it is one, written to a file in `to` that is named after the blob.

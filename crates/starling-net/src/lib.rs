@@ -62,6 +62,7 @@ pub mod limits;
 mod net;
 mod places;
 mod pool;
+mod quota;
 mod serve;
 mod session;
 mod turns;
@@ -72,6 +73,7 @@ pub use dial::ConnectError;
 pub use fetch::{FetchError, FetchReport, Source, SourceError, SourceFailure};
 pub use frame::ProtocolError;
 pub use net::{BindError, Net, NetConfig};
+pub use quota::Quota;
 pub use session::{
     ClientSession, NodeSession, Session, SessionError, SessionHandle, SessionReceiver,
     SessionSender,

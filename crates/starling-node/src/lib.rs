@@ -16,7 +16,6 @@ mod log;
 pub mod meter;
 mod node;
 mod provers;
-mod quota;
 mod scratch;
 mod sessions;
 mod work;

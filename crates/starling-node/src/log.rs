@@ -1,10 +1,9 @@
 //! What people read of a node: the core's notes as lines of the log. Clients cause most of them, so that they have a
 //! [`Quota`].
 
+use starling_net::Quota;
 use starling_node_core::Note;
 use starling_types::Millis;
-
-use crate::quota::Quota;
 
 /// Writes notes to the log.
 #[derive(Debug, Default)]

@@ -36,6 +36,15 @@ pub const KEY_SIZE_BYTES: usize = 32;
 /// What is read of a lock file: room for a process id and a purpose, whatever else the file holds.
 const LOCK_SIZE_BYTES_MAX: u64 = 256;
 
+/// Where the log and the blobs of a directory have been put; none where there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The log.
+    pub log: Option<PathBuf>,
+    /// The folder of the blobs.
+    pub blobs: Option<PathBuf>,
+}
+
 /// An owned data directory. Keep it for as long as anything opened through it is in use.
 #[derive(Debug)]
 pub struct DataDir {
@@ -206,36 +215,35 @@ impl DataDir {
         }
     }
 
-    /// Puts the log aside, with what lies beside it, under a name that no log has; where, if there is one. The next that is opened is
-    /// empty.
+    /// Puts the log and the blobs aside, under names that neither has: the next log names no blob, so that all of them would be
+    /// removed, and a backup of the log would find none. Open no blobs of the directory meanwhile.
     ///
     /// # Errors
     /// When a file can't be renamed.
-    pub fn put_log_aside(&self) -> Result<Option<PathBuf>, DataDirError> {
-        let log = log_path(&self.path);
+    pub fn put_aside(&self) -> Result<Aside, DataDirError> {
+        let (log, blobs) = (log_path(&self.path), self.path.join("blobs"));
         let with = |path: &Path, ending: &str| {
             let mut path = path.as_os_str().to_owned();
             path.push(ending);
             PathBuf::from(path)
         };
-        if !log.exists() {
-            return Ok(None);
+        let place = |path: &Path, number: u32| with(path, &format!(".ruined-{number}"));
+        let is_free =
+            |number: &u32| ![&log, &blobs].iter().any(|path| place(path, *number).exists());
+        let number = (1..).find(is_free).unwrap_or(u32::MAX);
+        let put = |from: &Path, to: PathBuf| match fs::rename(from, &to) {
+            Ok(()) => Ok(Some(to)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("put aside", from)(error)),
+        };
+        let blobs = put(&blobs, place(&blobs, number))?;
+        // The log last: what lies beside it is of no use to another, and a directory without its blobs is still one with a ruined log.
+        for ending in ["-shm", "-wal"] {
+            put(&with(&log, ending), with(&place(&log, number), ending))?;
         }
-        let free = |aside: &PathBuf| !aside.exists();
-        let mut names = (1..).map(|number| with(&log, &format!(".ruined-{number}")));
-        let Some(aside) = names.find(free) else { return Ok(None) };
-        // The log last: what lies beside it is of no use to another.
-        for ending in ["-shm", "-wal", ""] {
-            let (from, to) = (with(&log, ending), with(&aside, ending));
-            match fs::rename(&from, &to) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error("put aside", &from)(error));
-                }
-                _ => {}
-            }
-        }
+        let log = put(&log, place(&log, number))?;
         sync_dir(&self.path).map_err(io_error("sync", &self.path))?;
-        Ok(Some(aside))
+        Ok(Aside { log, blobs })
     }
 
     /// An empty folder for files on their way: what lay in it is of a process that was killed. Make it once.

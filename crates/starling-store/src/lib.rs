@@ -52,7 +52,7 @@ mod roots;
 pub mod rules;
 
 pub use blobs::{BlobFile, BlobStore, DiskBudget, Usage};
-pub use data_dir::{DataDir, DataDirError, KEY_SIZE_BYTES};
+pub use data_dir::{Aside, DataDir, DataDirError, KEY_SIZE_BYTES};
 pub use log::{
     BODY_SIZE_BYTES_MAX, Ends, Entry, EventLog, JobKey, LogError, LogReader, Root, StoredEvent,
     wait_for_closed_logs,

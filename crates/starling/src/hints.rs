@@ -123,7 +123,7 @@ fn of_log(error: &LogError) -> Option<&'static str> {
         }
         LogError::OtherSchema { .. } => "use the starling that wrote it, or another --data-dir",
         LogError::Ruined { .. } => {
-            "`starling job recover` writes the finished receipts to files and puts the ruined log aside; or begin in another \
+            "`starling job recover` writes the finished receipts to files and puts the ruined log and the blobs aside; or begin in another \
              --data-dir"
         }
         _ => return None,

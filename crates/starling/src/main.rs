@@ -33,7 +33,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    args::{Cli, Command, Common, JobCommand},
+    args::{Cli, Command, Common, JobCommand, NodeArgs},
     class::Class,
     exit::{Code, CommandResult, Exit},
 };
@@ -128,7 +128,12 @@ fn run(cli: Cli, phases: Phases) -> CommandResult {
     if let Command::Prover { system } = &cli.command {
         return commands::prover::run(system, phases);
     }
-    let runtime = threads::runtime()?;
+    // A node computes next to nothing itself: its client shares the machine out among several.
+    let wanted = match &cli.command {
+        Command::Node(NodeArgs { supervised: true, threads: Some(threads), .. }) => *threads,
+        _ => machine::cores(),
+    };
+    let runtime = threads::runtime(wanted as usize)?;
     let Cli { common, command } = cli;
     let result = runtime.block_on(async {
         match command {

@@ -13,10 +13,7 @@ use std::{
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{
-    exit::{Code, Exit},
-    machine,
-};
+use crate::exit::{Code, Exit};
 
 /// Threads that a command needs besides those that compute: [`BLOCKING_OF_FEW`], the three of the executor, the one that writes
 /// the log, and as many again for what libraries start by themselves.
@@ -34,21 +31,20 @@ struct Shares {
     is_whole: bool,
 }
 
-/// How threads are shared on a machine with so many cores where `startable` can be started; none where these are too few.
+/// How threads are shared of which `cores` each are wanted where `startable` can be started; none where these are too few.
 fn shares(startable: usize, cores: usize) -> Option<Shares> {
     let left = startable.checked_sub(LEAST + 2)?;
     let each = (1 + left / 2).min(cores);
     Some(Shares { each, is_whole: each == cores })
 }
 
-/// A runtime with as many threads as the cores, or with fewer, where a limit on threads does not allow for more; as many compute.
+/// A runtime with as many threads as `wanted`, or with fewer, where a limit on threads does not allow for more; as many compute.
 ///
 /// # Errors
 /// When the limit does not allow for any work.
-pub fn runtime() -> Result<Runtime, Exit> {
-    let cores = machine::cores() as usize;
-    let startable = startable(LEAST + 2 * cores);
-    let Some(Shares { each, is_whole }) = shares(startable, cores) else {
+pub fn runtime(wanted: usize) -> Result<Runtime, Exit> {
+    let startable = startable(LEAST + 2 * wanted);
+    let Some(Shares { each, is_whole }) = shares(startable, wanted) else {
         return Err(Exit::message(
             Code::Failed,
             format!("this process may start {startable} threads, and needs {}", LEAST + 2),
@@ -60,7 +56,9 @@ pub fn runtime() -> Result<Runtime, Exit> {
     if !is_whole {
         tracing::warn!(
             startable,
-            "a limit on threads (`ulimit -u`, `pids.max`): {each} compute, on {cores} cores"
+            "a limit on threads (`ulimit -u`, `pids.max`): {each} compute, of {wanted}; each node on this machine needs {} for \
+             itself, and as many for its prover as compute there",
+            LEAST + 2
         );
         builder.max_blocking_threads(BLOCKING_OF_FEW);
         // What computes finds its threads here.

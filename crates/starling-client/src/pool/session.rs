@@ -9,7 +9,7 @@ use starling_types::SystemName;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Pool, TURMOIL};
-use crate::peers::introduced;
+use crate::{lines, peers::introduced};
 
 /// Messages that may wait for a node. A node that lets more pile up has stopped reading.
 const OUTBOX_MAX: usize = 64;
@@ -49,7 +49,9 @@ pub(super) async fn session(pool: Pool, mut session: ClientSession) {
         let theirs = SystemName::listed(hello.systems.iter().map(|offer| &offer.system));
         let ours = SystemName::listed(ours);
         let message = format!("this client proves with {ours}, the node with {theirs}");
-        tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
+        if lines::one_more() {
+            tracing::warn!(node = %format_args!("{node:#}"), message, "turned a node away");
+        }
         let reason = GoodbyeReason::WrongSystem;
         let _ = session.send(&ClientMessage::Goodbye { reason, message }).await;
         return;

@@ -16,7 +16,7 @@ const CLEARED: [&str; 2] = ["scratch", "blobs"];
 const MADE: [&str; 8] = ["control", "key", "local", "lock", "log", "node", "speed", "starling.db"];
 
 /// How the names of files begin that lie beside the log, and of those that are not finished.
-const BEGINNINGS: [&str; 3] = ["starling.db-", "starling.db.", ".tmp"];
+const BEGINNINGS: [&str; 4] = ["starling.db-", "starling.db.", "blobs.ruined-", ".tmp"];
 
 /// Whether what has this name in a data directory is Starling's own.
 pub(super) fn is_own(name: &OsStr) -> bool {

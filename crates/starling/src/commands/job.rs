@@ -160,7 +160,8 @@ fn recover(common: &Common, dir: &Path, out: &Path) -> CommandResult {
     if !out.is_dir() {
         return Err(Exit::usage(anyhow!("--out {} is no directory", out.display())));
     }
-    let Some(Recovered { receipts, log, blob_bytes }) = starling_client::recover(dir, out)? else {
+    let Some(Recovered { receipts, log, blobs, blob_bytes }) = starling_client::recover(dir, out)?
+    else {
         return Err(Exit::usage(anyhow!(
             "nothing is wrong with the job log of {}: `starling job list` shows its jobs, and `starling job resume JOB` delivers the \
              receipt of one that is done",
@@ -173,13 +174,14 @@ fn recover(common: &Common, dir: &Path, out: &Path) -> CommandResult {
             json!({ "file": file.display().to_string(), "kind": kind, "image_id": image_id })
         })
         .collect();
-    let log = log.map(|log| log.display().to_string());
+    let shown = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
     print(
         common,
         vec![
             ("receipts", json!(receipts)),
-            ("log", json!(log)),
-            ("blob_bytes_lost", json!(blob_bytes)),
+            ("log", json!(shown(log))),
+            ("blobs", json!(shown(blobs))),
+            ("blob_bytes", json!(blob_bytes)),
         ],
     )
 }

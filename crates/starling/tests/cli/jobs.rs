@@ -115,6 +115,8 @@ fn finished_receipts_are_written_to_files_where_the_log_is_ruined_and_the_direct
     let shown = home.run(&["inspect", file.to_str().unwrap(), "--json"]).json();
     assert_eq!(shown["what"], "fake receipt");
     assert_eq!(fs::read(recovered["log"].as_str().unwrap()).unwrap(), b"garbage");
+    let blobs = fs::read_dir(recovered["blobs"].as_str().unwrap()).unwrap();
+    assert!(blobs.count() > 0, "they are there for a backup of the log");
     assert_eq!(home.run(&["job", "list"]).succeeds().stdout, "");
     home.prove(&[&guest("sha-chain")]).fails(1, &[]);
     home.run(&["job", "recover"]).fails(2, &sound);

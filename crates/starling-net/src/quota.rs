@@ -1,5 +1,5 @@
-//! How many lines of the log others may cause: an allowance that grows with time. Lines beyond it are counted, and the next line
-//! tells how many there were.
+//! How many lines of a process's log its peers may cause: an allowance that grows with time. Lines beyond it are counted, and the
+//! next line tells how many there were.
 
 use starling_types::Millis;
 
@@ -11,7 +11,7 @@ const LINE_PERIOD: Millis = Millis(100);
 
 /// The lines that may still be written.
 #[derive(Debug)]
-pub(crate) struct Quota {
+pub struct Quota {
     left: u64,
     /// Since when the store fills.
     since: Millis,
@@ -27,7 +27,7 @@ impl Default for Quota {
 
 impl Quota {
     /// Whether a line may be written at `now`, on any clock that does not go back: how many were left out before it.
-    pub(crate) fn take(&mut self, now: Millis) -> Option<u64> {
+    pub fn take(&mut self, now: Millis) -> Option<u64> {
         let more = now.since(self.since).0 / LINE_PERIOD.0;
         self.since = self.since + Millis(more * LINE_PERIOD.0);
         self.left = self.left.saturating_add(more).min(LINES_MAX);
