@@ -10,7 +10,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use risc0_zkvm::{
@@ -157,9 +157,15 @@ fn session(guest: &str, env: &mut ExecutorEnvBuilder<'_>) -> Session {
     let guest = Guest::parse(fs::read(guest_path(guest)).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let env = env.build().unwrap();
-    let hosted =
-        execute_hosted(&env, &guest, [0; 32], folder.path(), |_| Ok(()), &AtomicBool::new(false))
-            .unwrap();
+    let hosted = execute_hosted(
+        &env,
+        &guest,
+        [0; 32],
+        folder.path(),
+        |_| Ok(()),
+        &std::sync::atomic::AtomicBool::new(false),
+    )
+    .unwrap();
     let claim = hosted.execution.resolved_claim();
     Session {
         exit_code: claim.exit_code,
