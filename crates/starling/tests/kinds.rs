@@ -331,6 +331,7 @@ fn a_failed_guest_is_proved_on_request_with_its_work_counted() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
+#[ignore = "makes a proof over BN254 twice: minutes"]
 fn what_docker_does_not_make_is_all_that_a_resume_does_again() {
     use std::os::unix::fs::PermissionsExt as _;
     let bench = Bench::new();
@@ -352,7 +353,8 @@ fn what_docker_does_not_make_is_all_that_a_resume_does_again() {
         let error = answer["error"].take();
         assert_eq!(error["class"], "groth16", "{error}");
         let message = error["message"].as_str().unwrap();
-        assert!(message.contains("126") && message.ends_with("docker: permission denied"));
+        assert!(message.contains("126"), "{message}");
+        assert!(message.contains("docker: permission denied"), "{message}");
         error
     };
     let (guest, input) = (guest_path("fail"), input_path("fail-ok"));
