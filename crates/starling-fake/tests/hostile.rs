@@ -4,7 +4,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::Command,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use starling_fake::{Enemy, Expected, Played, Scene, Sum, Victim, raw};
 
@@ -59,8 +65,12 @@ fn expected() -> Sum {
     of(0..SEGMENTS).joined(of(SEGMENTS..SEGMENTS + SEGMENTS / 8)).unwrap()
 }
 
+/// Holds the machine for one scene: what one enemy costs is not to be another's success.
+static MACHINE: Mutex<()> = Mutex::new(());
+
 /// The honest peer finishes, and who was attacked has stayed within its bounds.
 fn holds(victim: Victim, behaviour: &str) -> Played {
+    let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let played = scene(programs(), victim, behaviour).play().unwrap_or_else(|error| {
         panic!("{behaviour}: {error}");
     });
