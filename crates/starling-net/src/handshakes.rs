@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(handshakes.begin(SOON, at(201, 1), true), Answer::Welcome);
         let near = Some(([192, 168, 0, 7], 1).into());
         while handshakes.begin(SOON, near, true) == Answer::Welcome {}
-        assert_eq!(handshakes.open.len(), HANDSHAKE_COUNT_MAX);
+        assert_eq!(handshakes.open.len(), 2 * HANDSHAKE_COUNT_MAX);
         assert_eq!(handshakes.begin(SOON, at(202, 1), true), Answer::Refused);
     }
 }
