@@ -114,11 +114,11 @@ impl<S: System> Client<S> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use rusqlite::Connection;
-    use starling_types::{JobSeed, ReceiptKind};
+    use starling_types::JobSeed;
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{Subject, ZkvmScript, client::list_jobs, journal::entry_of, request};
+    use crate::{ZkvmScript, client::list_jobs, journal::entry_of, request};
 
     type Zkvm = Client<ZkvmScript>;
 
@@ -131,9 +131,7 @@ mod tests {
         let guest = client.put(guest).unwrap();
         let mut run = request::tests::run();
         run.guest = guest.blob();
-        let source = Subject::Guest(run);
-        let request =
-            JobRequest { zkvm: "risc0-zkvm 0".into(), source, receipt_kind: ReceiptKind::Succinct };
+        let request = request::tests::request(run);
         let id = request.job_id();
         client.create_as(id, fresh, || {
             let (image_id, seed) = (ImageId([1; 32]), JobSeed([2; 32]));

@@ -61,10 +61,10 @@ impl Client<ZkvmScript> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use starling_types::{ImageId, JobSeed, ReceiptKind};
+    use starling_types::{ImageId, JobSeed};
 
     use super::*;
-    use crate::{JobEvent, JobRequest, Subject, ZkvmEvent, request};
+    use crate::{JobEvent, ZkvmEvent, request};
 
     const DAY_MS: u64 = 24 * 3600 * 1000;
 
@@ -78,9 +78,7 @@ mod tests {
         let pin = client.put(guest).unwrap();
         let mut run = request::tests::run();
         run.guest = pin.blob();
-        let source = Subject::Guest(run);
-        let request =
-            JobRequest { zkvm: "risc0-zkvm 0".into(), source, receipt_kind: ReceiptKind::Succinct };
+        let request = request::tests::request(run);
         let id = request.job_id();
         let created = JobEvent::Own(ZkvmEvent::Created {
             request,

@@ -217,7 +217,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn request(run: GuestRun) -> JobRequest {
+    /// What asks for a succinct receipt of a run.
+    pub(crate) fn request(run: GuestRun) -> JobRequest {
         JobRequest {
             zkvm: "risc0-zkvm 0.0.0".into(),
             source: Subject::Guest(run),

@@ -26,12 +26,14 @@ pub fn job_log(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     check_log(text);
     for work_log in [None, Some(WorkLogId([9; 20]))] {
-        check_log(&format!("{}\n{text}", created(work_log)));
+        let created = serde_json::to_string(&created(work_log));
+        let created = created.expect("events have string keys only");
+        check_log(&format!("{created}\n{text}"));
     }
 }
 
-/// The body of the event that a job begins with.
-fn created(work_log: Option<WorkLogId>) -> String {
+/// The event that a job begins with.
+pub fn created(work_log: Option<WorkLogId>) -> JobEvent {
     let blob = |byte| BlobRef { reference: Reference([byte; 32]), size_bytes: 10 };
     let run = GuestRun {
         guest: blob(1),
@@ -47,8 +49,7 @@ fn created(work_log: Option<WorkLogId>) -> String {
     let (source, receipt_kind) = (Subject::Guest(run), ReceiptKind::Succinct);
     let request = JobRequest { zkvm: "risc0/0/0".into(), source, receipt_kind };
     let (image_id, seed) = (ImageId([3; 32]), JobSeed([4; 32]));
-    let event = JobEvent::from(ZkvmEvent::Created { request, image_id, seed });
-    serde_json::to_string(&event).expect("events have string keys only")
+    ZkvmEvent::Created { request, image_id, seed }.into()
 }
 
 fn check_log(text: &str) {

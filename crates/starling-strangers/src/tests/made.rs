@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 use prost::Message as _;
 use risc0_zkvm::{Digest, FakeReceipt, InnerReceipt, MaybePruned, Receipt, ReceiptClaim};
 use starling_client::{
-    Arguments, ArgumentsIn, ExecutionSummary, Facts, Given, GuestRun, JobEvent, JobProgress,
-    JobRequest, Subject, Written, ZkvmEvent,
+    ExecutionSummary, Facts, Given, JobEvent, JobProgress, Written, ZkvmEvent, rules,
 };
 use starling_types::{
-    BlobRef, ImageId, Incarnation, IndexRange, JobId, JobSeed, NodeId, Po2, ReceiptKind, Reference,
-    TaskId,
+    BlobRef, ImageId, Incarnation, IndexRange, JobId, NodeId, Po2, Reference, TaskId,
 };
 use starling_zkvm::{
     AssumptionId, BlobKind, Emitted, ExecuteOptions, ExitCode, Guest, KeccakRequest, OutputParts,
@@ -260,21 +258,6 @@ fn assumption() -> AssumptionId {
 
 /// A job of two segments and a keccak proof, from its beginning to its receipt.
 fn job_log() -> Vec<u8> {
-    let run = GuestRun {
-        guest: blob(1),
-        input: blob(2),
-        arguments: ArgumentsIn::Log(Arguments::default()),
-        assumptions: Vec::new(),
-        segment_po2: Po2::SMALLEST,
-        keccak_po2: Po2::SMALLEST,
-        cycle_limit: None,
-        prove_guest_errors: false,
-        work_log: None,
-    };
-    let (source, receipt_kind) = (Subject::Guest(run), ReceiptKind::Succinct);
-    let request = JobRequest { zkvm: "risc0/0/0".into(), source, receipt_kind };
-    let created =
-        ZkvmEvent::Created { request, image_id: ImageId([3; 32]), seed: JobSeed([4; 32]) };
     let given = ZkvmEvent::Given { receipts: vec![Given { id: assumption(), blob: blob(9) }] };
     let output = OutputParts { journal: Digest::from([9; 8]), assumptions: Vec::new() };
     let summary = ExecutionSummary {
@@ -291,7 +274,7 @@ fn job_log() -> Vec<u8> {
     let done = ZkvmEvent::Done { receipt: blob(20), work_receipt: None, seconds: 1.5 };
     let both = TaskId::Join(IndexRange::new(0, 2).unwrap());
     let events = [
-        JobEvent::from(created),
+        rules::created(None),
         given.into(),
         JobEvent::ClientStarted { incarnation: Incarnation(1) },
         segment_stored(0),
