@@ -166,8 +166,9 @@ impl DataDir {
     /// there is none yet.
     ///
     /// # Errors
-    /// As [`LogReader::open`].
+    /// As [`LogReader::open`], and [`LogError::Ruined`] when it is gone and what it named is there.
     pub fn peek(path: &Path) -> Result<Option<LogReader>, LogError> {
+        contents::refuse_lost_log(path)?;
         LogReader::open(&log_path(path))
     }
 
@@ -196,8 +197,10 @@ impl DataDir {
     /// Opens its event log. That its disk may harm the log is told.
     ///
     /// # Errors
-    /// As [`EventLog::open`].
+    /// As [`EventLog::open`], and [`LogError::Ruined`] when it is gone and what it named is there: a new one would name none of
+    /// that, so that all of it would be removed.
     pub fn log(&self) -> Result<EventLog, LogError> {
+        contents::refuse_lost_log(&self.path)?;
         if let Some(fault) = disk::fault(&self.path) {
             tracing::warn!(path = %self.path.display(), "{fault}");
         }

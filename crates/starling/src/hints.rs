@@ -122,6 +122,9 @@ fn of_log(error: &LogError) -> Option<&'static str> {
             "free space, or move the data directory to another disk with --data-dir"
         }
         LogError::OtherSchema { .. } => "use the starling that wrote it, or another --data-dir",
+        LogError::Gone { .. } => {
+            "put it back, or end the process; `starling job recover` writes the finished receipts among the blobs to files"
+        }
         LogError::Ruined { .. } => {
             "`starling job recover` writes the finished receipts to files and puts the ruined log and the blobs aside; or begin in another \
              --data-dir"

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{DataDirError, Owner, log_path};
+use crate::LogError;
 
 /// The folders of a data directory that are cleared.
 const CLEARED: [&str; 2] = ["scratch", "blobs"];
@@ -66,6 +67,42 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
     }
 }
 
+/// Refuses a directory whose log is gone and whose blobs are there, or what SQLite had beside the log. A log is made before the first
+/// blob, so something other than Starling has removed it.
+pub(super) fn refuse_lost_log(path: &Path) -> Result<(), LogError> {
+    let log = log_path(path);
+    let is_gone =
+        || log.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let fault = match () {
+        () if !is_gone() => return Ok(()),
+        () if has_blobs(&path.join("blobs")) => "it is gone, and blobs that it named are here",
+        () if size_bytes(&path.join("starling.db-wal")) > 0 => {
+            "it is gone, and a part of it is in starling.db-wal"
+        }
+        () => return Ok(()),
+    };
+    // Another process may have made both since the first look.
+    match is_gone() {
+        true => Err(LogError::Ruined { path: log, fault: fault.to_owned() }),
+        false => Ok(()),
+    }
+}
+
+/// Whether there is a whole blob in the folder of a store. Each lies in a folder that is named by its first two digits.
+fn has_blobs(blobs: &Path) -> bool {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let is_shelf = |name: OsString| {
+        name.len() == 2 && name.to_str().is_some_and(|name| u8::from_str_radix(name, 16).is_ok())
+    };
+    entries(blobs)
+        .filter(|entry| is_shelf(entry.file_name()))
+        .any(|shelf| entries(&shelf.path()).next().is_some())
+}
+
+fn size_bytes(path: &Path) -> u64 {
+    path.symlink_metadata().map_or(0, |metadata| metadata.len())
+}
+
 /// Keeps other users out of a directory that was there before, open to them: what jobs are about lies in it. One that is not
 /// ours, or that has other things in it, is left as it is.
 #[cfg(unix)]
@@ -113,6 +150,41 @@ mod tests {
         fs::remove_file(path.join("lock")).unwrap();
         drop(DataDir::open(&path, "").unwrap());
         check(&path).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_is_gone_while_its_blobs_are_there_is_refused_and_nothing_is_made_or_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "").unwrap();
+        assert!(DataDir::peek(dir.path()).unwrap().is_none(), "a new directory");
+        let log = data.log().unwrap();
+        let blobs = data.blobs_of(&log, crate::DiskBudget::up_to(1 << 20)).unwrap();
+        let blob = blobs.put(b"a segment").unwrap();
+        drop((log, blobs));
+        fs::remove_file(log_path(dir.path())).unwrap();
+        let before = names(dir.path()).unwrap();
+        let peeked = DataDir::peek(dir.path()).map(|log| log.is_some()).unwrap_err().to_string();
+        let opened = data.log().unwrap_err().to_string();
+        assert_eq!(peeked, opened);
+        assert!(opened.contains("it is gone, and blobs that it named are here"), "{opened}");
+        assert!(!data.has_sound_log().unwrap());
+        assert_eq!(names(dir.path()).unwrap(), before);
+        // Once they are put aside, a new one may begin.
+        let aside = data.put_aside().unwrap();
+        assert!(aside.log.is_none() && aside.blobs.is_some());
+        let log = data.log().unwrap();
+        let blobs = data.blobs_of(&log, crate::DiskBudget::up_to(1 << 20)).unwrap();
+        assert!(blobs.open_blob(blob.reference).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_log_of_which_only_what_lay_beside_it_is_left_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path(), "").unwrap();
+        fs::write(dir.path().join("starling.db-wal"), "events").unwrap();
+        let error = data.log().unwrap_err().to_string();
+        assert!(error.contains("a part of it is in starling.db-wal"), "{error}");
+        assert_eq!(fs::read(dir.path().join("starling.db-wal")).unwrap(), b"events");
     }
 
     #[test]

@@ -87,6 +87,16 @@ pub enum LogError {
         /// What is wrong with it.
         fault: String,
     },
+    /// The file at its place is no longer the one that was opened. Nothing was appended.
+    #[error(
+        "the job log {} was moved, removed or replaced while this process was using it: nothing more is recorded until it is back \
+         in its place",
+        path.display()
+    )]
+    Gone {
+        /// The log.
+        path: PathBuf,
+    },
     /// An event is missing: something other than Starling has changed the log. The logs of other jobs are no worse for it.
     #[error(
         "job log {} is damaged: event {expected_seq} of job {job} is missing, event {found_seq} is there",

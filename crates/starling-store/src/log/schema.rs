@@ -42,13 +42,18 @@ pub(super) const BESIDE_SIZE_BYTES_KEPT: u64 = 4 << 20;
 /// Whether there is a file at `path`.
 ///
 /// # Errors
-/// [`LogError::Ruined`] for one without a byte: a log is made whole or not at all. The file is not opened, for closing it would
+/// [`LogError::Ruined`] for one without a byte, since a log is made whole or not at all, and for what is not a file. The file is not opened, for closing it would
 /// end the locks that SQLite has on it.
 pub(super) fn exists(path: &Path) -> Result<bool, LogError> {
     match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(ruined(path, "it is not a file")),
         Ok(metadata) if metadata.len() == 0 => Err(ruined(path, "it is empty")),
         Ok(_) => Ok(true),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => match path.symlink_metadata() {
+            // SQLite would make a log where it leads.
+            Ok(_) => Err(ruined(path, "it is a link that leads to no file")),
+            Err(_) => Ok(false),
+        },
         Err(cause) => Err(LogError::File { action: "look at", path: path.to_owned(), cause }),
     }
 }

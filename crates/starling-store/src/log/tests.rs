@@ -203,6 +203,46 @@ fn a_damaged_log_is_refused_in_plain_words_wherever_the_damage_is_met() {
     assert!(refused(&path).contains("its tables are missing"));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_not_a_file_is_refused_and_no_log_is_made_where_a_link_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = log_path(&dir);
+    let refusals = || [EventLog::open(&path).err(), LogReader::open(&path).err()];
+    std::fs::create_dir(&path).unwrap();
+    for error in refusals() {
+        assert!(error.unwrap().to_string().contains("it is not a file"));
+    }
+    std::fs::remove_dir(&path).unwrap();
+    let elsewhere = dir.path().join("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    for error in refusals() {
+        assert!(error.unwrap().to_string().contains("it is a link that leads to no file"));
+    }
+    assert!(!elsewhere.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_is_moved_away_under_its_writer_takes_no_event_until_it_is_back() {
+    let (dir, path, log) = open();
+    tick(&log, JOB, &());
+    let away = dir.path().join("away");
+    let append = || log.append_blocking(big());
+    for replaced in [false, true] {
+        std::fs::rename(&path, &away).unwrap();
+        if replaced {
+            std::fs::write(&path, "another").unwrap();
+        }
+        let error = append().unwrap_err();
+        assert!(matches!(error, LogError::Gone { .. }), "{error}");
+        std::fs::rename(&away, &path).unwrap();
+        append().unwrap();
+    }
+    drop(log);
+    assert_eq!(LogReader::open(&path).unwrap().unwrap().read(JOB).unwrap().len(), 3);
+}
+
 #[test]
 fn a_process_that_is_killed_before_its_log_is_made_leaves_none() {
     let dir = tempfile::tempdir().unwrap();

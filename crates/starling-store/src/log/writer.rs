@@ -88,6 +88,7 @@ impl Writer {
             connection,
             path: path.to_owned(),
             beside: Beside::of(path),
+            file: FileId::of(path),
             roots,
             failure_count: failure_count.clone(),
             failures: BTreeMap::new(),
@@ -176,6 +177,8 @@ struct Worker {
     connection: Connection,
     path: PathBuf,
     beside: Beside,
+    /// The file that was opened, where the system can tell.
+    file: Option<FileId>,
     roots: Arc<RootSets>,
     failure_count: Arc<AtomicU64>,
     /// The number of the last failure under each name. There are as many as jobs that met a failing disk.
@@ -240,6 +243,10 @@ impl Worker {
         &mut self,
         entries: impl Iterator<Item = &'a Entry>,
     ) -> Result<Vec<u64>, LogError> {
+        // SQLite would go on writing to a file that nobody will find again.
+        if self.file.is_some() && FileId::of(&self.path) != self.file {
+            return Err(LogError::Gone { path: self.path.clone() });
+        }
         let write = || {
             let transaction = schema::begin(&mut self.connection)?;
             let seqs = entries
@@ -266,5 +273,27 @@ impl Worker {
         // Named in memory before the pins go with the entry.
         self.roots.apply(&request.entry.root, &request.entry.change);
         request.answer(Ok(seq));
+    }
+}
+
+/// Which file it is, whatever it is called.
+#[derive(Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// That of the file at `path`; none where there is none, or where files have no numbers.
+    #[cfg(unix)]
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Path) -> Option<Self> {
+        None
     }
 }

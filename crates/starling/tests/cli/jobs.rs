@@ -122,6 +122,45 @@ fn finished_receipts_are_written_to_files_where_the_log_is_ruined_and_the_direct
     home.run(&["job", "recover"]).fails(2, &sound);
 }
 
+#[test]
+fn a_directory_whose_log_is_gone_is_not_begun_anew_over_its_blobs() {
+    let home = Home::new();
+    let receipt = with_a_finished_receipt(&home, [7; 32]);
+    fs::remove_file(home.data_dir().join("starling.db")).unwrap();
+    let prove: &[&str] = &["prove", &guest("sha-chain"), "--input", &input("sha-chain-100")];
+    let commands: [&[&str]; 5] = [
+        &["job", "list"],
+        &["job", "show", "01"],
+        &["job", "prune"],
+        &["job", "cancel", "01"],
+        prove,
+    ];
+    for command in commands {
+        home.run(command)
+            .fails(1, &["it is gone, and blobs that it named are here", "starling job recover"]);
+    }
+    let recovered = home.run(&["job", "recover", "--json"]).json();
+    let file = home.path().join(recovered["receipts"][0]["file"].as_str().unwrap());
+    assert_eq!(fs::read(file).unwrap(), receipt);
+    assert_eq!(
+        (&recovered["log"], home.run(&["job", "list"]).succeeds().stdout.as_str()),
+        (&serde_json::Value::Null, "")
+    );
+}
+
+#[test]
+fn an_owner_whose_log_is_taken_away_says_so_and_ends() {
+    let home = Home::new();
+    let mut owner = executed_client(&home);
+    fs::rename(home.data_dir().join("starling.db"), home.path().join("taken")).unwrap();
+    home.run(&["job", "list"]).fails(1, &["it is gone"]);
+    owner.signal("INT");
+    owner.wait_for("was moved, removed or replaced");
+    owner.wait();
+    fs::rename(home.path().join("taken"), home.data_dir().join("starling.db")).unwrap();
+    assert_eq!(home.jobs().len(), 1);
+}
+
 /// Changes one event of the log as only something other than Starling does.
 fn tamper(home: &Home, change: &str) {
     let log = rusqlite::Connection::open(home.data_dir().join("starling.db")).unwrap();
@@ -379,6 +418,8 @@ fn a_client_whose_owner_is_killed_takes_the_directory_over() {
     let home = Home::new();
     let owner = executed_client(&home);
     let (mut client, _) = second_client(&home, 3, &["--node-wait", "3"]);
+    // The client knows its job before the owner begins to run it.
+    eventually(|| home.jobs()[1]["runs"] == 1);
     owner.signal("KILL");
     client.wait_for("going on here");
     client.wait_for("this client's ticket: ");
