@@ -533,7 +533,7 @@ fn parse_segment_po2(text: &str) -> Result<Po2, String> {
     number
         .filter(|number| (SEGMENT_PO2_MIN..=SEGMENT_PO2_MAX).contains(number))
         .and_then(|number| Po2::try_from(number).ok())
-        .ok_or_else(|| format!("{SEGMENT_PO2_MIN} to {SEGMENT_PO2_MAX} can be proved and lifted"))
+        .ok_or_else(|| format!("a segment has a po2 of {SEGMENT_PO2_MIN} to {SEGMENT_PO2_MAX}"))
 }
 
 /// A size that keccak proofs can have.
@@ -556,6 +556,7 @@ fn parse_env(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("write KEY=VALUE".to_owned()),
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None if text.is_empty() => Err("write KEY=VALUE".to_owned()),
         None => match std::env::var(text) {
             Ok(value) => Ok((text.to_owned(), value)),
             Err(VarError::NotPresent) => Err(

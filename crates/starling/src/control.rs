@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use starling_client::{
     Client, ControlChannel, ControlError, ControlServer, GuestOutput, JobError, JobHandle,
@@ -500,7 +501,11 @@ pub async fn open_or_ask<T>(
     // What was asked of an owner that ended meanwhile may have been begun.
     let mut fate = NOT_BEGUN;
     loop {
-        let in_use = match Client::open(dir, purpose, disk_budget_bytes) {
+        // Its log may be locked by another program, its disk may hang.
+        let (path, purpose) = (dir.to_owned(), purpose.to_owned());
+        let open = move || Client::open(&path, &purpose, disk_budget_bytes);
+        let opened = bounds.within_blocking(open).await.map_err(|cut| cut.exit(fate))?;
+        let in_use = match opened.context("the data directory")? {
             Ok(client) => return Ok(Opened::Ours(client)),
             Err(error @ JobError::DataDir(DataDirError::InUse { .. })) => error,
             Err(error) => return Err(error.into()),

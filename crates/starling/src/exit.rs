@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use starling_client::JobError;
 use starling_types::JobId;
 
@@ -118,7 +118,7 @@ impl Exit {
         Self { hint: Some(hint.to_string()), ..self }
     }
 
-    /// When a result on stdout says it already.
+    /// When a result on stdout has [its object](Self::object) already.
     pub fn told(self) -> Self {
         Self { is_told: true, ..self }
     }
@@ -143,16 +143,20 @@ impl Exit {
         if self.is_told || !IN_JSON.load(Ordering::Relaxed) {
             return;
         }
+        // A stdout that can't be written loses it; the exit code still says that it failed.
+        let _ = terminal::result_line(&json!({ "error": self.object() }).to_string());
+    }
+
+    /// What programs are told of it.
+    pub fn object(&self) -> Value {
         let Self { code, class, message, hint, job, .. } = self;
-        let error = json!({
+        json!({
             "code": *code as u8,
             "class": class,
             "message": message,
             "hint": hint,
             "job": job,
-        });
-        // A stdout that can't be written loses it; the exit code still says that it failed.
-        let _ = terminal::result_line(&json!({ "error": error }).to_string());
+        })
     }
 }
 

@@ -122,6 +122,7 @@ fn of_log(error: &LogError) -> Option<&'static str> {
             "free space, or move the data directory to another disk with --data-dir"
         }
         LogError::OtherSchema { .. } => "use the starling that wrote it, or another --data-dir",
+        LogError::Locked { .. } => "close that program, and go on with the same command",
         LogError::Gone { .. } => {
             "put it back, or end the process; `starling job recover` writes the finished receipts among the blobs to files"
         }

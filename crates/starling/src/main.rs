@@ -26,7 +26,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use starling_child::Phases;
 use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -38,9 +38,11 @@ use crate::{
     exit::{Code, CommandResult, Exit},
 };
 
-/// What is logged unless `RUST_LOG` says otherwise: what a person running a job or a node must know.
-const DEFAULT_LOG: &str =
-    "warn,starling=info,starling_client=info,starling_node=info,starling_net=info";
+/// What is logged unless `RUST_LOG` says otherwise: what a person running a job or a node must know. Of iroh's crates the errors alone:
+/// peers can cause their warnings.
+const DEFAULT_LOG: &str = "warn,iroh=error,iroh_base=error,iroh_dns=error,iroh_gossip=error,iroh_relay=error,\
+    n0_dns_resolver=error,n0_watcher=error,netdev=error,netwatch=error,noq=error,noq_proto=error,noq_udp=error,\
+    starling=info,starling_client=info,starling_node=info,starling_net=info";
 
 fn main() -> ExitCode {
     terminal::take_panics();
@@ -86,6 +88,10 @@ fn show(shown: &clap::Error) -> ExitCode {
             Exit::from(what).report()
         }
         _ if !shown.use_stderr() => ExitCode::SUCCESS,
+        // The parser has shown the help instead of an error.
+        _ if shown.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Exit::message(Code::Usage, "a command is missing: choose one of those above").report()
+        }
         _ => {
             let text = shown.render().to_string();
             let first = text.split("\n\n").next().unwrap_or_default();

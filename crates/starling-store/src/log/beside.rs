@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -37,15 +38,39 @@ impl Beside {
         Self { file: beside("-wal"), locks: beside("-shm"), alarm: Alarm::default() }
     }
 
+    /// The other processes that keep the log locked to write.
+    pub fn writers(&self) -> String {
+        self.holders(WRITE_BYTES)
+    }
+
+    /// The other processes that lock one of these bytes, by their numbers and names, as far as the system tells.
+    fn holders(&self, bytes: RangeInclusive<u64>) -> String {
+        let pids = pids(&self.locks, bytes);
+        let names = pids.into_iter().filter(|pid| *pid != std::process::id()).map(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
+            format!("process {pid} ({name})")
+        });
+        let names: Vec<_> = names.collect();
+        if names.is_empty() { "one that the system does not name".into() } else { names.join(", ") }
+    }
+
     /// Looks at its size, and says so when it has become too large.
     pub fn look(&mut self) {
         let size_bytes = fs::metadata(&self.file).map_or(0, |metadata| metadata.len());
         if self.alarm.rings(size_bytes) {
-            let (path, readers) = (self.file.display(), readers(&self.locks));
+            let (path, readers) = (self.file.display(), self.holders(READ_BYTES));
             tracing::warn!(%path, size_bytes, %readers, "another program reads the job log and does not end, as an open database browser or a backup that hangs: until it does, this file grows with each event");
         }
     }
 }
+
+/// What SQLite locks to read, `WAL_READ_LOCK(0)` to `WAL_READ_LOCK(4)` in its unix-wal locking, which has a byte for each lock from
+/// 120 on.
+const READ_BYTES: RangeInclusive<u64> = 123..=127;
+
+/// What it locks to write: `WAL_WRITE_LOCK`.
+const WRITE_BYTES: RangeInclusive<u64> = 120..=120;
 
 impl Alarm {
     /// Whether a file of this size is to be told of: once, until it has become small again.
@@ -58,44 +83,31 @@ impl Alarm {
     }
 }
 
-/// The processes that read the log, by their numbers and names, as far as the system tells.
-fn readers(locks: &Path) -> String {
-    let readers = pids(locks).into_iter().filter(|pid| *pid != std::process::id());
-    let names = readers.map(|pid| {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
-        format!("process {pid} ({name})")
-    });
-    let names: Vec<_> = names.collect();
-    if names.is_empty() { "not told by the system".into() } else { names.join(", ") }
-}
-
 #[cfg(target_os = "linux")]
-fn pids(locks: &Path) -> Vec<u32> {
+fn pids(locks: &Path, bytes: RangeInclusive<u64>) -> Vec<u32> {
     use std::os::unix::fs::MetadataExt as _;
     let inode = fs::metadata(locks).map(|metadata| metadata.ino());
     let table = fs::read_to_string("/proc/locks");
-    table.ok().zip(inode.ok()).map_or(Vec::new(), |(table, inode)| readers_in(&table, inode))
+    let told = table.ok().zip(inode.ok());
+    told.map_or(Vec::new(), |(table, inode)| holders_in(&table, inode, &bytes))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn pids(_: &Path) -> Vec<u32> {
+fn pids(_: &Path, _: RangeInclusive<u64>) -> Vec<u32> {
     Vec::new()
 }
 
-/// The processes that `/proc/locks` names for those bytes of the file with this inode that SQLite locks to read.
+/// The processes that `/proc/locks` names for these bytes of the file with this inode.
 #[cfg(any(target_os = "linux", test))]
-fn readers_in(table: &str, inode: u64) -> Vec<u32> {
-    /// `WAL_READ_LOCK(0)` to `WAL_READ_LOCK(4)` in SQLite's unix-wal locking: from 120 on there is a byte for each lock.
-    const READ_BYTES: std::ops::RangeInclusive<u64> = 123..=127;
-    let reader = |line: &str| {
+fn holders_in(table: &str, inode: u64, bytes: &RangeInclusive<u64>) -> Vec<u32> {
+    let holder = |line: &str| {
         // A number, its kind, its manner, how it locks; then who, what and from which byte to which.
         let mut words = line.split_whitespace().skip(4);
         let (pid, file, from) = (words.next()?, words.next()?, words.next()?);
         let is_it = file.rsplit(':').next()?.parse() == Ok(inode);
-        (is_it && READ_BYTES.contains(&from.parse().ok()?)).then_some(pid.parse().ok()?)
+        (is_it && bytes.contains(&from.parse().ok()?)).then_some(pid.parse().ok()?)
     };
-    let mut pids: Vec<u32> = table.lines().filter_map(reader).collect();
+    let mut pids: Vec<u32> = table.lines().filter_map(holder).collect();
     pids.sort_unstable();
     pids.dedup();
     pids
@@ -115,16 +127,18 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_is_told_from_who_has_the_log_open() {
+    fn who_reads_and_who_writes_is_told_from_who_has_the_log_open() {
         let table = "\
             1: POSIX  ADVISORY  READ  412 08:01:7777 123 123\n\
             2: POSIX  ADVISORY  READ  412 08:01:7777 124 124\n\
             2: -> POSIX  ADVISORY  WRITE 499 08:01:7777 123 123\n\
             3: POSIX  ADVISORY  READ  413 08:01:7777 128 128\n\
+            7: POSIX  ADVISORY  WRITE 416 08:01:7777 120 120\n\
             4: POSIX  ADVISORY  READ  414 08:01:7778 124 124\n\
             5: FLOCK  ADVISORY  WRITE 415 08:01:7777 0 EOF\n\
             6: OFDLCK ADVISORY  READ  -1 08:01:7777 124 124\n\
             nonsense\n";
-        assert_eq!(readers_in(table, 7777), [412]);
+        assert_eq!(holders_in(table, 7777, &READ_BYTES), [412]);
+        assert_eq!(holders_in(table, 7777, &WRITE_BYTES), [416]);
     }
 }

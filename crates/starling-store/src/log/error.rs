@@ -6,7 +6,7 @@ use rusqlite::{ErrorCode, ffi};
 use starling_types::JobId;
 use thiserror::Error;
 
-use super::BODY_SIZE_BYTES_MAX;
+use super::{BODY_SIZE_BYTES_MAX, beside::Beside, schema::BUSY_TIMEOUT};
 use crate::roots::RootName;
 
 /// A failed operation on an [`EventLog`](super::EventLog) or a [`LogReader`](super::LogReader).
@@ -87,6 +87,19 @@ pub enum LogError {
         /// What is wrong with it.
         fault: String,
     },
+    /// Another program has locked the log to write, and does not let go of it. Nothing was appended.
+    #[error(
+        "cannot {action} the job log {}: another program has had it locked for {} s: {holders}",
+        path.display(), BUSY_TIMEOUT.as_secs()
+    )]
+    Locked {
+        /// What was tried.
+        action: &'static str,
+        /// The log.
+        path: PathBuf,
+        /// Which program, as far as the system tells.
+        holders: String,
+    },
     /// The file at its place is no longer the one that was opened. Nothing was appended.
     #[error(
         "the job log {} was moved, removed or replaced while this process was using it: nothing more is recorded until it is back \
@@ -160,11 +173,13 @@ pub(super) trait SqliteContext<T> {
 }
 
 impl<T> SqliteContext<T> for rusqlite::Result<T> {
-    fn context(self, action: &'static str, path: &Path) -> Result<T, LogError> {
+    fn context(self, action: &'static str, log: &Path) -> Result<T, LogError> {
         self.map_err(|cause| {
-            let path = path.to_owned();
+            let path = log.to_owned();
             if is_no_space(&cause) {
                 LogError::NoSpace { action, path, cause }
+            } else if is_busy(&cause) {
+                LogError::Locked { action, path, holders: Beside::of(log).writers() }
             } else if is_damage(&cause) {
                 LogError::Ruined { path, fault: cause.to_string() }
             } else {
@@ -172,6 +187,10 @@ impl<T> SqliteContext<T> for rusqlite::Result<T> {
             }
         })
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Whether what SQLite reads is not a database, or one whose pages do not fit together.

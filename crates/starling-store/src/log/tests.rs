@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::{path::PathBuf, sync::Barrier};
+use std::{path::PathBuf, sync::Barrier, time::Instant};
 
 use serde::Serialize;
 use serde_json::json;
@@ -201,6 +201,26 @@ fn a_damaged_log_is_refused_in_plain_words_wherever_the_damage_is_met() {
     drop(log);
     Connection::open(&path).unwrap().execute_batch("DROP TABLE events").unwrap();
     assert!(refused(&path).contains("its tables are missing"));
+}
+
+#[test]
+fn a_log_that_another_keeps_locked_is_waited_for_once_whatever_waits_and_taken_again_when_it_is_free()
+ {
+    let (_dir, path, log) = open();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = Instant::now();
+    let waiting: Vec<_> = (0..3).map(|_| log.hand_over(big())).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for entry in waiting {
+        let error = runtime.block_on(entry).unwrap_err();
+        let is_told = matches!(error, LogError::Locked { .. } | LogError::AfterFailure { .. });
+        assert!(is_told, "{error}");
+    }
+    // The first may have been written to by itself, and the others together.
+    assert!(began.elapsed() < schema::BUSY_TIMEOUT * 5 / 2, "{:?}", began.elapsed());
+    other.execute_batch("ROLLBACK").unwrap();
+    log.append_blocking(big()).unwrap();
 }
 
 #[cfg(unix)]

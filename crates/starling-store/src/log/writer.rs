@@ -219,6 +219,13 @@ impl Worker {
                     self.finish(request, seq);
                 }
             }
+            // It would be waited for again with each.
+            Err(LogError::Locked { action, path, holders }) => {
+                for request in group {
+                    let (path, holders) = (path.clone(), holders.clone());
+                    self.fail(request, LogError::Locked { action, path, holders });
+                }
+            }
             // One of them may be too much for the disk, and the others not: each gets its own answer.
             Err(_) => group.into_iter().for_each(|request| self.write_alone(request)),
         }
@@ -230,12 +237,14 @@ impl Worker {
         }
         match self.commit(std::iter::once(&request.entry)) {
             Ok(seqs) => self.finish(request, seqs.first().copied().unwrap_or(0)),
-            Err(error) => {
-                let number = self.failure_count.fetch_add(1, Ordering::SeqCst) + 1;
-                self.failures.insert(request.entry.root.clone(), number);
-                request.answer(Err(error));
-            }
+            Err(error) => self.fail(request, error),
         }
+    }
+
+    fn fail(&mut self, request: Request, error: LogError) {
+        let number = self.failure_count.fetch_add(1, Ordering::SeqCst) + 1;
+        self.failures.insert(request.entry.root.clone(), number);
+        request.answer(Err(error));
     }
 
     /// Writes entries in one transaction.

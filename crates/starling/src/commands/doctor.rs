@@ -52,17 +52,22 @@ pub async fn run(common: &Common, args: &DoctorArgs) -> CommandResult {
     if !args.quick {
         self_proof(&mut fields, &mut problems).await?;
     }
-    let healthy = problems.is_empty();
-    fields.push(("problems", if healthy { json!("none") } else { json!(problems) }));
-    print(common, fields)?;
-    if healthy {
-        return Ok(());
+    let is_healthy = problems.is_empty();
+    let told = problems.join("; ");
+    fields.push(match common.json {
+        true => ("problems", json!(problems)),
+        false => ("problems", json!(if is_healthy { "none" } else { &told })),
+    });
+    if is_healthy {
+        return print(common, fields);
     }
-    Err(Exit::message(
-        Code::Failed,
-        format!("this machine can't take part: {}", problems.join("; ")),
-    )
-    .told())
+    let text = format!("this machine can't take part: {told}");
+    let exit = Exit::message(Code::Failed, text);
+    if common.json {
+        fields.push(("error", exit.object()));
+    }
+    print(common, fields)?;
+    Err(exit.told())
 }
 
 fn memory(fields: &mut Fields, problems: &mut Vec<String>) {

@@ -8,8 +8,8 @@ use std::{
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use starling_client::{
-    AssumedFrom, DamagedJob, JobPhase, JobProgress, JobState, JobSummary, Pruned, Recovered,
-    RecoveredReceipt, damaged_job, find_jobs, list_jobs, load_job,
+    ArgumentsIn, AssumedFrom, DamagedJob, GuestRun, JobPhase, JobProgress, JobState, JobSummary,
+    Pruned, Recovered, RecoveredReceipt, Subject, damaged_job, find_jobs, list_jobs, load_job,
 };
 use starling_store::{DataDir, JobKey};
 use starling_types::ReceiptKind;
@@ -22,11 +22,15 @@ use crate::{
     exit::{CommandResult, Exit},
     files, hints,
     output::{Fields, line, object, print},
+    terminal,
 };
 
 pub async fn run(common: &Common, command: &JobCommand) -> CommandResult {
     let dir = files::data_dir(common)?;
     DataDir::check(&dir)?;
+    if !is_there(&dir) {
+        terminal::say(&format!("there is no data directory {} yet, and so no job", dir.display()));
+    }
     match command {
         JobCommand::List => list(common, &dir).await,
         JobCommand::Show { job } => show(common, &dir, job).await,
@@ -247,7 +251,7 @@ fn listed(job: &JobSummary, progress: Option<&JobProgress>) -> Fields {
         ("error", ends.error),
         ("image_id", json!(job.image_id)),
         ("receipt_kind", json!(job.request.receipt_kind)),
-        ("asked", json!(job.request.source)),
+        ("asked", asked(&job.request.source)),
         ("receipts_accepted", json!(receipts.map(|(accepted, _)| accepted))),
         ("receipts_total", json!(receipts.map(|(_, total)| total).filter(|_| is_final))),
         ("created_at_unix_ms", json!(job.created_at_ms)),
@@ -272,7 +276,7 @@ fn of_damaged(job: &DamagedJob) -> Fields {
         ("error", json!(format!("{fault}; {}", hints::for_damaged(key)))),
         ("image_id", json!(image_id)),
         ("receipt_kind", json!(request.as_ref().map(|request| request.receipt_kind))),
-        ("asked", json!(request.as_ref().map(|request| &request.source))),
+        ("asked", json!(request.as_ref().map(|request| asked(&request.source)))),
         ("events", json!(event_count)),
         ("last_phase", json!(job.phase.as_ref().map(|last| phase(last, None)))),
         ("last_error", ends.error),
@@ -281,6 +285,18 @@ fn of_damaged(job: &DamagedJob) -> Fields {
         ("receipt_reference", ends.receipt_reference),
         ("seconds", ends.seconds),
     ]
+}
+
+/// What was asked for. Of the guest's environment the names alone: a value may be secret, and a list is shown to others.
+fn asked(source: &Subject) -> Value {
+    let mut asked = json!(source);
+    let Subject::Guest(GuestRun { arguments: ArgumentsIn::Log(arguments), .. }) = source else {
+        return asked;
+    };
+    if let Some(shown) = asked.pointer_mut("/arguments/log/env") {
+        *shown = json!(arguments.env.keys().collect::<Vec<_>>());
+    }
+    asked
 }
 
 /// What there is to say of a job that runs.
@@ -305,7 +321,7 @@ fn fields(state: &JobState, progress: Option<&JobProgress>) -> Fields {
         ("error", ends.error),
         ("image_id", json!(state.image_id)),
         ("receipt_kind", json!(state.request.receipt_kind)),
-        ("asked", json!(state.request.source)),
+        ("asked", asked(&state.request.source)),
         ("segments", json!(state.segments.len())),
         ("keccaks", json!(state.keccaks.len())),
         ("assumptions", json!(execution.map(|summary| summary.assumed.len()))),

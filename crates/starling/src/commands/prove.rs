@@ -14,8 +14,8 @@ use starling_client::{
     Service, Written, work_receipt_path,
 };
 use starling_store::DataDir;
-use starling_types::{MemoryBytes, Po2, ReceiptKind, TaskKind};
-use starling_zkvm::{Backend, groth16};
+use starling_types::{MemoryBytes, Po2, Profile, ReceiptKind, TaskKind};
+use starling_zkvm::{Backend, SEGMENT_PO2_MIN, groth16};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     control::{self, Control, HandOver, Host, Opened},
     exit::{CommandResult, Exit},
     files, handover,
-    machine::{self, Promise},
+    machine::{self, Memory, Promise},
     order::{Order, Prepared, ProveOrder, exit},
     output::{Fields, print},
     progress, signals,
@@ -153,6 +153,7 @@ async fn deliver(common: &Common, asked: Asked, args: &ClientNetworkArgs) -> Com
     match opened {
         Opened::Theirs(delivery) => print_delivery(common, &delivery),
         Opened::Ours(client) => {
+            warn_of_memory(&network, po2, args.prover.backend());
             let prepared = match input.get() {
                 // It has been read.
                 Some(file) => prepare(&bounds, order.with_input(file.path())).await?,
@@ -383,12 +384,44 @@ fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Warns that the nodes of this machine have too little memory for the work, where no others can come. A job that is done already is
+/// delivered all the same.
+fn warn_of_memory(network: &NetworkOptions, po2: Option<Po2>, backend: Backend) {
+    let Some(nodes) = network.local.as_ref().filter(|_| !network.reachable) else { return };
+    let kind = first_kind(po2);
+    let costs = node::costs_of(backend);
+    let needed = costs.frugal.memory(kind, po2);
+    if needed <= nodes.memory_each {
+        return;
+    }
+    let machine = Memory::here();
+    let task = po2.map_or("a receipt".to_owned(), |po2| format!("a segment of po2 {po2}"));
+    let text = format!(
+        "proving {task} needs {needed} of memory, and each of the {} local nodes has {}: this machine has {} for proving ({})",
+        nodes.count, nodes.memory_each, machine.for_proving, machine.bound
+    );
+    let fits = |memory| costs.largest_po2(memory, Profile::Frugal).map(Po2::get);
+    let smaller = fits(nodes.memory_each).filter(|po2| *po2 >= SEGMENT_PO2_MIN);
+    let hint = match smaller.filter(|_| po2.is_some()) {
+        Some(po2) => format!(
+            "use --segment-po2 {po2} or less, or let other machines prove it with --listen or --join"
+        ),
+        None if nodes.count > 1 => "use fewer local nodes, with --local 1".to_owned(),
+        None => "let other machines prove it, with --listen or --join".to_owned(),
+    };
+    tracing::warn!("{text}; {hint}");
+}
+
+/// The kind of the tasks that need the most memory, of jobs with segments of this size or without any.
+fn first_kind(po2: Option<Po2>) -> TaskKind {
+    po2.map_or(TaskKind::LiftReceipt, |_| TaskKind::Lift)
+}
+
 /// How many nodes this machine carries for segments of `po2`, or for recursion alone, with everything kept; one in any
 /// case.
 fn local_count(po2: Option<Po2>, backend: Backend) -> u32 {
-    let kind = po2.map_or(TaskKind::LiftReceipt, |_| TaskKind::Lift);
     // Fewer nodes that keep everything do more than many that keep nothing.
-    let needed = node::costs_of(backend).usual.memory(kind, po2).0.max(1);
+    let needed = node::costs_of(backend).usual.memory(first_kind(po2), po2).0.max(1);
     let by_memory = u32::try_from(machine::memory_for_proving().0 / needed).unwrap_or(u32::MAX);
     (machine::cores() / CORES_PER_LOCAL_NODE).min(by_memory).max(1)
 }

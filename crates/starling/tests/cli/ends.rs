@@ -64,6 +64,8 @@ fn every_failure_under_json_is_one_object_with_its_code_and_its_class() {
     let cases: &[(&[&str], i32, &str)] = &[
         // A word that is none, or a value.
         (&["no-such-command"], 2, "usage"),
+        (&["job"], 2, "usage"),
+        (&["prove", &chain, "--env", ""], 2, "usage"),
         (&["prove", &chain, "--segment-po2", "13"], 2, "usage"),
         (&["prove", &chain, "--local", "0"], 2, "usage"),
         (&["node", "--memory", "1B"], 2, "usage"),

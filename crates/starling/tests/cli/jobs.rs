@@ -58,6 +58,32 @@ fn a_directory_of_something_else_is_no_directory_without_jobs() {
 }
 
 #[test]
+fn jobs_are_shown_without_the_values_of_the_guests_environment() {
+    let home = Home::new();
+    home.prove(&[&guest("sha-chain"), "--env", "TOKEN=s3cret"]).fails(1, &[]);
+    let list = home.run(&["job", "list", "--json"]);
+    let job = list.json()["jobs"][0]["job"].as_str().unwrap().to_owned();
+    let shown = home.run(&["job", "show", &job, "--json"]);
+    assert_eq!(shown.json()["asked"]["arguments"]["log"]["env"], serde_json::json!(["TOKEN"]));
+    for said in [list.stdout, shown.stdout, home.run(&["job", "show", &job]).stdout] {
+        assert!(!said.contains("s3cret") && !said.is_empty(), "{said}");
+    }
+}
+
+#[test]
+fn a_data_directory_that_is_not_there_is_named_where_its_jobs_are_asked_for() {
+    let home = Home::new();
+    for command in ["list", "prune"] {
+        let ran = home.run(&["job", command, "--data-dir", "mistyped"]);
+        assert!(
+            ran.succeeds().stderr.contains("there is no data directory mistyped yet"),
+            "{ran:#?}"
+        );
+    }
+    assert!(!home.path().join("mistyped").exists());
+}
+
+#[test]
 fn jobs_that_are_over_are_forgotten_and_those_that_can_go_on_stay() {
     let home = Home::new();
     assert_eq!(home.run(&["job", "prune", "--json"]).json()["jobs"], 0);

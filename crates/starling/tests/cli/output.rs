@@ -80,7 +80,19 @@ fn doctor_says_what_the_machine_has() {
     ] {
         assert!(!found[field].as_str().unwrap().is_empty(), "{field}: {found}");
     }
-    assert_eq!(found["problems"], "none");
+    assert_eq!(found["problems"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn what_is_wrong_with_the_machine_is_an_error_object_beside_what_it_has() {
+    let home = Home::new();
+    let ran = home.run(&["doctor", "--quick", "--json", "--data-dir", "/proc/starling"]);
+    assert_eq!(ran.status.code(), Some(1), "{ran:#?}");
+    let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(found["problems"][0].as_str().unwrap().contains("can't write to /proc"), "{found}");
+    assert_eq!((&found["error"]["code"], &found["error"]["class"]), (&1.into(), &"failed".into()));
+    assert!(found["error"]["message"].as_str().unwrap().contains("/proc"), "{found}");
+    assert!(found["capacity"].is_string(), "{found}");
 }
 
 #[test]
