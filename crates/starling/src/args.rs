@@ -103,7 +103,8 @@ pub struct GuestArgs {
     #[arg(long = "assumption", value_name = "FILE")]
     #[serde(with = "paths")]
     pub assumptions: Vec<PathBuf>,
-    /// Segments have at most 2^N cycles, 14 to 22 but not 15: smaller segments fit weaker nodes, larger ones waste less.
+    /// Segments have at most 2^N cycles, 14 to 22: smaller segments fit weaker nodes, larger ones waste less. Avoid 15, with which
+    /// most of each segment is empty.
     #[arg(long, value_name = "N", default_value_t = po2(SEGMENT_PO2_DEFAULT), value_parser = parse_segment_po2)]
     pub segment_po2: Po2,
     /// Keccak proofs have 2^N cycles, 14 to 18, of which each permutation takes 200.
