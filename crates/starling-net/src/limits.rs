@@ -100,6 +100,9 @@ pub const SOURCE_COUNT_MAX: usize = 16;
 /// Connections to holders of blobs that are kept for the next fetch.
 pub const POOL_CONNECTION_COUNT_MAX: usize = 32;
 
+/// Holders of which is remembered that they could not be reached: many more than are dialled at a time.
+pub const POOL_FAILURE_COUNT_MAX: usize = 1024;
+
 /// Control messages waiting to be sent on one connection. A full queue makes the sender wait.
 pub const SEND_QUEUE_COUNT_MAX: usize = 64;
 

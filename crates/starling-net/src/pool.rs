@@ -1,6 +1,9 @@
 //! Keeping connections to holders of blobs for the next fetch.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use iroh::endpoint::Connection;
 use starling_proto::{BLOB_ALPN, PeerAddr};
@@ -9,7 +12,7 @@ use starling_types::NodeId;
 use crate::{
     addr,
     dial::{ConnectError, Dialer},
-    limits::{HOLDER_CONNECT_TIMEOUT, POOL_CONNECTION_COUNT_MAX},
+    limits::{HOLDER_CONNECT_TIMEOUT, POOL_CONNECTION_COUNT_MAX, POOL_FAILURE_COUNT_MAX},
 };
 
 /// Open blob connections, the most recently used last.
@@ -17,11 +20,35 @@ use crate::{
 pub(crate) struct Pool {
     dialer: Arc<Dialer>,
     connections: Mutex<Vec<Connection>>,
+    failures: Mutex<Failures>,
+}
+
+/// How often holders could not be reached since they last could: the next attempt is at others of their addresses.
+#[derive(Debug, Default)]
+struct Failures(BTreeMap<NodeId, u32>);
+
+impl Failures {
+    fn count(&self, peer: NodeId) -> u32 {
+        self.0.get(&peer).copied().unwrap_or(0)
+    }
+
+    fn failed(&mut self, peer: NodeId) {
+        if self.0.len() >= POOL_FAILURE_COUNT_MAX && !self.0.contains_key(&peer) {
+            // Which is forgotten hardly matters: its best addresses are tried again.
+            self.0.pop_first();
+        }
+        let count = self.0.entry(peer).or_default();
+        *count = count.wrapping_add(1);
+    }
+
+    fn reached(&mut self, peer: NodeId) {
+        self.0.remove(&peer);
+    }
 }
 
 impl Pool {
     pub fn new(dialer: Arc<Dialer>) -> Self {
-        Self { dialer, connections: Mutex::new(Vec::new()) }
+        Self { dialer, connections: Mutex::default(), failures: Mutex::default() }
     }
 
     /// A blob connection to `peer`: an open one, or a new one. Where holders are, clients say.
@@ -30,10 +57,23 @@ impl Pool {
             self.keep(open.clone());
             return Ok(open);
         }
-        let dialling = self.dialer.dial_heard(peer, 0, BLOB_ALPN, HOLDER_CONNECT_TIMEOUT);
-        let connection = dialling.await?;
-        self.keep(connection.clone());
-        Ok(connection)
+        let attempt = self.failures().count(peer.node_id);
+        let dialling = self.dialer.dial_heard(peer, attempt, BLOB_ALPN, HOLDER_CONNECT_TIMEOUT);
+        match dialling.await {
+            Ok(connection) => {
+                self.failures().reached(peer.node_id);
+                self.keep(connection.clone());
+                Ok(connection)
+            }
+            Err(error) => {
+                self.failures().failed(peer.node_id);
+                Err(error)
+            }
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_open(&self, peer: NodeId) -> Option<Connection> {
@@ -52,5 +92,29 @@ impl Pool {
             connections.remove(0);
         }
         connections.push(connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failures_of_so_many_holders_are_remembered_until_they_are_reached() {
+        let peer = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            NodeId(bytes)
+        };
+        let mut failures = Failures::default();
+        for number in 0..=POOL_FAILURE_COUNT_MAX {
+            failures.failed(peer(number));
+            failures.failed(peer(number));
+        }
+        assert_eq!(failures.0.len(), POOL_FAILURE_COUNT_MAX);
+        let last = peer(POOL_FAILURE_COUNT_MAX);
+        assert_eq!((failures.count(last), failures.count(peer(0))), (2, 0));
+        failures.reached(last);
+        assert_eq!(failures.count(last), 0);
     }
 }

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{fmt::Debug, sync::LazyLock};
+use std::{ffi::OsStr, fmt::Debug, os::unix::ffi::OsStrExt as _, sync::LazyLock};
 
 use clap::Parser as _;
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde::de::DeserializeOwned;
-use starling_types::ReceiptKind;
+use starling_client::Facts;
+use starling_types::{ClaimDigest, ImageId, ReceiptKind};
 
 use super::*;
 use crate::{args::GuestArgs, order::ProveOrder};
@@ -43,6 +44,7 @@ static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
         },
         Request::Run { order: Order::Resume { job }, receipt: "a/b".into(), run },
         Request::Cancel { job: JobKey::from(job) },
+        Request::Prune { idle: Duration::from_millis(7) },
         Request::Running,
     ];
     let host = Host { is_reachable: true, sandbox: Some(SandboxPolicy::default()) };
@@ -52,7 +54,9 @@ static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
         Reply::Started { job, is_known: false },
         Reply::JobProgress(JobProgress::default()),
         Reply::Said("the guest's \u{1b}[31m words".into()),
+        Reply::Delivered(written(job)),
         Reply::Cancelled { freed_bytes: 7 },
+        Reply::Pruned(Pruned { jobs: 1, freed_bytes: 7 }),
         Reply::Running([(job, JobProgress::default())].into()),
         Reply::Failed(Exit::message(Code::NoCapacity, "no node")),
         Reply::RunEnds,
@@ -60,6 +64,27 @@ static LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let asked = asked.iter().map(serde_json::to_string);
     asked.chain(answers.iter().map(serde_json::to_string)).map(Result::unwrap).collect()
 });
+
+fn written(job: JobId) -> Written {
+    let facts = Facts {
+        image_id: ImageId([1; 32]),
+        exit_code: "Halted(0)".into(),
+        journal: Some("6f6b".into()),
+        journal_bytes: 2,
+        claim_digest: ClaimDigest([2; 32]),
+        receipt_kind: "succinct".into(),
+        segments: 1,
+        keccaks: 0,
+        assumptions: 0,
+        user_cycles: 1,
+        total_cycles: 1 << 16,
+        seconds: 1.5,
+        job,
+    };
+    // A path of bytes that are no text.
+    let receipt = PathBuf::from(OsStr::from_bytes(b"a/\xff"));
+    Written { facts, receipt, work_receipt: Some("a/work".into()) }
+}
 
 /// Reads a line as `T`; what is read must be written so that it is read the same.
 fn check<T: Serialize + DeserializeOwned + Debug>(line: &[u8]) -> bool {
