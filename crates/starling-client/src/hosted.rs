@@ -409,7 +409,7 @@ async fn bounded<T: Send + 'static>(
     tokio::select! {
         done = apart(what, work) => Ok(done?),
         () = stop.cancelled() => bail!("{what} is not made: it was stopped"),
-        () = ending.cancelled() => bail!("{what} is not made: its prover ends"),
+        () = ending.cancelled() => bail!("{what} is not made, because the prover was dropped"),
         limit = over(limit) => bail!("{what} is not made after {} s", limit.as_secs()),
     }
 }

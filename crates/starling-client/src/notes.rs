@@ -51,7 +51,7 @@ pub(crate) fn say<S: System>(note: Note) {
             tracing::warn!(node = %format_args!("{node:#}"), reason, "a result could not be fetched");
         }
         Note::CheckedAgain { task, reason } => {
-            tracing::warn!(task = %named(task), reason, "a result came to harm here, and is fetched and checked again");
+            tracing::warn!(task = %named(task), reason, "a result was damaged on this machine, and is fetched and checked again");
         }
         Note::Ignored(reason) => tracing::debug!(%reason, "ignored"),
         Note::Lost { blob } => {
@@ -69,7 +69,7 @@ pub(crate) fn say<S: System>(note: Note) {
         Note::NotDelivered { reason } => {
             tracing::warn!(
                 reason,
-                "what was proved can't be put together; what is gone of it is made again"
+                "the receipt can't be assembled from what was proved; the missing parts are made again"
             );
         }
         Note::Disbelieved { task, node_count, message } => {
@@ -81,7 +81,7 @@ pub(crate) fn say<S: System>(note: Note) {
         Note::StartsOver { reason } => {
             tracing::warn!(
                 reason,
-                "what there is to prove was not put out the same way again; the job starts over"
+                "the source did not put out the same work again, so the job starts over"
             );
         }
         Note::LacksRoom { reason } => {

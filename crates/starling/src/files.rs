@@ -135,7 +135,7 @@ pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
             let exit = match Compression::of(&first) {
                 Some(compression) => compressed(path, compression),
                 None => Exit::usage(anyhow!(
-                    "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it holds something else, is cut off, or \
+                    "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it is something else, it is cut off, or \
                      another release wrote it ({reason})",
                     path.display()
                 )),
@@ -172,7 +172,7 @@ impl Settled {
             .map_err(Exit::usage)?;
         if copied > PIPE_SIZE_BYTES_MAX {
             return Err(Exit::usage(anyhow!(
-                "{what} {} is larger than {} MiB, the most that is read from a pipe: put it into a file",
+                "{what} {} is larger than {} MiB, the limit for a pipe: put it into a file",
                 path.display(),
                 PIPE_SIZE_BYTES_MAX >> 20
             )));

@@ -54,8 +54,8 @@ pub async fn resume(
     let key = find(&dir, job)?;
     let Some(id) = key.job() else {
         return Err(Exit::usage(anyhow!(
-            "which job {key} was can't be told, since its id came to harm in the log: ask for it anew with `starling prove`; \
-             `starling job cancel {key}` frees what it holds"
+            "the id of job {key} is damaged in the log, so nobody can tell which job it was: ask for it anew with \
+             `starling prove`; `starling job cancel {key}` frees what it holds"
         )));
     };
     let state = load_job(&dir, id)?;

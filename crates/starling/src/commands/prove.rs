@@ -378,7 +378,7 @@ fn network_options(
 fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
     if network.local == Some(0) && !network.is_reachable() {
         return Err(Exit::usage(anyhow::anyhow!(
-            "--local 0 starts no node, and none can come from elsewhere: add --listen or --join TICKET"
+            "--local 0 starts no node, and no node can come from elsewhere: add --listen or --join TICKET"
         )));
     }
     Ok(())
@@ -458,7 +458,7 @@ fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
     match files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == place)) {
         None => Ok(()),
         Some(file) => Err(Exit::usage(anyhow::anyhow!(
-            "the receipt would overwrite {}, which it is made from: name another with --receipt",
+            "the receipt would overwrite {}, from which it is made: name another file with --receipt",
             file.display()
         ))),
     }
@@ -479,7 +479,7 @@ fn check_outside(receipt: &Path, dir: &Path) -> CommandResult {
         return Ok(());
     }
     Err(Exit::usage(anyhow::anyhow!(
-        "the receipt can't be written to {}: in the data directory, Starling's own files have that name",
+        "the receipt can't be written to {}: Starling keeps a file of its own under that name in the data directory",
         receipt.display()
     )))
 }

@@ -284,7 +284,7 @@ fn paths_may_have_any_bytes_here_and_in_what_is_handed_over() {
     let _owner = executed_client(&home);
     let ran = prove(&home.data_dir());
     assert_eq!(ran.failure(4)["class"], "out_of_time", "{ran:#?}");
-    assert!(ran.stderr.contains("goes to the process that has this data directory"), "{ran:#?}");
+    assert!(ran.stderr.contains("goes to the process that owns this data directory"), "{ran:#?}");
     assert_eq!(home.listed().len(), 2);
 }
 

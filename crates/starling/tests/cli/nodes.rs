@@ -21,7 +21,7 @@ fn waiting_client(home: &Home, args: &[&str]) -> (Process, String) {
 fn without_a_node_the_job_gives_up_and_says_so() {
     let home = Home::new();
     home.prove(&[&guest("sha-chain"), "--input", &input("sha-chain-100"), "--json"])
-        .fails(4, &["no node is connected", "starling node", "go on with the same command"]);
+        .fails(4, &["no node is connected", "starling node", "give the same command again"]);
     assert_eq!(home.jobs()[0]["phase"], "open");
 }
 
@@ -119,7 +119,7 @@ fn a_node_that_could_take_nothing_is_refused_and_one_that_could_take_less_than_i
     greedy.wait_for("a process can have");
     let elsewhere = Home::new();
     let mut idle = elsewhere.start(&["node", "--loopback", "--memory", "1GiB", "--slots", "64"]);
-    idle.wait_for("side by side");
+    idle.wait_for("run at a time");
 }
 
 /// What others can read of the processes below this one, and what only their owner can.
