@@ -172,7 +172,9 @@ mod tests {
         assert!(refused.ends_with(&format!("--memory {}MiB", mib(join))), "{refused}");
         assert_eq!(offer(join).check(&Costs::FAST, &joins), Ok(vec![]));
         let any = offer(MemoryBytes(1)).check(&Costs::FAST, &TaskKind::ALL.into());
-        assert!(any.is_err_and(|refused| refused.starts_with("1 MiB for proving takes no task")));
+        assert!(any.is_err_and(|refused| {
+            refused.starts_with("1 MiB for proving is too little for any task")
+        }));
         let none = offer(join).check(&Costs::FAST, &BTreeSet::new());
         assert_eq!(none, Err("--kinds names no kind of task".to_owned()));
     }
@@ -188,7 +190,7 @@ mod tests {
         let idle = check(4, Some(memory)).expect("a warning");
         assert!(idle[0].contains("at most 3 run at a time"), "{idle:?}");
         let killed = check(1, Some(join)).expect("a warning");
-        let has = format!("a process can have {join} here");
+        let has = format!("is more than the {join} that a process can have here");
         assert!(killed[0].contains(&has), "{killed:?}");
     }
 }

@@ -111,8 +111,9 @@ fn a_node_that_could_take_nothing_is_refused_and_one_that_could_take_less_than_i
     let joins = ["--kinds", "join", "--memory"];
     let join = CostModel::ADMISSION.memory(TaskKind::Join, None);
     let needs = format!("join, needs {} MiB", join.0.div_ceil(1 << 20));
-    node(&[&joins[..], &["1MiB"]].concat()).fails(2, &["takes no task", &needs, "--memory"]);
-    node(&["--memory", "1"]).fails(2, &["1 MiB for proving takes no task"]);
+    node(&[&joins[..], &["1MiB"]].concat())
+        .fails(2, &["too little for any task", &needs, "--memory"]);
+    node(&["--memory", "1"]).fails(2, &["1 MiB for proving is too little for any task"]);
     let no_room = ["--disk-budget", "1", "--memory", "1GiB"];
     node(&no_room).fails(2, &["--disk-budget of 1 bytes", "give 4 MiB or more"]);
     let mut greedy = home.start(&["node", "--loopback", "--memory", "1000TiB"]);
