@@ -564,7 +564,7 @@ fn parse_env(text: &str) -> Result<(String, String), String> {
                 "this command's environment has no such variable: write KEY=VALUE, or set the variable"
                     .to_owned(),
             ),
-            Err(VarError::NotUnicode(_)) => Err("its value here is not UTF-8".to_owned()),
+            Err(VarError::NotUnicode(_)) => Err("its value in this command's environment is not UTF-8".to_owned()),
         },
     }
 }

@@ -140,7 +140,7 @@ impl Control {
         let server = match ControlServer::bind(service.client()) {
             Ok(server) => server,
             Err(error) => {
-                tracing::warn!(%error, "no control socket: other commands can't use this data directory meanwhile");
+                tracing::warn!(%error, "can't open the control socket: no other command can use this data directory until this one ends");
                 return Self { answers, accepting: None };
             }
         };
@@ -366,7 +366,7 @@ impl Write for Lines {
 }
 
 /// The fate of a job that was handed over to a process that has ended.
-const MAY_GO_ON: &str = "the same command goes on with the job, if it was begun";
+const MAY_GO_ON: &str = "if the job was begun, continue with the same command";
 
 /// A data directory, or what its owner answered.
 pub enum Opened<T> {

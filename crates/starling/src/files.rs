@@ -56,7 +56,7 @@ pub fn read(path: &Path, what: &str, size_bytes_max: u64) -> Result<Vec<u8>, Exi
         .map_err(Exit::usage)?;
     if bytes.len() as u64 > size_bytes_max {
         return Err(Exit::usage(anyhow!(
-            "{what} {} is larger than {} MiB, the most that is read",
+            "{what} {} is larger than the limit of {} MiB",
             path.display(),
             size_bytes_max >> 20
         )));
@@ -210,7 +210,7 @@ pub fn guest_input(input: Option<&Path>, frames: &[PathBuf]) -> Result<Box<dyn R
     let of_stdin = input.into_iter().chain(frames.iter().map(PathBuf::as_path));
     if of_stdin.filter(|path| is_stdin(path)).count() > 1 {
         return Err(Exit::usage(anyhow!(
-            "`-` is this process's standard input, which can be read once"
+            "`-` is this process's standard input, which can be read only once"
         )));
     }
     let mut stream: Box<dyn Read + Send> = match input {

@@ -71,7 +71,7 @@ pub async fn compress(common: &Common, args: &CompressArgs) -> CommandResult {
     let kind = ReceiptKind::from(args.receipt_kind);
     if kind == ReceiptKind::Composite {
         return Err(Exit::usage(anyhow::anyhow!(
-            "a composite receipt is made succinct or groth16, not composite"
+            "the receipt is composite already: ask for --receipt-kind succinct or groth16"
         )));
     }
     let path = &args.composite;
@@ -296,7 +296,7 @@ async fn wait_for_others(service: &Service, result: &CommandResult, stop: &Cance
         terminal::say(&format!("this command failed: {}", exit.text()));
     }
     terminal::say(&format!(
-        "jobs of other commands go on here: {}; Ctrl-C leaves them to those commands",
+        "this process still proves jobs of other commands: {}; Ctrl-C leaves them to those commands",
         others.len()
     ));
     let all = async {
@@ -331,7 +331,7 @@ async fn spooled(
 pub fn warn_of_small_segments(po2: Po2) {
     if po2.get() == 15 {
         tracing::warn!(
-            "most of a segment of 2^15 cycles is reserved by the zkVM: 14 or 16 make fewer or cheaper segments"
+            "the zkVM reserves most of a segment of 2^15 cycles: --segment-po2 14 makes cheaper segments, --segment-po2 16 fewer"
         );
     }
 }

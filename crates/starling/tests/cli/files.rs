@@ -228,7 +228,7 @@ fn a_frame_from_a_pipe_is_as_long_as_what_comes_out_of_it() {
         assert_eq!(piped(&["--input", &first, "--frame", frame]).json()["journal"], expected);
     }
     let twice = ["execute", &echo, "--input", "-", "--frame", "-"];
-    home.run(&twice).fails(2, &["can be read once"]);
+    home.run(&twice).fails(2, &["can be read only once"]);
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn jobs_are_looked_at_where_nothing_may_be_written() {
     let shown = home.run_read_only(&["job", "show", &job, "--json"]).json();
     assert_eq!(shown["runs"], 2);
     fs::remove_file(&shm).unwrap();
-    let beside = ["starling.db-wal", "can't be read where nothing may be written"];
+    let beside = ["starling.db-wal", "can't be read while the directory is not writable"];
     home.run_read_only(&["job", "list"]).fails(1, &beside);
 }
 
@@ -467,7 +467,7 @@ fn an_owner_that_is_done_stays_for_the_jobs_of_others() {
     client.wait().fails(4, &["no node is connected"]);
     let owner = owner.wait();
     owner.fails(1, &["was cancelled"]);
-    assert!(owner.stderr.contains("jobs of other commands go on here: 1"), "{owner:#?}");
+    assert!(owner.stderr.contains("still proves jobs of other commands: 1"), "{owner:#?}");
 }
 
 #[test]
