@@ -156,7 +156,7 @@ pub enum CodecError {
     },
     /// The blob was written by another release.
     #[error(
-        "the blob has encoding version {found}, this build reads {VERSION}; run the same release of starling on both sides"
+        "the blob has encoding version {found}, but this build reads {VERSION}; run the same release of starling on both sides"
     )]
     WrongVersion {
         /// The blob's version.

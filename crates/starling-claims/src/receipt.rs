@@ -43,7 +43,7 @@ pub enum ReceiptError {
     },
     /// The receipt is of another proof system, or of a release that is another system.
     #[error(
-        "the receipt is for verifiers with the parameters {actual}, those of {system} are {expected}; verify it with the \
+        "the receipt is for verifiers with the parameters {actual}, but those of {system} are {expected}; verify it with the \
          release that made it",
         system = crate::zkvm()
     )]

@@ -222,7 +222,7 @@ impl Client<ZkvmScript> {
                 // The guest alone makes no job.
                 drop(guest_pin);
                 if let Err(error) = self.blobs.collect() {
-                    tracing::warn!(%error, "the guest of a job that was not made stays");
+                    tracing::warn!(%error, "can't remove the stored guest of a job that was not created");
                 }
                 return Err(error);
             }

@@ -59,7 +59,7 @@ pub enum ControlError {
     },
     /// The owner is another user's, and answers that one alone.
     #[error(
-        "the process that has {} is of another user (id {owner}) and answers that one alone",
+        "the process that owns {} belongs to another user (id {owner}) and answers only that user",
         dir.display()
     )]
     OtherUser {
@@ -69,13 +69,13 @@ pub enum ControlError {
         owner: u32,
     },
     /// The connection failed.
-    #[error("can't speak with the owner of the data directory: {0}")]
+    #[error("can't talk to the owner of the data directory: {0}")]
     Io(#[from] io::Error),
     /// A message is longer than any.
-    #[error("a message of more than {MESSAGE_SIZE_BYTES_MAX} bytes")]
+    #[error("the message has more than {MESSAGE_SIZE_BYTES_MAX} bytes")]
     TooLong,
     /// A message is not known here.
-    #[error("a message that is not understood ({0}): are both of the same release?")]
+    #[error("can't understand a message ({0}): are both processes of the same release?")]
     Unknown(#[from] serde_json::Error),
 }
 
@@ -329,7 +329,7 @@ mod tests {
         // As root too, which the system lets in, and the owner turns away.
         let error = refuse_other(dir, 1000, 0).unwrap_err();
         assert!(matches!(error, ControlError::OtherUser { owner: 1000, .. }));
-        let text = "the process that has /shared/data is of another user (id 1000) and answers that one alone";
+        let text = "the process that owns /shared/data belongs to another user (id 1000) and answers only that user";
         assert_eq!(error.to_string(), text);
     }
 

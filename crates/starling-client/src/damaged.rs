@@ -60,7 +60,7 @@ impl DamagedJob {
 }
 
 /// What is wrong with events that no job's id stands at.
-pub(crate) const NO_ID: &str = "its key is not the id of a job, so nobody can tell which job it is";
+pub(crate) const NO_ID: &str = "the key is no job id, so nobody can tell which job it is";
 
 /// What is known of a damaged job of the data directory at `path`, whether or not a process has it open; `None` when nothing is
 /// wrong with it, or there is none.
@@ -213,7 +213,7 @@ mod tests {
         let jobs = list_jobs(dir.path()).unwrap();
         let damaged: Vec<_> = jobs.iter().filter_map(|job| job.as_ref().err()).collect();
         assert_eq!((jobs.len(), damaged.len(), &damaged[0].key), (2, 1, &JobKey::from(id)));
-        assert!(damaged[0].fault.contains("of its 5 events 1 is missing"), "{}", damaged[0].fault);
+        assert!(damaged[0].fault.contains("1 of its 5 events is missing"), "{}", damaged[0].fault);
         assert!(jobs.iter().flatten().any(|job| job.id == other));
     }
 

@@ -47,8 +47,8 @@ pub enum JobError {
     Execute(#[from] ExecuteError),
     /// The guest ended, and says that it failed.
     #[error(
-        "the guest ended with {exit} and a journal of {} bytes{}{}; only successful executions are proved, unless others are \
-         asked for",
+        "the guest ended with {exit} and a journal of {} bytes{}{}; only executions that succeed are proved unless you \
+         ask for others",
         journal.len(), shown(journal), said(output)
     )]
     GuestFailed {
@@ -61,7 +61,7 @@ pub enum JobError {
     },
     /// The guest paused, and the receipt cannot say so.
     #[error(
-        "the guest paused, and RISC Zero's lift takes no paused segment: there is a composite receipt of that, and no {kind} one"
+        "the guest paused, and RISC Zero cannot lift a paused segment: only a composite receipt is possible, not a {kind} one"
     )]
     PausedNotComposite {
         /// What was asked for.
@@ -69,14 +69,14 @@ pub enum JobError {
     },
     /// Something that the guest assumed is proved by nothing that is there.
     #[error(
-        "the guest assumed the claim {claim}, which no given receipt and none of its keccak proofs proves"
+        "the guest assumed the claim {claim}, but no given receipt and none of its keccak proofs proves it"
     )]
     Unresolved {
         /// The digest of the claim.
         claim: String,
     },
     /// The job of a host program can't go on without it.
-    #[error("job {job} was executed by a host program, which has to start it anew")]
+    #[error("a host program executed job {job}, and only that program can start it anew")]
     HostGone {
         /// The job.
         job: JobId,
@@ -113,7 +113,7 @@ pub enum JobError {
     #[error("stopped before there was a job")]
     NotBegun,
     /// The job was begun by another release.
-    #[error("job {job} was begun with {theirs}, this is {ours}: ask for it anew")]
+    #[error("job {job} was begun with {theirs}, but this program has {ours}: ask for the job anew")]
     OtherRelease {
         /// The job.
         job: JobId,
@@ -143,7 +143,7 @@ pub enum JobError {
         job: JobId,
     },
     /// Something that the job was asked with is not in the store any more: the user who asked has it.
-    #[error("{what}, which job {job} was asked with, is missing or damaged in the store")]
+    #[error("{what} that job {job} was given is missing or damaged in the store")]
     AskedMissing {
         /// What it is.
         what: String,

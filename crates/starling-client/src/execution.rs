@@ -150,7 +150,7 @@ impl ExecutionThread {
         });
         if let Err(error) = started {
             // The sender has gone with it: listeners hear that there is no execution.
-            tracing::error!(%error, "there is no thread to execute on");
+            tracing::error!(%error, "can't start a thread to execute the guest");
         }
         Self { first: VecDeque::new(), events, output, cancel }
     }

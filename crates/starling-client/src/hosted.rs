@@ -124,7 +124,7 @@ impl NetworkProver {
         match Hook::start(Box::new(hook)) {
             Ok(hook) => self.on_progress = Some(Arc::new(hook)),
             Err(error) => {
-                tracing::warn!(%error, "nobody is told of the progress: there is no thread to do so");
+                tracing::warn!(%error, "can't start a thread for the progress hook, so nobody hears of the progress");
             }
         }
         self
@@ -316,7 +316,7 @@ fn first_of(
     loop {
         match events.recv().context("the execution died")? {
             ExecutionEvent::Ended(Err(JobError::Execute(ExecuteError::Cancelled))) => {
-                bail!("stopped before the guest's first segment, or its time was over");
+                bail!("stopped before the guest's first segment, or out of time");
             }
             ExecutionEvent::Ended(ended) => {
                 ended?;
@@ -356,7 +356,7 @@ impl RoomWait {
         });
         ensure!(
             !self.stops.iter().any(CancellationToken::is_cancelled),
-            "stopped without room: {reason}"
+            "stopped while waiting for room: {reason}"
         );
         let is_in_vain = *is_own && since.elapsed() >= VAIN_PERIOD;
         ensure!(!is_in_vain, "the proof can't begin: {reason}");
@@ -409,7 +409,7 @@ async fn bounded<T: Send + 'static>(
     tokio::select! {
         done = apart(what, work) => Ok(done?),
         () = stop.cancelled() => bail!("{what} is not made: it was stopped"),
-        () = ending.cancelled() => bail!("{what} is not made: its prover ends"),
+        () = ending.cancelled() => bail!("{what} is not made, because the prover was dropped"),
         limit = over(limit) => bail!("{what} is not made after {} s", limit.as_secs()),
     }
 }
@@ -430,7 +430,7 @@ fn kind_of(opts: &ProverOpts) -> anyhow::Result<ReceiptKind> {
         risc0_zkvm::ReceiptKind::Composite => ReceiptKind::Composite,
         risc0_zkvm::ReceiptKind::Succinct => ReceiptKind::Succinct,
         risc0_zkvm::ReceiptKind::Groth16 => ReceiptKind::Groth16,
-        other => bail!("receipts of kind {other:?} are not known here"),
+        other => bail!("this release does not know receipts of kind {other:?}"),
     })
 }
 
@@ -438,7 +438,7 @@ fn check(opts: &ProverOpts) -> anyhow::Result<()> {
     ensure!(opts.hashfn == HASHFN, "receipts are proved with {HASHFN}, not with {}", opts.hashfn);
     ensure!(
         !opts.dev_mode(),
-        "receipts of development mode prove nothing and are not made here: unset RISC0_DEV_MODE"
+        "Starling makes no receipts of development mode, because they prove nothing: unset RISC0_DEV_MODE"
     );
     Ok(())
 }
@@ -597,7 +597,7 @@ mod tests {
             stopped.stops[told].cancel();
             send(lacking());
             let error = first_of(&events, |reason| stopped.goes_on(reason)).err().unwrap();
-            assert_eq!(error.to_string(), "stopped without room: it is full");
+            assert_eq!(error.to_string(), "stopped while waiting for room: it is full");
         }
         let mut late = wait(Some(Duration::ZERO));
         send(lacking());

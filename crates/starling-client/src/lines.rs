@@ -22,7 +22,7 @@ pub(crate) fn one_more() -> bool {
         return false;
     };
     if omitted > 0 {
-        tracing::warn!(omitted, "lines were left out: nodes caused too many");
+        tracing::warn!(omitted, "nodes caused too many log lines, so some were left out");
     }
     true
 }

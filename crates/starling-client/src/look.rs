@@ -117,7 +117,7 @@ fn look_at(blobs: &BlobStore, patience: &DiskPatience, blob: &BlobRef) -> Seen {
     match patience.read(|| blobs.recheck(blob.reference)) {
         Ok(Some(pin)) => Seen::Here(pin),
         Err(error) if is_passing(&error) => {
-            tracing::warn!(blob = %format_args!("{:#}", blob.reference), %error, "not looked at");
+            tracing::warn!(blob = %format_args!("{:#}", blob.reference), %error, "a blob could not be checked");
             Seen::Unknown
         }
         Ok(None) | Err(_) => Seen::Gone,

@@ -33,16 +33,16 @@ pub(crate) fn say<S: System>(note: Note) {
             tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, ?reason, "a lease expired; the task goes elsewhere");
         }
         Note::Revived { node, epoch, task } => {
-            tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, "an expired lease is back");
+            tracing::info!(task = %named(task), node = %format_args!("{node:#}"), %epoch, "an expired lease is active again");
         }
         Note::Accepted { node, task } => {
             tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), "accepted");
         }
         Note::Confirmed { node, task } => {
-            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), "a result that was taken for now counts for good");
+            tracing::debug!(task = %named(task), node = %format_args!("{node:#}"), "a result that was accepted for now is confirmed");
         }
         Note::ProvedFalse { node, task } => {
-            tracing::warn!(task = %named(task), node = %format_args!("{node:#}"), "a result that was taken for now proved false; what was made of it is made again");
+            tracing::warn!(task = %named(task), node = %format_args!("{node:#}"), "a result that was accepted for now proved false: it is made again, with everything that was made from it");
         }
         Note::Refused { node, reason } => {
             tracing::warn!(node = %format_args!("{node:#}"), reason, "a result was refused");
@@ -51,11 +51,11 @@ pub(crate) fn say<S: System>(note: Note) {
             tracing::warn!(node = %format_args!("{node:#}"), reason, "a result could not be fetched");
         }
         Note::CheckedAgain { task, reason } => {
-            tracing::warn!(task = %named(task), reason, "a result came to harm here, and is fetched and checked again");
+            tracing::warn!(task = %named(task), reason, "a result was damaged on this machine, and is fetched and checked again");
         }
         Note::Ignored(reason) => tracing::debug!(%reason, "ignored"),
         Note::Lost { blob } => {
-            tracing::warn!(blob = %format_args!("{blob:#}"), "a blob is missing or damaged here, and is made again");
+            tracing::warn!(blob = %format_args!("{blob:#}"), "a blob is missing or damaged on this machine and is made again");
         }
         Note::Failed { node, epoch, task, failure } => {
             tracing::warn!(node = %format_args!("{node:#}"), %epoch, task = %named(task), class = ?failure.class, message = failure.message, "a node failed at a task");
@@ -64,24 +64,24 @@ pub(crate) fn say<S: System>(note: Note) {
             tracing::info!(blob = %format_args!("{blob:#}"), "a blob that was lost is here again");
         }
         Note::Judged { task, faults, is_whole } => {
-            tracing::warn!(task = %named(task), ?faults, is_whole, "looked again at a task that nodes refuse");
+            tracing::warn!(task = %named(task), ?faults, is_whole, "checked the inputs of a task that nodes refuse");
         }
         Note::NotDelivered { reason } => {
             tracing::warn!(
                 reason,
-                "what was proved can't be put together; what is gone of it is made again"
+                "the receipt can't be assembled from what was proved; the missing parts are made again"
             );
         }
         Note::Disbelieved { task, node_count, message } => {
-            tracing::warn!(task = %named(task), node_count, message, "nodes say that a task can't be done, though nothing is wrong with its inputs; they get it no more, and it goes to others");
+            tracing::warn!(task = %named(task), node_count, message, "nodes say that a task can't be done, but its inputs are sound: the task goes to other nodes");
         }
         Note::NotRestored { task, error } => {
-            tracing::warn!(task = %named(task), %error, "an accepted result is made again");
+            tracing::warn!(task = %named(task), %error, "an accepted result can't be restored, so it is made again");
         }
         Note::StartsOver { reason } => {
             tracing::warn!(
                 reason,
-                "what there is to prove was not put out the same way again; the job starts over"
+                "the source did not put out the same work again, so the job starts over"
             );
         }
         Note::LacksRoom { reason } => {

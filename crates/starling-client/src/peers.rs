@@ -166,9 +166,9 @@ impl Peers {
     pub(crate) fn revoke(&mut self, node: NodeId, epoch: Epoch, reason: RevokeReason) {
         let reason = match reason {
             RevokeReason::NotNeeded => "the task is done",
-            RevokeReason::InputRevoked => "what the task reads is taken back",
+            RevokeReason::InputRevoked => "an input of the task was revoked",
             RevokeReason::DeadlinePassed => "its deadline has passed",
-            RevokeReason::Replaced => "others do the task by now",
+            RevokeReason::Replaced => "other nodes do the task now",
             RevokeReason::Dismissed => "a result of this node was refused",
             RevokeReason::JobOver => "the job is over",
         };
@@ -178,7 +178,7 @@ impl Peers {
 
     /// Tells the node that a lease which it names is unknown here.
     pub(crate) fn disown(&mut self, node: NodeId, epoch: Epoch) {
-        let (lease, reason) = (self.lease(epoch), "nobody here knows of it".into());
+        let (lease, reason) = (self.lease(epoch), "this client does not know the lease".into());
         self.send(node, ClientMessage::Revoke { lease, reason });
     }
 

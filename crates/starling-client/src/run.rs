@@ -124,7 +124,7 @@ impl<S: System> Job<S> {
             let delivered = S::delivered(&state, &blobs);
             // What it was asked with was stored once more to find the job.
             if let Err(error) = blobs.collect() {
-                tracing::warn!(%error, "what a job that was done before was asked with stays");
+                tracing::warn!(%error, "can't remove the files that a job which was already done was asked with");
             }
             delivered
         });
@@ -175,7 +175,7 @@ impl<S: System> Client<S> {
             Ok(())
         });
         if let Err(error) = cleared {
-            tracing::warn!(%error, "what is left of a job that is done could not be cleared up");
+            tracing::warn!(%error, "can't clear up after a job that is done");
         }
         delivered
     }

@@ -123,7 +123,7 @@ impl Script for ZkvmScript {
                     Some(known) if known.claim == claim => {
                         compared("segment", index, known.blob, blob)
                     }
-                    Some(_) => differs(format!("segment {index} claims otherwise than before")),
+                    Some(_) => differs(format!("segment {index} makes another claim than before")),
                     None => {
                         let stored = ZkvmEvent::SegmentStored { index, po2, blob, claim, work };
                         Taken::New(vec![stored])
@@ -135,7 +135,9 @@ impl Script for ZkvmScript {
                     Some(known) if known.assumption == assumption => {
                         compared("keccak", index, known.blob, blob)
                     }
-                    Some(_) => differs(format!("keccak {index} claims otherwise than before")),
+                    Some(_) => {
+                        differs(format!("keccak batch {index} makes another claim than before"))
+                    }
                     None => {
                         let stored = ZkvmEvent::KeccakStored { index, po2, blob, assumption };
                         Taken::New(vec![stored])

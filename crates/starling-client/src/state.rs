@@ -99,7 +99,7 @@ pub enum StateError {
         job: JobId,
     },
     /// Events are missing.
-    #[error("the log of job {job} is damaged: of its {event_count} events {missing_count} {} missing", are(*missing_count))]
+    #[error("the log of job {job} is damaged: {missing_count} of its {event_count} events {} missing", are(*missing_count))]
     Incomplete {
         /// The job.
         job: JobId,
@@ -109,9 +109,7 @@ pub enum StateError {
         missing_count: u64,
     },
     /// An event is not what this version writes.
-    #[error(
-        "event {seq} of job {job} can't be read: {detail}; was it written by a newer starling?"
-    )]
+    #[error("event {seq} of job {job} can't be read: {detail}; did a newer starling write it?")]
     Unreadable {
         /// The job.
         job: JobId,
@@ -213,7 +211,7 @@ impl ZkvmScript {
             ZkvmEvent::Created { .. } => return Err("the job is created twice".into()),
             ZkvmEvent::Given { receipts } => match &mut self.request.source {
                 Subject::Guest(run) => run.assumptions.extend(receipts),
-                _ => return Err("nothing is given to what is not a guest's run".into()),
+                _ => return Err("only a guest's run can be given receipts".into()),
             },
             ZkvmEvent::SegmentStored { index, po2, blob, claim, work } => {
                 if *index as usize != self.segments.len() {
@@ -227,7 +225,11 @@ impl ZkvmScript {
                         let sum = before.join(&work);
                         Some(sum.ok_or(format!("work {work} does not follow {before}"))?)
                     }
-                    _ => return Err(format!("segment {index} alone counts work, or does not")),
+                    _ => {
+                        return Err(format!(
+                            "segment {index} differs from the others in whether it counts work"
+                        ));
+                    }
                 };
                 self.derived.blobs.insert(blob.reference);
                 let (po2, blob, claim) = (*po2, *blob, *claim);
@@ -260,7 +262,7 @@ impl ZkvmScript {
         if let Some((what, ended, known)) =
             counts.into_iter().find(|(_, ended, known)| *ended as usize != *known)
         {
-            return Err(format!("the execution ended with {ended} {what}, {known} are there"));
+            return Err(format!("the execution ended with {ended} {what}, but {known} are stored"));
         }
         let (list, assumed): (Vec<_>, _) =
             std::mem::take(&mut self.derived.assumed).into_iter().unzip();

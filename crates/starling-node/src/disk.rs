@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path) -> Option<String> {
         Ok(text) => Some(text),
         Err(error) => {
             if error.kind() != std::io::ErrorKind::NotFound {
-                tracing::warn!(path = %path.display(), %error, "a file can't be read, and is made anew");
+                tracing::warn!(path = %path.display(), %error, "can't read a file, so it is made anew");
             }
             None
         }

@@ -16,7 +16,7 @@ impl Log {
     pub(crate) fn write(&mut self, note: &Note, now: Millis) {
         let Some(omitted) = self.quota.take(now) else { return };
         if omitted > 0 {
-            tracing::warn!(omitted, "lines were left out: clients caused too many");
+            tracing::warn!(omitted, "clients caused too many log lines, so some were left out");
         }
         write(note);
     }
@@ -31,10 +31,10 @@ fn write(note: &Note) {
             tracing::info!(client = %format_args!("{client:#}"), leases, "serving a client again");
         }
         Note::Away { client, reason } => {
-            tracing::info!(client = %format_args!("{client:#}"), reason, "a client is away and is dialled again");
+            tracing::info!(client = %format_args!("{client:#}"), reason, "lost the connection to a client; dialling it again");
         }
         Note::Left { client, reason } => {
-            tracing::info!(client = %format_args!("{client:#}"), reason, "it is over with a client");
+            tracing::info!(client = %format_args!("{client:#}"), reason, "the work for a client is over");
         }
         Note::Proving { lease, task, profile } => {
             tracing::info!(job = %format_args!("{:#}", lease.job), task, epoch = %lease.epoch, %profile, "proving");
@@ -58,7 +58,7 @@ fn write(note: &Note) {
             tracing::warn!(task, detail, "the prover was killed and the proof is begun again");
         }
         Note::DiskFull => {
-            tracing::warn!("there is no room for blobs: no work is asked for until there is");
+            tracing::warn!("there is no room for blobs: this node asks for no work until there is");
         }
         Note::DiskRoom => tracing::info!("there is room for blobs again"),
     }

@@ -62,8 +62,9 @@ impl Scratch {
 
     fn open_one(&self, input: BlobRef) -> Result<InFile, String> {
         let blob = self.blobs.open(input.reference).map_err(|error| error.to_string())?;
-        let blob =
-            blob.ok_or_else(|| format!("input {:#} is damaged or gone here", input.reference))?;
+        let blob = blob.ok_or_else(|| {
+            format!("input {:#} is missing or damaged on this node", input.reference)
+        })?;
         match blob.path().map(Path::to_owned) {
             Some(path) => Ok(InFile::Own { path, _blob: blob }),
             None => self.copy(blob).map(InFile::Copy).map_err(|error| {

@@ -341,7 +341,7 @@ fn read_key(file: File, path: &Path) -> Result<[u8; KEY_SIZE_BYTES], DataDirErro
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             let path = path.display();
-            tracing::warn!(%path, mode = %format!("{mode:o}"), "others can read the secret key: it should be its owner's alone");
+            tracing::warn!(%path, mode = %format!("{mode:o}"), "other users can read the secret key: only its owner should be able to");
         }
     }
     let mut bytes = Vec::with_capacity(KEY_SIZE_BYTES + 1);

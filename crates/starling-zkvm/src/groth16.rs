@@ -138,7 +138,7 @@ fn ended(output: &Output) -> String {
     let meaning = match output.status.code() {
         Some(125) => "Docker could not start it",
         Some(126 | 127) => "its program could not be started",
-        Some(137) => "it was killed, mostly for lack of memory",
+        Some(137) => "it was killed, usually for lack of memory",
         _ => return format!("ended with {}", output.status),
     };
     format!("ended with {} ({meaning})", output.status)
@@ -172,7 +172,7 @@ mod tests {
         let denied = wrapped("Pulling\\n\\ndocker: permission denied.\\n", 126);
         assert!(denied.contains("exit status: 126 (its program could not be started)"), "{denied}");
         assert!(denied.ends_with(": Pulling; docker: permission denied."), "{denied}");
-        assert!(wrapped("", 137).ends_with("mostly for lack of memory): no message"));
+        assert!(wrapped("", 137).ends_with("usually for lack of memory): no message"));
         let long = wrapped(&format!("{}end", "x".repeat(2000)), 1);
         assert!(long.ends_with("xend") && long.len() < 600, "{}", long.len());
         assert!(wrapped("", 0).starts_with("the container left no proof"));

@@ -75,7 +75,7 @@ pub enum GuestError {
         what: String,
     },
     /// The program was built for another system interface.
-    #[error("the guest was built for {found}, this zkVM runs {expected}; rebuild it for risc0-zkvm {version}", version = crate::ZKVM_VERSION)]
+    #[error("the guest was built for {found}, but this zkVM runs {expected}; rebuild it for risc0-zkvm {version}", version = crate::ZKVM_VERSION)]
     WrongAbi {
         /// What the guest names.
         found: String,

@@ -561,10 +561,10 @@ fn parse_env(text: &str) -> Result<(String, String), String> {
         None => match std::env::var(text) {
             Ok(value) => Ok((text.to_owned(), value)),
             Err(VarError::NotPresent) => Err(
-                "there is no such variable here to take the value from: write KEY=VALUE, or set it"
+                "this command's environment has no such variable: write KEY=VALUE, or set the variable"
                     .to_owned(),
             ),
-            Err(VarError::NotUnicode(_)) => Err("its value here is not UTF-8".to_owned()),
+            Err(VarError::NotUnicode(_)) => Err("its value in this command's environment is not UTF-8".to_owned()),
         },
     }
 }

@@ -107,7 +107,7 @@ impl Offer {
         let name = kind.name();
         if memory < least {
             return Err(format!(
-                "{} for proving takes no task of this node's kinds: the smallest, {name}, needs {}; give that with --memory {}MiB",
+                "{} for proving is too little for any task of this node's kinds: the smallest, {name}, needs {}; give --memory {}MiB",
                 memory,
                 least,
                 mib(least)
@@ -117,15 +117,14 @@ impl Offer {
         let at_once = memory.0 / least.0.max(1);
         if at_once < u64::from(slots) {
             said.push(format!(
-                "--slots {slots} with {} for proving: a {name}, the smallest task, needs {}, so that at most {at_once} are proved side \
-                 by side",
+                "--slots {slots} with {} for proving: the smallest task, {name}, needs {}, so at most {at_once} run at a time",
                 memory,
                 least
             ));
         }
         if let Some(total) = total.filter(|total| *total < memory) {
             said.push(format!(
-                "--memory {memory}: a process can have {total} here, and provers that need more are killed"
+                "--memory {memory} is more than the {total} that a process can have here: the system kills provers that need more"
             ));
         }
         Ok(said)
@@ -173,7 +172,9 @@ mod tests {
         assert!(refused.ends_with(&format!("--memory {}MiB", mib(join))), "{refused}");
         assert_eq!(offer(join).check(&Costs::FAST, &joins), Ok(vec![]));
         let any = offer(MemoryBytes(1)).check(&Costs::FAST, &TaskKind::ALL.into());
-        assert!(any.is_err_and(|refused| refused.starts_with("1 MiB for proving takes no task")));
+        assert!(any.is_err_and(|refused| {
+            refused.starts_with("1 MiB for proving is too little for any task")
+        }));
         let none = offer(join).check(&Costs::FAST, &BTreeSet::new());
         assert_eq!(none, Err("--kinds names no kind of task".to_owned()));
     }
@@ -187,9 +188,9 @@ mod tests {
         };
         assert_eq!(check(3, Some(memory)), Ok(vec![]));
         let idle = check(4, Some(memory)).expect("a warning");
-        assert!(idle[0].contains("at most 3 are proved side by side"), "{idle:?}");
+        assert!(idle[0].contains("at most 3 run at a time"), "{idle:?}");
         let killed = check(1, Some(join)).expect("a warning");
-        let has = format!("a process can have {join} here");
+        let has = format!("is more than the {join} that a process can have here");
         assert!(killed[0].contains(&has), "{killed:?}");
     }
 }

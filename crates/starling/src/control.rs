@@ -140,7 +140,7 @@ impl Control {
         let server = match ControlServer::bind(service.client()) {
             Ok(server) => server,
             Err(error) => {
-                tracing::warn!(%error, "no control socket: other commands can't use this data directory meanwhile");
+                tracing::warn!(%error, "can't open the control socket: no other command can use this data directory until this one ends");
                 return Self { answers, accepting: None };
             }
         };
@@ -366,7 +366,7 @@ impl Write for Lines {
 }
 
 /// The fate of a job that was handed over to a process that has ended.
-const MAY_GO_ON: &str = "the same command goes on with the job, if it was begun";
+const MAY_GO_ON: &str = "if the job was begun, continue with the same command";
 
 /// A data directory, or what its owner answered.
 pub enum Opened<T> {
@@ -445,8 +445,8 @@ fn named(pid: Option<u32>) -> String {
 fn silent(pid: Option<u32>, quiet: Duration) -> String {
     let go_on = pid.map_or_else(|| "SIGCONT".to_owned(), |pid| format!("`kill -CONT {pid}`"));
     format!(
-        "{} has this data directory and has said nothing for {} s: it is stopped, or hangs; {go_on} lets one that is stopped go \
-         on; or end it, or use another --data-dir",
+        "{} owns this data directory and has said nothing for {} s, so it is stopped or hangs: {go_on} continues a stopped \
+         process; otherwise end it, or use another --data-dir",
         named(pid),
         quiet.as_secs()
     )
@@ -531,13 +531,13 @@ pub async fn open_or_ask<T>(
 
 /// The jobs of the data directory `dir` that run, as its owner says; none where nobody answers, since then none runs.
 pub async fn running(dir: &Path) -> Running {
-    let text = || "waiting for the process that has this data directory".to_owned();
+    let text = || "waiting for the process that owns this data directory".to_owned();
     match telling(Instant::now(), &mut false, text, ask_running(dir)).await {
         Ok(running) => running,
         Err(Unheard::Error(ControlError::Nobody { .. })) => Running::new(),
         Err(unheard) => {
             let why = unheard.exit().text();
-            tracing::warn!(why, "which jobs run is not known");
+            tracing::warn!(why, "can't tell which jobs run");
             Running::new()
         }
     }

@@ -56,7 +56,7 @@ pub fn read(path: &Path, what: &str, size_bytes_max: u64) -> Result<Vec<u8>, Exi
         .map_err(Exit::usage)?;
     if bytes.len() as u64 > size_bytes_max {
         return Err(Exit::usage(anyhow!(
-            "{what} {} is larger than {} MiB, the most that is read",
+            "{what} {} is larger than the limit of {} MiB",
             path.display(),
             size_bytes_max >> 20
         )));
@@ -135,7 +135,7 @@ pub fn read_receipt(path: &Path, else_it_is: &str) -> Result<Receipt, Exit> {
             let exit = match Compression::of(&first) {
                 Some(compression) => compressed(path, compression),
                 None => Exit::usage(anyhow!(
-                    "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it holds something else, is cut off, or \
+                    "{} is {else_it_is} of risc0-zkvm {ZKVM_VERSION}: it is something else, it is cut off, or \
                      another release wrote it ({reason})",
                     path.display()
                 )),
@@ -172,7 +172,7 @@ impl Settled {
             .map_err(Exit::usage)?;
         if copied > PIPE_SIZE_BYTES_MAX {
             return Err(Exit::usage(anyhow!(
-                "{what} {} is larger than {} MiB, the most that is read from a pipe: put it into a file",
+                "{what} {} is larger than {} MiB, the limit for a pipe: put it into a file",
                 path.display(),
                 PIPE_SIZE_BYTES_MAX >> 20
             )));
@@ -210,7 +210,7 @@ pub fn guest_input(input: Option<&Path>, frames: &[PathBuf]) -> Result<Box<dyn R
     let of_stdin = input.into_iter().chain(frames.iter().map(PathBuf::as_path));
     if of_stdin.filter(|path| is_stdin(path)).count() > 1 {
         return Err(Exit::usage(anyhow!(
-            "`-` is this process's standard input, which can be read once"
+            "`-` is this process's standard input, which can be read only once"
         )));
     }
     let mut stream: Box<dyn Read + Send> = match input {

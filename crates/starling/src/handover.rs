@@ -23,21 +23,21 @@ pub fn check(args: &ClientNetworkArgs, host: &Host) -> Result<Option<String>, Ex
     let mut told = Vec::new();
     let ignored = ignored(args);
     if !ignored.is_empty() {
-        told.push(format!("{} ignored, which that process decides", ignored.join(", ")));
+        told.push(format!("{} ignored, because that process decides this", ignored.join(", ")));
     }
     if host.is_reachable && !args.is_reachable() {
         told.push("nodes elsewhere may come to it, and prove this job too".to_owned());
     }
     let told = told.join("; ");
     Ok((!told.is_empty())
-        .then(|| format!("the job goes to the process that has this data directory: {told}")))
+        .then(|| format!("the job goes to the process that owns this data directory: {told}")))
 }
 
 fn refuse_harm(args: &ClientNetworkArgs, host: &Host) -> Result<(), Exit> {
     let refuse = |why: String| Err(Exit::usage(anyhow!("{why}, or use another --data-dir")));
     if let Some(count) = args.local.filter(|_| host.is_reachable && !args.is_reachable()) {
         return refuse(format!(
-            "--local {count} keeps the job on this machine, and nodes elsewhere may come to the process that has this data directory: \
+            "--local {count} keeps the job on this machine, but the process that owns this data directory takes nodes from elsewhere: \
              leave --local out to let them see the job"
         ));
     }
@@ -47,8 +47,8 @@ fn refuse_harm(args: &ClientNetworkArgs, host: &Host) -> Result<(), Exit> {
                 && theirs != SandboxPolicy::Require =>
         {
             refuse(format!(
-                "--sandbox require asks for provers that give everything up, and those of the process that has this data directory \
-                 run with --sandbox {theirs}: leave it out"
+                "--sandbox require asks for provers in a full sandbox, but the provers of the process that owns this data directory \
+                 run with --sandbox {theirs}: leave the option out"
             ))
         }
         _ => Ok(()),

@@ -34,9 +34,9 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<String> {
 /// What is lost with a part of a job's log, and what to do.
 pub fn for_damaged(job: impl Display) -> String {
     format!(
-        "what it has proved can't be told any more: put a backup of the log in its place, or begin it anew with the same \
-         `starling prove` and --fresh; `starling job show {job}` says what is known, `starling job cancel {job}` frees what it \
-         holds"
+        "its log no longer says what was proved: put a backup of the log in its place, or begin the job anew with the same \
+         `starling prove` and --fresh; `starling job show {job}` shows what is known, `starling job cancel {job}` frees what \
+         the job holds"
     )
 }
 
@@ -52,29 +52,29 @@ pub fn of_job(error: &JobError) -> Option<String> {
         JobError::Execute(error) => return of_execution(error),
         JobError::Groth16(error) => of_groth16(error)?,
         JobError::State(StateError::Unknown { .. }) => "`starling job list` shows those there are",
-        JobError::GuestFailed { .. } => "with --prove-guest-errors others are proved too",
+        JobError::GuestFailed { .. } => "--prove-guest-errors also proves executions that fail",
         JobError::PausedNotComposite { .. } => "ask for --receipt-kind composite",
         JobError::NoCapacity { .. } => {
-            "start nodes that can (`starling node`, --local) and go on with the same command, or start over with a smaller \
-             --segment-po2"
+            "start nodes that can take it (`starling node`, --local) and give the same command again, or start over with a \
+             smaller --segment-po2"
         }
         JobError::NoRoom { .. } => {
-            "go on with the same command and a larger --disk-budget, in a data directory on a larger disk if that is what is full"
+            "give the same command again with a larger --disk-budget or, if the disk is full, with a data directory on a larger disk"
         }
         JobError::OutOfTime { job, .. } => {
             return Some(format!(
-                "that was its --timeout; the same command goes on with it, or `starling job resume {job}`"
+                "its --timeout is over; continue with the same command, or with `starling job resume {job}`"
             ));
         }
         JobError::Interrupted { job } => {
             return Some(format!(
-                "the same command goes on with it, or `starling job resume {job}`"
+                "continue with the same command, or with `starling job resume {job}`"
             ));
         }
         JobError::Cancelled { .. } => "`starling prove` asks for it anew",
         JobError::BlobMissing { job, .. } => {
             return Some(format!(
-                "`starling job resume {job}` makes it again if it can, else start over with --fresh"
+                "`starling job resume {job}` makes it again if possible; otherwise start over with --fresh"
             ));
         }
         JobError::AskedMissing { .. } => {
@@ -181,7 +181,7 @@ fn of_groth16(error: &Groth16Error) -> Option<&'static str> {
             "ask for --receipt-kind succinct, or run this step on another machine"
         }
         Groth16Error::Failed { .. } => {
-            "mend that; the job keeps its succinct receipt, and the same command, or `starling job resume`, does this step alone"
+            "correct that: the job keeps its succinct receipt, and the same command, or `starling job resume`, repeats only this step"
         }
     })
 }
@@ -232,7 +232,7 @@ mod tests {
     fn of_a_job_whose_log_is_damaged_one_is_told_what_is_lost_and_what_to_do() {
         let gap = StateError::Incomplete { job: JOB, event_count: 5, missing_count: 2 };
         let text = Exit::from(JobError::from(gap)).text();
-        for word in ["of its 5 events 2 are missing", "what it has proved", "--fresh"] {
+        for word in ["2 of its 5 events are missing", "no longer says what was proved", "--fresh"] {
             assert!(text.contains(word), "no {word:?} in: {text}");
         }
         assert!(text.contains(&format!("`starling job cancel {JOB}`")), "{text}");

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         // Its parent knows a panic by its exit code.
         Err(panic) if is_prover => panic::resume_unwind(panic),
         // Where, and with which words, is said already.
-        Err(_) => Exit::message(Code::Failed, "the program panicked, which is a defect of it")
+        Err(_) => Exit::message(Code::Failed, "the program panicked: that is a bug in Starling")
             .classed(Class::Internal)
             .hinted("please report it, with the lines above")
             .report(),

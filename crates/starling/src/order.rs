@@ -135,7 +135,7 @@ impl Order {
         match paths.find(|path| files::is_read_once(path)) {
             None => Ok(()),
             Some(path) => Err(Exit::usage(anyhow!(
-                "another process has this data directory and can't read {}, which is no file",
+                "another process owns this data directory and can't read {}, because it is not a file",
                 path.display()
             ))
             .hinted("put it into a file, or use another --data-dir")),

@@ -210,7 +210,7 @@ fn status(now: &JobProgress) -> String {
     if now.looking_at > 0 {
         text.push_str(&format!(", looking at {} blobs of an earlier run", now.looking_at));
     } else if now.delivering {
-        text.push_str(", putting the receipt together");
+        text.push_str(", assembling the receipt");
     } else if let Some(lacking) = &now.lacks_room {
         text.push_str(", waiting: ");
         text.push_str(&hints::for_room(lacking));

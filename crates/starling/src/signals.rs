@@ -38,7 +38,7 @@ pub fn stop_token(what: &'static str) -> CancellationToken {
     tokio::spawn(async move {
         interrupted().await;
         terminal::say(&format!(
-            "stopping {what}, and taking leave of who is connected, a few seconds at most; once more to stop at once"
+            "stopping {what} and saying goodbye to its peers, which takes a few seconds at most; press Ctrl-C again to stop at once"
         ));
         stop.cancel();
         interrupted().await;

@@ -47,7 +47,7 @@ pub fn runtime(wanted: usize) -> Result<Runtime, Exit> {
     let Some(Shares { each, is_whole }) = shares(startable, wanted) else {
         return Err(Exit::message(
             Code::Failed,
-            format!("this process may start {startable} threads, and needs {}", LEAST + 2),
+            format!("this process may start only {startable} threads and needs {}", LEAST + 2),
         )
         .hinted(MEND));
     };
@@ -56,8 +56,8 @@ pub fn runtime(wanted: usize) -> Result<Runtime, Exit> {
     if !is_whole {
         tracing::warn!(
             startable,
-            "a limit on threads (`ulimit -u`, `pids.max`): {each} compute, of {wanted}; each node on this machine needs {} for \
-             itself, and as many for its prover as compute there",
+            "a limit on threads (`ulimit -u`, `pids.max`) leaves {each} of {wanted} threads for computing; each node on this \
+             machine needs {} threads for itself, and as many for its prover as compute there",
             LEAST + 2
         );
         builder.max_blocking_threads(BLOCKING_OF_FEW);

@@ -307,8 +307,8 @@ fn of_jobs_in_one_process_one_is_cancelled_one_outlives_its_kill_and_nothing_is_
     let owner = prove("owner", 2);
     owner.wait_for("proving job=");
     let (second, third) = (prove("second", 3), prove("third", 4));
-    second.wait_for("in the process that has this data directory");
-    third.wait_for("in the process that has this data directory");
+    second.wait_for("the process that owns this data directory proves the job");
+    third.wait_for("the process that owns this data directory proves the job");
     let job = |process: &Process| {
         let log = process.log();
         let (_, rest) = log.split_once("job=").unwrap();

@@ -205,7 +205,7 @@ fn open_assumption(
 ) -> Result<GivenAssumption, ReceiptError> {
     let wrong = |kind, hint| ReceiptError::WrongKind {
         kind,
-        obstacle: "is among those of what the guest assumed, and cannot be resolved with",
+        obstacle: "is given for what the guest assumed, but cannot be resolved",
         hint,
     };
     const PROVE_AGAIN: &str = "prove it again as a succinct one";

@@ -93,7 +93,7 @@ async fn converse(
             biased;
             // First, so that a node hears that it is let go before what it says finds nobody.
             message = messages.recv() => {
-                let Some(message) = message else { return "this client broke the session off".into() };
+                let Some(message) = message else { return "this client ended the session".into() };
                 if let Err(error) = session.send(&message).await {
                     return error.to_string();
                 }

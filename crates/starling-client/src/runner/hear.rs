@@ -63,7 +63,7 @@ impl<S: System> Runner<'_, S> {
             }
             None => {
                 self.source.ended();
-                let detail = "its thread ended without a word".into();
+                let detail = "its thread ended without a result".into();
                 let error = JobError::Died { what: "the source of the job's tasks", detail };
                 self.tell(Event::SourceFailed { run, error });
             }

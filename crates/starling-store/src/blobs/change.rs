@@ -97,7 +97,7 @@ impl Shared {
         if Stamp::at(&path).is_ok_and(|now| now != stamp) {
             return Ok(());
         }
-        warn!(%reference, path = %path.display(), "a blob is damaged on the disk: dropped, and missing now");
+        warn!(%reference, path = %path.display(), "a blob is damaged on the disk: it was dropped and is missing now");
         remove_if_there(&path).context("remove", &path)?;
         self.ledger().remove_blob(reference);
         Ok(())

@@ -120,9 +120,9 @@ pub(super) fn keep_others_out(path: &Path) {
         && names(path).is_ok_and(|names| names.iter().all(|name| is_own(name)));
     let closed = is_ours && fs::set_permissions(path, fs::Permissions::from_mode(0o700)).is_ok();
     if closed {
-        tracing::warn!(path = %shown, %mode, "others could read the data directory: its mode is 700 now");
+        tracing::warn!(path = %shown, %mode, "other users could read the data directory: its mode is now 700");
     } else {
-        tracing::warn!(path = %shown, %mode, "others can read the data directory, and with it inputs and seeds of jobs: it is not this program's alone, and left as it is");
+        tracing::warn!(path = %shown, %mode, "other users can read the data directory, and with it the inputs and seeds of jobs: its mode stays as it is, because the directory is not only this program's");
     }
 }
 

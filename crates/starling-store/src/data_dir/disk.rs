@@ -11,7 +11,7 @@ pub(super) fn fault(path: &Path) -> Option<String> {
     let existing = path.ancestors().find(|ancestor| ancestor.exists())?;
     let name = shared(kind(existing)?)?;
     Some(format!(
-        "the data directory lies on {name}, where the job log may come to harm, above all when a second machine uses it: use a \
+        "the data directory lies on {name}, where the job log may be damaged, especially when a second machine uses it: use a \
          directory on a disk of this machine (--data-dir)"
     ))
 }
@@ -34,7 +34,7 @@ fn shared(kind: u32) -> Option<&'static str> {
         0x0000_6969 => "NFS",
         0x0000_517b | 0xff53_4d42 | 0xfe53_4d42 => "a Windows share (SMB)",
         0x0102_1997 => "a folder of another system (9p)",
-        0x6573_5546 => "a file system of a program (FUSE, as sshfs)",
+        0x6573_5546 => "a file system of a program (FUSE, such as sshfs)",
         0x786f_4256 => "a folder of another system (VirtualBox)",
         0x5346_414f | 0x6b41_4653 => "AFS",
         0x00c3_6400 => "Ceph",

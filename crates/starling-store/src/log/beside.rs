@@ -60,7 +60,7 @@ impl Beside {
         let size_bytes = fs::metadata(&self.file).map_or(0, |metadata| metadata.len());
         if self.alarm.rings(size_bytes) {
             let (path, readers) = (self.file.display(), self.holders(READ_BYTES));
-            tracing::warn!(%path, size_bytes, %readers, "another program reads the job log and does not end, as an open database browser or a backup that hangs: until it does, this file grows with each event");
+            tracing::warn!(%path, size_bytes, %readers, "another program keeps reading the job log, such as an open database browser or a backup that hangs: until it ends, this file grows with each event");
         }
     }
 }

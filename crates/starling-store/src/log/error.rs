@@ -37,7 +37,7 @@ pub enum LogError {
     },
     /// An earlier append under the same name failed, and this one was handed over before that was known. Nothing
     /// of it was appended.
-    #[error("not appended to the job log {}: what came before it for {name} could not be written", path.display())]
+    #[error("cannot append to the job log {}: an earlier write for {name} failed", path.display())]
     AfterFailure {
         /// The log.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum LogError {
     },
     /// There is no thread for writing the log.
     #[error(
-        "cannot start the thread that writes the job log {}: {cause}; this user or machine has as many threads as it may have",
+        "cannot start the thread that writes the job log {}: {cause}; this user or machine has reached its limit of threads",
         path.display()
     )]
     NoThread {
@@ -63,7 +63,7 @@ pub enum LogError {
     },
     /// Another version of Starling has written the log.
     #[error(
-        "job log {} has schema {found}, this version of starling knows {supported}",
+        "job log {} has schema {found}, but this version of starling knows {supported}",
         path.display()
     )]
     OtherSchema {
@@ -76,8 +76,8 @@ pub enum LogError {
     },
     /// What is at its place is empty, something else, or damaged as a whole.
     #[error(
-        "{} is not a job log that can be read: {fault}. Which jobs there were and how far each was is lost with it, but for a \
-         backup; receipts that were written to files are not, and finished ones in the blobs beside it can be had until \
+        "{} is not a job log that can be read: {fault}. Without a backup, which jobs there were and how far each had come is lost. \
+         Receipts that were written to files are not, and finished ones among the blobs beside it can be recovered until \
          another log is begun there. Put a backup in its place",
         path.display()
     )]
@@ -112,7 +112,7 @@ pub enum LogError {
     },
     /// An event is missing: something other than Starling has changed the log. The logs of other jobs are no worse for it.
     #[error(
-        "job log {} is damaged: event {expected_seq} of job {job} is missing, event {found_seq} is there",
+        "job log {} is damaged: event {expected_seq} of job {job} is missing, and event {found_seq} is in its place",
         path.display()
     )]
     Damaged {
@@ -127,8 +127,8 @@ pub enum LogError {
     },
     /// The log lies where nothing may be written, and not all of it can be read so.
     #[error(
-        "the last events of the job log {} are in a file beside it, {}, and can't be read where nothing may be written: look at \
-         a copy of the directory, or make it writable",
+        "the last events of the job log {} are in a file beside it, {}, which can't be read while the directory is not writable: look \
+         at a copy of the directory, or make it writable",
         path.display(), beside.display()
     )]
     HalfReadable {

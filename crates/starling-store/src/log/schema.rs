@@ -158,7 +158,7 @@ pub(super) fn roots(connection: &Connection, path: &Path) -> Result<RootSets, Lo
     read().context("read", path)?;
     if damaged_count > 0 {
         let path = path.display();
-        tracing::warn!(%path, damaged_count, "the log names blobs that can't be made out; they do not stay");
+        tracing::warn!(%path, damaged_count, "the log names blobs in a form that can't be read; they are not kept");
     }
     Ok(sets)
 }

@@ -133,8 +133,9 @@ fn a_log_of_another_starling_or_of_something_else_is_refused() {
         let other = Connection::open(&path).unwrap();
         other.pragma_update(None, "user_version", version).unwrap();
         for error in [EventLog::open(&path).unwrap_err(), LogReader::open(&path).unwrap_err()] {
-            let said =
-                format!("has schema {version}, this version of starling knows {SCHEMA_VERSION}");
+            let said = format!(
+                "has schema {version}, but this version of starling knows {SCHEMA_VERSION}"
+            );
             assert!(error.to_string().contains(&said), "{error}");
         }
     }

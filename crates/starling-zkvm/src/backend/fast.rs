@@ -90,7 +90,7 @@ where
                     tracing::warn!(
                         count,
                         wanted,
-                        "the system lets fewer threads start than are wanted"
+                        "the system allows fewer threads than are wanted"
                     );
                 }
                 return Ok(pool);

@@ -28,7 +28,7 @@ const ROOMY_PO2_MIN: u32 = 16;
 pub enum ExecuteError {
     /// The segment size is outside of what can be proved and lifted.
     #[error(
-        "segment po2 {po2} is out of range: {SEGMENT_PO2_MIN} to {SEGMENT_PO2_MAX} can be proved and lifted"
+        "segment po2 {po2} is out of range: only {SEGMENT_PO2_MIN} to {SEGMENT_PO2_MAX} can be proved and lifted"
     )]
     Po2OutOfRange {
         /// The po2 asked for.
@@ -109,7 +109,7 @@ pub enum ExecuteError {
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// The receiver of what is to be proved failed.
-    #[error("a part of the execution could not be handed on: {0}")]
+    #[error("can't hand on a part of the execution: {0}")]
     Sink(#[source] SinkError),
     /// The execution was cancelled.
     #[error("the execution was cancelled")]

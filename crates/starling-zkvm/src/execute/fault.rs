@@ -48,29 +48,29 @@ fn meaning(fault: &Fault) -> Option<&'static str> {
         Cause::LoadOutside { address } | Cause::StoreOutside { address }
             if address < ZERO_PAGE_END_ADDR.0 =>
         {
-            "mostly a null pointer"
+            "usually a null pointer"
         }
         Cause::LoadOutside { .. } | Cause::StoreOutside { .. } => {
             "a guest has the addresses from 0x00010000 to 0xbfffffff"
         }
         Cause::LoadMisaligned { .. } | Cause::StoreMisaligned { .. } => {
-            "the machine wants each size aligned: mostly a raw pointer that was cast; `read_unaligned` and \
-             `write_unaligned` do without"
+            "the machine wants each size aligned: usually a raw pointer that was cast; `read_unaligned` and \
+             `write_unaligned` need no alignment"
         }
         Cause::JumpMisaligned { .. } => {
-            "mostly an overwritten function pointer, or code with compressed instructions: build for \
+            "usually an overwritten function pointer, or code with compressed instructions: build for \
              riscv32im-risc0-zkvm-elf"
         }
-        Cause::Outside if pc == 0 => "mostly a call of a null function pointer",
-        Cause::Outside => "mostly an overwritten function pointer or return address",
+        Cause::Outside if pc == 0 => "usually a call of a null function pointer",
+        Cause::Outside => "usually an overwritten function pointer or return address",
         Cause::Breakpoint => {
-            "compilers put it where a program must not get to, and some aborts end so"
+            "compilers put it where a program must not get to, and some aborts end that way"
         }
         Cause::Poseidon2 => {
             "RISC Zero's executor and its circuit take the addresses that `sys_poseidon2` hands over for different memory: \
              hash in the guest's own code, or with SHA-256"
         }
-        Cause::ShaMisaligned => "mostly a raw pointer that was cast",
+        Cause::ShaMisaligned => "usually a raw pointer that was cast",
         Cause::NoCall => return None,
         Cause::Illegal { word } => return of_word(word),
     })
@@ -81,7 +81,7 @@ fn of_word(word: u32) -> Option<&'static str> {
     const BUILD: &str =
         "floating point: build for riscv32im-risc0-zkvm-elf, where it is done in software";
     Some(match (word & 0x7f, word) {
-        (_, 0) => "there is no code: mostly a wrong function pointer or return address",
+        (_, 0) => "there is no code: usually a wrong function pointer or return address",
         (low, _) if low & 3 != 3 => {
             "a compressed instruction, or data: build for riscv32im-risc0-zkvm-elf, which has none of them"
         }
@@ -114,7 +114,7 @@ mod tests {
         let cause = Cause::StoreOutside { address: 0xfff0 };
         assert_eq!(
             shown(cause, 0x001f_0000),
-            "at pc 0x00200804: a store to 0x0000fff0, which is outside of its memory; mostly a null pointer"
+            "at pc 0x00200804: a store to 0x0000fff0, which is outside of its memory; usually a null pointer"
         );
         let fault = Fault { pc: 8, in_kernel: true, stack_pointer: 0, cause: Cause::NoCall };
         let named = GuestFault::new(fault, |pc| Some(format!("main::at_{pc}")));

@@ -103,10 +103,10 @@ fn execute_in(
     cancel: &AtomicBool,
 ) -> Result<HostedExecution, ExecuteError> {
     if environment.trace_events.is_some() {
-        return Err(setup(&"trace callbacks are called by RISC Zero's own executor alone"));
+        return Err(setup(&"only RISC Zero's own executor calls trace callbacks"));
     }
     if !environment.pprof_out.is_empty() {
-        tracing::warn!("no profile is written to {}", environment.pprof_out);
+        tracing::warn!("Starling writes no profile to {}", environment.pprof_out);
     }
     let po2 = environment.segment_limit_po2.unwrap_or(SEGMENT_PO2_UNSAID);
     let limits = Limits {
@@ -156,8 +156,8 @@ fn execute_in(
     let (execution, stats) = match finished {
         Err(ExecuteError::UnknownAssumption { claim, .. }) if only_composite => {
             return Err(setup(&format!(
-                "the guest assumes the claim {claim}, of which its environment has no succinct receipt: compress \
-                 receipts before they are added to the environment"
+                "the guest assumes the claim {claim}, but its environment has no succinct receipt of it: compress \
+                 receipts before you add them to the environment"
             )));
         }
         finished => finished?,
@@ -181,7 +181,8 @@ fn povw_of(bytes: &[u8]) -> Result<Option<PovwJob>, ExecuteError> {
         return Ok(None);
     }
     let job = PovwJobId::try_from(bytes);
-    let job = job.map_err(|error| setup(&format!("its work is counted for no job: {error}")))?;
+    let job =
+        job.map_err(|error| setup(&format!("its work can't be counted for a job: {error}")))?;
     Ok(Some(PovwJob::of_job_id(job)))
 }
 

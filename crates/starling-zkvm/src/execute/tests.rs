@@ -192,10 +192,7 @@ fn a_failing_sink_stops_the_execution() {
     };
     let options = options(&[3], PO2);
     let error = execute(&guest("fail.bin"), options, sink, &AtomicBool::new(false)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "a part of the execution could not be handed on: the disk is full"
-    );
+    assert_eq!(error.to_string(), "can't hand on a part of the execution: the disk is full");
     assert_eq!(taken, 1);
 }
 

@@ -291,7 +291,7 @@ fn check_keccak(request: &KeccakRequest, po2_max: usize) -> Result<AssumptionId,
     }
     if *control_root != KECCAK_CONTROL_ROOT {
         return Err(Refusal::task(format!(
-            "the keccak request is for programs under {control_root}, there are those under \
+            "the keccak request is for programs under {control_root}, but this prover has those under \
              {KECCAK_CONTROL_ROOT}"
         )));
     }

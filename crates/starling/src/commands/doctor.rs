@@ -98,7 +98,7 @@ fn disk(fields: &mut Fields, problems: &mut Vec<String>, dir: &Path) {
     let least = DiskBudget::up_to(0).min_free_bytes;
     if free.is_some_and(|free| free < least) {
         problems.push(format!(
-            "{} MiB are free in {}: nothing is stored while less than {} MiB are",
+            "only {} MiB are free in {}: Starling stores nothing while less than {} MiB are free",
             free.unwrap_or_default() >> 20,
             existing.display(),
             least >> 20
@@ -114,7 +114,9 @@ fn ports(fields: &mut Fields, problems: &mut Vec<String>) {
 }
 
 async fn self_proof(fields: &mut Fields, problems: &mut Vec<String>) -> CommandResult {
-    terminal::say("proving a tiny guest: some seconds, a minute on a slow machine...");
+    terminal::say(
+        "proving a tiny guest, which takes some seconds, or a minute on a slow machine...",
+    );
     let mut seed = [0; 32];
     rand::rng().fill_bytes(&mut seed);
     let po2 = Po2::try_from(SELF_TEST_PO2).map_err(Exit::usage)?;

@@ -91,11 +91,11 @@ fn warn_of_exit(exit_code: ExitCode) {
         ExitCode::Halted(0) => {}
         ExitCode::Paused(0) => {
             tracing::warn!(
-                "the guest paused: `prove` takes that with --receipt-kind composite alone"
+                "the guest paused: `prove` proves that only with --receipt-kind composite"
             );
         }
         _ => tracing::warn!(
-            "the guest ended with {exit_code:?}: `prove` takes that with --prove-guest-errors alone{}",
+            "the guest ended with {exit_code:?}: `prove` needs --prove-guest-errors to prove that{}",
             if is_paused { ", and with --receipt-kind composite" } else { "" }
         ),
     }
@@ -106,8 +106,8 @@ fn warn_of_paging(user_cycles: u64, paging_cycles: u64) {
     if paging_cycles > user_cycles {
         let percent = paging_cycles * 100 / (user_cycles + paging_cycles);
         tracing::warn!(
-            "paging takes {percent} % of the cycles: the guest touches many pages of memory (1 KiB each) for little \
-             work on each; larger segments and data that is used together lying together take less"
+            "paging takes {percent} % of the cycles, because the guest touches many pages of memory (1 KiB each) and does \
+             little work on each: use larger segments, or keep data close together that is used together"
         );
     }
 }

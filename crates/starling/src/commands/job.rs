@@ -54,14 +54,14 @@ pub async fn resume(
     let key = find(&dir, job)?;
     let Some(id) = key.job() else {
         return Err(Exit::usage(anyhow!(
-            "which job {key} was can't be told, since its id came to harm in the log: ask for it anew with `starling prove`; \
-             `starling job cancel {key}` frees what it holds"
+            "the id of job {key} is damaged in the log, so nobody can tell which job it was: ask for it anew with \
+             `starling prove`; `starling job cancel {key}` frees what it holds"
         )));
     };
     let state = load_job(&dir, id)?;
     if state.phase == JobPhase::Cancelled {
         return Err(Exit::usage(anyhow!(
-            "job {id} was cancelled and holds nothing to go on with; ask for it anew with `starling prove`"
+            "job {id} was cancelled, so there is nothing to resume; ask for it anew with `starling prove`"
         )));
     }
     let receipt = receipt.unwrap_or_else(|| PathBuf::from(format!("{id}.receipt")));
@@ -119,7 +119,7 @@ async fn show(common: &Common, dir: &Path, job: &JobArg) -> CommandResult {
     if let Some(damaged) = damaged_job(dir, &key)? {
         return print(common, of_damaged(&damaged));
     }
-    let id = key.job().ok_or_else(|| anyhow!("job {key} was given up at this moment"))?;
+    let id = key.job().ok_or_else(|| anyhow!("another command has just given up job {key}"))?;
     let state = load_job(dir, id)?;
     print(common, fields(&state, control::running(dir).await.get(&id)))
 }

@@ -96,7 +96,7 @@ impl Assigned {
 /// As the client says that has started this node.
 async fn assigned(stdin: &mut BufReader<Stdin>) -> Result<Assigned, Exit> {
     let assignment = Assignment::read(stdin).await.context(
-        "--supervised is for nodes that a client starts, and no client has told this one on stdin whom to prove for: \
+        "--supervised is for nodes that a client starts, but no client has told this one on stdin whom to prove for: \
          use `starling node --client TICKET`",
     )?;
     let Assignment { client, secret_key, only } = assignment;
@@ -158,7 +158,7 @@ fn check_offer(args: &NodeArgs) -> CommandResult {
     let disk_budget = args.endpoint.disk_budget;
     if disk_budget < DISK_BUDGET_LEAST {
         return Err(Exit::usage(anyhow!(
-            "--disk-budget of {disk_budget} bytes: the inputs and the result of no task fit; give {} MiB or more",
+            "--disk-budget of {disk_budget} bytes is too small for the inputs and the result of any task; give {} MiB or more",
             DISK_BUDGET_LEAST >> 20
         )));
     }

@@ -71,7 +71,7 @@ pub async fn compress(common: &Common, args: &CompressArgs) -> CommandResult {
     let kind = ReceiptKind::from(args.receipt_kind);
     if kind == ReceiptKind::Composite {
         return Err(Exit::usage(anyhow::anyhow!(
-            "a composite receipt is made succinct or groth16, not composite"
+            "the receipt is composite already: ask for --receipt-kind succinct or groth16"
         )));
     }
     let path = &args.composite;
@@ -296,7 +296,7 @@ async fn wait_for_others(service: &Service, result: &CommandResult, stop: &Cance
         terminal::say(&format!("this command failed: {}", exit.text()));
     }
     terminal::say(&format!(
-        "jobs of other commands go on here: {}; Ctrl-C leaves them to those commands",
+        "this process still proves jobs of other commands: {}; Ctrl-C leaves them to those commands",
         others.len()
     ));
     let all = async {
@@ -331,7 +331,7 @@ async fn spooled(
 pub fn warn_of_small_segments(po2: Po2) {
     if po2.get() == 15 {
         tracing::warn!(
-            "most of a segment of 2^15 cycles is reserved by the zkVM: 14 or 16 make fewer or cheaper segments"
+            "the zkVM reserves most of a segment of 2^15 cycles: --segment-po2 14 makes cheaper segments, --segment-po2 16 fewer"
         );
     }
 }
@@ -378,7 +378,7 @@ fn network_options(
 fn check_network(network: &ClientNetworkArgs) -> Result<(), Exit> {
     if network.local == Some(0) && !network.is_reachable() {
         return Err(Exit::usage(anyhow::anyhow!(
-            "--local 0 starts no node, and none can come from elsewhere: add --listen or --join TICKET"
+            "--local 0 starts no node, and no node can come from elsewhere: add --listen or --join TICKET"
         )));
     }
     Ok(())
@@ -458,7 +458,7 @@ fn check_kept(receipt: &Path, files: &[&Path]) -> CommandResult {
     match files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == place)) {
         None => Ok(()),
         Some(file) => Err(Exit::usage(anyhow::anyhow!(
-            "the receipt would overwrite {}, which it is made from: name another with --receipt",
+            "the receipt would overwrite {}, from which it is made: name another file with --receipt",
             file.display()
         ))),
     }
@@ -479,7 +479,7 @@ fn check_outside(receipt: &Path, dir: &Path) -> CommandResult {
         return Ok(());
     }
     Err(Exit::usage(anyhow::anyhow!(
-        "the receipt can't be written to {}: in the data directory, Starling's own files have that name",
+        "the receipt can't be written to {}: Starling keeps a file of its own under that name in the data directory",
         receipt.display()
     )))
 }

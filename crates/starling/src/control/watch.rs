@@ -142,7 +142,7 @@ impl Watch {
                             Ok(Some(_)) =>
                                 "this run of the job was ended by another command; going on",
                             _ =>
-                                "the process that had this data directory has ended; going on here",
+                                "the process that owned this data directory has ended; going on here",
                         }
                     );
                     return Ok(None);
@@ -154,10 +154,10 @@ impl Watch {
 
     fn started(&mut self, job: JobId, is_known: bool) {
         (self.job, self.is_known) = (Some(job), is_known);
-        tracing::info!(%job, "proving, in the process that has this data directory and by its nodes");
+        tracing::info!(%job, "the process that owns this data directory proves the job with its nodes");
         if is_known && (self.run.weight != Terms::WEIGHT_USUAL || self.run.deadline.is_some()) {
             tracing::warn!(
-                "another command asked for this job first: its --weight and --deadline count"
+                "another command asked for this job first, so that command's --weight and --deadline count"
             );
         }
     }
@@ -199,8 +199,8 @@ impl Watch {
         };
         let told = "it was told to stop the job";
         Err(cut.exit(&match quiet < LEAVE_WAIT {
-            true => format!("{} has this data directory: {told}, and is about it", named(pid)),
-            false => format!("{}; {told}, and reads that when it goes on", silent(pid, quiet)),
+            true => format!("{} owns this data directory; {told} and is stopping it", named(pid)),
+            false => format!("{}; {told} and will read that when it goes on", silent(pid, quiet)),
         }))
     }
 
@@ -209,7 +209,7 @@ impl Watch {
         match self.job {
             Some(_) if self.is_known => GOES_ON.to_owned(),
             Some(job) => {
-                format!("the same command goes on with it, or `starling job resume {job}`")
+                format!("continue with the same command, or with `starling job resume {job}`")
             }
             None => NOT_BEGUN.to_owned(),
         }

@@ -92,7 +92,7 @@ impl fmt::Display for Bound {
             ),
             Self::Assumed => write!(
                 f,
-                "{SHARE_PERCENT} % of {left}, which is a guess: the system does not tell its memory (is /proc mounted?); \
+                "{SHARE_PERCENT} % of {left}, which is a guess: the system does not say how much memory it has (is /proc mounted?); \
                  `starling node --memory SIZE` says how much there is"
             ),
         }

@@ -176,9 +176,7 @@ fn a_guest_that_ends_badly_is_executed_without_failure_and_one_is_told_what_prov
     let home = Home::new();
     let ran = home.run(&["execute", &guest("fail"), "--input", &input("fail-exit-7"), "--json"]);
     assert_eq!(ran.json()["exit_code"], "Halted(7)");
-    assert!(
-        ran.stderr.contains("ended with Halted(7): `prove` takes that with --prove-guest-errors")
-    );
+    assert!(ran.stderr.contains("ended with Halted(7): `prove` needs --prove-guest-errors"));
     let ran = home.run(&["execute", &guest("fail"), "--input", &input("fail-pause"), "--json"]);
     assert!(ran.stderr.contains("--receipt-kind composite"), "{ran:#?}");
     let ran = home.run(&["execute", &guest("fail"), "--input", &input("fail-ok"), "--json"]);

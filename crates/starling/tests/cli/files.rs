@@ -228,7 +228,7 @@ fn a_frame_from_a_pipe_is_as_long_as_what_comes_out_of_it() {
         assert_eq!(piped(&["--input", &first, "--frame", frame]).json()["journal"], expected);
     }
     let twice = ["execute", &echo, "--input", "-", "--frame", "-"];
-    home.run(&twice).fails(2, &["can be read once"]);
+    home.run(&twice).fails(2, &["can be read only once"]);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn paths_may_have_any_bytes_here_and_in_what_is_handed_over() {
     let _owner = executed_client(&home);
     let ran = prove(&home.data_dir());
     assert_eq!(ran.failure(4)["class"], "out_of_time", "{ran:#?}");
-    assert!(ran.stderr.contains("goes to the process that has this data directory"), "{ran:#?}");
+    assert!(ran.stderr.contains("goes to the process that owns this data directory"), "{ran:#?}");
     assert_eq!(home.listed().len(), 2);
 }
 

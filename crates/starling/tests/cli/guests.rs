@@ -62,7 +62,7 @@ fn a_guest_that_exits_with_a_failure_is_not_proved() {
         &[
             "Halted(7)",
             "journal of 2 bytes (6f6b)",
-            "only successful executions",
+            "only executions that succeed",
             "--prove-guest-errors",
         ],
     );
@@ -121,7 +121,7 @@ fn a_value_that_others_are_not_to_see_on_the_command_line_comes_from_the_environ
     let journal = home.start_command(command).wait().json();
     let journal = hex::decode(journal["journal"].as_str().unwrap()).unwrap();
     assert_eq!(String::from_utf8(journal).unwrap(), "env STARLING_TEST_SECRET=x=y z\n");
-    home.run(&args).fails(2, &["STARLING_TEST_SECRET", "no such variable here"]);
+    home.run(&args).fails(2, &["STARLING_TEST_SECRET", "has no such variable"]);
 }
 
 #[test]

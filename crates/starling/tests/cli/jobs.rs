@@ -209,17 +209,17 @@ fn a_job_whose_log_lacks_an_event_is_seen_shown_begun_anew_and_cancelled_and_no_
     let listed = home.listed().remove(0);
     assert_eq!((&listed["job"], &listed["phase"]), (&job.as_str().into(), &"damaged".into()));
     let text = home.run(&["job", "list"]).succeeds().stdout.clone();
-    assert!(text.contains("damaged") && text.contains("1 is missing"), "{text}");
+    assert!(text.contains("damaged") && text.contains("events is missing"), "{text}");
     let shown = home.run(&["job", "show", &job, "--json"]).json();
     let error = shown["error"].as_str().unwrap();
-    for word in ["event 3 of job", "what it has proved", "--fresh", "job cancel"] {
+    for word in ["event 3 of job", "no longer says what was proved", "--fresh", "job cancel"] {
         assert!(error.contains(word), "{error}");
     }
     assert_eq!(
         (&shown["last_phase"], &shown["receipt_kind"]),
         (&"open".into(), &"succinct".into())
     );
-    let lost = ["event 3 of job", "what it has proved can't be told any more", "--fresh"];
+    let lost = ["event 3 of job", "no longer says what was proved", "--fresh"];
     home.run(&["job", "resume", &job]).fails(1, &lost);
     let (guest, input) = (guest("sha-chain"), input("sha-chain-100"));
     home.prove(&[&guest, "--input", &input]).fails(1, &lost);
@@ -252,7 +252,7 @@ fn what_is_damaged_of_a_job_is_begun_anew_and_given_up_through_the_owner_of_the_
     log.execute(&format!("UPDATE events SET job = x'{half}' WHERE job = x'{job}'"), []).unwrap();
     let stray = home.run(&["job", "show", half, "--json"]).json();
     assert_eq!((&stray["job"], &stray["phase"]), (&half.into(), &"damaged".into()));
-    home.run(&["job", "resume", half]).fails(2, &["its id came to harm", "job cancel"]);
+    home.run(&["job", "resume", half]).fails(2, &["is damaged in the log", "job cancel"]);
     let freed = home.run(&["job", "cancel", half, "--json"]).json();
     assert!(freed["freed_bytes"].as_u64() > Some(0), "{freed}");
     assert_eq!((home.listed().len(), owner.is_running()), (1, true));
@@ -285,7 +285,7 @@ fn jobs_are_looked_at_where_nothing_may_be_written() {
     let shown = home.run_read_only(&["job", "show", &job, "--json"]).json();
     assert_eq!(shown["runs"], 2);
     fs::remove_file(&shm).unwrap();
-    let beside = ["starling.db-wal", "can't be read where nothing may be written"];
+    let beside = ["starling.db-wal", "can't be read while the directory is not writable"];
     home.run_read_only(&["job", "list"]).fails(1, &beside);
 }
 
@@ -317,7 +317,7 @@ fn ctrl_c_stops_the_job_cleanly_and_says_how_to_resume_it() {
     let jobs = home.jobs();
     let job = jobs[0]["job"].as_str().unwrap();
     ran.fails(130, &[&format!("starling job resume {job}")]);
-    assert!(ran.stderr.contains("once more to stop at once"), "{ran:#?}");
+    assert!(ran.stderr.contains("press Ctrl-C again to stop at once"), "{ran:#?}");
     assert_eq!(jobs[0]["phase"], "open");
     assert_eq!(jobs[0]["executed"], true);
     assert_eq!(jobs[0]["segments"], 2);
@@ -382,7 +382,7 @@ pub fn second_client(home: &Home, links: u32, more: &[&str]) -> (Process, String
     let (guest, input) = (guest("sha-chain"), home.write("links", &links.to_le_bytes()));
     let prove = ["prove", &guest, "--input", &input];
     let mut client = home.start(&[&prove[..], more, &WAITING].concat());
-    let handed = "proving, in the process that has this data directory and by its nodes job=";
+    let handed = "the process that owns this data directory proves the job with its nodes job=";
     let job = client.wait_for(handed);
     (client, job)
 }
@@ -393,7 +393,7 @@ fn a_second_client_on_a_data_directory_hands_its_job_to_the_first() {
     let mut owner = executed_client(&home);
     let (client, job) = second_client(&home, 3, &["--node-wait", "1"]);
     // It ends as it would by itself, and the other goes on.
-    client.wait().fails(4, &["no node is connected", "go on with the same command"]);
+    client.wait().fails(4, &["no node is connected", "give the same command again"]);
     let jobs = home.jobs();
     assert_eq!(jobs.len(), 2);
     assert_eq!((&jobs[1]["job"], &jobs[1]["executed"]), (&job.as_str().into(), &true.into()));
@@ -467,7 +467,7 @@ fn an_owner_that_is_done_stays_for_the_jobs_of_others() {
     client.wait().fails(4, &["no node is connected"]);
     let owner = owner.wait();
     owner.fails(1, &["was cancelled"]);
-    assert!(owner.stderr.contains("jobs of other commands go on here: 1"), "{owner:#?}");
+    assert!(owner.stderr.contains("still proves jobs of other commands: 1"), "{owner:#?}");
 }
 
 #[test]

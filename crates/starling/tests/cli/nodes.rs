@@ -21,7 +21,7 @@ fn waiting_client(home: &Home, args: &[&str]) -> (Process, String) {
 fn without_a_node_the_job_gives_up_and_says_so() {
     let home = Home::new();
     home.prove(&[&guest("sha-chain"), "--input", &input("sha-chain-100"), "--json"])
-        .fails(4, &["no node is connected", "starling node", "go on with the same command"]);
+        .fails(4, &["no node is connected", "starling node", "give the same command again"]);
     assert_eq!(home.jobs()[0]["phase"], "open");
 }
 
@@ -111,15 +111,16 @@ fn a_node_that_could_take_nothing_is_refused_and_one_that_could_take_less_than_i
     let joins = ["--kinds", "join", "--memory"];
     let join = CostModel::ADMISSION.memory(TaskKind::Join, None);
     let needs = format!("join, needs {} MiB", join.0.div_ceil(1 << 20));
-    node(&[&joins[..], &["1MiB"]].concat()).fails(2, &["takes no task", &needs, "--memory"]);
-    node(&["--memory", "1"]).fails(2, &["1 MiB for proving takes no task"]);
+    node(&[&joins[..], &["1MiB"]].concat())
+        .fails(2, &["too little for any task", &needs, "--memory"]);
+    node(&["--memory", "1"]).fails(2, &["1 MiB for proving is too little for any task"]);
     let no_room = ["--disk-budget", "1", "--memory", "1GiB"];
     node(&no_room).fails(2, &["--disk-budget of 1 bytes", "give 4 MiB or more"]);
     let mut greedy = home.start(&["node", "--loopback", "--memory", "1000TiB"]);
     greedy.wait_for("a process can have");
     let elsewhere = Home::new();
     let mut idle = elsewhere.start(&["node", "--loopback", "--memory", "1GiB", "--slots", "64"]);
-    idle.wait_for("side by side");
+    idle.wait_for("run at a time");
 }
 
 /// What others can read of the processes below this one, and what only their owner can.

@@ -111,7 +111,7 @@ fn nobody_hands_a_job_to_a_process_that_is_stopped_and_nobody_waits_for_it_witho
     let job = home.listed()[0]["job"].as_str().unwrap().to_owned();
     owner.signal("STOP");
     let named = format!("in use by process {} (starling prove", owner.id());
-    let mend = format!("`kill -CONT {}` lets one that is stopped go on", owner.id());
+    let mend = format!("`kill -CONT {}` continues a stopped process", owner.id());
     let since = Instant::now();
     let timed = prove(&home, 3, &["--timeout", "4"]);
     let ran = ends_after(timed, since, 4);
@@ -137,7 +137,7 @@ fn a_command_that_leaves_an_owner_which_was_stopped_meanwhile_ends_and_its_job_d
     let owner = executed_client(&home);
     let (client, _) = second_client(&home, 3, &[]);
     owner.signal("STOP");
-    let mend = format!("`kill -CONT {}` lets one that is stopped go on", owner.id());
+    let mend = format!("`kill -CONT {}` continues a stopped process", owner.id());
     interrupted(client).fails(130, &["it was told to stop the job", &mend]);
     owner.signal("CONT");
     until_phases(&home, &["running", "open"]);
@@ -181,8 +181,8 @@ fn a_job_that_is_kept_on_this_machine_is_not_handed_to_an_owner_that_strangers_m
     kept.fails(2, &["--local 1 keeps the job on this machine", "another --data-dir"]);
     assert_eq!(home.listed().len(), 1);
     let mut told = prove(&home, 3, &["--disk-budget", "1GiB", "--listen"]);
-    told.wait_for("--listen, --disk-budget ignored, which that process decides");
-    told.wait_for("proving, in the process that has this data directory");
+    told.wait_for("--listen, --disk-budget ignored, because that process decides this");
+    told.wait_for("the process that owns this data directory proves the job");
 }
 
 /// The blobs of what a job was asked with are put back by a command that has the files.
@@ -197,7 +197,7 @@ fn a_job_whose_guest_is_lost_says_so_and_the_same_command_puts_it_back() {
     std::fs::create_dir(&blobs).unwrap();
     let resume = ["job", "resume", &job, "--node-wait", "1"];
     let mend = "the same `starling prove` or `compress`, with the same files, puts it back";
-    home.run(&[&resume[..], &WAITING].concat()).fails(1, &["the guest, which job", &job, mend]);
+    home.run(&[&resume[..], &WAITING].concat()).fails(1, &["the guest that job", &job, mend]);
     home.prove(&[&guest, "--input", &input]).fails(4, &["no node"]);
     home.run(&[&resume[..], &WAITING].concat()).fails(4, &["no node"]);
 }

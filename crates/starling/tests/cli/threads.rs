@@ -50,7 +50,7 @@ fn too_few_threads_are_told_and_few_suffice() {
             eprintln!("skipped: only root can be another user");
             return;
         };
-        ran.fails(1, &["threads, and needs", "ulimit -u", "pids.max"]);
+        ran.fails(1, &["threads and needs", "ulimit -u", "pids.max"]);
     }
     let ran = run_with(&home, ENOUGH, &execute).unwrap();
     assert_eq!(ran.json()["journal"], "6f6b");

@@ -125,10 +125,7 @@ fn a_failing_sink_stops_at_a_keccak_request_too() {
     let (guest, _) = keccak_guest();
     let sink = |_| Err("the disk is full".into());
     let error = execute(&guest, keccak_options(), sink, &AtomicBool::new(false)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "a part of the execution could not be handed on: the disk is full"
-    );
+    assert_eq!(error.to_string(), "can't hand on a part of the execution: the disk is full");
 }
 
 #[test]
