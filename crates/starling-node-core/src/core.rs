@@ -13,7 +13,7 @@ use crate::{
     hearsay::Hearsay,
     limits::{
         AD_MEMORY, ASK_PATIENCE, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, GREETING_PATIENCE,
-        GREETING_TIME, SILENT_TIME_MAX,
+        GREETING_TIME, INPUT_PATIENCE, SILENT_TIME_MAX,
     },
     results::Results,
     slots::Slots,
@@ -145,6 +145,7 @@ impl Core {
         self.end_overdue();
         self.end_greetings();
         self.forget_the_departed();
+        self.yield_slots();
         self.start_ahead();
         self.dial();
         self.ask();
@@ -166,8 +167,10 @@ impl Core {
             let is_told = self.clients.get(&work.client).is_some_and(|c| c.serving().is_some());
             let renewal = is_told.then(|| work.renewals.due_at(work.done_permille));
             let inputs = work.awaits_inputs().then_some(work.inputs_by);
-            [work.due_at(), inputs, renewal]
+            [work.due_at(), inputs, renewal, work.yields_at()]
         });
+        let pending = self.works.pending().next();
+        let makes_way_at = pending.map(|(_, oldest)| oldest.accepted_at + INPUT_PATIENCE);
         let clients = self.clients.values().flat_map(|client| {
             let link = match client.link {
                 Link::Idle { dial_at } => [dial_at; 2],
@@ -185,7 +188,8 @@ impl Core {
         });
         let disk = self.full_disk.and_then(|disk| disk.look_at);
         let dial = self.hearsay.next_at(self.now);
-        works.chain(clients).flatten().chain(disk).chain(dial).filter(|at| *at > self.now).min()
+        let others = [disk, dial, makes_way_at].into_iter().flatten();
+        works.chain(clients).flatten().chain(others).filter(|at| *at > self.now).min()
     }
 
     pub(crate) fn act(&mut self, action: Action) {
