@@ -493,7 +493,7 @@ fn pauses_of_a_client_that_serves_nothing(node: &mut Node, session: SessionId) -
 }
 
 #[test]
-fn a_client_that_never_serves_inputs_holds_a_slot_for_minutes_and_less_and_less_often() {
+fn a_lease_whose_inputs_never_come_ends_in_minutes_and_its_client_is_asked_less_and_less_often() {
     let (mut node, session) = Node::serving(1, 1000);
     let deadline = Millis(24 * 3_600_000);
     let work = fetching(&node.grant(session, Grant { deadline, ..grant(99) })).unwrap();

@@ -104,10 +104,15 @@ impl<P: Plan> Scheduler<P> {
         match self.open_lease_of(node, epoch) {
             Ok(record) => {
                 let begins = record.is_ahead() && !waits;
+                let stands_still = record.is_running() && waits;
                 self.leases.renew(epoch, self.now() + self.config.renew_within);
                 self.leases.get_on(epoch, done_permille);
                 if begins {
                     self.begin(node, epoch);
+                }
+                // Its inputs are long on their way to it, and its slot is somebody else's by then.
+                if stands_still {
+                    self.leases.mark_needing_backup(epoch);
                 }
             }
             Err(IgnoreReason::UnknownLease { .. }) if self.leases.past(epoch).is_none() => {
