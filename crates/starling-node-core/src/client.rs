@@ -7,7 +7,10 @@ use starling_types::{ClientRun, Millis};
 
 use crate::{
     event::SessionId,
-    limits::{ASK_PATIENCE, GREETING_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN, STALL_PAUSE_MIN},
+    limits::{
+        ASK_PATIENCE, GREETING_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN, STALL_PAUSE_MIN,
+        TRIAL_PATIENCE,
+    },
     slots::Unused,
 };
 
@@ -126,7 +129,16 @@ impl Client {
 
     /// The requests that still stand alone.
     pub(crate) fn fresh_requests(&self, now: Millis) -> usize {
-        self.asked.iter().filter(|at| **at + ASK_PATIENCE > now).count()
+        self.asked.iter().filter(|at| **at + self.ask_patience() > now).count()
+    }
+
+    /// When the next request stands alone no more.
+    pub(crate) fn next_stale_request(&self, now: Millis) -> Option<Millis> {
+        self.asked.iter().map(|at| *at + self.ask_patience()).find(|at| *at > now)
+    }
+
+    fn ask_patience(&self) -> Millis {
+        if self.is_proved { ASK_PATIENCE } else { TRIAL_PATIENCE }
     }
 
     /// Whether asking again would be answered with what was just declined.

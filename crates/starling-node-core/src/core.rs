@@ -12,8 +12,8 @@ use crate::{
     event::{Action, Event, Note, SessionId},
     hearsay::Hearsay,
     limits::{
-        AD_MEMORY, ASK_PATIENCE, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, GREETING_PATIENCE,
-        GREETING_TIME, INPUT_PATIENCE, SILENT_TIME_MAX,
+        AD_MEMORY, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, GREETING_PATIENCE, GREETING_TIME,
+        INPUT_PATIENCE, SILENT_TIME_MAX,
     },
     results::Results,
     slots::Slots,
@@ -177,7 +177,7 @@ impl Core {
                 Link::Greeting { since, .. } => [since + GREETING_PATIENCE, since + GREETING_TIME],
                 Link::Serving { .. } => [client.granted_at + SILENT_TIME_MAX; 2],
             };
-            let asked = client.asked.iter().map(|at| *at + ASK_PATIENCE).find(|at| *at > self.now);
+            let asked = client.next_stale_request(self.now);
             let away_at =
                 [AWAY_TIME_MAX, self.time_to_be_back(client)].map(|time| client.since + time);
             let away = away_at.map(|at| client.serving().is_none().then_some(at));

@@ -61,6 +61,10 @@ pub const SILENT_TIME_MAX: Millis = Millis(60_000);
 /// How long a request for work stays alone: after that another client is asked as well.
 pub const ASK_PATIENCE: Millis = Millis(5_000);
 
+/// And a request to a client of which no lease has come to a proof: whoever has work answers within a few packets, and what is
+/// granted late takes no slot from anybody.
+pub const TRIAL_PATIENCE: Millis = Millis(500);
+
 /// How long a client whose lease was declined is not asked again, unless something becomes free here before.
 pub const DECLINE_PAUSE: Millis = Millis(30_000);
 

@@ -45,6 +45,20 @@ fn another_client_is_asked_when_the_first_lets_it_wait() {
 }
 
 #[test]
+fn many_clients_without_work_keep_one_that_has_some_waiting_for_seconds_only() {
+    let mut node = Node::new(1, 1000);
+    let sessions: Vec<_> = (1..=30).map(|number| node.hear_of(number)).collect();
+    let last = sessions[29];
+    let since = node.now;
+    while !asks(&node.wait(100)).contains(&last) {
+        assert!(node.now.since(since) < Millis(16_000), "half a second for each");
+    }
+    let work = fetching(&node.grant(last, grant(1))).expect("taken");
+    node.tell(Event::Fetched { work });
+    assert_eq!(asks(&node.finish(work, 1))[0], last, "and then it is asked at once");
+}
+
+#[test]
 fn requests_go_round_among_clients() {
     let (mut node, first) = Node::serving(1, 1000);
     let second = node.serve(2);

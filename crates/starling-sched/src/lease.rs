@@ -13,7 +13,7 @@ use starling_types::{Epoch, Incarnation, MemoryBytes, Millis, NodeId, Task};
 /// nearly always the first; a few more are enough to pass over those that the asker itself holds.
 const BACKUP_CANDIDATES: usize = 4;
 
-/// How long a stranger's result may be on its way to be judged before one that something speaks for may do its task as well. Five
+/// How long a stranger's result may be on its way to be judged before another node may do its task as well. Five
 /// seconds: a result and its check take less, and one that comes byte by byte, or not at all, takes as long as its maker likes.
 const CHECK_PATIENCE: Millis = Millis(5_000);
 
@@ -402,17 +402,14 @@ impl Leases {
             let copies = &self.in_flight.get(&record.task)?.copies;
             let mut copies = copies.iter().filter_map(|copy| self.standing.get(copy));
             let finish = record.finish_guess(now);
-            // When strangers are done, if they ever are, nobody knows.
-            let gains =
-                finish > done_at || is_vouched && copies.clone().all(|copy| !copy.is_vouched);
+            // When strangers are done, if they ever are, nobody knows; and of a result that is long on its way whether it comes.
+            let gains = finish > done_at
+                || !record.is_open()
+                || is_vouched && copies.clone().all(|copy| !copy.is_vouched);
             let holds = copies.any(|copy| copy.node == asker);
             (gains && !holds && may(record.task)).then_some((finish, record.task))
         });
         candidates.max().map(|(_, task)| task)
-    }
-
-    fn is_running(&self, epoch: Epoch) -> bool {
-        self.standing.get(&epoch).is_some_and(LeaseRecord::is_running)
     }
 
     /// Puts a lease into everything that looks at the time. While its result is checked, nothing does but where that is a
@@ -465,8 +462,7 @@ impl Leases {
         let is_undone = |copy: &Epoch| {
             self.standing.get(copy).is_some_and(|copy| copy.is_running() || is_stuck(copy))
         };
-        let is_late = flight.copies.len() < self.copies_max
-            && flight.copies.iter().all(|copy| self.is_running(*copy));
+        let is_late = flight.copies.len() < self.copies_max && flight.copies.iter().all(is_undone);
         let is_held_up = vouched_count < self.copies_max && flight.copies.iter().all(is_undone);
         for epoch in &flight.copies {
             let is_known = |record: &&LeaseRecord| !record.is_ahead();

@@ -794,6 +794,22 @@ fn a_strangers_result_that_is_long_on_its_way_keeps_nobody_from_its_task_who_has
     assert!(actions.iter().any(is_revoked), "{actions:?}");
 }
 
+#[test]
+fn promises_of_strangers_keep_another_stranger_from_their_tasks_for_seconds_only() {
+    let mut bench = among_strangers(&[18, 18]);
+    for name in [1, 2] {
+        let promised = bench.enter(name, capability(600, 1000));
+        bench.report(name, promised.epoch);
+    }
+    bench.join(3, capability(600, 1000));
+    let mut actions = bench.ask(3);
+    actions.extend(bench.wait(4_900));
+    assert_eq!(granted_tasks(&actions), [], "a check takes a moment");
+    let lease = grant_to(3, &bench.wait(200)).expect("long before its maker should have been done");
+    bench.finish(3, lease.epoch);
+    assert!(grant_to(3, &bench.ask(3)).is_some(), "and the other");
+}
+
 /// A node takes the only task and renews it until its deadline, when another takes it; and again. Its deadlines.
 fn missed_deadlines(times: usize) -> Vec<Millis> {
     let mut bench =
