@@ -110,9 +110,7 @@ enemies! {
     a_client_serves_others_beside_slow_readers: "slow-reader", Client;
     a_client_does_without_nodes_that_never_ask: "never-asks", Client;
     a_client_is_not_kept_busy_by_comings_and_goings: "reconnect-flood", Client;
-    #[ignore = "does not hold yet on a busy machine: keys that come back at once get leases as often as they come"]
     a_client_gives_dropped_leases_to_others: "drop-lease", Client;
-    #[ignore = "does not hold yet on a busy machine: keys that come back at once get leases as often as they come"]
     a_client_is_not_fooled_by_late_results: "late-results", Client;
     a_client_grants_little_to_who_declines: "decline-all", Client;
     a_client_backs_up_what_stalls: "stalls", Client;
@@ -124,7 +122,6 @@ enemies! {
     a_client_is_not_held_up_by_drops: "drip-feed", Client;
     a_node_hears_of_honest_clients_among_false_ones: "fake-ads", Node;
     a_node_leaves_clients_without_work: "grant-nothing", Node;
-    #[ignore = "does not hold yet: inputs that never come have a slot for minutes, and many keys one after the other"]
     a_node_leaves_clients_whose_inputs_nobody_has: "withhold-inputs", Node;
     a_node_holds_no_streams_that_it_did_not_ask_for: "opens-uni", Node;
     a_node_waits_for_nobody_who_says_nothing: "silent-hello", Node;

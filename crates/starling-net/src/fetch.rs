@@ -182,12 +182,16 @@ impl Fetcher {
         let mut failures = Vec::new();
         let mut left: Vec<&Source> = sources.iter().take(SOURCE_COUNT_MAX).collect();
         let began = Instant::now();
+        // What sources had of the limit that said that they were busy: who says so without end has no longer than others.
+        let mut spent = Duration::ZERO;
         while !left.is_empty() {
             let mut busy = Vec::new();
             for source in left {
                 let peer = source.peer.node_id;
                 let turn = self.turns.take(self.nodes.whose_result(peer)).await;
+                let limit = limit.map(|limit| limit.saturating_sub(spent));
                 let attempt = Attempt { blobs: &self.blobs, pool: &self.pool, blob, source, limit };
+                let tried_at = Instant::now();
                 match attempt.run().await {
                     Ok(pin) => {
                         let liars = liars(&failures);
@@ -195,7 +199,10 @@ impl Fetcher {
                     }
                     // No other source helps against a full disk.
                     Err(SourceError::Store(error)) => return Err(error.into()),
-                    Err(SourceError::Busy) if began.elapsed() < BUSY_PATIENCE => busy.push(source),
+                    Err(SourceError::Busy) if began.elapsed() < BUSY_PATIENCE => {
+                        spent += tried_at.elapsed();
+                        busy.push(source);
+                    }
                     Err(error) => {
                         tracing::debug!(peer = %format_args!("{peer:#}"), blob = %format_args!("{:#}", blob.reference), %error, "source failed");
                         failures.push(SourceFailure { peer, error });
@@ -204,6 +211,7 @@ impl Fetcher {
             }
             if !busy.is_empty() {
                 sleep(BUSY_PAUSE).await;
+                spent += BUSY_PAUSE;
             }
             left = busy;
         }

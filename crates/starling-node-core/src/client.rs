@@ -8,8 +8,8 @@ use starling_types::{ClientRun, Millis};
 use crate::{
     event::SessionId,
     limits::{
-        ASK_PATIENCE, GREETING_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN, STALL_PAUSE_MAX,
-        STALL_PAUSE_MIN,
+        ASK_PATIENCE, GREETING_PATIENCE, REDIAL_TIME_MAX, REDIAL_TIME_MIN, STALL_PAUSE_MIN,
+        TRIAL_PATIENCE,
     },
     slots::Unused,
 };
@@ -31,7 +31,7 @@ pub(crate) struct Client {
     pub(crate) failures: u32,
     /// Since when there has been no connection; while there is one, since when that stands.
     pub(crate) since: Millis,
-    /// When it granted something last, or welcomed this node.
+    /// When it last granted something that was worked on, or welcomed this node.
     pub(crate) granted_at: Millis,
     /// The requests for work that it has not answered, oldest first.
     pub(crate) asked: VecDeque<Millis>,
@@ -39,6 +39,11 @@ pub(crate) struct Client {
     pub(crate) asked_turn: u64,
     /// What was free when a lease of it was declined, and until when it is not asked again for that.
     pub(crate) declined: Option<(Unused, Millis)>,
+    /// Whether inputs of a lease of it have come, and since then none have failed to.
+    pub(crate) has_served: bool,
+    /// Whether its leases have a slot while their inputs are on their way: one of them has come to a proof, or the user named it,
+    /// and since then no inputs were waited for in vain.
+    pub(crate) is_proved: bool,
     /// How often inputs of its leases did not come, since one of them came to a proof.
     pub(crate) stalls: u32,
     /// Until when it gets no slot for that.
@@ -71,6 +76,8 @@ impl Client {
             asked: VecDeque::new(),
             asked_turn: 0,
             declined: None,
+            has_served: named,
+            is_proved: named,
             stalls: 0,
             stalled_until: None,
         }
@@ -122,7 +129,16 @@ impl Client {
 
     /// The requests that still stand alone.
     pub(crate) fn fresh_requests(&self, now: Millis) -> usize {
-        self.asked.iter().filter(|at| **at + ASK_PATIENCE > now).count()
+        self.asked.iter().filter(|at| **at + self.ask_patience() > now).count()
+    }
+
+    /// When the next request stands alone no more.
+    pub(crate) fn next_stale_request(&self, now: Millis) -> Option<Millis> {
+        self.asked.iter().map(|at| *at + self.ask_patience()).find(|at| *at > now)
+    }
+
+    fn ask_patience(&self) -> Millis {
+        if self.is_proved { ASK_PATIENCE } else { TRIAL_PATIENCE }
     }
 
     /// Whether asking again would be answered with what was just declined.
@@ -130,11 +146,25 @@ impl Client {
         self.declined.is_some_and(|(then, until)| then == free && now < until)
     }
 
-    /// The inputs of a lease that it held for so long did not come.
-    pub(crate) fn stalled(&mut self, held: Millis, now: Millis) {
+    /// The inputs of a lease that it held for so long did not come. The pause for that is no longer than `pause_max`.
+    pub(crate) fn stalled(&mut self, held: Millis, pause_max: Millis, now: Millis) {
         let pause = held.max(STALL_PAUSE_MIN).0.saturating_mul(1 << self.stalls.min(16));
         self.stalls = self.stalls.saturating_add(1);
-        self.stalled_until = Some(now + Millis(pause).min(STALL_PAUSE_MAX));
+        self.stalled_until = Some(now + Millis(pause).min(pause_max));
+        (self.has_served, self.is_proved) = (false, false);
+    }
+
+    /// The inputs of a lease of it are here.
+    pub(crate) fn served(&mut self, now: Millis) {
+        self.has_served = true;
+        self.granted_at = now;
+    }
+
+    /// A lease of it has come to a proof.
+    pub(crate) fn proved(&mut self, now: Millis) {
+        self.is_proved = true;
+        self.stalls = 0;
+        self.granted_at = now;
     }
 
     /// Whether it gets no slot now, since its inputs did not come.

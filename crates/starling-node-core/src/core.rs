@@ -12,8 +12,8 @@ use crate::{
     event::{Action, Event, Note, SessionId},
     hearsay::Hearsay,
     limits::{
-        AD_MEMORY, ASK_PATIENCE, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, GREETING_PATIENCE,
-        GREETING_TIME, SILENT_TIME_MAX,
+        AD_MEMORY, AWAY_TIME_MAX, DISK_PERIOD, DISK_ROOM_BYTES, GREETING_PATIENCE, GREETING_TIME,
+        INPUT_PATIENCE, SILENT_TIME_MAX,
     },
     results::Results,
     slots::Slots,
@@ -145,6 +145,7 @@ impl Core {
         self.end_overdue();
         self.end_greetings();
         self.forget_the_departed();
+        self.yield_slots();
         self.start_ahead();
         self.dial();
         self.ask();
@@ -166,15 +167,17 @@ impl Core {
             let is_told = self.clients.get(&work.client).is_some_and(|c| c.serving().is_some());
             let renewal = is_told.then(|| work.renewals.due_at(work.done_permille));
             let inputs = work.awaits_inputs().then_some(work.inputs_by);
-            [work.due_at(), inputs, renewal]
+            [work.due_at(), inputs, renewal, work.yields_at()]
         });
+        let pending = self.works.pending().next();
+        let makes_way_at = pending.map(|(_, oldest)| oldest.accepted_at + INPUT_PATIENCE);
         let clients = self.clients.values().flat_map(|client| {
             let link = match client.link {
                 Link::Idle { dial_at } => [dial_at; 2],
                 Link::Greeting { since, .. } => [since + GREETING_PATIENCE, since + GREETING_TIME],
                 Link::Serving { .. } => [client.granted_at + SILENT_TIME_MAX; 2],
             };
-            let asked = client.asked.iter().map(|at| *at + ASK_PATIENCE).find(|at| *at > self.now);
+            let asked = client.next_stale_request(self.now);
             let away_at =
                 [AWAY_TIME_MAX, self.time_to_be_back(client)].map(|time| client.since + time);
             let away = away_at.map(|at| client.serving().is_none().then_some(at));
@@ -185,7 +188,8 @@ impl Core {
         });
         let disk = self.full_disk.and_then(|disk| disk.look_at);
         let dial = self.hearsay.next_at(self.now);
-        works.chain(clients).flatten().chain(disk).chain(dial).filter(|at| *at > self.now).min()
+        let others = [disk, dial, makes_way_at].into_iter().flatten();
+        works.chain(clients).flatten().chain(others).filter(|at| *at > self.now).min()
     }
 
     pub(crate) fn act(&mut self, action: Action) {

@@ -61,6 +61,10 @@ pub const SILENT_TIME_MAX: Millis = Millis(60_000);
 /// How long a request for work stays alone: after that another client is asked as well.
 pub const ASK_PATIENCE: Millis = Millis(5_000);
 
+/// And a request to a client of which no lease has come to a proof: whoever has work answers within a few packets, and what is
+/// granted late takes no slot from anybody.
+pub const TRIAL_PATIENCE: Millis = Millis(500);
+
 /// How long a client whose lease was declined is not asked again, unless something becomes free here before.
 pub const DECLINE_PAUSE: Millis = Millis(30_000);
 
@@ -74,12 +78,24 @@ pub const INPUT_TIME_MAX: Millis = Millis(15 * 60_000);
 /// What a transfer of inputs has to reach: the network gives one that is slower up by itself.
 pub const INPUT_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
+/// How long a slot waits for inputs of a client of which a lease has come to a proof; of others it does not wait at all. Their
+/// transfer goes on, and the slot is for who can begin with it. Five seconds: a usual segment over a usual line at home.
+pub const INPUT_PATIENCE: Millis = Millis(5_000);
+
+/// Leases whose inputs are on their way without a slot, beyond one for each slot. For a newcomer the oldest is given back that has
+/// been on its way for [`INPUT_PATIENCE`]: so that clients that serve nothing, however many, keep nobody from being tried.
+pub const PENDING_COUNT_MAX: usize = 8;
+
 /// How long a client whose inputs did not come gets no slot: as long as it held one, and at least this. It doubles with each
 /// time, until a lease of it comes to a proof.
 pub const STALL_PAUSE_MIN: Millis = Millis(1_000);
 
 /// The longest such pause.
 pub const STALL_PAUSE_MAX: Millis = Millis(3_600_000);
+
+/// The longest such pause of a client that says that it serves too many others: it should have fewer in a minute, and who says so
+/// to keep a place has that without a slot.
+pub const BUSY_PAUSE_MAX: Millis = Millis(60_000);
 
 /// A slot is given to one lease for no longer than this, whatever the client says and however well its proof gets on: one
 /// that creeps from one thousandth to the next would otherwise have it for a thousand deadlines. A day: no task that takes a

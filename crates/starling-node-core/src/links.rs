@@ -253,30 +253,41 @@ impl Core {
     }
 
     /// Asks for one lease for each free slot: who was asked longest ago first, and another client as well when no
-    /// answer comes for a while.
+    /// answer comes for a while. Clients of which no lease has come to a proof are asked beside the others, so that none of them
+    /// keeps a slot waiting.
     pub(crate) fn ask(&mut self) {
-        let free = self.slots.free();
         if self.full_disk.is_some() {
             return;
         }
-        let mut fresh: usize =
-            self.clients.values().map(|client| client.fresh_requests(self.now)).sum();
-        while fresh < free.slots {
-            let next = self.clients.iter().filter_map(|(id, client)| {
-                let may_be_asked = client.asked.len() < free.slots
-                    && !client.would_offer_the_same(free, self.now)
-                    && !client.is_stalled(self.now);
-                let session = client.serving().filter(|_| may_be_asked)?;
-                Some((client.asked_turn, *id, session))
-            });
-            let Some((_, id, session)) = next.min() else { return };
-            self.turn += 1;
-            let Some(client) = self.clients.get_mut(&id) else { return };
-            client.asked.push_back(self.now);
-            client.asked_turn = self.turn;
-            self.act(Action::Send { session, message: NodeMessage::WorkRequested });
-            fresh += 1;
+        for proved in [true, false] {
+            while let Some((id, session)) = self.next_to_ask(proved) {
+                self.turn += 1;
+                let Some(client) = self.clients.get_mut(&id) else { return };
+                client.asked.push_back(self.now);
+                client.asked_turn = self.turn;
+                self.act(Action::Send { session, message: NodeMessage::WorkRequested });
+            }
         }
+    }
+
+    /// Who is asked next, of those of which a lease has come to a proof, or of the others.
+    fn next_to_ask(&self, proved: bool) -> Option<(NodeId, SessionId)> {
+        let free = self.slots.free();
+        let of_these = || self.clients.iter().filter(|(_, client)| client.is_proved == proved);
+        let fresh: usize = of_these().map(|(_, client)| client.fresh_requests(self.now)).sum();
+        if fresh >= free.slots || !proved && self.room_for_pending().is_none() {
+            return None;
+        }
+        let next = of_these().filter_map(|(id, client)| {
+            let pending = self.works.pending().filter(|(_, work)| work.client == *id).count();
+            let count_max = if client.has_served { free.slots } else { 1 };
+            let may_be_asked = client.asked.len() + pending < count_max
+                && !client.would_offer_the_same(free, self.now)
+                && !client.is_stalled(self.now);
+            let session = client.serving().filter(|_| may_be_asked)?;
+            Some((client.asked_turn, *id, session))
+        });
+        next.min().map(|(_, id, session)| (id, session))
     }
 }
 

@@ -43,9 +43,15 @@ impl Slots {
         }
     }
 
+    /// Whether a slot is free, and this much memory.
+    pub(crate) fn has_room(&self, memory: MemoryBytes) -> bool {
+        let free = self.free();
+        free.slots > 0 && memory <= free.memory
+    }
+
     /// A slot with `memory` for `work`, if there is one and there is as much.
     pub(crate) fn take(&mut self, work: WorkId, memory: MemoryBytes) -> Option<usize> {
-        if self.free().memory < memory {
+        if !self.has_room(memory) {
             return None;
         }
         let slot = self.taken.iter().position(Option::is_none)?;

@@ -11,7 +11,8 @@ use crate::{
     core::Core,
     event::{Action, InputFailure, Note, Order, ProofFailure, ProofReport, StoreFailure, WorkId},
     limits::{
-        DECLINE_PAUSE, INPUT_BYTES_PER_SECOND_MIN, INPUT_TIME_MAX, INPUT_TIME_MIN, KILLS_FORGIVEN,
+        BUSY_PAUSE_MAX, DECLINE_PAUSE, INPUT_BYTES_PER_SECOND_MIN, INPUT_PATIENCE, INPUT_TIME_MAX,
+        INPUT_TIME_MIN, KILLS_FORGIVEN, PENDING_COUNT_MAX, STALL_PAUSE_MAX,
     },
     renewals::Renewals,
     work::{Ending, Phase, Work},
@@ -29,7 +30,6 @@ impl Core {
             if !grant.ahead {
                 client.asked.pop_front();
             }
-            client.granted_at = self.now;
         }
         let work = self.works.mint();
         let Some((need, slot)) = self.admit(id, work, &grant) else {
@@ -64,7 +64,8 @@ impl Core {
         self.fetch(work, 0);
     }
 
-    /// What a lease needs, and a slot for it, or none where it may be taken ahead; `None` when it is not taken.
+    /// What a lease needs, and a slot for it, or none where it may be taken ahead or its inputs have to be here first; `None` when
+    /// it is not taken.
     fn admit(
         &mut self,
         client: NodeId,
@@ -76,6 +77,17 @@ impl Core {
         if self.full_disk.is_some() || self.clients.get(&client).is_some_and(is_stalled) {
             return None;
         }
+        // Leases that are taken back as fast as they are granted: what ran for them has to stop first.
+        if self.works.len() >= 4 * self.slots.count() + 2 * PENDING_COUNT_MAX {
+            return None;
+        }
+        let is_on_trial = self.clients.get(&client).is_none_or(|client| !client.is_proved);
+        if is_on_trial && !grant.ahead {
+            let may_try = self.slots.has_room(need.memory)
+                && self.may_be_tried(client)
+                && self.make_room_for_pending();
+            return may_try.then_some((need, None));
+        }
         if let Some(slot) = self.slots.take(work, need.memory) {
             return Some((need, Some(slot)));
         }
@@ -83,6 +95,57 @@ impl Core {
             && need.memory <= self.slots.memory()
             && self.works.ahead().count() < self.slots.count();
         may_wait.then_some((need, None))
+    }
+
+    /// Whether one more lease of a client may have its inputs fetched without a slot: of one that has never served any, one at a
+    /// time; of others, as many as slots are free.
+    pub(crate) fn may_be_tried(&self, id: NodeId) -> bool {
+        let has_served = self.clients.get(&id).is_some_and(|client| client.has_served);
+        let count_max = if has_served { self.slots.free().slots } else { 1 };
+        self.works.pending().filter(|(_, work)| work.client == id).count() < count_max
+    }
+
+    /// The lease that makes way for another whose inputs are to be fetched without a slot: `None` within where there is room,
+    /// `None` without where there is none and nobody has had his time.
+    pub(crate) fn room_for_pending(&self) -> Option<Option<WorkId>> {
+        if self.works.pending().count() < self.slots.count() + PENDING_COUNT_MAX {
+            return Some(None);
+        }
+        let (id, oldest) = self.works.pending().next()?;
+        (oldest.accepted_at + INPUT_PATIENCE <= self.now).then_some(Some(id))
+    }
+
+    /// Makes room for one more lease whose inputs are fetched without a slot. Whether there is any.
+    fn make_room_for_pending(&mut self) -> bool {
+        let Some(leaves) = self.room_for_pending() else { return false };
+        if let Some(leaves) = leaves {
+            self.end_without_inputs(leaves, STALL_PAUSE_MAX, Ending::Excused);
+        }
+        true
+    }
+
+    /// Gives the slots back that have waited for inputs for long enough. The inputs may still come: the lease has the next slot
+    /// that is free then.
+    pub(crate) fn yield_slots(&mut self) {
+        let is_due = |work: &Work| work.yields_at().is_some_and(|at| at <= self.now);
+        let late: Vec<_> =
+            self.works.live().filter(|(_, work)| is_due(work)).map(|(id, _)| id).collect();
+        for id in late {
+            if !self.make_room_for_pending() {
+                self.end_without_inputs(id, STALL_PAUSE_MAX, Ending::Excused);
+                continue;
+            }
+            let Some(work) = self.works.get_mut(id) else { continue };
+            let (client, slot) = (work.client, work.slot.take());
+            // Others need not wait for it; who granted it ahead has been told that it has begun.
+            work.grant.ahead = false;
+            if let Some(slot) = slot {
+                self.slots.give_back(slot);
+            }
+            if let Some(client) = self.clients.get_mut(&client) {
+                client.is_proved = false;
+            }
+        }
     }
 
     /// Does not take a lease, and says whether that is for what it needs or only for what there is to do otherwise: between
@@ -110,13 +173,29 @@ impl Core {
         let Some(client) = self.clients.get(&work.client) else { return };
         let Some(input) = work.grant.inputs.get(index) else {
             work.phase = Phase::Ready;
-            return self.prove(id);
+            return self.inputs_are_here(id);
         };
         let session = client.serving();
         work.phase = Phase::Fetching { index, session };
         let (blob, holders) = (input.blob, input.holders.clone());
         let client = client.addr.clone();
         self.act(Action::Fetch { work: id, blob, holders, client, session });
+    }
+
+    /// Begins with a lease, now or when a slot is free. Few wait for one: the clients of others should rather give them elsewhere.
+    fn inputs_are_here(&mut self, id: WorkId) {
+        let Some(work) = self.works.get(id) else { return };
+        let is_asked_for = work.slot.is_none() && !work.grant.ahead;
+        if !work.grant.inputs.is_empty()
+            && let Some(client) = self.clients.get_mut(&work.client)
+        {
+            client.served(self.now);
+        }
+        let waiting_count = self.works.ahead().filter(|(_, work)| !work.grant.ahead).count();
+        if is_asked_for && self.slots.free().slots == 0 && waiting_count > self.slots.count() {
+            return self.end(id, Ending::Excused);
+        }
+        self.prove(id);
     }
 
     /// Proves, if the lease has a slot.
@@ -201,26 +280,27 @@ impl Core {
                 }
             }
             InputFailure::Unavailable(message) => {
-                self.end_without_inputs(id, Ending::Failed(FailureClass::Input, message));
+                let ending = Ending::Failed(FailureClass::Input, message);
+                self.end_without_inputs(id, STALL_PAUSE_MAX, ending);
             }
-            InputFailure::Busy => self.end_without_inputs(id, Ending::Excused),
+            InputFailure::Busy => self.end_without_inputs(id, BUSY_PAUSE_MAX, Ending::Excused),
         }
     }
 
     /// Ends a lease whose inputs do not come, and lets other clients have its slot for a while. Where it had none, its client
     /// need not look for a fault: it may have been in nobody's way.
-    fn end_without_inputs(&mut self, id: WorkId, ending: Ending) {
+    fn end_without_inputs(&mut self, id: WorkId, pause_max: Millis, ending: Ending) {
         let Some(work) = self.works.get(id) else { return };
-        let (now, held, has_slot) =
-            (self.now, self.now.since(work.accepted_at), work.slot.is_some());
+        let (now, held) = (self.now, self.now.since(work.accepted_at));
+        let is_ahead = work.slot.is_none() && work.grant.ahead;
         let client = self.clients.get_mut(&work.client);
         // A client that is away does not cheat.
         if let Some(client) = client.filter(|client| client.serving().is_some()) {
-            client.stalled(held, now);
+            client.stalled(held, pause_max, now);
         }
-        let ending = match has_slot {
-            true => ending,
-            false => Ending::Declined,
+        let ending = match is_ahead {
+            true => Ending::Declined,
+            false => ending,
         };
         self.end(id, ending);
     }
@@ -248,7 +328,7 @@ impl Core {
         work.phase = Phase::Publishing(report);
         let (grant, client) = (work.grant.clone(), work.client);
         if let Some(client) = self.clients.get_mut(&client) {
-            client.stalls = 0;
+            client.proved(self.now);
         }
         self.act(Action::Publish { work: id });
         self.measured(&grant, report.elapsed);
@@ -378,7 +458,8 @@ impl Core {
             match phase {
                 Phase::Fetching { .. } | Phase::Waiting { .. } => {
                     let message = "its inputs had not come in time".into();
-                    self.end_without_inputs(id, Ending::Failed(FailureClass::Input, message));
+                    let ending = Ending::Failed(FailureClass::Input, message);
+                    self.end_without_inputs(id, STALL_PAUSE_MAX, ending);
                 }
                 // The proof is good, and there is nowhere to put it.
                 Phase::Unpublished(_) => self.end(id, Ending::Declined),

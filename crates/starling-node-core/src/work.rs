@@ -7,7 +7,7 @@ use starling_types::{FailureClass, Millis, Need, NodeId};
 
 use crate::{
     event::{ProofReport, SessionId, WorkId},
-    limits::SLOT_TIME_MAX,
+    limits::{INPUT_PATIENCE, SLOT_TIME_MAX},
     renewals::Renewals,
 };
 
@@ -18,7 +18,7 @@ pub(crate) struct Work {
     pub(crate) grant: Grant,
     /// What it needs here.
     pub(crate) need: Need,
-    /// Its slot. One that was taken ahead has none yet.
+    /// Its slot. One that was taken ahead has none yet, and one whose inputs are long on their way none any more.
     pub(crate) slot: Option<usize>,
     /// When its slot was taken; of one that has none, when it was accepted.
     pub(crate) begun_at: Millis,
@@ -97,11 +97,22 @@ impl Work {
         self.begun_at + SLOT_TIME_MAX
     }
 
-    /// When it is overdue unless it gets on before; never without a slot. A machine that is slower than it was when its
+    /// Whether its inputs are on their way and no slot waits for them.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.slot.is_none() && !self.grant.ahead && self.awaits_inputs()
+    }
+
+    /// When its slot is for others, if its inputs are not here by then.
+    pub(crate) fn yields_at(&self) -> Option<Millis> {
+        (self.slot.is_some() && self.awaits_inputs()).then_some(self.begun_at + INPUT_PATIENCE)
+    }
+
+    /// When it is overdue unless it gets on before; never while it waits for a slot. A machine that is slower than it was when its
     /// deadline was set would otherwise begin the same proof again and again: whether anybody else should rather do it is its
     /// client's to say, which takes the lease back then.
     pub(crate) fn due_at(&self) -> Option<Millis> {
-        self.slot.map(|_| (self.got_on_at + self.standstill_max()).min(self.slot_ends_at()))
+        let has_begun = self.slot.is_some() || self.is_pending();
+        has_begun.then(|| (self.got_on_at + self.standstill_max()).min(self.slot_ends_at()))
     }
 
     /// Whether its time is over, or that of its inputs.
@@ -161,9 +172,14 @@ impl Works {
         self.live().filter(move |(_, work)| work.client == client)
     }
 
-    /// Those that were taken ahead and still have no slot, the oldest first.
+    /// Those that wait for a slot, the oldest first: they were taken ahead, or their inputs were long on their way.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = (WorkId, &Work)> {
-        self.live().filter(|(_, work)| work.slot.is_none())
+        self.live().filter(|(_, work)| work.slot.is_none() && !work.is_pending())
+    }
+
+    /// Those whose inputs are on their way and for which no slot waits, the oldest first.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = (WorkId, &Work)> {
+        self.live().filter(|(_, work)| work.is_pending())
     }
 
     pub(crate) fn len(&self) -> usize {

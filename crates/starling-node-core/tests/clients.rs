@@ -319,6 +319,21 @@ fn a_silent_client_is_left_when_others_wait_and_only_then() {
 }
 
 #[test]
+fn a_client_that_grants_what_nobody_can_begin_with_is_as_good_as_silent() {
+    let (mut node, sessions) = full();
+    for epoch in 0..12 {
+        node.wait(10_000);
+        for (nth, session) in (1..).zip(&sessions[1..]) {
+            let work = fetching(&node.grant(*session, grant(100 * nth + epoch)));
+            let cause = InputFailure::Unavailable("absent".into());
+            work.map(|work| node.tell(Event::NotFetched { work, cause }));
+        }
+    }
+    let actions = node.tell(Event::AdHeard { ad: ad(client(100)) });
+    assert_eq!(dialled(&actions).len(), 1, "somebody makes way: {actions:?}");
+}
+
+#[test]
 fn clients_that_came_just_now_are_not_left_for_others() {
     let (mut node, _) = full();
     assert_eq!(dialled(&node.tell(Event::AdHeard { ad: ad(client(100)) })), []);

@@ -6,6 +6,7 @@ mod common;
 use common::*;
 use starling_node_core::{
     Action, Event, InputFailure, Note, ProofFailure, ProofReport, SessionId, StoreFailure, System,
+    limits::PENDING_COUNT_MAX,
 };
 use starling_proto::{ClientMessage, Grant, Hello, Input, NodeMessage};
 use starling_types::{FailureClass, KindCode, MemoryTable, Millis, Need, Profile, Role, Task};
@@ -41,6 +42,20 @@ fn another_client_is_asked_when_the_first_lets_it_wait() {
     assert_eq!(to_second(&node.wait(4_999)), 0);
     assert_eq!(to_second(&node.wait(1)), 1);
     assert_eq!(asked(&node.wait(60_000)), 0, "each has been asked as often as there are slots");
+}
+
+#[test]
+fn many_clients_without_work_keep_one_that_has_some_waiting_for_seconds_only() {
+    let mut node = Node::new(1, 1000);
+    let sessions: Vec<_> = (1..=30).map(|number| node.hear_of(number)).collect();
+    let last = sessions[29];
+    let since = node.now;
+    while !asks(&node.wait(100)).contains(&last) {
+        assert!(node.now.since(since) < Millis(16_000), "half a second for each");
+    }
+    let work = fetching(&node.grant(last, grant(1))).expect("taken");
+    node.tell(Event::Fetched { work });
+    assert_eq!(asks(&node.finish(work, 1))[0], last, "and then it is asked at once");
 }
 
 #[test]
@@ -492,7 +507,7 @@ fn pauses_of_a_client_that_serves_nothing(node: &mut Node, session: SessionId) -
 }
 
 #[test]
-fn a_client_that_never_serves_inputs_holds_a_slot_for_minutes_and_less_and_less_often() {
+fn a_lease_whose_inputs_never_come_ends_in_minutes_and_its_client_is_asked_less_and_less_often() {
     let (mut node, session) = Node::serving(1, 1000);
     let deadline = Millis(24 * 3_600_000);
     let work = fetching(&node.grant(session, Grant { deadline, ..grant(99) })).unwrap();
@@ -515,15 +530,130 @@ fn the_slot_of_a_client_that_serves_nothing_goes_to_the_next() {
     let (mut node, first) = Node::serving(1, 1000);
     let second = node.serve(2);
     let work = fetching(&node.grant(first, grant(1))).unwrap();
-    node.wait(180_000);
-    assert_eq!(asks(&node.tell(Event::Stopped { work })), [second]);
+    assert_eq!(asks(&node.wait(5_000 - 1)), []);
+    assert_eq!(asks(&node.wait(1)), [second], "others could begin with it");
+    let other = node.begin(second, grant(2));
+    node.wait(175_000);
+    node.tell(Event::Stopped { work });
+    node.finish(other, 2);
     // The first is not asked, and gets nothing by not waiting to be asked.
     assert_eq!(asks(&node.wait(60_000)), []);
     for ahead in [false, true] {
-        let unasked = Grant { ahead, ..grant(2) };
-        assert_eq!(declined_for(&node.grant(first, unasked), 2), Some(true));
+        let unasked = Grant { ahead, ..grant(3) };
+        assert_eq!(declined_for(&node.grant(first, unasked), 3), Some(true));
     }
-    assert!(fetching(&node.grant(second, grant(3))).is_some());
+    assert!(fetching(&node.grant(second, grant(4))).is_some());
+}
+
+#[test]
+fn inputs_that_are_slow_to_come_are_waited_for_without_a_slot_and_have_the_next_that_is_free() {
+    let (mut node, slow) = Node::serving(1, 1000);
+    let other = node.serve(2);
+    let work = fetching(&node.grant(slow, grant(1))).unwrap();
+    node.wait(5_000);
+    let proof = node.begin(other, grant(2));
+    // Its transfer goes on, and its client hears that it is still held.
+    assert!(!renewed(&node.wait(60_000), 1).is_empty());
+    assert!(proving(&node.tell(Event::Fetched { work })).is_none(), "there is no slot");
+    let actions = node.finish(proof, 2);
+    assert_eq!(proving(&actions).map(|(begun, _)| begun), Some(work));
+    assert_eq!(asked(&actions), 0);
+    // Its next lease has a slot at once, and as long as before.
+    node.finish(work, 1);
+    fetching(&node.grant(slow, grant(3))).expect("taken");
+    assert_eq!((node.core.held().slots, asks(&node.wait(5_000 - 1)).len()), (1, 0));
+}
+
+#[test]
+fn a_slot_that_nobody_else_wants_is_there_when_slow_inputs_have_come() {
+    let (mut node, session) = Node::serving(1, 1000);
+    let work = fetching(&node.grant(session, grant(1))).unwrap();
+    let actions = node.wait(170_000);
+    assert_eq!((asked(&actions), failed(&actions)), (0, None), "it is not asked for another");
+    assert_eq!(proving(&node.tell(Event::Fetched { work })).map(|begun| begun.0), Some(work));
+}
+
+#[test]
+fn no_slot_waits_for_inputs_of_a_client_that_nobody_knows() {
+    let mut node = Node::new(1, 1000);
+    let (first, second) = (node.hear_of(1), node.hear_of(2));
+    let first_work = fetching(&node.grant(first, grant(1))).expect("taken");
+    assert_eq!(node.core.held().slots, 0);
+    assert!(declined(&node.grant(first, grant(9)), 9), "one at a time");
+    let second_work = fetching(&node.grant(second, grant(2))).expect("taken as well");
+    assert_eq!(proving(&node.tell(Event::Fetched { work: second_work })).unwrap().0, second_work);
+    assert_eq!(node.core.held().slots, 1);
+    // Who comes second waits for the slot, which its client is told.
+    assert!(proving(&node.tell(Event::Fetched { work: first_work })).is_none());
+    let waits = NodeMessage::Renew { lease: lease(1), done_permille: 0, waits: true };
+    assert!(sent(&node.wait(5_000)).contains(&waits));
+    assert_eq!(proving(&node.finish(second_work, 2)).unwrap().0, first_work);
+    // Both are known by now.
+    node.finish(first_work, 1);
+    fetching(&node.grant(second, grant(3))).expect("taken");
+    assert_eq!(node.core.held().slots, 1);
+}
+
+/// A node of one slot among so many clients that serve nothing, for ten minutes, and one client whose inputs come at once and whose
+/// tasks take ten seconds. When the first of those began, and how many were done.
+fn among_clients_that_serve_nothing(count: u16) -> (Millis, u32) {
+    let mut node = Node::new(1, 1000);
+    let mut asked: Vec<SessionId> = (1..=count).map(|number| node.hear_of(number)).collect();
+    let honest = node.hear_of(1000);
+    let (mut epoch, mut first_at, mut done_count, mut proof) = (0, None, 0, None);
+    asked.push(honest);
+    while node.now < Millis(600_000) {
+        let mut actions = Vec::new();
+        for session in asked {
+            epoch += 1;
+            let granted = node.grant(session, grant(epoch));
+            if let Some(work) = fetching(&granted).filter(|_| session == honest) {
+                let fetched = node.tell(Event::Fetched { work });
+                assert!(proving(&fetched).is_some(), "its slot is free");
+                first_at = first_at.or(Some(node.now));
+                proof = Some((work, epoch, node.now + Millis(10_000)));
+                actions.extend(fetched);
+            }
+            actions.extend(granted);
+        }
+        if let Some((work, epoch, _)) = proof.filter(|(.., ends_at)| *ends_at <= node.now) {
+            actions.extend(node.finish(work, epoch));
+            (proof, done_count) = (None, done_count + 1);
+        }
+        actions.extend(node.wait(100));
+        asked = asks(&actions);
+        let cancelled = actions.iter().filter_map(|action| match action {
+            Action::Cancel { work } => Some(*work),
+            _ => None,
+        });
+        for work in cancelled.collect::<Vec<_>>() {
+            asked.extend(asks(&node.tell(Event::Stopped { work })));
+        }
+        assert!(node.core.held().leases <= 4 + 2 * PENDING_COUNT_MAX);
+    }
+    (first_at.expect("it is asked at last"), done_count)
+}
+
+#[test]
+fn many_clients_that_serve_nothing_delay_one_that_does_by_seconds_and_then_not_at_all() {
+    for count in [0, 8, 60] {
+        let (first_at, done_count) = among_clients_that_serve_nothing(count);
+        assert!(first_at < Millis(60_000), "{count} others: {first_at}");
+        let idle_ms = 600_000 - first_at.0 - 10_000 * u64::from(done_count);
+        assert!(idle_ms < 30_000, "{count} others: {done_count} tasks, {idle_ms} ms for nothing");
+    }
+}
+
+#[test]
+fn a_client_that_is_busy_is_left_alone_for_a_minute_at_most() {
+    let (mut node, session) = Node::serving(1, 1000);
+    for epoch in 0..12 {
+        let work = fetching(&node.grant(session, grant(epoch))).expect("its pause is over");
+        node.wait(120_000);
+        node.tell(Event::NotFetched { work, cause: InputFailure::Busy });
+        assert!(declined(&node.grant(session, grant(99)), 99));
+        node.wait(60_000);
+    }
 }
 
 #[test]

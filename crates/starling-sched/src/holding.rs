@@ -22,8 +22,14 @@ impl<P: Plan> Scheduler<P> {
         let Some(state) = self.nodes.leave(node) else {
             return self.ignore(IgnoreReason::UnknownNode { node });
         };
-        for epoch in state.held() {
-            self.expire(epoch, ExpiryReason::NodeLeft);
+        let held = state.held();
+        for epoch in &held {
+            self.expire(*epoch, ExpiryReason::NodeLeft);
+        }
+        // Keys are free, and so are connections: who comes back for the next task instead of this one waits as if it had failed.
+        if !held.is_empty() {
+            let until = self.pause_end();
+            self.nodes.deserted(node, held, until);
         }
     }
 
@@ -98,10 +104,15 @@ impl<P: Plan> Scheduler<P> {
         match self.open_lease_of(node, epoch) {
             Ok(record) => {
                 let begins = record.is_ahead() && !waits;
+                let stands_still = record.is_running() && waits;
                 self.leases.renew(epoch, self.now() + self.config.renew_within);
                 self.leases.get_on(epoch, done_permille);
                 if begins {
                     self.begin(node, epoch);
+                }
+                // Its inputs are long on their way to it, and its slot is somebody else's by then.
+                if stands_still {
+                    self.leases.mark_needing_backup(epoch);
                 }
             }
             Err(IgnoreReason::UnknownLease { .. }) if self.leases.past(epoch).is_none() => {
@@ -179,8 +190,9 @@ impl<P: Plan> Scheduler<P> {
             LeaseState::Running => node.open_lease(epoch, past.memory, terms.expected_at),
             LeaseState::Checking { .. } => {}
         });
-        if let LeaseState::Checking { .. } = state {
-            self.nodes.reported(past.node);
+        match state {
+            LeaseState::Checking { .. } => self.nodes.reported(past.node),
+            LeaseState::Ahead | LeaseState::Running => self.nodes.took_up(past.node, epoch),
         }
         let is_vouched = self.is_vouched(past.node);
         let record = LeaseRecord { renew_by, state, terms, is_heard_of: true, is_vouched, ..past };
@@ -276,14 +288,20 @@ impl<P: Plan> Scheduler<P> {
 
     /// Gives a node nothing of this class for a while, longer each time.
     pub(crate) fn pause_node(&mut self, node: NodeId, class: Class) {
+        let until = self.pause_end();
+        self.nodes.pause(node, class, until);
+    }
+
+    /// When a pause ends that begins now, by how many there were, this one included.
+    fn pause_end(&mut self) -> impl FnOnce(u32) -> Millis + use<P> {
         let now = self.now();
         let (shortest, longest) = (self.config.backoff_min, self.config.backoff_max);
         let jitter_permille = self.jittered(Millis(1000)).0;
-        self.nodes.pause(node, class, |strikes| {
+        move |strikes| {
             // 2^32 milliseconds is longer than any pause: no need to double further.
             let doubled = shortest.0.saturating_mul(1 << (strikes - 1).min(32));
             now + Millis(doubled.min(longest.0).saturating_mul(jitter_permille) / 1000)
-        });
+        }
     }
 
     /// Gives a node nothing at all for a while: its trouble is with none of its tasks.

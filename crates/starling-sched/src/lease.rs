@@ -13,7 +13,7 @@ use starling_types::{Epoch, Incarnation, MemoryBytes, Millis, NodeId, Task};
 /// nearly always the first; a few more are enough to pass over those that the asker itself holds.
 const BACKUP_CANDIDATES: usize = 4;
 
-/// How long a stranger's result may be on its way to be judged before one that something speaks for may do its task as well. Five
+/// How long a stranger's result may be on its way to be judged before another node may do its task as well. Five
 /// seconds: a result and its check take less, and one that comes byte by byte, or not at all, takes as long as its maker likes.
 const CHECK_PATIENCE: Millis = Millis(5_000);
 
@@ -136,7 +136,7 @@ pub(crate) struct Leases {
     backups_at: BTreeSet<(Millis, Epoch)>,
     /// By class, the running leases that need a backup and may have one, by when they should be done.
     late: Vec<BTreeSet<(Millis, Epoch)>>,
-    /// And those that may have one of a node that something speaks for only, since strangers have as many as they may.
+    /// And those that may have one of a node that something speaks for only: what strangers keep.
     held_up: Vec<BTreeSet<(Millis, Epoch)>>,
     /// By class, the leases that were granted ahead and have not begun.
     ahead: Vec<BTreeSet<Epoch>>,
@@ -400,16 +400,16 @@ impl Leases {
         let candidates = overdue_longest.chain(due_last).filter_map(|(_, epoch)| {
             let record = self.standing.get(epoch)?;
             let copies = &self.in_flight.get(&record.task)?.copies;
-            let holds = |copy| self.standing.get(copy).is_some_and(|copy| copy.node == asker);
+            let mut copies = copies.iter().filter_map(|copy| self.standing.get(copy));
             let finish = record.finish_guess(now);
-            let gains = finish > done_at && !copies.iter().any(holds) && may(record.task);
-            gains.then_some((finish, record.task))
+            // When strangers are done, if they ever are, nobody knows; and of a result that is long on its way whether it comes.
+            let gains = finish > done_at
+                || !record.is_open()
+                || is_vouched && copies.clone().all(|copy| !copy.is_vouched);
+            let holds = copies.any(|copy| copy.node == asker);
+            (gains && !holds && may(record.task)).then_some((finish, record.task))
         });
         candidates.max().map(|(_, task)| task)
-    }
-
-    fn is_running(&self, epoch: Epoch) -> bool {
-        self.standing.get(&epoch).is_some_and(LeaseRecord::is_running)
     }
 
     /// Puts a lease into everything that looks at the time. While its result is checked, nothing does but where that is a
@@ -449,7 +449,8 @@ impl Leases {
     }
 
     /// Puts the leases of a task into a set of those that may have a backup, or takes them out. A task
-    /// whose result is being checked needs none: it is about to be done, unless that is a stranger's and takes long.
+    /// whose result is being checked needs none: it is about to be done, unless that is a stranger's and takes long. One that only
+    /// strangers have may have one at once, of a node that something speaks for: those may never mean to end it.
     fn list_late(&mut self, task: Task) {
         let Some(flight) = self.in_flight.get(&task) else { return };
         let is_vouched =
@@ -461,17 +462,22 @@ impl Leases {
         let is_undone = |copy: &Epoch| {
             self.standing.get(copy).is_some_and(|copy| copy.is_running() || is_stuck(copy))
         };
-        let is_late = flight.copies.len() < self.copies_max
-            && flight.copies.iter().all(|copy| self.is_running(*copy));
-        let is_held_up =
-            !is_late && vouched_count < self.copies_max && flight.copies.iter().all(is_undone);
+        let is_late = flight.copies.len() < self.copies_max && flight.copies.iter().all(is_undone);
+        let is_held_up = vouched_count < self.copies_max && flight.copies.iter().all(is_undone);
         for epoch in &flight.copies {
             let is_known = |record: &&LeaseRecord| !record.is_ahead();
             let Some(record) = self.standing.get(epoch).filter(is_known) else { continue };
             let (index, at) = (usize::from(record.class.0), (record.terms.expected_at, *epoch));
+            let is_late = is_late && record.needs_backup;
+            // What strangers keep has been taken care of once one that something speaks for has it as well.
+            let is_due = match vouched_count {
+                0 => true,
+                _ => record.is_vouched && record.needs_backup,
+            };
+            let is_held_up = !is_late && is_held_up && is_due;
             let sets = [(&mut self.late[index], is_late), (&mut self.held_up[index], is_held_up)];
             for (set, has_place) in sets {
-                match has_place && record.needs_backup {
+                match has_place {
                     true => set.insert(at),
                     false => set.remove(&at),
                 };

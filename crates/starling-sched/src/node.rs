@@ -65,6 +65,16 @@ struct Failures {
     longest: Millis,
 }
 
+/// How often a node left with leases that it has not taken up again.
+#[derive(Debug, Clone, Default)]
+struct Desertions {
+    count: u32,
+    /// It gets nothing until then; `None` once that is over.
+    until: Option<Millis>,
+    /// What it left with the last time, as far as it has not taken that up again.
+    leases: BTreeSet<Epoch>,
+}
+
 /// What a node has shown, as opposed to said. It outlasts its connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
@@ -80,6 +90,7 @@ pub(crate) struct Shown {
     overrun_permille_min: Option<u32>,
     pauses: BTreeMap<Class, Pause>,
     failures: BTreeMap<Class, Failures>,
+    desertions: Desertions,
     /// How often it declined work for having other work, since when.
     excuses: (u32, Millis),
     /// Its results that could not be had, since one was accepted.
@@ -161,6 +172,7 @@ impl Shown {
             && self.speed_permille.is_none()
             && self.pauses.is_empty()
             && self.failures.is_empty()
+            && self.desertions.count == 0
             && self.excuses.0 == 0
             && self.unfetchable_count == 0
     }
@@ -186,6 +198,23 @@ impl Shown {
         let until = pause.until.unwrap_or_default().max(until(pause.strikes));
         pause.until = Some(until);
         until
+    }
+
+    /// It left with these leases: until the time that `until` makes of how often it did so, it gets none.
+    pub(crate) fn deserted(&mut self, leases: Vec<Epoch>, until: impl FnOnce(u32) -> Millis) {
+        let desertions = &mut self.desertions;
+        desertions.count = desertions.count.saturating_add(1);
+        desertions.until = Some(until(desertions.count));
+        desertions.leases = leases.into_iter().collect();
+    }
+
+    /// It has taken a lease up again. Once it has all that it left with, it has deserted nothing: its connection broke.
+    pub(crate) fn took_up(&mut self, lease: Epoch) {
+        let desertions = &mut self.desertions;
+        if desertions.leases.remove(&lease) && desertions.leases.is_empty() {
+            desertions.count = desertions.count.saturating_sub(1);
+            desertions.until = None;
+        }
     }
 }
 
@@ -366,6 +395,7 @@ impl Node {
     pub(crate) fn succeeded(&mut self, class: Class, work: Millis, wall: Millis) {
         self.shown.pauses.remove(&class);
         self.shown.failures.remove(&class);
+        self.shown.desertions = Desertions::default();
         self.shown.unfetchable_count = 0;
         self.declined_ahead = false;
         let latest = work.0.saturating_mul(1000) / wall.0.max(1);
@@ -404,8 +434,10 @@ impl Node {
         let is_capable = |class: &Class| self.need(*class).is_some_and(|need| need <= memory);
         let capable: ClassSet = demands.classes().filter(is_capable).collect();
         let is_waiting = self.open_requests > 0 && !self.is_silent && self.may_take();
-        let is_paused =
-            |class| self.shown.pauses.get(&class).is_some_and(|pause| pause.until.is_some());
+        let has_deserted = self.shown.desertions.until.is_some();
+        let is_paused = |class| {
+            has_deserted || self.shown.pauses.get(&class).is_some_and(|pause| pause.until.is_some())
+        };
         let waiting = demands.classes().filter(|class| {
             is_waiting
                 && capable.contains(*class)
@@ -450,11 +482,14 @@ impl Node {
         for pause in self.shown.pauses.values_mut() {
             pause.until = pause.until.filter(|until| *until > now);
         }
+        let desertions = &mut self.shown.desertions;
+        desertions.until = desertions.until.filter(|until| *until > now);
     }
 
     /// The ends of the pauses that are not over.
     pub(crate) fn pause_ends(&self) -> impl Iterator<Item = Millis> + '_ {
-        self.shown.pauses.values().filter_map(|pause| pause.until)
+        let pauses = self.shown.pauses.values().filter_map(|pause| pause.until);
+        pauses.chain(self.shown.desertions.until)
     }
 }
 

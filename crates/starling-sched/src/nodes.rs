@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use starling_plan::Class;
-use starling_types::{Capability, MemoryBytes, Millis, NodeId};
+use starling_types::{Capability, Epoch, MemoryBytes, Millis, NodeId};
 
 use crate::{
     Believed, Config, WaitReason,
@@ -190,6 +190,21 @@ impl Nodes {
         if let Some(until) = until.filter(|_| self.connected.contains_key(&id)) {
             self.pause_ends.insert((until, id));
         }
+    }
+
+    /// Notes that a node left with leases.
+    pub(crate) fn deserted(
+        &mut self,
+        id: NodeId,
+        leases: Vec<Epoch>,
+        until: impl FnOnce(u32) -> Millis,
+    ) {
+        self.note(id, |shown| shown.deserted(leases, until));
+    }
+
+    /// Notes that a node has taken a lease up again.
+    pub(crate) fn took_up(&mut self, id: NodeId, lease: Epoch) {
+        self.note(id, |shown| shown.took_up(lease));
     }
 
     /// Notes that a try of a node at a task of this class has failed, after so long.

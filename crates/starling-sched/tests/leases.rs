@@ -70,6 +70,17 @@ fn renewals_keep_a_lease_until_its_deadline_when_another_node_could_take_the_tas
 }
 
 #[test]
+fn a_task_that_waits_for_a_slot_though_it_was_granted_for_one_may_be_done_elsewhere() {
+    let mut bench = Bench::new(config(), &[18]);
+    let lease = bench.enter(1, capability(600, 100));
+    bench.join(2, capability(600, 1000));
+    assert_eq!(grants(&bench.ask(2)), []);
+    bench.wait(6_000);
+    assert_eq!(grants(&bench.renew(1, lease.epoch)), [], "it works on it");
+    assert!(grant_to(2, &bench.hold(1, lease.epoch)).is_some());
+}
+
+#[test]
 fn a_silent_node_gets_nothing_until_it_is_heard() {
     let (mut bench, lease) = leased();
     bench.ask(1);

@@ -152,11 +152,10 @@ fn time_among(honest: u32, stalling: u32) -> Millis {
 }
 
 #[test]
-#[ignore = "does not hold yet: 22 that stall make 4 honest nodes take 1.8 times as long, 2.4 times before they came last"]
 fn nodes_that_take_tasks_and_never_end_delay_a_job_by_little() {
-    for (honest, stalling) in [(4, 1), (4, 22), (2, 40)] {
+    for (honest, stalling) in [(4, 1), (4, 22), (2, 40), (4, 300)] {
         let (alone, among) = (time_among(honest, 0), time_among(honest, stalling));
         println!("{honest} honest: {alone}; with {stalling} that stall: {among}");
-        assert!(among.0 <= 3 * alone.0 / 2, "{honest} and {stalling}: {among} for {alone}");
+        assert!(among.0 <= 5 * alone.0 / 4, "{honest} and {stalling}: {among} for {alone}");
     }
 }

@@ -617,7 +617,7 @@ fn who_has_proved_something_has_a_few_times_as_many_and_not_more() {
 
 #[test]
 fn neither_coming_back_nor_saying_anew_what_it_can_do_gets_a_node_more_work_before_a_verdict() {
-    let mut bench = Bench::new(config(), &[18; 40]);
+    let mut bench = Bench::new(without_pauses(), &[18; 40]);
     let hoarded = hoard(&mut bench, 1, 2);
     assert_eq!(hoarded.len(), 2);
     for _ in 0..5 {
@@ -635,7 +635,7 @@ fn neither_coming_back_nor_saying_anew_what_it_can_do_gets_a_node_more_work_befo
 
 #[test]
 fn late_results_of_leases_that_were_let_go_are_no_way_around_it() {
-    let mut bench = Bench::new(config(), &[18; 40]);
+    let mut bench = Bench::new(without_pauses(), &[18; 40]);
     let mut let_go = Vec::new();
     for other in 10..20 {
         let_go.push(bench.enter(1, capability(600, 1000)).epoch);
@@ -660,7 +660,7 @@ fn late_results_of_leases_that_were_let_go_are_no_way_around_it() {
 #[test]
 fn a_result_that_needs_no_judgement_any_more_waits_for_none() {
     // Another was quicker.
-    let mut bench = Bench::new(config(), &[18, 18]);
+    let mut bench = Bench::new(without_pauses(), &[18, 18]);
     let lease = bench.enter(1, capability(600, 10));
     bench.tell(Event::NodeLeft { node: node(1) });
     let other = bench.enter(2, capability(600, 1000));
@@ -794,6 +794,22 @@ fn a_strangers_result_that_is_long_on_its_way_keeps_nobody_from_its_task_who_has
     assert!(actions.iter().any(is_revoked), "{actions:?}");
 }
 
+#[test]
+fn promises_of_strangers_keep_another_stranger_from_their_tasks_for_seconds_only() {
+    let mut bench = among_strangers(&[18, 18]);
+    for name in [1, 2] {
+        let promised = bench.enter(name, capability(600, 1000));
+        bench.report(name, promised.epoch);
+    }
+    bench.join(3, capability(600, 1000));
+    let mut actions = bench.ask(3);
+    actions.extend(bench.wait(4_900));
+    assert_eq!(granted_tasks(&actions), [], "a check takes a moment");
+    let lease = grant_to(3, &bench.wait(200)).expect("long before its maker should have been done");
+    bench.finish(3, lease.epoch);
+    assert!(grant_to(3, &bench.ask(3)).is_some(), "and the other");
+}
+
 /// A node takes the only task and renews it until its deadline, when another takes it; and again. Its deadlines.
 fn missed_deadlines(times: usize) -> Vec<Millis> {
     let mut bench =
@@ -828,6 +844,11 @@ fn a_node_that_misses_its_deadlines_gets_longer_ones_and_eightfold_ones_at_most(
     let first = deadlines[0].0;
     assert!((3 * first..=5 * first).contains(&deadlines[1].0), "a slow machine gets its time");
     assert!(deadlines[2..].iter().all(|deadline| *deadline == Millis(8 * first)), "{deadlines:?}");
+}
+
+/// Nobody waits for having failed or left before.
+fn without_pauses() -> Config {
+    Config { backoff_max: Millis(0), ..config() }
 }
 
 /// A scheduler that knows nobody, with these segments.
@@ -891,6 +912,117 @@ fn tasks_that_strangers_keep_are_backed_up_by_a_node_that_has_proved_something()
     bench.join(4, capability(600, 1000));
     assert_eq!(granted_tasks(&bench.ask(4)), [], "one more stranger is of no use");
     assert_eq!(granted_tasks(&bench.ask(2)), [(2, TaskId::Lift(0))]);
+}
+
+#[test]
+fn what_only_strangers_hold_keeps_nobody_waiting_who_has_proved_something() {
+    let mut bench = among_strangers(&[18, 18, 18, 18]);
+    let held = bench.enter(1, capability(600, 1000));
+    let proved = bench.enter(2, capability(600, 10));
+    let also = bench.enter(3, capability(600, 1000));
+    let other = bench.enter(4, Capability { slots: 2, ..capability(1200, 1000) });
+    bench.finish(2, proved.epoch);
+    bench.finish(4, other.epoch);
+    // At once, and however slow it is: when the strangers are done, if ever, nobody knows.
+    let first = grant_to(2, &bench.ask(2)).expect("something that a stranger holds");
+    let second = grant_to(4, &bench.ask(4)).expect("the other");
+    let both = [first.task, second.task];
+    assert!(both.contains(&held.task) && both.contains(&also.task), "each once: {both:?}");
+    // A stranger is not there to copy others.
+    bench.join(5, capability(600, 1000));
+    assert_eq!(granted_tasks(&bench.ask(5)), []);
+    // And one copy is enough until it runs late.
+    assert_eq!(granted_tasks(&bench.ask(4)), []);
+}
+
+/// How long a node that comes back at once after having left with a lease waits for its next, each time.
+fn waits_of_who_drops(times: usize) -> Vec<Millis> {
+    let mut bench = Bench::new(config(), &[18]);
+    bench.enter(1, capability(600, 1000));
+    (0..times).map(|_| wait_after_leaving(&mut bench, 1)).collect()
+}
+
+/// Leaves with what it has, comes back, and waits for more.
+fn wait_after_leaving(bench: &mut Bench, name: u8) -> Millis {
+    bench.tell(Event::NodeLeft { node: node(name) });
+    let left_at = bench.now;
+    bench.join(name, capability(600, 1000));
+    let mut actions = bench.ask(name);
+    while grant_to(name, &actions).is_none() {
+        actions = bench.wait(100);
+        assert!(bench.now.since(left_at) < Millis(600_000), "it gets nothing any more");
+    }
+    bench.now.since(left_at)
+}
+
+#[test]
+fn who_leaves_with_its_leases_and_comes_back_for_others_waits_longer_each_time_and_a_minute_at_most()
+ {
+    let waits = waits_of_who_drops(9);
+    assert!((1_000..=1_400).contains(&waits[0].0), "a node that was begun anew: {waits:?}");
+    let grows = waits[..6].windows(2).all(|pair| pair[1].0 > 3 * pair[0].0 / 2);
+    assert!(grows, "{waits:?}");
+    assert!(waits[6..].iter().all(|wait| (60_000..=75_100).contains(&wait.0)), "{waits:?}");
+}
+
+#[test]
+fn a_pause_for_leaving_is_remembered_whenever_the_node_comes_back_and_is_over_when_it_is_over() {
+    let mut bench = Bench::new(config(), &[18]);
+    bench.enter(1, capability(600, 1000));
+    for _ in 0..4 {
+        wait_after_leaving(&mut bench, 1);
+    }
+    // It comes and goes meanwhile, and says anew what it can do.
+    bench.tell(Event::NodeLeft { node: node(1) });
+    for _ in 0..5 {
+        bench.join(1, capability(600, 1000));
+        assert_eq!(granted_tasks(&[bench.ask(1), bench.wait(1_000)].concat()), []);
+        bench.join(1, capability(600, 1000));
+        assert_eq!(granted_tasks(&bench.ask(1)), []);
+        bench.tell(Event::NodeLeft { node: node(1) });
+    }
+    bench.wait(20_000);
+    bench.enter(1, capability(600, 1000));
+}
+
+#[test]
+fn a_node_whose_connection_broke_goes_on_with_its_leases_and_waits_for_nothing() {
+    let mut bench = Bench::new(config(), &[18; 12]);
+    let slots = Capability { slots: 3, ..capability(2_000, 1000) };
+    bench.join(1, slots.clone());
+    let mut held: Vec<_> =
+        (0..2).map(|_| grant_to(1, &bench.ask(1)).expect("a slot is free").epoch).collect();
+    for _ in 0..7 {
+        bench.tell(Event::NodeLeft { node: node(1) });
+        bench.wait(28_000);
+        bench.join(1, slots.clone());
+        for epoch in &held {
+            bench.renew(1, *epoch);
+        }
+    }
+    let third = grant_to(1, &bench.ask(1)).expect("it has deserted nothing").epoch;
+    // One that takes up some of it is not such.
+    bench.tell(Event::NodeLeft { node: node(1) });
+    bench.join(1, slots);
+    bench.renew(1, third);
+    bench.renew(1, held.remove(0));
+    assert_eq!(granted_tasks(&bench.ask(1)), []);
+    assert_eq!(bench.wait(1_300).len(), 1, "and its connection broke for the first time");
+}
+
+#[test]
+fn a_result_that_is_accepted_wipes_out_that_a_node_left_before() {
+    let mut bench = Bench::new(config(), &[18, 18]);
+    bench.enter(1, capability(600, 1000));
+    for _ in 0..4 {
+        wait_after_leaving(&mut bench, 1);
+    }
+    bench.tell(Event::NodeLeft { node: node(1) });
+    bench.wait(60_000);
+    let lease = bench.enter(1, capability(600, 1000));
+    bench.finish(1, lease.epoch);
+    grant_to(1, &bench.ask(1)).expect("the other task");
+    assert!(wait_after_leaving(&mut bench, 1) <= Millis(1_400));
 }
 
 #[test]

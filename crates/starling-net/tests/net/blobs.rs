@@ -487,6 +487,19 @@ async fn strangers_that_read_nothing_hold_their_part_and_who_works_is_served_wit
 }
 
 #[tokio::test]
+async fn a_source_that_says_without_end_that_it_is_busy_has_no_longer_than_others() {
+    let (_busy, busy_addr) = raw_source(|_connection, mut send, _recv| async move {
+        let _ = send.write_all(&framed(&BlobHeader::Busy)).await;
+        let _ = send.finish();
+    })
+    .await;
+    let asker = Peer::new(1).await;
+    let (sources, limit) = ([Source::peer(busy_addr)], Duration::from_secs(3));
+    let error = soon(asker.net.fetch_within(blob(), &sources, limit)).await.unwrap_err();
+    assert!(error.to_string().contains("stalled"), "{error}");
+}
+
+#[tokio::test]
 async fn one_peer_with_ever_more_connections_shuts_nobody_out() {
     let holder = holder(1).await;
     let (endpoint, _) = raw_endpoint(JOB_ALPN).await;

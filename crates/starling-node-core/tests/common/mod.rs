@@ -204,6 +204,17 @@ impl Node {
         session
     }
 
+    /// Lets the node hear of a client, which welcomes it.
+    pub fn hear_of(&mut self, number: u16) -> SessionId {
+        let actions = self.tell(Event::AdHeard { ad: ad(client(number)) });
+        let mut dials = dialled(&actions);
+        while dials.is_empty() {
+            dials = dialled(&self.wait(250));
+        }
+        self.greet(dials[0], 7);
+        dials[0]
+    }
+
     /// Lets a client that is being dialled welcome the node.
     pub fn greet(&mut self, session: SessionId, run: u64) -> Vec<Action> {
         let hello = self.tell(Event::Connected { session });
