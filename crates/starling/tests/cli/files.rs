@@ -257,7 +257,7 @@ fn what_comes_through_a_pipe_is_handed_over_with_the_order() {
         move || fs::write(pipe, fs::read(guest("sha-chain")).unwrap())
     });
     home.run(&["prove", pipe.to_str().unwrap(), "--receipt", "out"])
-        .fails(2, &["guest-pipe", "no file", "another --data-dir"]);
+        .fails(2, &["guest-pipe", "not a file", "another --data-dir"]);
     writer.join().unwrap().unwrap();
 }
 

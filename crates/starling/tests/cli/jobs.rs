@@ -175,14 +175,15 @@ fn a_directory_whose_log_is_gone_is_not_begun_anew_over_its_blobs() {
 }
 
 #[test]
-fn an_owner_whose_log_is_taken_away_says_so_and_ends() {
+fn an_owner_whose_log_is_taken_away_takes_no_other_job_and_the_log_can_be_put_back() {
     let home = Home::new();
-    let mut owner = executed_client(&home);
+    let owner = executed_client(&home);
     fs::rename(home.data_dir().join("starling.db"), home.path().join("taken")).unwrap();
     home.run(&["job", "list"]).fails(1, &["it is gone"]);
+    let other = ["prove", &guest("sha-chain"), "--input", &input("sha-chain-1")];
+    home.run(&other).fails(1, &["was moved, removed or replaced", "put it back"]);
     owner.signal("INT");
-    owner.wait_for("was moved, removed or replaced");
-    owner.wait();
+    owner.wait().fails(130, &[]);
     fs::rename(home.path().join("taken"), home.data_dir().join("starling.db")).unwrap();
     assert_eq!(home.jobs().len(), 1);
 }
