@@ -5,6 +5,7 @@
 #   seals of segments                crates/starling-zkvm/src/backend/fast/recorded-seals.txt
 #   segments of guests, and paging   crates/starling-zkvm/tests/data/segments.json
 #   receipts of segments             crates/starling-fastprove/tests/data/segments.bin
+#   receipts whose fields change     crates/starling-zkvm/tests/data/receipts
 #   keccak: traces and seals         crates/starling-fastprove/src/keccak/recorded.txt
 #   check polynomials                crates/starling-fastprove/tests/columns/recorded.txt
 #   columns of segments              crates/starling-rv32im/src/witness/recorded.txt
@@ -17,7 +18,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # What records fails without it, so that `--ignored` runs of the tests never change what is compared with.
 export STARLING_RECORD=1
-cargo test --release --locked -p starling-zkvm --features stock --lib -- --ignored record
+cargo test --release --locked -p starling-zkvm --features stock --lib --test fields -- --ignored record
 cargo test --release --locked -p starling-rv32im --features stock --lib -- --ignored record
 cargo test --release --locked -p starling-fastprove --features stock --lib --test recursion --test stock_eval_check -- \
     --ignored record

@@ -21,7 +21,7 @@ pub use self::{
     },
     parts::{
         CompositeParts, GivenAssumption, SegmentPart, given_assumption, nested_composites,
-        open_composite, replace_nested, resolving,
+        open_composite, replace_nested, resolving, written_anew,
     },
 };
 use crate::{panic, verify::verifier_context};

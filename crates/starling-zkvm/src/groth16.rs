@@ -15,7 +15,7 @@ use risc0_zkvm::{Groth16Receipt, Groth16ReceiptVerifierParameters, InnerReceipt,
 use starling_fastprove::recursion::{HashFn, Options, Prover};
 use thiserror::Error;
 
-use crate::{panic, verify::verifier_context};
+use crate::{panic, receipt::written_anew, verify::verifier_context};
 
 /// RISC Zero's prover of Groth16: the image that its crate `risc0-groth16` of this release runs.
 const IMAGE: &str = "risczero/risc0-groth16-prover:v2025-04-03.1";
@@ -96,13 +96,15 @@ fn compress(receipt: &Receipt) -> anyhow::Result<Receipt> {
     let InnerReceipt::Succinct(succinct) = &receipt.inner else {
         bail!("only a succinct receipt can be compressed to a groth16 one");
     };
+    // It may come from anybody, through a host's program.
+    let succinct = written_anew(succinct.clone())?;
     let prover = Prover::new(Options::default(), starling_programs::words, rand::random);
-    let identity = prover.identity(succinct, HashFn::Poseidon254)?;
+    let identity = prover.identity(&succinct, HashFn::Poseidon254)?;
     drop(prover);
     let seal: Vec<u8> = identity.seal.iter().flat_map(|word| word.to_le_bytes()).collect();
     let seal = wrap(&seal, Path::new("docker"))?.to_vec();
     let parameters = Groth16ReceiptVerifierParameters::default().digest::<Sha256>();
-    let groth16 = Groth16Receipt::new(seal, succinct.claim.clone(), parameters);
+    let groth16 = Groth16Receipt::new(seal, succinct.claim, parameters);
     let receipt = Receipt::new(InnerReceipt::Groth16(groth16), receipt.journal.bytes.clone());
     let verified = receipt.verify_integrity_with_context(&verifier_context());
     verified.context("the finished groth16 receipt does not verify")?;

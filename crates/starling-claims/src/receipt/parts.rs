@@ -6,7 +6,7 @@ use risc0_circuit_rv32im::CircuitImpl as Rv32im;
 use risc0_zkp::{adapter::CircuitInfo as _, core::hash::sha::Impl as Sha256};
 use risc0_zkvm::{
     CompositeReceipt, InnerAssumptionReceipt, InnerReceipt, Receipt, ReceiptClaim, SegmentReceipt,
-    SuccinctReceipt, Unknown,
+    SegmentReceiptVerifierParameters, SuccinctReceipt, Unknown,
 };
 use starling_types::Po2;
 
@@ -193,9 +193,12 @@ fn open_segment((index, receipt): (u32, &SegmentReceipt)) -> Result<SegmentPart,
     let po2 = po2.and_then(|po2| Po2::try_from(po2).ok());
     let po2 = po2.ok_or_else(|| invalid("a segment's seal shows no size"))?;
     let nonce = check(|| receipt.povw_nonce())?;
-    // The verifier does not look at the number: the receipt's place is what counts.
     let mut receipt = receipt.clone();
+    // What the verifier does not look at: a number, where the receipt's place is what counts, and the name of the verifier.
     receipt.index = index;
+    receipt.verifier_parameters = SegmentReceiptVerifierParameters::default().digest::<Sha256>();
+    // What it knows by its digest alone is opened as far as what comes next needs it, by whomever it was written.
+    receipt.claim = claim.to_receipt_claim();
     Ok(SegmentPart { receipt, claim, po2, work: Work::of_nonce(&nonce, po2) })
 }
 
@@ -229,18 +232,27 @@ fn check_usable(receipt: &InnerReceipt, obstacle: &'static str) -> Result<(), Re
     Err(ReceiptError::WrongKind { kind: kind_of(receipt), obstacle, hint })
 }
 
-/// A receipt that verifies, written as a prover writes it: of the index of its program the verifier reads as many bits as
-/// there are digests beside it, and a recursion program all.
-fn encoded(
-    id: AssumptionId,
-    mut receipt: SuccinctReceipt<Unknown>,
-) -> Result<GivenAssumption, ReceiptError> {
+/// A receipt that verifies, as a prover writes it: of the index of its program the verifier reads as many bits as there are
+/// digests beside it, and a recursion program all.
+///
+/// # Errors
+/// When its program is shown to be allowed in a way that no recursion program takes.
+pub fn written_anew<Claim>(
+    mut receipt: SuccinctReceipt<Claim>,
+) -> Result<SuccinctReceipt<Claim>, ReceiptError> {
     let inclusion = &mut receipt.control_inclusion_proof;
     if inclusion.digests.len() != INCLUSION_DIGESTS {
         return Err(invalid("its program is shown to be allowed in a tree of another depth"));
     }
     inclusion.index %= 1 << INCLUSION_DIGESTS;
-    let bytes = codec::encode_assumption_receipt(&receipt)
+    Ok(receipt)
+}
+
+fn encoded(
+    id: AssumptionId,
+    receipt: SuccinctReceipt<Unknown>,
+) -> Result<GivenAssumption, ReceiptError> {
+    let bytes = codec::encode_assumption_receipt(&written_anew(receipt)?)
         .map_err(|error| ReceiptError::Invalid { reason: error.to_string() })?;
     Ok(GivenAssumption { id, bytes })
 }

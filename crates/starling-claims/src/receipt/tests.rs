@@ -254,3 +254,25 @@ fn a_receipt_that_nests_too_deep_is_not_verified_at_all() {
     let error = open_composite(&receipt).unwrap_err().to_string();
     assert!(error.contains("nest deeper than 16"), "{error}");
 }
+
+#[test]
+fn what_no_verifier_reads_of_a_receipt_that_was_given_is_written_anew() {
+    let claim = MaybePruned::Value(split_claim().to_receipt_claim());
+    let receipt = |index, digests| {
+        let mut receipt = forged_succinct_receipt(claim.clone(), vec![1; 9]);
+        let inclusion = &mut receipt.control_inclusion_proof;
+        (inclusion.index, inclusion.digests) = (index, vec![Digest::ZERO; digests]);
+        receipt
+    };
+    // Modulo P, the first is 255 more than it seems.
+    for (index, written) in [(0x7800_0105, 5), (256, 0), (255, 255)] {
+        let anew = written_anew(receipt(index, 8)).unwrap();
+        let (anew, expected) =
+            (bincode::serialize(&anew), bincode::serialize(&receipt(written, 8)));
+        assert_eq!(anew.unwrap(), expected.unwrap(), "{index}");
+    }
+    for digests in [7, 9] {
+        let error = written_anew(receipt(5, digests)).unwrap_err().to_string();
+        assert!(error.ends_with("a tree of another depth"), "{error}");
+    }
+}
