@@ -163,6 +163,9 @@ impl<P: Plan> Scheduler<P> {
             RevokeReason::NotNeeded
         } else if !waits && !record.is_ahead() && record.terms.deadline_at <= self.now() {
             RevokeReason::DeadlinePassed
+        } else if record.is_revoked {
+            // It said so before it heard that it was to stop. Were the lease to stand, nobody would work on it.
+            RevokeReason::Replaced
         } else if has_room && self.revive(epoch, state) {
             return self.act(Action::Revived { node, epoch, task });
         } else {
@@ -195,7 +198,15 @@ impl<P: Plan> Scheduler<P> {
             LeaseState::Ahead | LeaseState::Running => self.nodes.took_up(past.node, epoch),
         }
         let is_vouched = self.is_vouched(past.node);
-        let record = LeaseRecord { renew_by, state, terms, is_heard_of: true, is_vouched, ..past };
+        let record = LeaseRecord {
+            renew_by,
+            state,
+            terms,
+            is_heard_of: true,
+            is_vouched,
+            is_revoked: false,
+            ..past
+        };
         self.leases.open(epoch, spec, record);
         true
     }
@@ -244,7 +255,7 @@ impl<P: Plan> Scheduler<P> {
         for epoch in needless {
             let Some(record) = self.close_lease(epoch) else { continue };
             let (node, task) = (record.node, record.task);
-            self.leases.remember(epoch, record);
+            self.leases.remember(epoch, LeaseRecord { is_revoked: true, ..record });
             self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::NotNeeded });
         }
     }

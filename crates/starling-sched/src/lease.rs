@@ -62,6 +62,8 @@ pub(crate) struct LeaseRecord {
     pub(crate) is_heard_of: bool,
     /// Whether anything spoke for its node when it was granted.
     pub(crate) is_vouched: bool,
+    /// Whether its node was told to stop. It does, whatever of its was on its way here by then.
+    pub(crate) is_revoked: bool,
 }
 
 impl LeaseRecord {

@@ -144,7 +144,7 @@ impl<P: Plan> Scheduler<P> {
         let Some(record) = self.close_lease(epoch) else { return false };
         let (node, task) = (record.node, record.task);
         // Its node may have begun by now, and its result counts like any other.
-        self.leases.remember(epoch, record);
+        self.leases.remember(epoch, LeaseRecord { is_revoked: true, ..record });
         self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::Replaced });
         // Its input may be gone by now: then it is withheld like any other.
         if let Ok(spec) = self.plan.start(task) {
@@ -223,6 +223,7 @@ impl<P: Plan> Scheduler<P> {
             needs_backup: false,
             is_heard_of: false,
             is_vouched: self.is_vouched(node),
+            is_revoked: false,
         }
     }
 

@@ -193,6 +193,22 @@ fn a_task_that_was_failed_or_declined_is_offered_to_others_first() {
 }
 
 #[test]
+fn what_was_taken_from_a_node_that_begins_with_it_at_that_moment_stays_taken() {
+    let (mut bench, running, actions) = proved_one(3);
+    let taken = ahead(&actions).expect("nobody else is there");
+    bench.report(1, running.epoch);
+    let other = bench.enter(2, capability(1000, 1000));
+    assert_eq!(other.task, taken.task, "who could begin at once");
+    // Its node says that it begins, and then hears that it is to stop.
+    let actions = bench.renew(1, taken.epoch);
+    assert_eq!(revoked(&actions, &taken), Some(RevokeReason::Replaced), "{actions:?}");
+    // It asks for work, and gets it: it holds nothing that it does not know of.
+    bench.ask(1);
+    let actions = bench.tell(Event::NodeLeft { node: node(2) });
+    assert_eq!(grants(&actions)[0].1.task, taken.task);
+}
+
+#[test]
 fn a_lease_that_nobody_knows_is_taken_from_who_renews_it() {
     let mut bench = Bench::new(config(), &[13]);
     bench.join(1, capability(1000, 1000));
