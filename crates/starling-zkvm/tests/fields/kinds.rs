@@ -58,8 +58,11 @@ impl Kind {
     }
 }
 
+/// The name of a kind, and how it is made.
+type Made = (&'static str, fn(String) -> Kind);
+
 /// The kinds, by their names.
-pub(crate) const KINDS: &[(&str, fn(String) -> Kind)] = &[
+pub(crate) const KINDS: &[Made] = &[
     ("segment", |name| result(name, Kept::Segment0, lifted_or_delivered)),
     ("segment that assumes", |name| {
         let go_on = next(TaskId::LiftReceipt(0), |blob| vec![blob], Kept::AssumingLift.expected());
