@@ -62,15 +62,18 @@ impl Network {
     async fn ends_well(self, count: u32) {
         let delivered = soon(self.job.result()).await.unwrap();
         assert_eq!((delivered[0].range.start(), delivered[0].range.end()), (0, count));
-        // Lifts and joins, the same of the keccak requests, and the one resolve.
-        let keccaks = count as usize / 8;
-        let results = 2 * count as usize - 1 + 2 * keccaks - 1 + 1;
-        assert_eq!(self.accepted_count().await, results, "nothing is proved twice");
+        assert_eq!(self.accepted_count().await, results(count), "nothing is proved twice");
         let events = self.job.events(0).await.unwrap();
         let is_start = |event: &JobEvent<_>| matches!(event, JobEvent::ClientStarted { .. });
         assert_eq!(events.iter().filter(|(_, event)| is_start(event)).count(), 1);
         self.service.close().await;
     }
+}
+
+/// The results of a job of so many segments: lifts and joins, the same of the keccak requests, and the one resolve.
+fn results(count: u32) -> usize {
+    let (segments, keccaks) = (count as usize, count as usize / 8);
+    2 * segments - 1 + 2 * keccaks - 1 + 1
 }
 
 /// Takes all the room that there is, but for what holds no result. `pins` are of what was taken so far.
@@ -101,26 +104,34 @@ async fn a_job_of_more_than_its_disk_takes_is_executed_as_results_make_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn results_that_find_no_room_wait_with_their_nodes_until_there_is_some() {
-    const COUNT: u32 = 120;
-    let network = Network::start(COUNT, 200 * u64::from(SIZE_BYTES)).await;
+    const COUNT: u32 = 240;
+    let network = Network::start(COUNT, 400 * u64::from(SIZE_BYTES)).await;
     while network.accepted_count().await < 5 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // What is on its way makes room once it is accepted: that is taken as well, until nothing goes on.
-    let (mut ballast, mut accepted) = (Vec::new(), 0);
-    while accepted < network.accepted_count().await {
-        accepted = network.accepted_count().await;
-        let client = network.client.clone();
-        let filling = tokio::task::spawn_blocking(move || {
-            fill(&client, &mut ballast);
-            ballast
-        });
-        ballast = filling.await.unwrap();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-    }
-    let progress = network.until(|now| now.lacks_room.is_some() && now.nodes_busy == 0).await;
+    let stands_still = |now: &JobProgress| now.lacks_room.is_some() && now.nodes_busy == 0;
+    let mut ballast = Vec::new();
+    let filled = async {
+        loop {
+            let (client, mut taken) = (network.client.clone(), std::mem::take(&mut ballast));
+            let filling = tokio::task::spawn_blocking(move || {
+                fill(&client, &mut taken);
+                taken
+            });
+            ballast = filling.await.unwrap();
+            let before = network.accepted_count().await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = network.job.progress().borrow().clone();
+            if stands_still(&now) && network.accepted_count().await == before {
+                return now;
+            }
+        }
+    };
+    let progress = soon(filled).await;
     assert!(progress.waiting.is_none(), "{:?}", progress.waiting);
-    assert!(accepted < COUNT as usize, "{accepted}: there is much left to do");
+    let accepted = network.accepted_count().await;
+    assert!(accepted < results(COUNT), "{accepted}: there is something left to do");
     drop(ballast);
     network.until(|now| now.lacks_room.is_none()).await;
     network.ends_well(COUNT).await;
