@@ -109,8 +109,13 @@ impl<P: Plan> Scheduler<P> {
     fn end_copies(&mut self, task: Task, winner: Epoch) {
         for (epoch, copy) in self.leases.close_task(task) {
             let node = copy.node;
+            let was_promise = epoch != winner && copy.is_stuck();
             self.free(epoch, &copy);
             self.leases.remember(epoch, copy);
+            // Or it would have the next task at once, for as long again.
+            if was_promise {
+                self.pause_all(node);
+            }
             if epoch != winner {
                 self.act(Action::Revoke { node, epoch, task, reason: RevokeReason::NotNeeded });
             }

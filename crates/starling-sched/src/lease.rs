@@ -89,6 +89,11 @@ impl LeaseRecord {
         }
     }
 
+    /// Whether it is a stranger's whose result is long on its way: nobody knows whether it comes.
+    pub(crate) fn is_stuck(&self) -> bool {
+        !self.is_open() && !self.is_vouched && self.needs_backup
+    }
+
     fn ends_at(&self) -> Millis {
         if self.is_ahead() { self.renew_by } else { self.renew_by.min(self.terms.deadline_at) }
     }
@@ -458,11 +463,8 @@ impl Leases {
         let is_vouched =
             |copy: &&Epoch| self.standing.get(copy).is_some_and(|copy| copy.is_vouched);
         let vouched_count = flight.copies.iter().filter(is_vouched).count();
-        // Of a stranger's result that is long on its way nobody knows whether it comes.
-        let is_stuck =
-            |copy: &LeaseRecord| !copy.is_open() && !copy.is_vouched && copy.needs_backup;
         let is_undone = |copy: &Epoch| {
-            self.standing.get(copy).is_some_and(|copy| copy.is_running() || is_stuck(copy))
+            self.standing.get(copy).is_some_and(|copy| copy.is_running() || copy.is_stuck())
         };
         let is_late = flight.copies.len() < self.copies_max && flight.copies.iter().all(is_undone);
         let is_held_up = vouched_count < self.copies_max && flight.copies.iter().all(is_undone);

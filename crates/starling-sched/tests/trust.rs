@@ -810,6 +810,21 @@ fn promises_of_strangers_keep_another_stranger_from_their_tasks_for_seconds_only
     assert!(grant_to(3, &bench.ask(3)).is_some(), "and the other");
 }
 
+#[test]
+fn whose_result_had_not_come_when_another_was_done_waits_before_it_gets_the_next_task() {
+    let mut bench = among_strangers(&[18, 18]);
+    let promised = bench.enter(1, capability(600, 1000));
+    let proved = bench.enter(2, capability(600, 1000));
+    bench.finish(2, proved.epoch);
+    bench.report(1, promised.epoch);
+    bench.wait(6_000);
+    let again = grant_to(2, &bench.ask(2)).expect("what is long on its way");
+    assert_eq!(again.task, promised.task);
+    bench.ask(1);
+    assert_eq!(granted_tasks(&bench.finish(2, again.epoch)), [], "there is a join to be done");
+    assert_eq!(bench.wait(1_300).len(), 1);
+}
+
 /// A node takes the only task and renews it until its deadline, when another takes it; and again. Its deadlines.
 fn missed_deadlines(times: usize) -> Vec<Millis> {
     let mut bench =
