@@ -13,9 +13,10 @@ use starling_types::{Epoch, Incarnation, MemoryBytes, Millis, NodeId, Task};
 /// nearly always the first; a few more are enough to pass over those that the asker itself holds.
 const BACKUP_CANDIDATES: usize = 4;
 
-/// How long a stranger's result may be on its way to be judged before another node may do its task as well. Five
-/// seconds: a result and its check take less, and one that comes byte by byte, or not at all, takes as long as its maker likes.
-const CHECK_PATIENCE: Millis = Millis(5_000);
+/// How long a stranger's result may be on its way to be judged before another node may do its task as well. Two
+/// seconds: on most lines a result and its check take less, and one that comes byte by byte, or not at all, takes as long as its
+/// maker likes. It is what each promise costs a job; who has a slow line loses nothing, since the first result counts.
+const CHECK_PATIENCE: Millis = Millis(2_000);
 
 /// All of a task, in thousandths.
 pub(crate) const DONE_PERMILLE: u32 = 1000;

@@ -782,11 +782,11 @@ fn a_strangers_result_that_is_long_on_its_way_keeps_nobody_from_its_task_who_has
     bench.finish(2, proved.epoch);
     bench.report(1, slow.epoch);
     let mut actions = bench.ask(2);
-    actions.extend(bench.wait(4_000));
+    actions.extend(bench.wait(1_500));
     assert_eq!(granted_tasks(&actions), [], "its check takes a moment");
     bench.join(3, capability(600, 1000));
     bench.ask(3);
-    assert_eq!(granted_tasks(&bench.wait(2_000)), [(2, TaskId::Lift(0))], "and no stranger");
+    assert_eq!(granted_tasks(&bench.wait(1_000)), [(2, TaskId::Lift(0))], "and no stranger");
     // Whichever comes first counts.
     let actions = bench.accept(slow.epoch);
     let is_revoked =
@@ -803,7 +803,7 @@ fn promises_of_strangers_keep_another_stranger_from_their_tasks_for_seconds_only
     }
     bench.join(3, capability(600, 1000));
     let mut actions = bench.ask(3);
-    actions.extend(bench.wait(4_900));
+    actions.extend(bench.wait(1_900));
     assert_eq!(granted_tasks(&actions), [], "a check takes a moment");
     let lease = grant_to(3, &bench.wait(200)).expect("long before its maker should have been done");
     bench.finish(3, lease.epoch);

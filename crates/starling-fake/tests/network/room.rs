@@ -109,24 +109,24 @@ async fn results_that_find_no_room_wait_with_their_nodes_until_there_is_some() {
     while network.accepted_count().await < 5 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // What is on its way makes room once it is accepted: that is taken as well, until nothing goes on.
+    // What is on its way makes room once it is accepted: that is taken as well, until nothing goes on for a while.
     let stands_still = |now: &JobProgress| now.lacks_room.is_some() && now.nodes_busy == 0;
     let mut ballast = Vec::new();
     let filled = async {
-        loop {
+        let mut since = tokio::time::Instant::now();
+        while since.elapsed() < Duration::from_secs(1) {
             let (client, mut taken) = (network.client.clone(), std::mem::take(&mut ballast));
             let filling = tokio::task::spawn_blocking(move || {
                 fill(&client, &mut taken);
                 taken
             });
             ballast = filling.await.unwrap();
-            let before = network.accepted_count().await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let now = network.job.progress().borrow().clone();
-            if stands_still(&now) && network.accepted_count().await == before {
-                return now;
+            if !stands_still(&network.job.progress().borrow()) {
+                since = tokio::time::Instant::now();
             }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        network.job.progress().borrow().clone()
     };
     let progress = soon(filled).await;
     assert!(progress.waiting.is_none(), "{:?}", progress.waiting);
