@@ -7,9 +7,9 @@
 //! it was rebuilt or compared. Where something else is kept, the next task over it is proved, and judged like any other.
 //!
 //! A seal has some 55,000 words, and to verify it takes milliseconds. Its first hundred words are changed (what its circuit puts
-//! out, and its size) and its last, and 64 that are drawn, each in two ways that are drawn; where a type is met again, eight words
-//! or fewer in one way each, and of each digest three or one. What is drawn follows from a fixed seed (`changes::SEED`). One place is changed at a
-//! time; only what is accepted in different places is laid into one receipt before something is proved of it.
+//! out, and its size) and its last, and 64 that are drawn, each in two ways that are drawn. Where a type is met again it is eight
+//! words or fewer, in one way each, and of each digest three or one. What is drawn follows from a fixed seed (`changes::SEED`). One
+//! place is changed at a time; only what is accepted in different places is laid into one receipt before something is proved of it.
 //!
 //! The fields of each kind are listed in `fields.txt`: a release of RISC Zero that adds one fails a test until somebody has
 //! thought about what binds it, here and in `docs/security.md`.

@@ -45,20 +45,21 @@ impl Node {
 
     /// What is in it, with the name of each.
     pub(crate) fn children(&self) -> Vec<(String, &Self)> {
+        (0..).map_while(|at| self.child(at)).collect()
+    }
+
+    /// One of these: a seal has more of them than anybody wants to name for each.
+    fn child(&self, at: usize) -> Option<(String, &Self)> {
         match self {
-            Self::Number { .. } | Self::Text(_) | Self::Bytes(_) => Vec::new(),
-            Self::Optional(content) => {
-                content.iter().map(|node| (".some".into(), &**node)).collect()
+            Self::Number { .. } | Self::Text(_) | Self::Bytes(_) => None,
+            Self::Optional(content) => content.iter().nth(at).map(|node| (".some".into(), &**node)),
+            Self::Variant { name, content, .. } => {
+                content.iter().nth(at).map(|node| (format!(".{name}"), &**node))
             }
             Self::List(items) | Self::Tuple(items) => {
-                (0..).zip(items).map(|(at, node): (usize, _)| (format!("[{at}]"), node)).collect()
+                items.get(at).map(|node| (format!("[{at}]"), node))
             }
-            Self::Struct(fields) => {
-                fields.iter().map(|(name, node)| (format!(".{name}"), node)).collect()
-            }
-            Self::Variant { name, content, .. } => {
-                content.iter().map(|node| (format!(".{name}"), &**node)).collect()
-            }
+            Self::Struct(fields) => fields.get(at).map(|(name, node)| (format!(".{name}"), node)),
         }
     }
 
@@ -157,7 +158,7 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut node = self.0;
         for at in self.1 {
-            let (step, child) = node.children().swap_remove(*at);
+            let (step, child) = node.child(*at).expect("the way leads to something");
             f.write_str(&step)?;
             node = child;
         }
