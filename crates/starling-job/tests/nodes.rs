@@ -29,6 +29,8 @@ fn an_old_connection_of_a_node_that_has_come_back_says_nothing() {
     assert_eq!(world.core.status().node_count, 1, "the node is there");
     assert_eq!(world.granted.len(), grants, "it asked over a connection that is gone");
     world.tell(Event::NodeSaid { node: node(1), connection: new, word: asked });
+    // It has not taken up what it left with, and waits for that.
+    world.go_on_until(|world| world.granted.len() > grants);
     assert_eq!(world.granted.len(), grants + 1);
     world.tell(Event::NodeGone { node: node(1), connection: new });
     assert_eq!(world.core.status().node_count, 0);

@@ -104,8 +104,8 @@ async fn a_job_of_more_than_its_disk_takes_is_executed_as_results_make_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn results_that_find_no_room_wait_with_their_nodes_until_there_is_some() {
-    const COUNT: u32 = 240;
-    let network = Network::start(COUNT, 400 * u64::from(SIZE_BYTES)).await;
+    const COUNT: u32 = 120;
+    let network = Network::start(COUNT, 200 * u64::from(SIZE_BYTES)).await;
     while network.accepted_count().await < 5 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
